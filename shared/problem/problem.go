@@ -1,0 +1,132 @@
+// Package problem is the vocabulary of errors outside the token endpoint: RFC 9457 problem
+// details, one code per kind of failure, one table from code to HTTP status and title.
+//
+// Everything that a caller may be told travels as an [*Error]; any other error is answered
+// as "internal" with nothing but its correlation id.
+package problem
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Code names a kind of failure; the problem type is "urn:fhirlink:problem:" + Code.
+type Code string
+
+// The codes of the API, and their status by [Code.Status].
+const (
+	MalformedBody        Code = "malformed_body"
+	InvalidFields        Code = "invalid_fields"
+	VerificationFailed   Code = "verification_failed"
+	UntranslatableScope  Code = "untranslatable_scope"
+	SecretRequired       Code = "secret_required"
+	SlugTaken            Code = "slug_taken"
+	TooManyLinks         Code = "too_many_links"
+	ChangedMeanwhile     Code = "changed_meanwhile"
+	IfMatchRequired      Code = "if_match_required"
+	LinkNotFound         Code = "link_not_found"
+	NotFound             Code = "not_found"
+	MethodNotAllowed     Code = "method_not_allowed"
+	Unauthenticated      Code = "unauthenticated"
+	Forbidden            Code = "forbidden"
+	BodyTooLarge         Code = "body_too_large"
+	UnsupportedMediaType Code = "unsupported_media_type"
+	TooManyRequests      Code = "too_many_requests"
+	Misdirected          Code = "misdirected_request" // cmd/local only: the Host header names another server
+	UpstreamUnavailable  Code = "upstream_unavailable"
+	Internal             Code = "internal"
+)
+
+var kinds = map[Code]struct {
+	status int
+	title  string
+}{
+	MalformedBody:        {http.StatusBadRequest, "The request body cannot be read"},
+	InvalidFields:        {http.StatusUnprocessableEntity, "Some fields are not valid"},
+	VerificationFailed:   {http.StatusUnprocessableEntity, "The link did not pass its verification"},
+	UntranslatableScope:  {http.StatusUnprocessableEntity, "A scope cannot be translated without loss"},
+	SecretRequired:       {http.StatusUnprocessableEntity, "The client secret is needed again"},
+	SlugTaken:            {http.StatusConflict, "The slug is taken"},
+	TooManyLinks:         {http.StatusConflict, "The organization has as many links as it may have"},
+	ChangedMeanwhile:     {http.StatusPreconditionFailed, "The link was changed in the meantime"},
+	IfMatchRequired:      {http.StatusPreconditionRequired, "If-Match is required"},
+	LinkNotFound:         {http.StatusNotFound, "There is no such link"},
+	NotFound:             {http.StatusNotFound, "There is nothing at this path"},
+	MethodNotAllowed:     {http.StatusMethodNotAllowed, "The method is not allowed here"},
+	Unauthenticated:      {http.StatusUnauthorized, "A valid access token is needed"},
+	Forbidden:            {http.StatusForbidden, "The caller may not do this"},
+	BodyTooLarge:         {http.StatusRequestEntityTooLarge, "The request body is too large"},
+	UnsupportedMediaType: {http.StatusUnsupportedMediaType, "The content type is not supported"},
+	TooManyRequests:      {http.StatusTooManyRequests, "Too many requests"},
+	Misdirected:          {http.StatusMisdirectedRequest, "The request was meant for another server"},
+	UpstreamUnavailable:  {http.StatusServiceUnavailable, "A service that is needed did not answer"},
+	Internal:             {http.StatusInternalServerError, "Something went wrong here"},
+}
+
+// Status is the HTTP status of the code; 500 for one that is not in the table.
+func (c Code) Status() int {
+	if k, ok := kinds[c]; ok {
+		return k.status
+	}
+	return http.StatusInternalServerError
+}
+
+// Title is the short text of the code, the same for every occurrence.
+func (c Code) Title() string { return kinds[c].title }
+
+// Field is one mistake in one field of a request.
+type Field struct {
+	Field   string `json:"field"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Fix     string `json:"fix"`
+}
+
+// Error is a failure that the caller is told about. Detail says what happened, with which
+// value, and what to do next; it never holds a secret or an upstream's raw text.
+type Error struct {
+	Code       Code
+	Detail     string
+	Fields     []Field       // with InvalidFields and MalformedBody
+	Report     any           // the verification report, with VerificationFailed and UpstreamUnavailable
+	Results    any           // the translated scopes, with UntranslatableScope
+	RetryAfter time.Duration // with UpstreamUnavailable and TooManyRequests; rounded up to seconds
+	Allow      []string      // with MethodNotAllowed
+	Challenge  string        // WWW-Authenticate, with Unauthenticated ("Bearer" when empty) and Forbidden
+	Cause      error         // for the log only
+}
+
+// New makes an Error with a formatted detail.
+func New(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Invalid makes an InvalidFields error of one or more mistakes.
+func Invalid(fields ...Field) *Error {
+	return &Error{Code: InvalidFields, Detail: "Correct the fields listed in errors and send the request again.", Fields: fields}
+}
+
+// Unavailable makes an UpstreamUnavailable error that keeps its cause for the log.
+func Unavailable(cause error, retryAfter time.Duration, format string, args ...any) *Error {
+	return &Error{Code: UpstreamUnavailable, Detail: fmt.Sprintf(format, args...), RetryAfter: retryAfter, Cause: cause}
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Detail, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Detail)
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// CodeOf is the code of err: that of the Error in its chain, else Internal.
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return Internal
+}

@@ -1,0 +1,61 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors of every store. Drivers wrap them with what they know; nothing else of the
+// underlying service's text leaves a driver.
+var (
+	// ErrNotFound: no such name or version, or the version is disabled.
+	ErrNotFound = errors.New("secret not found")
+	// ErrNameUsed: the name was deleted before; names are never used again.
+	ErrNameUsed = errors.New("secret name was used before")
+	// ErrUnavailable: the store could not be reached, throttles, or is failing. Trying
+	// again later may help.
+	ErrUnavailable = errors.New("secret store unavailable")
+)
+
+// Attributes stand beside a version, readable without the value.
+type Attributes struct {
+	ExpiresOn    time.Time // zero: not known. Key Vault's exp, whole seconds; informational there
+	Slug         string    // tag, for people who look into the vault
+	Organization string    // tag
+}
+
+// Version describes one version of a secret without its value.
+type Version struct {
+	ID        string
+	CreatedAt time.Time
+	Enabled   bool
+}
+
+// Reader is what handing out tokens needs.
+type Reader interface {
+	// Get returns one enabled version. ErrNotFound when there is none, ErrUnavailable.
+	Get(ctx context.Context, name, version string) (Value, error)
+}
+
+// Keeper is what changing links needs.
+type Keeper interface {
+	// Put stores v as a new enabled version of name and returns its id. It is tried once: an
+	// answer that got lost may leave a version that nobody names. ErrNameUsed, ErrUnavailable.
+	Put(ctx context.Context, name string, v Value, a Attributes) (version string, err error)
+	// Update sets the attributes of one version and whether it is enabled. ErrNotFound,
+	// ErrUnavailable.
+	Update(ctx context.Context, name, version string, enabled bool, a Attributes) error
+	// Versions lists all versions of name, in no order; none when the name does not exist.
+	Versions(ctx context.Context, name string) ([]Version, error)
+	// Delete removes the secret with all versions, for good as far as callers are concerned.
+	// Deleting what is not there is no error.
+	Delete(ctx context.Context, name string) error
+}
+
+// Store keeps client secrets. Names match ^[0-9a-zA-Z-]{1,127}$ (Key Vault's rule) and are
+// chosen at random by the caller.
+type Store interface {
+	Reader
+	Keeper
+}
