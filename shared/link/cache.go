@@ -1,0 +1,114 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+)
+
+// CachedLinks bounds both caches, in entries. An entry holds a row (about 1 kB) or a token
+// with its secret (about 3 kB): at most 12 kB per link, 120 MB in all.
+const CachedLinks = 10_000
+
+const (
+	// rowFresh is how long a row serves token requests without being read again, and so how
+	// soon every instance follows a change.
+	rowFresh = 30 * time.Second
+	// rowStale is how long it serves while the table cannot be reached.
+	rowStale = 10 * time.Minute
+	// readTimeout bounds a read of the table on behalf of token requests.
+	readTimeout = 5 * time.Second
+)
+
+// rowCache remembers rows for the token path.
+type rowCache struct {
+	store   Store
+	now     func() time.Time
+	rows    *lru.Cache[Slug, cachedRow]
+	flights singleflight.Group
+}
+
+type cachedRow struct {
+	link   Link
+	readAt time.Time
+}
+
+func newRowCache(store Store, now func() time.Time) *rowCache {
+	return &rowCache{store: store, now: now, rows: newLRU[Slug, cachedRow]()}
+}
+
+func newLRU[K comparable, V any]() *lru.Cache[K, V] {
+	c, err := lru.New[K, V](CachedLinks)
+	if err != nil {
+		panic(err) // the size is a positive constant
+	}
+	return c
+}
+
+// get returns a row at most rowFresh old, or rowStale while the table is out of reach. A row
+// that is not there is never remembered, and neither is an error.
+func (c *rowCache) get(ctx context.Context, slug Slug) (Link, error) {
+	cached, ok := c.rows.Get(slug)
+	age := c.now().Sub(cached.readAt)
+	if ok && age < rowFresh {
+		return cached.link, nil
+	}
+	l, err := wait(ctx, &c.flights, string(slug), readTimeout, func(ctx context.Context) (Link, error) {
+		return c.read(ctx, slug)
+	})
+	if ok && age < rowStale && err != nil && !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
+		return cached.link, nil
+	}
+	return l, err
+}
+
+func (c *rowCache) read(ctx context.Context, slug Slug) (Link, error) {
+	started := c.now()
+	l, err := c.store.Get(ctx, slug)
+	switch {
+	case err == nil && l.Phase == Live:
+		c.rows.Add(slug, cachedRow{link: l, readAt: started})
+	case err == nil, errors.Is(err, ErrNotFound):
+		c.rows.Remove(slug)
+	}
+	return l, err
+}
+
+// forget makes the next get read the table.
+func (c *rowCache) forget(slug Slug) {
+	c.flights.Forget(string(slug))
+	c.rows.Remove(slug)
+}
+
+// wait joins or starts the one flight for key, and waits no longer than its caller may.
+func wait[T any](ctx context.Context, flights *singleflight.Group, key string, timeout time.Duration, do func(context.Context) (T, error)) (T, error) {
+	select {
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	case r := <-flights.DoChan(key, flight(ctx, timeout, do)):
+		return r.Val.(T), r.Err
+	}
+}
+
+// flight has its own deadline, so that a caller who leaves takes nobody down with him. A
+// panic becomes an error: singleflight would end the process.
+func flight[T any](ctx context.Context, timeout time.Duration, do func(context.Context) (T, error)) func() (any, error) {
+	ctx = context.WithoutCancel(ctx)
+	return func() (result any, err error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		defer func() {
+			if recover() != nil {
+				var none T
+				result, err = none, fmt.Errorf("panic: %s", debug.Stack())
+			}
+		}()
+		return do(ctx)
+	}
+}

@@ -1,0 +1,280 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/verification"
+)
+
+const (
+	// busyFor is how long a change of a secret keeps others from starting one.
+	busyFor = time.Minute
+	// commitWithin is how old a change may be when it commits. It is less than Grace, after
+	// which the timer disables versions that no row names.
+	commitWithin = 10 * time.Minute
+)
+
+// SetSecret verifies a new client secret and cuts over to it. ifMatch is the If-Match
+// header, "" if absent. When the verification fails, the old secret goes on working.
+func (s *Service) SetSecret(ctx context.Context, organization, slug, ifMatch string, n NewSecret) (Result, error) {
+	return s.Patch(ctx, organization, slug, ifMatch, Patch{
+		ClientSecret:    n.ClientSecret,
+		SecretExpiresOn: Nullable[string]{Present: true, Value: &n.SecretExpiresOn},
+		newSecret:       true,
+	})
+}
+
+// Patch changes fields of a link. ifMatch is the If-Match header, "" if absent. What the
+// secret is used with changes only together with the secret, and after a verification.
+func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string, p Patch) (Result, error) {
+	l, err := s.own(ctx, organization, slug)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := l.match(ifMatch); err != nil {
+		return Result{}, err
+	}
+	f := s.fields()
+	c, err := s.changes(f, l, p)
+	if err != nil {
+		return Result{}, err
+	}
+	if p.Description != nil {
+		*p.Description = f.description(*p.Description)
+	}
+	if err := f.err(); err != nil {
+		return Result{}, err
+	}
+	if c.credentials && c.target.Secret.IsZero() {
+		return Result{}, secretRequired()
+	}
+	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, patch: p, changes: c}
+	var report *verification.Report
+	if c.credentials {
+		r := s.verify(ctx, c.target, c.expiresOn)
+		if err := verdict(r); err != nil {
+			return Result{}, err
+		}
+		report = &r
+		l, err = s.replaceSecret(ctx, e, r)
+	} else {
+		l, err = s.edit(ctx, e)
+	}
+	return Result{Link: l, Notes: f.notes, Report: report}, err
+}
+
+// edit is a change that was found good and is to be written.
+type edit struct {
+	organization string
+	slug         Slug
+	ifMatch      string
+	patch        Patch
+	changes      changes
+}
+
+// begin is the check that every write of a change makes on the row as it is then.
+func (e edit) begin(row Link) error {
+	if !row.visibleTo(e.organization) {
+		return notFound(string(e.slug))
+	}
+	return row.match(e.ifMatch)
+}
+
+// apply sets the fields that need no secret.
+func (e edit) apply(row *Link, now time.Time) {
+	if e.patch.Description != nil {
+		row.Description = *e.patch.Description
+	}
+	if e.patch.Listed != nil {
+		row.Listed = *e.patch.Listed
+	}
+	if e.changes.dated || e.changes.credentials {
+		row.Secret.ExpiresOn, row.NoticedOn = e.changes.expiresOn, DateOf(now)
+	}
+	row.Revision++
+	row.UpdatedAt = now
+}
+
+// busy is an error while somebody else is changing the secret.
+func (l Link) busy(now time.Time) error {
+	if l.Change == nil || now.Sub(l.Change.Since) >= busyFor {
+		return nil
+	}
+	return problem.New(problem.ChangedMeanwhile, "Another change of the link %q is under way. Read the link again in a minute and send the request with its ETag.", l.Slug)
+}
+
+// edit writes a change without a new secret. A new date goes to the row first, which is what
+// counts, then to the store of secrets; the marker has the timer make up for a crash between.
+func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
+	marker := word()
+	row, err := s.update(ctx, e.slug, func(row Link) (Link, error) {
+		now := s.Now()
+		if err := e.begin(row); err != nil {
+			return Link{}, err
+		}
+		if e.changes.dated {
+			if err := row.busy(now); err != nil {
+				return Link{}, err
+			}
+			row.Change = &Change{ID: marker, Since: now}
+		}
+		e.apply(&row, now)
+		return row, nil
+	})
+	if err != nil {
+		return Link{}, storeProblem(err, string(e.slug))
+	}
+	if !e.changes.dated {
+		return row, nil
+	}
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	err = s.Secrets.Update(ctx, row.Secret.Name, row.Secret.Version, true, row.attributes())
+	if err = ignore(err, secret.ErrNotFound); err == nil {
+		row, err = s.unmark(ctx, row, marker)
+	}
+	if err != nil {
+		s.Log.WarnContext(ctx, "change.unfinished", "link", e.slug, "left", "to the timer", "cause", describe(err))
+	}
+	return row, nil
+}
+
+// replaceSecret writes a change with a new secret: mark the row; put the secret; commit its
+// version with the other fields; disable the version before the previous one.
+func (s *Service) replaceSecret(ctx context.Context, e edit, report verification.Report) (Link, error) {
+	slug, marker := string(e.slug), word()
+	row, err := s.update(ctx, e.slug, func(row Link) (Link, error) {
+		if err := e.begin(row); err != nil {
+			return Link{}, err
+		}
+		if err := row.busy(s.Now()); err != nil {
+			return Link{}, err
+		}
+		row.Change = &Change{ID: marker, Since: s.Now()}
+		return row, nil
+	})
+	if err != nil {
+		return Link{}, storeProblem(err, slug)
+	}
+	row.Secret.ExpiresOn = e.changes.expiresOn // for the attributes of the new version
+	name, version, err := s.putVersion(ctx, row, marker, e.changes.target.Secret)
+	if err != nil {
+		s.yield(ctx, row, marker)
+		return Link{}, vaultProblem(err, slug)
+	}
+	put := Link{Slug: row.Slug, Organization: row.Organization, Secret: Secret{Name: name, ExpiresOn: row.Secret.ExpiresOn}}
+	var superseded string
+	row, err = s.update(ctx, e.slug, func(row Link) (Link, error) {
+		now := s.Now()
+		if row.Phase != Live || row.Change == nil || row.Change.ID != marker || now.Sub(row.Change.Since) >= commitWithin {
+			return Link{}, errLost
+		}
+		superseded = row.Secret.Previous
+		if name != row.Secret.Name {
+			superseded = ""
+		}
+		row.cutOver(e, name, version, report, now)
+		if superseded == "" {
+			row.Change = nil
+		}
+		return row, nil
+	})
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	switch {
+	case errors.Is(err, errLost), errors.Is(err, ErrNotFound):
+		s.disable(ctx, put, version)
+		return Link{}, problem.New(problem.ChangedMeanwhile, "The link %q was changed while the new secret was being stored; the new secret was not taken. Read the link again and repeat the request.", slug)
+	case err != nil:
+		return Link{}, storeProblem(err, slug)
+	case superseded != "" && s.disable(ctx, row, superseded):
+		if cleared, err := s.unmark(ctx, row, marker); err == nil {
+			row = cleared
+		}
+	}
+	return row, nil
+}
+
+// putVersion stores the new secret under the link's name, or under a new name when the old one
+// was deleted in the vault by hand: such a name can never be used again. The row notes the new
+// name for removal first, so that no crash leaves a secret that no row names.
+func (s *Service) putVersion(ctx context.Context, row Link, marker string, value secret.Value) (name, version string, err error) {
+	name = row.Secret.Name
+	version, err = s.Secrets.Put(ctx, name, value, row.attributes())
+	if !errors.Is(err, secret.ErrNameUsed) {
+		return name, version, err
+	}
+	name = newSecretName()
+	_, err = s.update(ctx, row.Slug, func(row Link) (Link, error) {
+		if row.Phase != Live || row.Change == nil || row.Change.ID != marker {
+			return Link{}, errLost
+		}
+		row.Discard = append(row.Discard[:len(row.Discard):len(row.Discard)], name)
+		return row, nil
+	})
+	if err != nil {
+		return name, "", err
+	}
+	version, err = s.Secrets.Put(ctx, name, value, row.attributes())
+	return name, version, err
+}
+
+// cutOver makes version of name the link's secret, with the settings that it was verified for.
+func (l *Link) cutOver(e edit, name, version string, report verification.Report, now time.Time) {
+	l.FHIRServerURL, l.ClientID = e.changes.target.Server.String(), e.changes.target.ClientID
+	l.TenantID, l.Audience = report.TenantID, report.Audience
+	l.Secret.Previous, l.Secret.Version, l.Secret.Expired = l.Secret.Version, version, false
+	if name != l.Secret.Name {
+		l.Secret.Previous, l.Secret.Name = "", name
+		l.Discard = slices.DeleteFunc(slices.Clone(l.Discard), func(n string) bool { return n == name })
+	}
+	e.apply(l, now)
+	l.Health, l.Attempts = "", 0
+	l.judge(report, now)
+}
+
+// yield lets others start a change at once after this one failed. The marker stays, so that
+// the timer looks for a version that was stored although the answer got lost.
+func (s *Service) yield(ctx context.Context, row Link, marker string) {
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	_, err := s.update(ctx, row.Slug, func(row Link) (Link, error) {
+		if row.Change == nil || row.Change.ID != marker {
+			return Link{}, errLost
+		}
+		row.Change = &Change{ID: word(), Since: row.Change.Since.Add(-busyFor)}
+		return row, nil
+	})
+	if err = ignore(err, errLost, ErrNotFound); err != nil {
+		s.Log.WarnContext(ctx, "change.unfinished", "link", row.Slug, "left", "to the timer", "cause", describe(err))
+	}
+}
+
+// disable switches off a version that no row names any more; the timer does it if this fails.
+func (s *Service) disable(ctx context.Context, l Link, version string) bool {
+	err := ignore(s.Secrets.Update(ctx, l.Secret.Name, version, false, l.attributes()), secret.ErrNotFound)
+	if err != nil {
+		s.Log.WarnContext(ctx, "secret.disable.failed", "link", l.Slug, "left", "to the timer", "cause", describe(err))
+	}
+	return err == nil
+}
+
+// unmark ends a change. The row may have gone on without it.
+func (s *Service) unmark(ctx context.Context, row Link, marker string) (Link, error) {
+	cleared, err := s.update(ctx, row.Slug, func(now Link) (Link, error) {
+		if now.Change == nil || now.Change.ID != marker {
+			return Link{}, errLost
+		}
+		now.Change = nil
+		return now, nil
+	})
+	if err != nil {
+		return row, ignore(err, errLost, ErrNotFound)
+	}
+	return cleared, nil
+}

@@ -1,0 +1,67 @@
+package link
+
+import (
+	"context"
+	"time"
+)
+
+// keepTombstone is how long a deleted link's slug stays its organization's: as long as Key
+// Vault keeps a deleted secret at most.
+const keepTombstone = 90 * 24 * time.Hour
+
+// Delete removes a link and its secret. ifMatch is the If-Match header, "" if absent. The
+// slug stays the organization's for 90 days.
+//
+// The writes: mark the row, which makes it invisible; delete the secret; leave a tombstone;
+// leave the roster. The timer finishes what a crash leaves.
+func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) error {
+	if _, err := s.own(ctx, organization, slug); err != nil {
+		return err
+	}
+	row, err := s.update(ctx, Slug(slug), func(l Link) (Link, error) {
+		if !l.visibleTo(organization) {
+			return Link{}, notFound(slug)
+		}
+		if err := l.match(ifMatch); err != nil {
+			return Link{}, err
+		}
+		l.Phase, l.PhaseSince, l.Change = Deleting, s.Now(), nil
+		return l, nil
+	})
+	if err != nil {
+		return storeProblem(err, slug)
+	}
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	if err := s.bury(ctx, row); err != nil {
+		s.Log.WarnContext(ctx, "deletion.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
+	}
+	return nil
+}
+
+// bury finishes a deletion that was marked.
+func (s *Service) bury(ctx context.Context, row Link) error {
+	for _, name := range append([]string{row.Secret.Name}, row.Discard...) {
+		if err := s.Secrets.Delete(ctx, name); err != nil {
+			return err
+		}
+	}
+	_, err := s.update(ctx, row.Slug, func(l Link) (Link, error) {
+		if l.Phase != Deleting || l.ID != row.ID {
+			return Link{}, errLost
+		}
+		return l.tombstone(s.Now().Add(keepTombstone), s.Now()), nil
+	})
+	if err != nil {
+		return ignore(err, errLost, ErrNotFound)
+	}
+	return s.withdraw(ctx, row.Organization, row.Slug)
+}
+
+// tombstone is what is left of a link: the claim on its slug.
+func (l Link) tombstone(until, now time.Time) Link {
+	return Link{
+		Slug: l.Slug, ID: l.ID, Organization: l.Organization, Phase: Tombstone, PhaseSince: now,
+		ReservedUntil: until, CreatedAt: l.CreatedAt, UpdatedAt: now, Revision: l.Revision, Enrolled: true,
+	}
+}

@@ -1,0 +1,78 @@
+package link
+
+import (
+	"time"
+
+	"fhirlink/shared/verification"
+)
+
+// pendingSchedule is when a link whose FHIR role is missing is verified again, counted from
+// the attempt before. Role assignments take up to 30 minutes to spread
+// (https://learn.microsoft.com/azure/healthcare-apis/configure-azure-rbac-for-fhir).
+var pendingSchedule = [...]time.Duration{time.Minute, 3 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute}
+
+const (
+	// transientLimit is how many transient failures in a row make a link degraded.
+	transientLimit = 3
+	// transientPause is how soon after a transient failure the timer looks again.
+	transientPause = 5 * time.Minute
+	// degradedPause is how often the timer looks at a degraded link.
+	degradedPause = time.Hour
+)
+
+// judge takes over what a verification of this row found.
+func (l *Link) judge(report verification.Report, now time.Time) {
+	failed, _ := report.Failed()
+	outcome := report.Outcome()
+	l.VerifiedAt = now
+	switch outcome {
+	case verification.OutcomeActive:
+		l.settle(Active, "")
+		l.Secret.Expired = false
+	case verification.OutcomePendingAccess:
+		l.pending(failed.ID, now)
+	case verification.OutcomeTransient:
+		l.transient(failed.ID, now)
+	case verification.OutcomeExpired:
+		l.settle(Broken, failed.ID)
+		l.Secret.Expired = true
+	case verification.OutcomeBroken:
+		l.settle(Broken, failed.ID)
+		l.Secret.Expired = l.Secret.Expired && !report.Ran(verification.CheckToken)
+	}
+}
+
+// settle sets a health that no timer needs to look at again.
+func (l *Link) settle(health Status, failing string) {
+	l.Health, l.Failing, l.Attempts, l.NextVerify = health, failing, 0, time.Time{}
+}
+
+// pending counts an attempt that found the role missing; after the last of the schedule the
+// link is broken.
+func (l *Link) pending(failing string, now time.Time) {
+	if l.Health != PendingAccess {
+		l.settle(PendingAccess, failing)
+	}
+	if l.Attempts == len(pendingSchedule) {
+		l.settle(Broken, failing)
+		return
+	}
+	l.NextVerify = now.Add(pendingSchedule[l.Attempts])
+	l.Attempts++
+}
+
+// transient counts a failure that may pass by itself. A link that waits for its role goes on
+// waiting; a broken one stays broken, for nothing was learned about it.
+func (l *Link) transient(failing string, now time.Time) {
+	switch l.Health {
+	case PendingAccess:
+		l.NextVerify = now.Add(transientPause)
+		return
+	case Broken:
+		return
+	}
+	l.Failing, l.Attempts, l.NextVerify = failing, l.Attempts+1, now.Add(transientPause)
+	if l.Attempts >= transientLimit {
+		l.Health, l.NextVerify = Degraded, now.Add(degradedPause)
+	}
+}

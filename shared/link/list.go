@@ -1,0 +1,99 @@
+package link
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirlink/shared/problem"
+)
+
+// List returns up to limit links of the organization in the order of their slugs, and how to
+// continue ("" at the end). A continuation that is not this organization's is an
+// InvalidFields error.
+func (s *Service) List(ctx context.Context, organization string, limit int, continuation string) ([]Link, string, error) {
+	after, err := parseContinuation(organization, continuation)
+	if err != nil {
+		return nil, "", err
+	}
+	links := make([]Link, 0, limit)
+	for {
+		want := limit - len(links)
+		slugs, err := s.Stores.Slugs(ctx, organization, after, want+1)
+		if err != nil {
+			return nil, "", storeProblem(err, "")
+		}
+		more := len(slugs) > want
+		slugs = slugs[:min(want, len(slugs))]
+		page, err := s.read(ctx, slugs)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, l := range page {
+			if l.visibleTo(organization) {
+				links = append(links, l)
+			}
+		}
+		if !more {
+			return links, "", nil
+		}
+		after = slugs[len(slugs)-1]
+		if len(links) == limit {
+			return links, continuationAfter(organization, after), nil
+		}
+	}
+}
+
+// read gets the rows of slugs in their order, leaving out those that are gone.
+func (s *Service) read(ctx context.Context, slugs []Slug) ([]Link, error) {
+	rows := make([]Link, len(slugs))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, slug := range slugs {
+		group.Go(func() (err error) {
+			rows[i], err = s.Stores.Get(ctx, slug)
+			return ignore(err, ErrNotFound)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, storeProblem(err, "")
+	}
+	found := rows[:0]
+	for _, l := range rows {
+		if l.Slug != "" {
+			found = append(found, l)
+		}
+	}
+	return found, nil
+}
+
+// A continuation names the last slug of a page and carries a sum over organization and slug,
+// so that one organization's is of no use to another. It grants nothing: whoever makes one up
+// reads his own organization's links from another place on.
+func continuationAfter(organization string, slug Slug) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(string(slug) + "." + bind(organization, slug)))
+}
+
+func parseContinuation(organization, continuation string) (Slug, error) {
+	if continuation == "" {
+		return "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(continuation)
+	slug, sum, _ := strings.Cut(string(text), ".")
+	if err != nil || sum != bind(organization, Slug(slug)) {
+		return "", problem.Invalid(problem.Field{
+			Field: "continue", Code: "continue_unknown",
+			Message: "This continuation did not come from an answer to your organization.",
+			Fix:     "Send the value of continue from the last answer unchanged, or leave it out to start over.",
+		})
+	}
+	return Slug(slug), nil
+}
+
+func bind(organization string, slug Slug) string {
+	sum := sha256.Sum256([]byte("continue\n" + organization + "\n" + string(slug)))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}

@@ -1,0 +1,62 @@
+package link
+
+import (
+	"fhirlink/shared/problem"
+	"fhirlink/shared/verification"
+)
+
+// changes is what a Patch comes to on a given link.
+type changes struct {
+	target      verification.Target
+	credentials bool // the target differs from the link's: the secret is needed, and a verification
+	expiresOn   Date
+	dated       bool // the date of the secret's end is among the changes
+}
+
+func (s *Service) changes(f *fields, l Link, p Patch) (changes, error) {
+	target, err := l.target()
+	if err != nil {
+		return changes{}, err
+	}
+	c := changes{target: target, expiresOn: l.Secret.ExpiresOn}
+	if p.FHIRServerURL != nil {
+		c.target.Server = f.server(*p.FHIRServerURL)
+	}
+	if p.TenantID != nil {
+		c.target.TenantID = f.tenantID(*p.TenantID)
+	}
+	if p.ClientID != nil {
+		c.target.ClientID = f.clientID(*p.ClientID, c.target.TenantID)
+	}
+	if p.Audience != nil {
+		c.target.Audience = f.audience(*p.Audience)
+	}
+	c.credentials = c.target != target || p.newSecret || !p.ClientSecret.IsZero()
+	if c.target.Server != target.Server { // another server names its own, unless they are given
+		if p.TenantID == nil {
+			c.target.TenantID = ""
+		}
+		if p.Audience == nil {
+			c.target.Audience = ""
+		}
+	}
+	if p.SecretExpiresOn.Present {
+		c.dated, c.expiresOn = true, Date{}
+		if p.SecretExpiresOn.Value != nil {
+			c.expiresOn = f.expiresOn(*p.SecretExpiresOn.Value)
+		}
+	} else if !p.ClientSecret.IsZero() && !c.expiresOn.IsZero() {
+		c.expiresOn = Date{}
+		f.note("cleared secretExpiresOn, because a client secret came without its date")
+	}
+	if p.newSecret || !p.ClientSecret.IsZero() {
+		c.target.Secret = f.secret(p.ClientSecret, c.target.ClientID)
+	}
+	return c, nil
+}
+
+// secretRequired is the answer to a change of what the secret is used with: whoever could
+// point a stored secret at another server or application could have its tokens sent there.
+func secretRequired() error {
+	return problem.New(problem.SecretRequired, "Changing fhirServerUrl, clientId, tenantId or audience needs clientSecret in the same request. Send it too, or leave these fields out.")
+}

@@ -1,0 +1,345 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/verification"
+)
+
+// takeOverAfter is how old a reserved row must be before its organization may start over.
+const takeOverAfter = time.Minute
+
+// errLost means that somebody else claimed what this operation had claimed.
+var errLost = errors.New("claimed by somebody else meanwhile")
+
+// Register verifies r, then stores it. Errors: InvalidFields, SlugTaken, TooManyLinks,
+// VerificationFailed, UpstreamUnavailable; nothing is stored then.
+//
+// The writes, each of which may be the last: reserve the slug; enter the organization's
+// roster; put the secret; activate the row. A reserved row is invisible, so that what a
+// crash leaves is found by the timer only.
+func (s *Service) Register(ctx context.Context, organization string, r Registration) (Result, error) {
+	f := s.fields()
+	a := f.registration(r)
+	if err := f.err(); err != nil {
+		return Result{}, err
+	}
+	if err := s.claimable(ctx, organization, a.slug); err != nil {
+		return Result{}, err
+	}
+	if err := s.room(ctx, organization, 1); err != nil {
+		return Result{}, err
+	}
+	report := s.verify(ctx, a.target(), a.expiresOn)
+	if err := verdict(report); err != nil {
+		return Result{}, err
+	}
+	l, err := s.store(ctx, a.link(organization, report, s.Now()), a.secret)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Link: l, Notes: f.notes, Report: &report}, nil
+}
+
+// Rehearse verifies r without storing anything; every finding is in the report.
+func (s *Service) Rehearse(ctx context.Context, organization string, r Registration) (verification.Report, error) {
+	f := s.fields()
+	a := f.registration(r)
+	check := fieldsCheck(a.expiresOn, s.Now())
+	if err := f.err(); err != nil {
+		check.Status, check.Code, check.Errors = verification.Fail, string(problem.InvalidFields), f.mistakes
+		check.Message, check.Fix = "Some fields are not valid; errors lists each with its fix.", "Correct the fields listed in errors."
+		return verification.NotRun(check), nil
+	}
+	err := s.claimable(ctx, organization, a.slug)
+	if err == nil {
+		return s.verify(ctx, a.target(), a.expiresOn), nil
+	}
+	var taken *problem.Error
+	if !errors.As(err, &taken) || taken.Code != problem.SlugTaken {
+		return verification.Report{}, err
+	}
+	check.Status, check.Code = verification.Fail, string(problem.SlugTaken)
+	check.Message, check.Fix = "The slug "+string(a.slug)+" is taken.", taken.Detail
+	return verification.NotRun(check), nil
+}
+
+// verify runs all checks, the fields' first.
+func (s *Service) verify(ctx context.Context, t verification.Target, expiresOn Date) verification.Report {
+	return s.Verifier.Verify(ctx, t).Prepend(fieldsCheck(expiresOn, s.Now()))
+}
+
+// verdict is nil when a report is good enough to store what it is about.
+func verdict(report verification.Report) error {
+	failed, _ := report.Failed()
+	switch report.Outcome() {
+	case verification.OutcomeActive, verification.OutcomePendingAccess:
+		return nil
+	case verification.OutcomeTransient:
+		return &problem.Error{
+			Code: problem.UpstreamUnavailable, Report: report, RetryAfter: 30 * time.Second,
+			Detail: "The verification could not be finished: " + failed.Message + " Nothing was stored; send the request again later.",
+		}
+	}
+	return &problem.Error{Code: problem.VerificationFailed, Report: report, Detail: failed.Message + " " + failed.Fix}
+}
+
+func (a application) link(organization string, report verification.Report, now time.Time) Link {
+	l := Link{
+		Slug: a.slug, ID: word(), Organization: organization, Phase: Reserved,
+		Description: a.description, FHIRServerURL: a.server.String(), ClientID: a.clientID,
+		TenantID: report.TenantID, Audience: report.Audience, Listed: a.listed,
+		Secret:   Secret{Name: newSecretName(), ExpiresOn: a.expiresOn},
+		Enrolled: true, NoticedOn: DateOf(now),
+		Revision: 1, CreatedAt: now, UpdatedAt: now, PhaseSince: now,
+	}
+	l.judge(report, now)
+	return l
+}
+
+// newSecretName is a name that no secret of any store had before.
+func newSecretName() string { return "link-" + word() }
+
+// claimable is nil when the organization may register the slug.
+func (s *Service) claimable(ctx context.Context, organization string, slug Slug) error {
+	l, err := s.Stores.Get(ctx, slug)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return storeProblem(err, string(slug))
+	}
+	return l.claimableBy(organization, s.Now())
+}
+
+func (l Link) claimableBy(organization string, now time.Time) error {
+	mine := l.Organization == organization
+	switch {
+	case l.Phase == Tombstone && (mine || !now.Before(l.ReservedUntil)):
+		return nil
+	case l.Phase == Reserved && mine && (l.Secret.Name == "" || now.Sub(l.PhaseSince) >= takeOverAfter):
+		return nil
+	case l.Phase == Live && mine:
+		return problem.New(problem.SlugTaken, "Your organization has a link %q already. Change it with PATCH /api/links/%s, give it a new secret with PUT /api/links/%s/secret, or choose another slug.", l.Slug, l.Slug, l.Slug)
+	case l.Phase != Tombstone && mine:
+		return problem.New(problem.SlugTaken, "Your organization is registering or deleting the link %q just now. Send the request again in a minute, or choose another slug.", l.Slug)
+	}
+	return problem.New(problem.SlugTaken, "The slug %q is taken. Choose another one.", l.Slug)
+}
+
+// room is an error when the organization has no place for more links beside those it has.
+func (s *Service) room(ctx context.Context, organization string, more int) error {
+	slugs, err := s.Stores.Slugs(ctx, organization, "", s.MaxLinks+1)
+	if err != nil {
+		return storeProblem(err, "")
+	}
+	if len(slugs)+more <= s.MaxLinks {
+		return nil
+	}
+	// Entries are claims: count the rows behind them before anybody is refused.
+	links, err := s.read(ctx, slugs)
+	if err != nil {
+		return err
+	}
+	held := more
+	for _, l := range links {
+		if l.Organization == organization && l.Phase != Tombstone {
+			held++
+		}
+	}
+	if held <= s.MaxLinks {
+		return nil
+	}
+	return problem.New(problem.TooManyLinks, "Your organization may have %d links and has them all. Delete one that is no longer used, or ask the operator to raise FHIRLINK_MAX_LINKS.", s.MaxLinks)
+}
+
+// store writes a verified link with its secret.
+func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, error) {
+	slug := string(l.Slug)
+	if err := s.reserve(ctx, l); err != nil {
+		return Link{}, storeProblem(err, slug)
+	}
+	if err := s.enroll(ctx, l); err != nil {
+		s.abandon(ctx, l.Slug, l.Secret.Name)
+		return Link{}, err
+	}
+	version, err := s.Secrets.Put(ctx, l.Secret.Name, value, l.attributes())
+	if err != nil {
+		s.abandon(ctx, l.Slug, l.Secret.Name)
+		return Link{}, vaultProblem(err, slug)
+	}
+	stored, err := s.activate(ctx, l, version)
+	if err == nil {
+		return stored, nil
+	}
+	if row, took := s.abandon(ctx, l.Slug, l.Secret.Name); took {
+		return row, nil
+	}
+	if errors.Is(err, errLost) || errors.Is(err, ErrNotFound) {
+		return Link{}, problem.New(problem.SlugTaken, "Another registration of %q came first. Read the link before you register it again.", l.Slug)
+	}
+	return Link{}, storeProblem(err, slug)
+}
+
+// reserve makes the slug the organization's: a new row, or the place of a tombstone or of a
+// registration that was not finished.
+func (s *Service) reserve(ctx context.Context, l Link) error {
+	err := s.Stores.Insert(ctx, l)
+	if !errors.Is(err, ErrExists) {
+		return err
+	}
+	_, err = s.Stores.Update(ctx, l.Slug, func(old Link) (Link, error) {
+		if err := old.claimableBy(l.Organization, s.Now()); err != nil {
+			return Link{}, err
+		}
+		claimed := l
+		claimed.Discard = old.Discard
+		if old.Secret.Name != "" {
+			claimed.Discard = append(claimed.Discard[:len(claimed.Discard):len(claimed.Discard)], old.Secret.Name)
+		}
+		if old.Organization == l.Organization {
+			claimed.ReservedUntil = old.ReservedUntil
+		}
+		return claimed, nil
+	})
+	if errors.Is(err, ErrNotFound) { // removed between the two calls
+		return problem.New(problem.SlugTaken, "The slug %q is being released just now. Send the request again.", l.Slug)
+	}
+	return err
+}
+
+// enroll enters the reserved row in the organization's roster. It comes after the
+// reservation: whoever removes an entry reads the row between taking the entry's receipt and
+// removing it, and so sees either this reservation or a receipt that is out of date.
+func (s *Service) enroll(ctx context.Context, l Link) error {
+	if _, err := s.Stores.Enroll(ctx, l.Organization, l.Slug); err != nil {
+		return storeProblem(err, string(l.Slug))
+	}
+	return s.room(ctx, l.Organization, 0)
+}
+
+// activate makes the reserved row live: the commit of the registration.
+func (s *Service) activate(ctx context.Context, l Link, version string) (Link, error) {
+	return s.update(ctx, l.Slug, func(row Link) (Link, error) {
+		now := s.Now()
+		if row.Phase != Reserved || row.Secret.Name != l.Secret.Name || now.Sub(row.PhaseSince) >= Grace {
+			return Link{}, errLost
+		}
+		row.Phase, row.PhaseSince = Live, now
+		row.Secret.Version = version
+		row.ReservedUntil = time.Time{}
+		return row, nil
+	})
+}
+
+// update writes through to the store and makes this instance forget the row it remembered.
+func (s *Service) update(ctx context.Context, slug Slug, change func(Link) (Link, error)) (Link, error) {
+	defer s.rows.forget(slug)
+	return s.Stores.Update(ctx, slug, change)
+}
+
+// abandon is giveUp on behalf of a request that failed; what fails is left to the timer.
+func (s *Service) abandon(ctx context.Context, slug Slug, name string) (row Link, committed bool) {
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	row, committed, err := s.giveUp(ctx, slug, name)
+	if err != nil {
+		s.Log.WarnContext(ctx, "registration.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
+	}
+	return row, committed
+}
+
+// giveUp ends a reservation, if it is still the one that put or was to put its secret under
+// name: the secret goes first, then the row or what it was before. It tells when the
+// registration turns out to have been committed after all, the answer lost; then nothing is
+// undone.
+func (s *Service) giveUp(ctx context.Context, slug Slug, name string) (row Link, committed bool, err error) {
+	row, err = s.update(ctx, slug, func(row Link) (Link, error) {
+		if row.Secret.Name != name {
+			return Link{}, errLost
+		}
+		if committed = row.Phase == Live; committed {
+			return Link{}, errLost
+		}
+		row.Discard, row.Secret.Name = append(row.Discard[:len(row.Discard):len(row.Discard)], name), ""
+		return row, nil
+	})
+	switch {
+	case committed:
+		row, err = s.Stores.Get(ctx, slug)
+		return row, err == nil, err
+	case errors.Is(err, errLost), errors.Is(err, ErrNotFound): // the secret is nobody's, or noted for removal
+		return Link{}, false, s.Secrets.Delete(ctx, name)
+	case err != nil:
+		return Link{}, false, err
+	}
+	return Link{}, false, s.release(ctx, row)
+}
+
+// release ends an abandoned reservation.
+func (s *Service) release(ctx context.Context, row Link) error {
+	for _, name := range row.Discard {
+		if err := s.Secrets.Delete(ctx, name); err != nil {
+			return err
+		}
+	}
+	abandoned := func(now Link) bool {
+		return now.Phase == Reserved && now.Secret.Name == "" && now.ID == row.ID
+	}
+	if err := s.withdraw(ctx, row.Organization, row.Slug); err != nil {
+		return err
+	}
+	if !row.ReservedUntil.After(s.Now()) {
+		_, err := s.Stores.Remove(ctx, row.Slug, abandoned)
+		return err
+	}
+	_, err := s.Stores.Update(ctx, row.Slug, func(now Link) (Link, error) {
+		if !abandoned(now) {
+			return Link{}, errLost
+		}
+		now = now.tombstone(row.ReservedUntil, s.Now())
+		now.Enrolled = false
+		return now, nil
+	})
+	return ignore(err, errLost, ErrNotFound)
+}
+
+// withdraw removes the roster entry of a row that no longer needs it: of a tombstone, and of
+// an abandoned reservation.
+func (s *Service) withdraw(ctx context.Context, organization string, slug Slug) error {
+	receipt, err := s.Stores.Receipt(ctx, organization, slug)
+	if err != nil || receipt == "" {
+		return err
+	}
+	row, err := s.Stores.Get(ctx, slug)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if err == nil && row.Organization == organization && row.Secret.Name != "" {
+		return nil
+	}
+	return s.Stores.Withdraw(ctx, organization, slug, receipt)
+}
+
+func ignore(err error, harmless ...error) error {
+	for _, h := range harmless {
+		if errors.Is(err, h) {
+			return nil
+		}
+	}
+	return err
+}
+
+// describe is an error as the log may have it: our own sentences, no upstream text.
+func describe(err error) string {
+	for _, known := range []error{ErrUnavailable, ErrNotFound, ErrExists, secret.ErrUnavailable, secret.ErrNotFound, secret.ErrNameUsed, context.DeadlineExceeded, context.Canceled, errLost} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "unexpected error"
+}

@@ -1,0 +1,268 @@
+package link
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/verification"
+)
+
+// Registration is what a clinic's administrator hands over: seed 1's five fields, and what
+// may be given besides.
+type Registration struct {
+	Slug            string       `json:"slug"`
+	Description     string       `json:"description"`
+	FHIRServerURL   string       `json:"fhirServerUrl"`
+	ClientID        string       `json:"clientId"`
+	ClientSecret    secret.Value `json:"clientSecret"`
+	SecretExpiresOn string       `json:"secretExpiresOn"` // YYYY-MM-DD
+	TenantID        string       `json:"tenantId"`
+	Audience        string       `json:"audience"`
+	Listed          bool         `json:"listed"`
+}
+
+// NewSecret is a client secret that is to replace the current one.
+type NewSecret struct {
+	ClientSecret    secret.Value `json:"clientSecret"`
+	SecretExpiresOn string       `json:"secretExpiresOn"`
+}
+
+// Patch is a change of some fields of a link; nil leaves a field as it is.
+type Patch struct {
+	Description     *string          `json:"description"`
+	Listed          *bool            `json:"listed"`
+	SecretExpiresOn Nullable[string] `json:"secretExpiresOn"`
+	FHIRServerURL   *string          `json:"fhirServerUrl"`
+	ClientID        *string          `json:"clientId"`
+	TenantID        *string          `json:"tenantId"`
+	Audience        *string          `json:"audience"`
+	ClientSecret    secret.Value     `json:"clientSecret"`
+
+	newSecret bool // a secret is required
+}
+
+// Nullable tells a JSON member that is absent from one that is null.
+type Nullable[T any] struct {
+	Present bool
+	Value   *T // nil when the member is null
+}
+
+// UnmarshalJSON runs for present members only, null included.
+func (n *Nullable[T]) UnmarshalJSON(data []byte) error {
+	n.Present = true
+	return json.Unmarshal(data, &n.Value)
+}
+
+// application is a registration whose every field was found good.
+type application struct {
+	slug        Slug
+	description string
+	server      fhir.BaseURL
+	clientID    string
+	secret      secret.Value
+	expiresOn   Date
+	tenantID    string
+	audience    string
+	listed      bool
+}
+
+func (a application) target() verification.Target {
+	return verification.Target{Server: a.server, TenantID: a.tenantID, Audience: a.audience, ClientID: a.clientID, Secret: a.secret}
+}
+
+// fields reads field after field, gathering all mistakes and all that was changed.
+type fields struct {
+	today     Date
+	anyTarget bool
+	mistakes  []problem.Field
+	notes     []string
+}
+
+func (s *Service) fields() *fields {
+	return &fields{today: DateOf(s.Now()), anyTarget: s.AnyTarget}
+}
+
+// err is nil, or all mistakes in one InvalidFields error.
+func (f *fields) err() error {
+	if len(f.mistakes) == 0 {
+		return nil
+	}
+	return problem.Invalid(f.mistakes...)
+}
+
+func (f *fields) bad(mistake *problem.Field) {
+	if mistake != nil {
+		f.mistakes = append(f.mistakes, *mistake)
+	}
+}
+
+func (f *fields) fail(field, code, fix, format string, args ...any) {
+	f.bad(&problem.Field{Field: field, Code: code, Message: fmt.Sprintf(format, args...), Fix: fix})
+}
+
+func (f *fields) note(format string, args ...any) {
+	f.notes = append(f.notes, fmt.Sprintf(format, args...))
+}
+
+func (f *fields) registration(r Registration) application {
+	a := application{listed: r.Listed}
+	var mistake *problem.Field
+	a.slug, mistake = ParseSlug(r.Slug)
+	f.bad(mistake)
+	a.description = f.description(r.Description)
+	a.server = f.server(r.FHIRServerURL)
+	a.tenantID = f.tenantID(r.TenantID)
+	a.clientID = f.clientID(r.ClientID, a.tenantID)
+	a.audience = f.audience(r.Audience)
+	a.secret = f.secret(r.ClientSecret, a.clientID)
+	a.expiresOn = f.expiresOn(r.SecretExpiresOn)
+	return a
+}
+
+func (f *fields) server(raw string) fhir.BaseURL {
+	if strings.TrimSpace(raw) == "" {
+		f.bad(required("fhirServerUrl", "Paste the FHIR server's URL. In the Azure portal: the FHIR service's Overview page, FHIR metadata endpoint."))
+		return fhir.BaseURL{}
+	}
+	base, notes, mistake := fhir.ParseBaseURL(raw, f.anyTarget)
+	f.bad(mistake)
+	f.notes = append(f.notes, notes...)
+	return base
+}
+
+// maxDescription bounds the description, in characters.
+const maxDescription = 200
+
+func (f *fields) description(s string) string {
+	s = strings.TrimSpace(s)
+	switch {
+	case s == "":
+		f.bad(required("description", "Describe the link; the name of your organization is a good description."))
+	case utf8.RuneCountInString(s) > maxDescription:
+		f.fail("description", "description_too_long", "Shorten it.", "The description has %d characters, more than the %d allowed.", utf8.RuneCountInString(s), maxDescription)
+	case strings.ContainsFunc(s, unprintable):
+		f.fail("description", "description_syntax", "Write it in one line of plain text.", "The description holds a line break, a control character or an invisible formatting character.")
+	}
+	return s
+}
+
+// unprintable is true of controls, line and paragraph separators, and formatting characters
+// such as the ones that turn the direction of text.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Cf, unicode.Co) || r == utf8.RuneError
+}
+
+var guid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// healthcareAPIs is Microsoft's own application "Azure Healthcare APIs" in every tenant.
+const healthcareAPIs = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
+
+func (f *fields) clientID(raw, tenantID string) string {
+	id := strings.ToLower(strings.TrimSpace(raw))
+	const fix = "Copy Application (client) ID from the Overview page of your app registration in the Microsoft Entra admin center."
+	switch {
+	case id == "":
+		f.bad(required("clientId", fix))
+	case !guid.MatchString(id):
+		f.fail("clientId", "client_id_syntax", fix, "The client id %.60q is not a GUID.", id)
+	case id == healthcareAPIs:
+		f.fail("clientId", "client_id_is_healthcare_apis", fix, "This is the id of Microsoft's own application Azure Healthcare APIs, not of your app registration.")
+	case id == tenantID:
+		f.fail("clientId", "client_id_is_tenant", fix, "The client id is the same as the tenant id.")
+	}
+	return id
+}
+
+// personalAccounts is the tenant of Microsoft accounts that belong to no organization.
+const personalAccounts = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+func (f *fields) tenantID(raw string) string {
+	id := strings.ToLower(strings.TrimSpace(raw))
+	const fix = "Copy Directory (tenant) ID from the Overview page of your app registration, or leave the field out: it is found from the FHIR server."
+	switch {
+	case id == "":
+	case !guid.MatchString(id):
+		f.fail("tenantId", "tenant_id_syntax", fix, "The tenant id %.60q is not a GUID.", id)
+	case id == personalAccounts:
+		f.fail("tenantId", "tenant_id_personal", fix, "This is the tenant of personal Microsoft accounts; a FHIR server belongs to an organization's tenant.")
+	}
+	return id
+}
+
+var audienceSyntax = regexp.MustCompile(`^(?:https|api)://[!-~]+$`)
+
+func (f *fields) audience(raw string) string {
+	s := strings.TrimSuffix(strings.TrimSpace(raw), "/.default")
+	trimmed := strings.TrimRight(s, "/")
+	if trimmed != s {
+		f.note("removed the slash at the end of the audience")
+	}
+	if trimmed != "" && (len(trimmed) > 255 || !audienceSyntax.MatchString(trimmed) || strings.ContainsAny(trimmed, `"\?#`)) {
+		f.fail("audience", "audience_syntax", "Give the audience as the FHIR server expects it, e.g. https://ws-clinic.fhir.azurehealthcareapis.com, or leave the field out: it is found from the server.", "The audience %.80q is not an https:// or api:// URI.", trimmed)
+	}
+	return trimmed
+}
+
+// maxSecret bounds the client secret, in bytes; Entra's have 40.
+const maxSecret = 1024
+
+func (f *fields) secret(v secret.Value, clientID string) secret.Value {
+	text := strings.TrimSpace(v.Reveal())
+	const fix = "In the Microsoft Entra admin center open App registrations, your app, Certificates & secrets, create a new client secret, and copy its Value: it is shown only once."
+	switch {
+	case v.IsZero():
+		f.bad(required("clientSecret", fix))
+	case text == "":
+		f.fail("clientSecret", "secret_blank", fix, "The client secret is blank.")
+	case guid.MatchString(strings.ToLower(text)):
+		f.fail("clientSecret", "secret_is_id", fix, "This is a GUID: the Secret ID (or the client id) was pasted instead of the secret's Value.")
+	case len(text) > maxSecret:
+		f.fail("clientSecret", "secret_too_long", fix, "The client secret has %d bytes, more than the %d allowed.", len(text), maxSecret)
+	case strings.ContainsFunc(text, unprintable):
+		f.fail("clientSecret", "secret_syntax", fix, "The client secret holds a line break or a control character.")
+	case text != v.Reveal():
+		f.note("removed white space around the client secret")
+	}
+	return secret.New(text)
+}
+
+// expiresOn reads the date on which the secret ends. Entra's longest is 24 months
+// (https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials).
+func (f *fields) expiresOn(raw string) Date {
+	const fix = "Copy the date in the column Expires beside the secret, as YYYY-MM-DD."
+	d, err := ParseDate(strings.TrimSpace(raw))
+	switch {
+	case err != nil:
+		f.fail("secretExpiresOn", "expiry_syntax", fix, "The value %v.", err)
+	case d.IsZero():
+	case d.DaysFrom(f.today) < 0:
+		f.fail("secretExpiresOn", "expiry_past", fix+" If it is right, create a new secret.", "The date %s has passed.", d)
+	case d.Time().After(f.today.Time().AddDate(0, 24, 1)):
+		f.fail("secretExpiresOn", "expiry_too_far", fix, "The date %s is more than 24 months away; Entra's secrets do not last that long.", d)
+	}
+	return d
+}
+
+// fieldsCheck is the report's first check: what is known without asking anybody.
+func fieldsCheck(expiresOn Date, now time.Time) verification.Check {
+	c := verification.Check{ID: verification.CheckFields, Title: "The fields are well-formed", Status: verification.Pass, Code: "ok"}
+	switch {
+	case expiresOn.IsZero():
+		c.Status, c.Code = verification.Warn, "expiry_missing"
+		c.Message = "It is not known when the client secret expires, so nobody can be warned in time."
+		c.Fix = "Copy the date in the column Expires beside the secret (Certificates & secrets) into secretExpiresOn."
+	case expiresOn.DaysFrom(DateOf(now)) < 0:
+		c.Status, c.Code = verification.Warn, "expiry_past"
+		c.Message = "By the date that was given, the client secret expired on " + expiresOn.String() + "."
+		c.Fix = "Create a new client secret and send it with PUT /api/links/{slug}/secret, or correct secretExpiresOn."
+	}
+	return c
+}

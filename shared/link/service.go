@@ -1,0 +1,179 @@
+package link
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/verification"
+)
+
+// DefaultMaxLinks is how many links an organization may have when nothing else is set.
+const DefaultMaxLinks = 500
+
+// Verifier checks what a registration claims; *verification.Verifier is the one.
+type Verifier interface {
+	Verify(ctx context.Context, t verification.Target) verification.Report
+}
+
+// Deps is what a Service works with. All fields but the last four are required.
+type Deps struct {
+	Stores    Stores
+	Secrets   secret.Store
+	Verifier  Verifier
+	Tokens    entra.TokenSource
+	Authority func(fhir.BaseURL) string // the configured authority for a server
+
+	AnyTarget bool             // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
+	MaxLinks  int              // links per organization; zero: DefaultMaxLinks
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: slog.Default()
+}
+
+// Service is what can be done with links. Every method that takes an organization acts on
+// that organization's links only; the link of another one is as if it did not exist.
+//
+// Errors that callers may be told are *problem.Error; Token also returns *Refused.
+type Service struct {
+	Deps
+	rows        *rowCache
+	credentials *credentialCache
+}
+
+// New makes a Service. It does nothing else: no network, no goroutine.
+func New(d Deps) *Service {
+	if d.MaxLinks == 0 {
+		d.MaxLinks = DefaultMaxLinks
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Log == nil {
+		d.Log = slog.Default()
+	}
+	return &Service{Deps: d, rows: newRowCache(d.Stores, d.Now), credentials: newCredentialCache()}
+}
+
+// Result is a link after a change, with what the caller should be told beside it.
+type Result struct {
+	Link   Link
+	Notes  []string             // what was changed in the input, in words
+	Report *verification.Report // nil when the change needed no verification
+}
+
+// Get returns a link of the organization.
+func (s *Service) Get(ctx context.Context, organization, slug string) (Link, error) {
+	return s.own(ctx, organization, slug)
+}
+
+// Directory returns an active link whose owner listed it, whoever asks.
+func (s *Service) Directory(ctx context.Context, slug string) (Link, error) {
+	l, err := s.find(ctx, slug)
+	if err != nil {
+		return Link{}, err
+	}
+	if l.Phase != Live || !l.Listed || l.Status(s.Now()) != Active {
+		return Link{}, notFound(slug)
+	}
+	return l, nil
+}
+
+// own is the tenant check of everything that manages links: it reads the row fresh and
+// returns it only to its owner.
+func (s *Service) own(ctx context.Context, organization, slug string) (Link, error) {
+	l, err := s.find(ctx, slug)
+	if err != nil {
+		return Link{}, err
+	}
+	if !l.visibleTo(organization) {
+		return Link{}, notFound(slug)
+	}
+	return l, nil
+}
+
+func (s *Service) find(ctx context.Context, slug string) (Link, error) {
+	parsed, mistake := ParseSlug(slug)
+	if mistake != nil {
+		return Link{}, notFound(slug)
+	}
+	l, err := s.Stores.Get(ctx, parsed)
+	return l, storeProblem(err, slug)
+}
+
+// visibleTo is the one rule of whose link is whose.
+func (l Link) visibleTo(organization string) bool {
+	return l.Phase == Live && organization != "" && l.Organization == organization
+}
+
+// notFound is the answer for what does not exist and for what is not the caller's.
+func notFound(slug string) error {
+	return problem.New(problem.LinkNotFound, "Your organization has no link %.64q. Check the spelling, or list your links with GET /api/links.", slug)
+}
+
+// storeProblem turns a store's error into what a caller may be told. Errors that an update
+// function returned pass through.
+func storeProblem(err error, slug string) error {
+	var p *problem.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, ErrNotFound):
+		return notFound(slug)
+	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return problem.Unavailable(err, 5*time.Second, "The table of links did not answer. Nothing is wrong with your request: send it again in a few seconds.")
+	}
+	return fmt.Errorf("link %s: %w", slug, err)
+}
+
+// vaultProblem does the same for the secret store.
+func vaultProblem(err error, slug string) error {
+	if errors.Is(err, secret.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return problem.Unavailable(err, 10*time.Second, "The store of client secrets did not answer. Nothing was changed: send the request again in a few seconds.")
+	}
+	return fmt.Errorf("secret of link %s: %w", slug, err)
+}
+
+// match checks an If-Match header (RFC 9110 §13.1.1, strong comparison) against the link.
+func (l Link) match(header string) error {
+	if header == "" {
+		return problem.New(problem.IfMatchRequired, "Send the ETag of the link as you last read it in If-Match, or If-Match: * to overwrite whatever is there.")
+	}
+	for tag := range strings.SplitSeq(header, ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" || tag == l.ETag() {
+			return nil
+		}
+	}
+	return problem.New(problem.ChangedMeanwhile, "The link %q is not as your If-Match says. Read it again, look at what changed, and send the request with its ETag.", l.Slug)
+}
+
+// attributes are what the store of secrets is told beside the value.
+func (l Link) attributes() secret.Attributes {
+	return secret.Attributes{ExpiresOn: l.Secret.ExpiresOn.Time(), Slug: string(l.Slug), Organization: l.Organization}
+}
+
+// server is the FHIR server of a stored link.
+func (l Link) server() (fhir.BaseURL, error) {
+	base, _, mistake := fhir.ParseBaseURL(l.FHIRServerURL, true)
+	if mistake != nil {
+		return base, fmt.Errorf("link %s: stored FHIR server URL: %s", l.Slug, mistake.Message)
+	}
+	return base, nil
+}
+
+// word is a random word of 130 bits, lower case letters and digits.
+func word() string { return strings.ToLower(rand.Text()) }
+
+// aside is a context for work that must be done although the request has ended.
+func aside(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+}

@@ -1,0 +1,69 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors of every store. Drivers wrap them with what they know; nothing else of the
+// underlying service's text leaves a driver.
+var (
+	// ErrNotFound: there is no row of that slug.
+	ErrNotFound = errors.New("link not found")
+	// ErrExists: the slug has a row already.
+	ErrExists = errors.New("link exists")
+	// ErrUnavailable: the store could not be reached, throttles, or is failing. Trying again
+	// later may help; whether a write took effect is then not known.
+	ErrUnavailable = errors.New("link store unavailable")
+)
+
+// Store keeps links, one row per slug, each with its next due time in an index.
+//
+// Every row also carries two random words of the driver's own, CreateOp and OpID, by which a
+// driver tells, after an answer that got lost and was asked for again, whether its own first
+// try took effect. So Insert and Update answer truly although the network did not.
+type Store interface {
+	// Get returns the row in whatever phase it is. ErrNotFound, ErrUnavailable.
+	Get(ctx context.Context, slug Slug) (Link, error)
+	// Insert adds a row; of any number of racing inserts of a slug exactly one succeeds.
+	// ErrExists, ErrUnavailable.
+	Insert(ctx context.Context, l Link) error
+	// Update reads the row, calls change, and writes what it returns if nobody else wrote
+	// in between; else it starts again, so change may run more than once. An error of change
+	// is returned as it is and nothing is written. Returns the row as written.
+	// ErrNotFound, ErrUnavailable.
+	Update(ctx context.Context, slug Slug, change func(Link) (Link, error)) (Link, error)
+	// Remove deletes the row if still reports true of it; atomically, as Update writes.
+	// It tells whether the row is gone now, and has no error for one that was not there.
+	Remove(ctx context.Context, slug Slug, still func(Link) bool) (gone bool, err error)
+}
+
+// Schedule is the index over due times. Link.Due decides them; every write of a Store puts
+// the row's entry where Due says, in the same transaction.
+type Schedule interface {
+	// Due calls yield for the slugs whose due time is at or before now, until it returns
+	// false. The cost is the number of shards plus what is due, never the number of links.
+	Due(ctx context.Context, now time.Time, yield func(Slug) bool) error
+}
+
+// Roster lists the slugs of each organization. An entry is a claim, not a proof: it is
+// written before the row it names and removed after it, so readers look at the row too.
+type Roster interface {
+	// Enroll writes the entry, anew if it is there, and returns a receipt for this writing.
+	Enroll(ctx context.Context, organization string, slug Slug) (receipt string, err error)
+	// Receipt returns the receipt of the latest Enroll; "" when there is no entry.
+	Receipt(ctx context.Context, organization string, slug Slug) (string, error)
+	// Withdraw removes the entry unless it was enrolled anew since the receipt was given.
+	Withdraw(ctx context.Context, organization string, slug Slug, receipt string) error
+	// Slugs returns up to limit slugs of the organization in ascending order, those greater
+	// than after.
+	Slugs(ctx context.Context, organization string, after Slug, limit int) ([]Slug, error)
+}
+
+// Stores is all that a Service needs of a driver.
+type Stores interface {
+	Store
+	Schedule
+	Roster
+}

@@ -1,0 +1,239 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/verification"
+)
+
+const (
+	// tokenTimeout bounds one round to vault and authority.
+	tokenTimeout = 15 * time.Second
+	// tokenMargin is how much life a token must have to be handed out.
+	tokenMargin = 30 * time.Second
+	// refusedFor is how long a refusal is remembered for one version of a secret.
+	refusedFor = 30 * time.Second
+	// heldFor is how long nothing is asked after an upstream was out of reach, when it did
+	// not say itself how long to wait; heldAtMost bounds what it says.
+	heldFor    = 5 * time.Second
+	heldAtMost = 2 * time.Minute
+	// secretFor is how long a secret's value is remembered.
+	secretFor = 10 * time.Minute
+)
+
+// Grant is an access token that is handed out.
+type Grant struct {
+	AccessToken string
+	ExpiresOn   time.Time
+	Scope       string // "{audience}/.default"
+	Resource    string // the audience
+}
+
+// Refused means that Entra refuses the credentials of the link; the text is for people.
+type Refused struct {
+	Code    string // e.g. aadsts_7000222
+	Message string
+	Fix     string
+}
+
+func (r *Refused) Error() string { return r.Message + " " + r.Fix }
+
+// Token hands out an access token for a link: of organization, or of any one when operator.
+// Errors: LinkNotFound, UpstreamUnavailable with RetryAfter, *Refused.
+//
+// A token that has used up most of its life is renewed in the background while it is still
+// handed out. A refusal is remembered, and is itself the re-check of the link's status.
+func (s *Service) Token(ctx context.Context, organization string, operator bool, slug string) (Grant, error) {
+	parsed, mistake := ParseSlug(slug)
+	if mistake != nil {
+		return Grant{}, notFound(slug)
+	}
+	l, err := s.rows.get(ctx, parsed)
+	if err != nil {
+		return Grant{}, storeProblem(err, slug)
+	}
+	if !l.visibleTo(organization) && (!operator || l.Phase != Live) {
+		return Grant{}, notFound(slug)
+	}
+	return s.grant(ctx, l)
+}
+
+// credential is all that a token depends on; a new version of the secret is another one.
+type credential struct {
+	authority, tenant, client, audience, secretName, secretVersion string
+}
+
+// held is what is remembered of a credential.
+type held struct {
+	token   entra.Token
+	renewAt time.Time // when the token is renewed in the background
+	secret  secret.Value
+	readAt  time.Time // when secret was read
+	failure error     // of the last attempt
+	until   time.Time // nothing is asked before
+}
+
+type credentialCache struct {
+	held    *lru.Cache[credential, held]
+	flights singleflight.Group
+}
+
+func newCredentialCache() *credentialCache {
+	return &credentialCache{held: newLRU[credential, held]()}
+}
+
+func (h held) usable(now time.Time) bool {
+	return !h.token.Access.IsZero() && h.token.ExpiresOn.Sub(now) > tokenMargin
+}
+
+func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
+	server, err := l.server()
+	if err != nil {
+		return Grant{}, err
+	}
+	c := credential{s.Authority(server), l.TenantID, l.ClientID, l.Audience, l.Secret.Name, l.Secret.Version}
+	now := s.Now()
+	h, _ := s.credentials.held.Get(c)
+	switch {
+	case h.usable(now):
+		if now.After(h.renewAt) && now.After(h.until) {
+			s.renew(ctx, l, c)
+		}
+	case h.failure != nil && now.Before(h.until):
+		return Grant{}, h.failed(now)
+	default:
+		h, err = wait(ctx, &s.credentials.flights, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {
+			return s.obtain(ctx, l, c), nil
+		})
+		if err != nil {
+			return Grant{}, problem.Unavailable(err, heldFor, "The token did not come in time. Send the request again in a few seconds.")
+		}
+		if !h.usable(s.Now()) {
+			return Grant{}, h.failed(s.Now())
+		}
+	}
+	return Grant{AccessToken: h.token.Access.Reveal(), ExpiresOn: h.token.ExpiresOn, Scope: c.scope(), Resource: c.audience}, nil
+}
+
+func (c credential) scope() string { return c.audience + "/.default" }
+
+func (c credential) key() string {
+	return c.authority + "\n" + c.tenant + "\n" + c.client + "\n" + c.audience + "\n" + c.secretName + "\n" + c.secretVersion
+}
+
+// failed is the remembered failure, with what is left of the time to wait.
+func (h held) failed(now time.Time) error {
+	var p *problem.Error
+	if errors.As(h.failure, &p) && p.RetryAfter > 0 {
+		again := *p
+		again.RetryAfter = max(h.until.Sub(now), time.Second)
+		return &again
+	}
+	if h.failure == nil {
+		return problem.Unavailable(nil, heldFor, "Entra's token ends too soon to be of use. Send the request again in a few seconds.")
+	}
+	return h.failure
+}
+
+// renew starts a flight that nobody waits for.
+func (s *Service) renew(ctx context.Context, l Link, c credential) {
+	s.credentials.flights.DoChan(c.key(), flight(ctx, tokenTimeout, func(ctx context.Context) (held, error) {
+		return s.obtain(ctx, l, c), nil
+	}))
+}
+
+// obtain asks for a token, once, and remembers what came of it.
+func (s *Service) obtain(ctx context.Context, l Link, c credential) held {
+	h, _ := s.credentials.held.Get(c)
+	now := s.Now()
+	if h.usable(now) && now.Before(h.renewAt) || h.failure != nil && now.Before(h.until) {
+		return h // a flight that ended just now has done it
+	}
+	err := s.readSecret(ctx, l, &h)
+	if err == nil {
+		var t entra.Token
+		t, err = s.Tokens.Token(ctx, entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client, Secret: h.secret}, c.scope())
+		if err == nil {
+			h.token, h.renewAt = t, renewal(s.Now(), t.ExpiresOn)
+			h.failure, h.until = nil, time.Time{}
+		}
+		s.recheck(ctx, l, err)
+	}
+	if err != nil {
+		h.failure, h.until = s.failure(l, c, err)
+	}
+	s.credentials.held.Add(c, h)
+	return h
+}
+
+// renewal is a time between 80 and 95 hundredths of the token's life, at random, so that
+// tokens that were issued together are not renewed together.
+func renewal(now, expires time.Time) time.Time {
+	life := float64(expires.Sub(now))
+	return now.Add(time.Duration(life * (0.80 + 0.15*rand.Float64())))
+}
+
+func (s *Service) readSecret(ctx context.Context, l Link, h *held) error {
+	if !h.secret.IsZero() && s.Now().Sub(h.readAt) < secretFor {
+		return nil
+	}
+	v, err := s.Secrets.Get(ctx, l.Secret.Name, l.Secret.Version)
+	if err != nil {
+		return err
+	}
+	h.secret, h.readAt = v, s.Now()
+	return nil
+}
+
+// failure is what the caller is told of an error, and until when it is remembered.
+func (s *Service) failure(l Link, c credential, err error) (error, time.Time) {
+	now := s.Now()
+	var refusal *entra.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Class() != entra.Transient:
+		d := refusal.Diagnose(entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client}, c.audience)
+		return &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Fix}, now.Add(refusedFor)
+	case errors.Is(err, secret.ErrNotFound):
+		missing := secretMissing()
+		return &Refused{Code: missing.Code, Message: missing.Message, Fix: missing.Fix}, now.Add(refusedFor)
+	}
+	pause := heldFor
+	if refusal != nil && refusal.RetryAfter > 0 {
+		pause = min(refusal.RetryAfter, heldAtMost)
+	}
+	return problem.Unavailable(err, pause, "Entra or the store of secrets did not answer, or asked to wait. Nothing is wrong with your request: send it again later."), now.Add(pause)
+}
+
+// recheck lets an answer of Entra change the link's status, when it says something new. A
+// failure to write that down costs nothing but the next answer's doing it.
+func (s *Service) recheck(ctx context.Context, l Link, answer error) {
+	verdict := verification.Report{Checks: []verification.Check{{ID: verification.CheckToken, Status: verification.Pass}}}
+	var refusal *entra.Refusal
+	switch {
+	case answer == nil:
+		if l.Failing != verification.CheckToken {
+			return
+		}
+	case errors.As(answer, &refusal) && refusal.Class() == entra.Expired:
+		verdict.Checks[0].Status, verdict.Checks[0].Outcome = verification.Fail, verification.OutcomeExpired
+	case errors.As(answer, &refusal) && refusal.Class() == entra.Config:
+		verdict.Checks[0].Status, verdict.Checks[0].Outcome = verification.Fail, verification.OutcomeBroken
+	default:
+		return
+	}
+	if verdict.Checks[0].Status == verification.Fail && l.Failing == verification.CheckToken && l.Secret.Expired == (verdict.Checks[0].Outcome == verification.OutcomeExpired) {
+		return // known already
+	}
+	if err := s.record(ctx, l, verdict); err != nil {
+		s.Log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
+	}
+}

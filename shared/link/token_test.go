@@ -1,0 +1,373 @@
+package link_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/verification"
+)
+
+// source is a fake authority: it counts, takes its time, and answers what it is told to.
+type source struct {
+	calls  atomic.Int64
+	takes  time.Duration
+	life   time.Duration
+	answer func(entra.Credentials) error
+}
+
+func (s *source) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
+	n := s.calls.Add(1)
+	select {
+	case <-time.After(s.takes):
+	case <-ctx.Done():
+		return entra.Token{}, &entra.Unreachable{Reason: "timed out", Cause: ctx.Err()}
+	}
+	if s.answer != nil {
+		if err := s.answer(c); err != nil {
+			return entra.Token{}, err
+		}
+	}
+	return entra.Token{Access: secret.New(c.Secret.Reveal() + " " + scope + " " + string(rune('0'+n))), ExpiresOn: time.Now().Add(s.life)}, nil
+}
+
+func refuse(number int) func(entra.Credentials) error {
+	return func(entra.Credentials) error {
+		return &entra.Refusal{HTTPStatus: 401, OAuthError: "invalid_client", Number: number}
+	}
+}
+
+// stage is a service with one registered link, for tests inside a synctest bubble.
+type stage struct {
+	*link.Service
+	links  *linktest.Stores
+	vault  *secrettest.Store
+	source *source
+	reads  atomic.Int64 // of the vault
+	rows   atomic.Int64 // reads of the table
+	report verification.Report
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	st := &stage{links: linktest.New(), vault: secrettest.New(), source: &source{takes: 80 * time.Millisecond, life: time.Hour}, report: healthy}
+	st.Service = st.instance()
+	r := registration("the-secret")
+	r.SecretExpiresOn = ""
+	if _, err := st.Register(t.Context(), orgA, r); err != nil {
+		t.Fatal(err)
+	}
+	st.links.Fault = func(op string, _ link.Slug, before bool) error {
+		if op == "Get" && before {
+			st.rows.Add(1)
+		}
+		return nil
+	}
+	st.vault.Fault = func(op, _ string, before bool) error {
+		if op == "Get" && before {
+			st.reads.Add(1)
+		}
+		return nil
+	}
+	return st
+}
+
+// instance is another function instance over the same table and vault.
+func (st *stage) instance() *link.Service {
+	return link.New(link.Deps{
+		Stores: st.links, Secrets: st.vault, Tokens: st.source, Authority: testAuthority, Log: quiet,
+		Verifier: fakeVerifier(func() verification.Report { return st.report }),
+	})
+}
+
+func (st *stage) token(ctx context.Context) (link.Grant, error) {
+	return st.Token(ctx, orgA, false, slug)
+}
+
+func (st *stage) status(t *testing.T) link.Status {
+	t.Helper()
+	l, err := st.Get(t.Context(), orgA, slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.Status(time.Now())
+}
+
+const crowd = 10_000
+
+// everybody calls at once and returns the errors.
+func (st *stage) everybody(ctx context.Context) []error {
+	errs := make([]error, crowd)
+	var wg sync.WaitGroup
+	for i := range crowd {
+		wg.Go(func() { _, errs[i] = st.token(ctx) })
+	}
+	wg.Wait()
+	return errs
+}
+
+func TestTokenColdCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		if err := errors.Join(st.everybody(t.Context())...); err != nil {
+			t.Fatal(err)
+		}
+		if st.source.calls.Load() != 1 || st.reads.Load() != 1 || st.rows.Load() != 1 {
+			t.Errorf("%d callers made %d token requests, %d vault reads and %d table reads, want 1 each", crowd, st.source.calls.Load(), st.reads.Load(), st.rows.Load())
+		}
+	})
+}
+
+func TestTokenRefusedCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.source.answer = refuse(7000215)
+		for range 3 {
+			before := st.source.calls.Load()
+			for _, err := range st.everybody(t.Context()) {
+				var refused *link.Refused
+				if !errors.As(err, &refused) || refused.Code != "aadsts_7000215" || refused.Fix == "" {
+					t.Fatalf("got %v", err)
+				}
+			}
+			time.Sleep(29 * time.Second)
+			_ = st.everybody(t.Context())
+			if n := st.source.calls.Load() - before; n != 1 {
+				t.Fatalf("%d token requests within 30 s, want 1", n)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		if st.reads.Load() != 1 {
+			t.Errorf("%d vault reads, want 1: a refused secret is remembered like any other", st.reads.Load())
+		}
+	})
+}
+
+func TestTokenWarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		first, err := st.token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.Resource != server || first.Scope != server+"/.default" || !strings.HasPrefix(first.AccessToken, "the-secret ") {
+			t.Errorf("grant %+v", first)
+		}
+		time.Sleep(40 * time.Minute)
+		again, err := st.token(t.Context())
+		if err != nil || again.AccessToken != first.AccessToken {
+			t.Errorf("after 40 minutes: %v, another token: %v", err, again.AccessToken != first.AccessToken)
+		}
+		if n := st.source.calls.Load(); n != 1 {
+			t.Errorf("%d token requests, want 1", n)
+		}
+	})
+}
+
+// TestTokenRenewal: late in its life a token is still handed out at once while one request
+// renews it; when that fails, the old one serves to its end.
+func TestTokenRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.source.takes = 3 * time.Second
+		first, err := st.token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(58 * time.Minute)
+		started := time.Now()
+		during, err := st.token(t.Context())
+		if err != nil || during.AccessToken != first.AccessToken || time.Since(started) > 0 {
+			t.Errorf("while renewing: %v after %v", err, time.Since(started))
+		}
+		time.Sleep(4 * time.Second)
+		renewed, err := st.token(t.Context())
+		if err != nil || renewed.AccessToken == first.AccessToken {
+			t.Errorf("after the renewal: %v, still the old token: %v", err, renewed.AccessToken == first.AccessToken)
+		}
+		st.source.answer = refuse(7000222)
+		time.Sleep(58 * time.Minute)
+		if still, err := st.token(t.Context()); err != nil || still.AccessToken != renewed.AccessToken {
+			t.Errorf("a refused renewal took the valid token away: %v", err)
+		}
+		time.Sleep(time.Second * 4)
+		if got := st.status(t); got != link.Expired {
+			t.Errorf("status %s after AADSTS7000222 at the renewal, want expired", got)
+		}
+		time.Sleep(2 * time.Minute)
+		var refused *link.Refused
+		if _, err := st.token(t.Context()); !errors.As(err, &refused) {
+			t.Errorf("after the token's end: %v", err)
+		}
+	})
+}
+
+// TestTokenStatus: what Entra answers to token requests is the re-check of the link.
+func TestTokenStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		for _, step := range []struct {
+			answer func(entra.Credentials) error
+			want   link.Status
+		}{
+			{refuse(7000222), link.Expired},
+			{refuse(7000215), link.Broken},
+			{nil, link.Active},
+		} {
+			st.source.answer = step.answer
+			_, _ = st.token(t.Context())
+			if got := st.status(t); got != step.want {
+				t.Errorf("status %s, want %s", got, step.want)
+			}
+			time.Sleep(31 * time.Second)
+		}
+	})
+}
+
+func TestTokenUnreachable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		for _, answer := range []error{
+			&entra.Unreachable{Reason: "name not found"},
+			&entra.Refusal{HTTPStatus: 429, OAuthError: "temporarily_unavailable", RetryAfter: 20 * time.Second},
+		} {
+			st.source.answer = func(entra.Credentials) error { return answer }
+			before := st.source.calls.Load()
+			for _, err := range st.everybody(t.Context()) {
+				var p *problem.Error
+				if !errors.As(err, &p) || p.Code != problem.UpstreamUnavailable || p.RetryAfter <= 0 {
+					t.Fatalf("got %v", err)
+				}
+			}
+			if n := st.source.calls.Load() - before; n != 1 {
+				t.Errorf("%v: %d token requests, want 1", answer, n)
+			}
+			time.Sleep(21 * time.Second)
+		}
+		if got := st.status(t); got != link.Active {
+			t.Errorf("status %s: what passes by itself says nothing about the link", got)
+		}
+	})
+}
+
+// TestTokenDeadline: a caller waits no longer than his own deadline, and his leaving does not
+// fail the others.
+func TestTokenDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.source.takes = 5 * time.Second
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			started := time.Now()
+			if _, err := st.token(ctx); problem.CodeOf(err) != problem.UpstreamUnavailable || time.Since(started) != time.Second {
+				t.Errorf("%v after %v", err, time.Since(started))
+			}
+		})
+		wg.Go(func() {
+			if _, err := st.token(t.Context()); err != nil {
+				t.Errorf("the patient caller: %v", err)
+			}
+		})
+		wg.Wait()
+		if n := st.source.calls.Load(); n != 1 {
+			t.Errorf("%d token requests, want 1", n)
+		}
+	})
+}
+
+// TestTokenFollowsChanges: another instance follows a new secret and a deletion within 30 s.
+func TestTokenFollowsChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		other := st.instance()
+		tokenOf := func() (string, error) {
+			g, err := other.Token(t.Context(), orgA, false, slug)
+			return g.AccessToken, err
+		}
+		if got, err := tokenOf(); err != nil || !strings.HasPrefix(got, "the-secret ") {
+			t.Fatal(got, err)
+		}
+		if _, err := st.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("the-next-secret")}); err != nil {
+			t.Fatal(err)
+		}
+		if mine, err := st.token(t.Context()); err != nil || !strings.HasPrefix(mine.AccessToken, "the-next-secret ") {
+			t.Errorf("the instance that changed it: %v", err)
+		}
+		time.Sleep(30 * time.Second)
+		if got, err := tokenOf(); err != nil || !strings.HasPrefix(got, "the-next-secret ") {
+			t.Errorf("30 s after the change: %q, %v", got, err)
+		}
+		if err := st.Delete(t.Context(), orgA, slug, "*"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		if _, err := tokenOf(); problem.CodeOf(err) != problem.LinkNotFound {
+			t.Errorf("30 s after the deletion: %v", err)
+		}
+	})
+}
+
+// TestTokenWhileTheTableIsDown: rows serve for ten minutes, and not after a read that said
+// that the link is gone.
+func TestTokenWhileTheTableIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		if _, err := st.token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		st.links.Fault = func(string, link.Slug, bool) error { return link.ErrUnavailable }
+		time.Sleep(9 * time.Minute)
+		if _, err := st.token(t.Context()); err != nil {
+			t.Errorf("after 9 minutes: %v", err)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, err := st.token(t.Context()); problem.CodeOf(err) != problem.UpstreamUnavailable {
+			t.Errorf("after 11 minutes: %v", err)
+		}
+	})
+}
+
+func TestTokenOwnership(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		if _, err := st.Token(t.Context(), orgB, false, slug); problem.CodeOf(err) != problem.LinkNotFound {
+			t.Errorf("another organization: %v", err)
+		}
+		if _, err := st.Token(t.Context(), orgB, true, slug); err != nil {
+			t.Errorf("the operator: %v", err)
+		}
+		for _, bad := range []string{"", "no-such-link", "UPPER", "../x", slug + " "} {
+			if _, err := st.Token(t.Context(), orgA, true, bad); problem.CodeOf(err) != problem.LinkNotFound {
+				t.Errorf("slug %q: %v", bad, err)
+			}
+		}
+	})
+}
+
+// TestTokenPanic: a panic under a flight is that request's error and not the process's end.
+func TestTokenPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.source.answer = func(entra.Credentials) error { panic("boom") }
+		if _, err := st.token(t.Context()); err == nil || strings.Contains(err.Error(), "the-secret") {
+			t.Errorf("got %v", err)
+		}
+		st.source.answer = nil
+		if _, err := st.token(t.Context()); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
