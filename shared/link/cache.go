@@ -69,6 +69,9 @@ func (c *rowCache) get(ctx context.Context, slug Slug) (Link, error) {
 
 func (c *rowCache) read(ctx context.Context, slug Slug) (Link, error) {
 	started := c.now()
+	if cached, ok := c.rows.Get(slug); ok && started.Sub(cached.readAt) < rowFresh {
+		return cached.link, nil // a flight that ended just now has read it
+	}
 	l, err := c.store.Get(ctx, slug)
 	switch {
 	case err == nil && l.Phase == Live:

@@ -236,6 +236,7 @@ func (l *Link) cutOver(e edit, name, version string, report verification.Report,
 	e.apply(l, now)
 	l.Health, l.Attempts = "", 0
 	l.judge(report, now)
+	l.VerifiedAt = now
 }
 
 // yield lets others start a change at once after this one failed. The marker stays, so that

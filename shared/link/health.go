@@ -1,6 +1,7 @@
 package link
 
 import (
+	"hash/fnv"
 	"time"
 
 	"fhirlink/shared/verification"
@@ -18,43 +19,60 @@ const (
 	transientPause = 5 * time.Minute
 	// degradedPause is how often the timer looks at a degraded link.
 	degradedPause = time.Hour
+	// wholeEvery is how old a whole verification may be at the daily check of the token.
+	wholeEvery = 7*24*time.Hour - time.Hour
 )
 
-// judge takes over what a verification of this row found.
+// judge takes over what a verification of this row found, or a request for a token alone.
 func (l *Link) judge(report verification.Report, now time.Time) {
 	failed, _ := report.Failed()
-	outcome := report.Outcome()
-	l.VerifiedAt = now
-	switch outcome {
+	switch report.Outcome() {
 	case verification.OutcomeActive:
-		l.settle(Active, "")
+		l.settle(Active, "", now)
 		l.Secret.Expired = false
 	case verification.OutcomePendingAccess:
 		l.pending(failed.ID, now)
 	case verification.OutcomeTransient:
 		l.transient(failed.ID, now)
 	case verification.OutcomeExpired:
-		l.settle(Broken, failed.ID)
+		l.settle(Broken, failed.ID, now)
 		l.Secret.Expired = true
 	case verification.OutcomeBroken:
-		l.settle(Broken, failed.ID)
+		l.settle(Broken, failed.ID, now)
 		l.Secret.Expired = l.Secret.Expired && !report.Ran(verification.CheckToken)
 	}
 }
 
-// settle sets a health that no timer needs to look at again.
-func (l *Link) settle(health Status, failing string) {
-	l.Health, l.Failing, l.Attempts, l.NextVerify = health, failing, 0, time.Time{}
+// settle sets a health that the timer looks at once a day.
+func (l *Link) settle(health Status, failing string, now time.Time) {
+	l.Health, l.Failing, l.Attempts, l.NextVerify = health, failing, 0, l.nextDaily(now)
+}
+
+// nextDaily is the link's own time of day, which spreads the links over the day.
+func (l *Link) nextDaily(now time.Time) time.Time {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(l.Slug)) // a hash never fails
+	next := DateOf(now).Time().Add(time.Duration(sum.Sum32()%86400) * time.Second)
+	if !next.After(now) {
+		next = next.Add(24 * time.Hour)
+	}
+	return next
+}
+
+// whole tells whether the timer runs all checks, and not only that of the token: once a week,
+// and whenever the token alone would not tell whether the link works again.
+func (l Link) whole(now time.Time) bool {
+	return now.Sub(l.VerifiedAt) >= wholeEvery || l.Failing != "" && l.Failing != verification.CheckToken
 }
 
 // pending counts an attempt that found the role missing; after the last of the schedule the
 // link is broken.
 func (l *Link) pending(failing string, now time.Time) {
 	if l.Health != PendingAccess {
-		l.settle(PendingAccess, failing)
+		l.settle(PendingAccess, failing, now)
 	}
 	if l.Attempts == len(pendingSchedule) {
-		l.settle(Broken, failing)
+		l.settle(Broken, failing, now)
 		return
 	}
 	l.NextVerify = now.Add(pendingSchedule[l.Attempts])
@@ -69,6 +87,7 @@ func (l *Link) transient(failing string, now time.Time) {
 		l.NextVerify = now.Add(transientPause)
 		return
 	case Broken:
+		l.NextVerify = l.nextDaily(now)
 		return
 	}
 	l.Failing, l.Attempts, l.NextVerify = failing, l.Attempts+1, now.Add(transientPause)

@@ -95,7 +95,7 @@ func (a application) link(organization string, report verification.Report, now t
 		TenantID: report.TenantID, Audience: report.Audience, Listed: a.listed,
 		Secret:   Secret{Name: newSecretName(), ExpiresOn: a.expiresOn},
 		Enrolled: true, NoticedOn: DateOf(now),
-		Revision: 1, CreatedAt: now, UpdatedAt: now, PhaseSince: now,
+		Revision: 1, CreatedAt: now, UpdatedAt: now, VerifiedAt: now, PhaseSince: now,
 	}
 	l.judge(report, now)
 	return l

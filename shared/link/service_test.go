@@ -25,13 +25,15 @@ type desk struct {
 	now    time.Time
 	report verification.Report
 	asked  []verification.Target
+	tokens *source
 }
 
 func newDesk() *desk {
-	d := &desk{links: linktest.New(), vault: secrettest.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), report: healthy}
+	d := &desk{links: linktest.New(), vault: secrettest.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), report: healthy, tokens: &source{life: time.Hour}}
 	d.Service = link.New(link.Deps{
 		Stores: d.links, Secrets: d.vault, Authority: testAuthority, Log: quiet, MaxLinks: 3,
 		Verifier: verifierFunc(func(t verification.Target) verification.Report { d.asked = append(d.asked, t); return d.report }),
+		Tokens:   d.tokens,
 		Now:      func() time.Time { return d.now },
 	})
 	return d
@@ -512,6 +514,39 @@ func TestDegraded(t *testing.T) {
 	}
 }
 
+// TestDailyRecheck: every link's token once a day and its whole verification once a week, each
+// link at its own time of day, and what is found changes the status.
+func TestDailyRecheck(t *testing.T) {
+	d := newDesk()
+	d.register(t, orgA, slug)
+	d.register(t, orgA, "another-clinic")
+	minutes := map[link.Slug]int{}
+	for minute := range 16 * 24 * 60 {
+		d.now = d.now.Add(time.Minute)
+		for _, f := range d.sweep(t) {
+			minutes[f.Slug] = minute % (24 * 60)
+		}
+	}
+	if tokens, whole := d.tokens.calls.Load(), len(d.asked)-2; tokens != 2*14 || whole != 2*2 {
+		t.Errorf("in 16 days 2 links were asked for %d tokens and verified %d times, want 28 and 4", tokens, whole)
+	}
+	if minutes[slug] == minutes["another-clinic"] {
+		t.Errorf("both at minute %d of the day", minutes[slug])
+	}
+	d.tokens.answer = refuse(7000222)
+	d.now = d.now.Add(24 * time.Hour)
+	d.sweep(t)
+	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != link.Expired {
+		t.Errorf("the day after the secret expired: %s", l.Status(d.now))
+	}
+	d.tokens.answer = nil
+	d.now = d.now.Add(24 * time.Hour)
+	d.sweep(t)
+	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != link.Active {
+		t.Errorf("the day after it works again: %s", l.Status(d.now))
+	}
+}
+
 // TestNotices: the timer reports at 60, 30, 14, 7, 3, 1 and 0 days and after the end, once
 // each, and once for what passed while it was silent.
 func TestNotices(t *testing.T) {
@@ -528,8 +563,8 @@ func TestNotices(t *testing.T) {
 				days = append(days, f.DaysLeft)
 			}
 		}
-		if len(d.sweep(t)) > 0 {
-			t.Fatal("a second sweep found something to do")
+		if f := d.sweep(t); len(f) > 0 {
+			t.Fatalf("a second sweep found something to do: %+v", f)
 		}
 	}
 	if want := []int{60, 30, 14, 7, 3, 1, 0, -1}; !slices.Equal(days, want) {

@@ -70,8 +70,12 @@ func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 		err = do("removed secrets of unfinished registrations", s.discard(ctx, l))
 	}
 	if err == nil && !l.NextVerify.IsZero() && !now.Before(l.NextVerify) {
-		_, verr := s.reverify(ctx, l)
-		err = do("verified", verr)
+		if l.whole(now) {
+			_, err = s.reverify(ctx, l)
+		} else {
+			err = s.recheckToken(ctx, l)
+		}
+		err = do("verified", err)
 	}
 	return did, err
 }

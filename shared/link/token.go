@@ -96,11 +96,10 @@ func (h held) usable(now time.Time) bool {
 }
 
 func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
-	server, err := l.server()
+	c, err := s.credentialOf(l)
 	if err != nil {
 		return Grant{}, err
 	}
-	c := credential{s.Authority(server), l.TenantID, l.ClientID, l.Audience, l.Secret.Name, l.Secret.Version}
 	now := s.Now()
 	h, _ := s.credentials.held.Get(c)
 	switch {
@@ -122,6 +121,20 @@ func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
 		}
 	}
 	return Grant{AccessToken: h.token.Access.Reveal(), ExpiresOn: h.token.ExpiresOn, Scope: c.scope(), Resource: c.audience}, nil
+}
+
+// credentialOf is what a token for the link depends on.
+func (s *Service) credentialOf(l Link) (credential, error) {
+	server, err := l.server()
+	if err != nil {
+		return credential{}, err
+	}
+	return credential{s.Authority(server), l.TenantID, l.ClientID, l.Audience, l.Secret.Name, l.Secret.Version}, nil
+}
+
+// ask requests a token; nothing is remembered.
+func (s *Service) ask(ctx context.Context, c credential, value secret.Value) (entra.Token, error) {
+	return s.Tokens.Token(ctx, entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client, Secret: value}, c.scope())
 }
 
 func (c credential) scope() string { return c.audience + "/.default" }
@@ -161,7 +174,7 @@ func (s *Service) obtain(ctx context.Context, l Link, c credential) held {
 	err := s.readSecret(ctx, l, &h)
 	if err == nil {
 		var t entra.Token
-		t, err = s.Tokens.Token(ctx, entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client, Secret: h.secret}, c.scope())
+		t, err = s.ask(ctx, c, h.secret)
 		if err == nil {
 			h.token, h.renewAt = t, renewal(s.Now(), t.ExpiresOn)
 			h.failure, h.until = nil, time.Time{}
@@ -216,24 +229,25 @@ func (s *Service) failure(l Link, c credential, err error) (error, time.Time) {
 // recheck lets an answer of Entra change the link's status, when it says something new. A
 // failure to write that down costs nothing but the next answer's doing it.
 func (s *Service) recheck(ctx context.Context, l Link, answer error) {
-	verdict := verification.Report{Checks: []verification.Check{{ID: verification.CheckToken, Status: verification.Pass}}}
-	var refusal *entra.Refusal
-	switch {
-	case answer == nil:
-		if l.Failing != verification.CheckToken {
+	report := tokenReport(answer)
+	about := l.Failing == verification.CheckToken
+	switch report.Outcome() {
+	case verification.OutcomeTransient:
+		return
+	case verification.OutcomeActive:
+		if !about {
 			return
 		}
-	case errors.As(answer, &refusal) && refusal.Class() == entra.Expired:
-		verdict.Checks[0].Status, verdict.Checks[0].Outcome = verification.Fail, verification.OutcomeExpired
-	case errors.As(answer, &refusal) && refusal.Class() == entra.Config:
-		verdict.Checks[0].Status, verdict.Checks[0].Outcome = verification.Fail, verification.OutcomeBroken
-	default:
-		return
+	case verification.OutcomeExpired:
+		if about && l.Secret.Expired {
+			return
+		}
+	case verification.OutcomeBroken:
+		if about && !l.Secret.Expired {
+			return
+		}
 	}
-	if verdict.Checks[0].Status == verification.Fail && l.Failing == verification.CheckToken && l.Secret.Expired == (verdict.Checks[0].Outcome == verification.OutcomeExpired) {
-		return // known already
-	}
-	if err := s.record(ctx, l, verdict); err != nil {
+	if err := s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
 		s.Log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
 	}
 }

@@ -3,7 +3,9 @@ package link
 import (
 	"context"
 	"errors"
+	"time"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
 )
@@ -34,16 +36,56 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 	default:
 		return verification.Report{}, vaultProblem(err, string(l.Slug))
 	}
-	return report, s.record(ctx, l, report)
+	return report, s.record(ctx, l, func(row *Link, now time.Time) {
+		row.judge(report, now)
+		row.VerifiedAt = now
+	})
 }
 
-// record writes a verification's result to the row, unless the secret was changed since.
-func (s *Service) record(ctx context.Context, l Link, report verification.Report) error {
+// recheckToken asks for a token only, afresh, and lets the answer change the link's status.
+func (s *Service) recheckToken(ctx context.Context, l Link) error {
+	c, err := s.credentialOf(l)
+	if err != nil {
+		return err
+	}
+	value, err := s.Secrets.Get(ctx, l.Secret.Name, l.Secret.Version)
+	if errors.Is(err, secret.ErrNotFound) {
+		_, err := s.reverify(ctx, l)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.ask(ctx, c, value)
+	report := tokenReport(err)
+	return s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
+}
+
+// tokenReport is the verification that a request for a token amounts to.
+func tokenReport(answer error) verification.Report {
+	check := verification.Check{ID: verification.CheckToken, Status: verification.Fail}
+	var refusal *entra.Refusal
+	switch {
+	case answer == nil:
+		check.Status = verification.Pass
+	case !errors.As(answer, &refusal) || refusal.Class() == entra.Transient:
+		check.Outcome = verification.OutcomeTransient
+	case refusal.Class() == entra.Expired:
+		check.Outcome = verification.OutcomeExpired
+	default:
+		check.Outcome = verification.OutcomeBroken
+	}
+	return verification.Report{Checks: []verification.Check{check}}
+}
+
+// record writes what was found to the row, unless its settings or its secret were changed
+// since it was read.
+func (s *Service) record(ctx context.Context, l Link, found func(row *Link, now time.Time)) error {
 	_, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
-		if row.Phase != Live || row.ID != l.ID || row.Secret.Version != l.Secret.Version || row.Revision != l.Revision {
+		if row.Phase != Live || row.ID != l.ID || row.Revision != l.Revision {
 			return Link{}, errLost
 		}
-		row.judge(report, s.Now())
+		found(&row, s.Now())
 		return row, nil
 	})
 	return storeProblem(ignore(err, errLost, ErrNotFound), string(l.Slug))
