@@ -23,9 +23,10 @@ const (
 // header, "" if absent. When the verification fails, the old secret goes on working.
 func (s *Service) SetSecret(ctx context.Context, organization, slug, ifMatch string, n NewSecret) (Result, error) {
 	return s.Patch(ctx, organization, slug, ifMatch, Patch{
-		ClientSecret:    n.ClientSecret,
-		SecretExpiresOn: Nullable[string]{Present: true, Value: &n.SecretExpiresOn},
-		newSecret:       true,
+		ClientSecret:      n.ClientSecret,
+		ClientCertificate: n.ClientCertificate,
+		SecretExpiresOn:   Nullable[string]{Present: true, Value: &n.SecretExpiresOn},
+		newSecret:         true,
 	})
 }
 

@@ -31,7 +31,7 @@ func (s *Service) changes(f *fields, l Link, p Patch) (changes, error) {
 	if p.Audience != nil {
 		c.target.Audience = f.audience(*p.Audience)
 	}
-	c.credentials = c.target != target || p.newSecret || !p.ClientSecret.IsZero()
+	c.credentials = c.target != target || p.brings()
 	if c.target.Server != target.Server { // another server names its own, unless they are given
 		if p.TenantID == nil {
 			c.target.TenantID = ""
@@ -49,10 +49,15 @@ func (s *Service) changes(f *fields, l Link, p Patch) (changes, error) {
 		c.expiresOn = Date{}
 		f.note("cleared secretExpiresOn, because a client secret came without its date")
 	}
-	if p.newSecret || !p.ClientSecret.IsZero() {
-		c.target.Secret = f.secret(p.ClientSecret, c.target.ClientID)
+	if p.brings() {
+		c.target.Secret, c.expiresOn = f.credential(p.ClientSecret, p.ClientCertificate, c.expiresOn)
 	}
 	return c, nil
+}
+
+// brings tells whether the patch has a new credential, or must have one.
+func (p Patch) brings() bool {
+	return p.newSecret || !p.ClientSecret.IsZero() || !p.ClientCertificate.IsZero()
 }
 
 // secretRequired is the answer to a change of what the secret is used with: whoever could

@@ -27,12 +27,16 @@ type Registration struct {
 	TenantID        string       `json:"tenantId"`
 	Audience        string       `json:"audience"`
 	Listed          bool         `json:"listed"`
+
+	// ClientCertificate takes the place of ClientSecret: a certificate and its RSA key, PEM.
+	ClientCertificate secret.Value `json:"clientCertificate"`
 }
 
-// NewSecret is a client secret that is to replace the current one.
+// NewSecret is a client secret, or a certificate, that is to replace the current one.
 type NewSecret struct {
-	ClientSecret    secret.Value `json:"clientSecret"`
-	SecretExpiresOn string       `json:"secretExpiresOn"`
+	ClientSecret      secret.Value `json:"clientSecret"`
+	ClientCertificate secret.Value `json:"clientCertificate"`
+	SecretExpiresOn   string       `json:"secretExpiresOn"`
 }
 
 // Patch is a change of some fields of a link; nil leaves a field as it is.
@@ -46,7 +50,9 @@ type Patch struct {
 	Audience        *string          `json:"audience"`
 	ClientSecret    secret.Value     `json:"clientSecret"`
 
-	newSecret bool // a secret is required
+	ClientCertificate secret.Value `json:"clientCertificate"`
+
+	newSecret bool // a secret or a certificate is required
 }
 
 // Nullable tells a JSON member that is absent from one that is null.
@@ -122,8 +128,8 @@ func (f *fields) registration(r Registration) application {
 	a.tenantID = f.tenantID(r.TenantID)
 	a.clientID = f.clientID(r.ClientID, a.tenantID)
 	a.audience = f.audience(r.Audience)
-	a.secret = f.secret(r.ClientSecret, a.clientID)
 	a.expiresOn = f.expiresOn(r.SecretExpiresOn)
+	a.secret, a.expiresOn = f.credential(r.ClientSecret, r.ClientCertificate, a.expiresOn)
 	return a
 }
 
@@ -209,46 +215,6 @@ func (f *fields) audience(raw string) string {
 		f.fail("audience", "audience_syntax", "Give the audience as the FHIR server expects it, e.g. https://ws-clinic.fhir.azurehealthcareapis.com, or leave the field out: it is found from the server.", "The audience %.80q is not an https:// or api:// URI.", trimmed)
 	}
 	return trimmed
-}
-
-// maxSecret bounds the client secret, in bytes; Entra's have 40.
-const maxSecret = 1024
-
-func (f *fields) secret(v secret.Value, clientID string) secret.Value {
-	text := strings.TrimSpace(v.Reveal())
-	const fix = "In the Microsoft Entra admin center open App registrations, your app, Certificates & secrets, create a new client secret, and copy its Value: it is shown only once."
-	switch {
-	case v.IsZero():
-		f.bad(required("clientSecret", fix))
-	case text == "":
-		f.fail("clientSecret", "secret_blank", fix, "The client secret is blank.")
-	case guid.MatchString(strings.ToLower(text)):
-		f.fail("clientSecret", "secret_is_id", fix, "This is a GUID: the Secret ID (or the client id) was pasted instead of the secret's Value.")
-	case len(text) > maxSecret:
-		f.fail("clientSecret", "secret_too_long", fix, "The client secret has %d bytes, more than the %d allowed.", len(text), maxSecret)
-	case strings.ContainsFunc(text, unprintable):
-		f.fail("clientSecret", "secret_syntax", fix, "The client secret holds a line break or a control character.")
-	case text != v.Reveal():
-		f.note("removed white space around the client secret")
-	}
-	return secret.New(text)
-}
-
-// expiresOn reads the date on which the secret ends. Entra's longest is 24 months
-// (https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials).
-func (f *fields) expiresOn(raw string) Date {
-	const fix = "Copy the date in the column Expires beside the secret, as YYYY-MM-DD."
-	d, err := ParseDate(strings.TrimSpace(raw))
-	switch {
-	case err != nil:
-		f.fail("secretExpiresOn", "expiry_syntax", fix, "The value %v.", err)
-	case d.IsZero():
-	case d.DaysFrom(f.today) < 0:
-		f.fail("secretExpiresOn", "expiry_past", fix+" If it is right, create a new secret.", "The date %s has passed.", d)
-	case d.Time().After(f.today.Time().AddDate(0, 24, 1)):
-		f.fail("secretExpiresOn", "expiry_too_far", fix, "The date %s is more than 24 months away; Entra's secrets do not last that long.", d)
-	}
-	return d
 }
 
 // fieldsCheck is the report's first check: what is known without asking anybody.
