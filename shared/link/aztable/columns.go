@@ -1,0 +1,250 @@
+package aztable
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf16"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"fhirlink/shared/link"
+)
+
+// column is a property of the link's row. Its value points to a string, bool, int, int64,
+// time.Time (Edm.DateTime, UTC) or link.Date, or is a text of another form.
+type column struct {
+	name  string
+	value any
+}
+
+// jsonText is a value that is written as a string of JSON.
+type jsonText struct{ pointer any }
+
+// columns lists the properties of r's link, as people see them in Storage Explorer; the slug
+// is in the RowKey. What is empty has no property.
+func columns(r *row) []column {
+	l := &r.link
+	return []column{
+		{"CreateOp", &r.createOp},
+		{"OpIDs", jsonText{&r.opIDs}},
+		{"DueRow", &r.due},
+
+		{"ID", &l.ID},
+		{"Organization", &l.Organization},
+		{"Phase", (*string)(&l.Phase)},
+		{"Description", &l.Description},
+		{"FHIRServerURL", &l.FHIRServerURL},
+		{"ClientID", &l.ClientID},
+		{"TenantID", &l.TenantID},
+		{"Audience", &l.Audience},
+		{"Listed", &l.Listed},
+		{"Health", (*string)(&l.Health)},
+		{"Failing", &l.Failing},
+		{"Attempts", &l.Attempts},
+		{"SecretName", &l.Secret.Name},
+		{"SecretVersion", &l.Secret.Version},
+		{"SecretPrevious", &l.Secret.Previous},
+		{"SecretExpiresOn", &l.Secret.ExpiresOn},
+		{"SecretExpired", &l.Secret.Expired},
+		{"Change", jsonText{&l.Change}},
+		{"Discard", jsonText{&l.Discard}},
+		{"Enrolled", &l.Enrolled},
+		{"NoticedOn", &l.NoticedOn},
+		{"Revision", &l.Revision},
+		{"ReservedUntil", &l.ReservedUntil},
+		{"CreatedAt", &l.CreatedAt},
+		{"UpdatedAt", &l.UpdatedAt},
+		{"VerifiedAt", &l.VerifiedAt},
+		{"PhaseSince", &l.PhaseSince},
+		{"NextVerify", &l.NextVerify},
+	}
+}
+
+// entity writes r's link as Table Storage takes it.
+func (r row) entity() ([]byte, error) {
+	e := newEntity(partitionOf(r.link.Slug), linkKey(r.link.Slug))
+	for _, c := range columns(&r) {
+		v, err := c.encode()
+		if err != nil {
+			return nil, fmt.Errorf("link %s: its %s cannot be stored: %w", r.link.Slug, c.name, err)
+		}
+		if v != nil {
+			e.Properties[c.name] = v
+		}
+	}
+	if size := entitySize(e); size > maxEntity {
+		return nil, fmt.Errorf("link %s cannot be stored: it takes %d bytes, and a row can have %d", r.link.Slug, size, maxEntity)
+	}
+	return json.Marshal(e)
+}
+
+// decode reads what entity wrote.
+func decode(slug link.Slug, data []byte, etag azcore.ETag) (row, error) {
+	r := row{link: link.Link{Slug: slug}, etag: etag}
+	var e aztables.EDMEntity
+	err := json.Unmarshal(data, &e)
+	for _, c := range columns(&r) {
+		if v, ok := e.Properties[c.name]; ok && err == nil {
+			if err = c.decode(v); err != nil {
+				err = fmt.Errorf("property %s: %w", c.name, err)
+			}
+		}
+	}
+	if err == nil {
+		err = r.check()
+	}
+	if err != nil {
+		return row{}, fmt.Errorf("row %s in partition %s of the links' table cannot be read, repair it there: %w", linkKey(slug), partitionOf(slug), err)
+	}
+	return r, nil
+}
+
+// check is about what this driver relies on. A DueRow of another slug would have another link's
+// row deleted.
+func (r row) check() error {
+	if r.createOp == "" || len(r.opIDs) == 0 {
+		return errors.New("property CreateOp or OpIDs is missing")
+	}
+	if r.due == "" {
+		return nil
+	}
+	if slug, err := dueSlug(r.due); err != nil || slug != r.link.Slug {
+		return fmt.Errorf("property DueRow is %.80q, which is no row of this link", r.due)
+	}
+	return nil
+}
+
+func newEntity(partitionKey, rowKey string) aztables.EDMEntity {
+	return aztables.EDMEntity{
+		Entity:     aztables.Entity{PartitionKey: partitionKey, RowKey: rowKey},
+		Properties: map[string]any{},
+	}
+}
+
+// encode returns nil for what needs no property.
+func (c column) encode() (any, error) {
+	switch v := c.value.(type) {
+	case *string:
+		return text(*v)
+	case *bool:
+		return *v, nil
+	case *int:
+		return aztables.EDMInt64(*v), nil
+	case *int64:
+		return aztables.EDMInt64(*v), nil
+	case *time.Time:
+		return dateTime(*v)
+	case *link.Date:
+		return text(v.String())
+	case jsonText:
+		data, err := json.Marshal(v.pointer)
+		if err != nil || string(data) == "null" {
+			return nil, err
+		}
+		return text(string(data))
+	}
+	return nil, fmt.Errorf("no form is known for a %T", c.value)
+}
+
+func (c column) decode(v any) error {
+	switch p := c.value.(type) {
+	case *string:
+		return assign(p, v)
+	case *bool:
+		return assign(p, v)
+	case *int:
+		return assignInt(p, v)
+	case *int64:
+		return assignInt(p, v)
+	case *time.Time:
+		var t aztables.EDMDateTime
+		err := assign(&t, v)
+		*p = time.Time(t)
+		return err
+	case *link.Date:
+		return unmarshal(v, p.UnmarshalText)
+	case jsonText:
+		return unmarshal(v, func(data []byte) error { return json.Unmarshal(data, p.pointer) })
+	}
+	return fmt.Errorf("no form is known for a %T", c.value)
+}
+
+func assign[T any](p *T, v any) error {
+	t, ok := v.(T)
+	if !ok {
+		return fmt.Errorf("its type is %T, not %T", v, t)
+	}
+	*p = t
+	return nil
+}
+
+func assignInt[T int | int64](p *T, v any) error {
+	var n aztables.EDMInt64
+	err := assign(&n, v)
+	*p = T(n)
+	return err
+}
+
+func unmarshal(v any, read func([]byte) error) error {
+	var s string
+	if err := assign(&s, v); err != nil {
+		return err
+	}
+	return read([]byte(s))
+}
+
+// Limits of Table Storage that its emulator does not all keep: 1 MiB an entity, 252
+// properties (columns has far fewer), 32 Ki UTF-16 units a string, years from 1601 on.
+// https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+const (
+	maxEntity  = 1 << 20
+	maxText    = 32 << 10
+	oldestYear = 1601
+)
+
+func text(s string) (any, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if n := units(s); n > maxText {
+		return nil, fmt.Errorf("it has %d UTF-16 units, and a property can have %d", n, maxText)
+	}
+	return s, nil
+}
+
+// dateTime must be given UTC: the SDK writes the letter Z behind whatever clock time it gets.
+func dateTime(t time.Time) (any, error) {
+	if t.IsZero() {
+		return nil, nil
+	}
+	if t = t.UTC(); t.Year() < oldestYear || t.Year() > 9999 {
+		return nil, fmt.Errorf("the year %d is not between %d and 9999", t.Year(), oldestYear)
+	}
+	return aztables.EDMDateTime(t), nil
+}
+
+// entitySize is what Microsoft's formula says: 4 bytes, the keys, and per property 8, its
+// name and its value; text counts two bytes a UTF-16 unit.
+func entitySize(e aztables.EDMEntity) int {
+	const perEntity, perProperty, perText, perNumber = 4, 8, 4, 8
+	size := perEntity + 2*(units(e.PartitionKey)+units(e.RowKey))
+	for name, v := range e.Properties {
+		size += perProperty + 2*units(name)
+		if s, ok := v.(string); ok {
+			size += perText + 2*units(s)
+		} else {
+			size += perNumber
+		}
+	}
+	return size
+}
+
+func units(s string) (n int) {
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
+}

@@ -1,0 +1,124 @@
+package aztable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"fhirlink/shared/link"
+)
+
+// refusal is an error answer of the table service, without its text and address.
+// https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
+type refusal struct {
+	status int
+	code   aztables.TableErrorCode
+}
+
+func (r *refusal) Error() string {
+	text := fmt.Sprintf("the table service answered %d %s", r.status, r.code)
+	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
+		text += ": give this program's identity the role Storage Table Data Contributor, or correct the connection string, and see whether the storage account's firewall lets it in"
+	}
+	return text
+}
+
+func isNotFound(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.status == http.StatusNotFound
+}
+
+// isConflict tells whether the service refused a write because of what the table holds, which
+// may be what an earlier try of the same write has put there.
+func isConflict(err error) bool {
+	var r *refusal
+	if !errors.As(err, &r) {
+		return false
+	}
+	return r.status == http.StatusNotFound && r.code != aztables.TableNotFound ||
+		r.status == http.StatusPreconditionFailed ||
+		r.status == http.StatusConflict && r.code != aztables.TableBeingDeleted
+}
+
+func hasCode(err error, code aztables.TableErrorCode) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.code == code
+}
+
+// explain puts an SDK's error in our words: a refusal, which also is ErrUnavailable unless
+// the request itself was at fault; or ErrUnavailable, when there was no answer.
+func explain(ctx context.Context, err error) error {
+	var answer *azcore.ResponseError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &answer):
+		r := refused(answer)
+		if isConflict(r) || r.code == aztables.TableNotFound || r.status == http.StatusBadRequest || r.status == http.StatusRequestEntityTooLarge {
+			return r
+		}
+		return fmt.Errorf("%w: %w", link.ErrUnavailable, r)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: the request was over before the table service answered: %w", link.ErrUnavailable, ctx.Err())
+	}
+	return fmt.Errorf("%w: %s", link.ErrUnavailable, silence(err))
+}
+
+// silence says why there was no answer. The SDK's text has addresses in it, perhaps a
+// signature, and stays here.
+func silence(err error) string {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return "the name of the table service's endpoint cannot be resolved: check the endpoint in the settings"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the table service did not answer in time"
+	}
+	return "the connection to the table service failed, or no token for it was to be had"
+}
+
+// A failed transaction is answered with 202, and one part of its body is the refusal.
+// https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions#sample-error-response
+var (
+	partStatus = regexp.MustCompile(`(?m)^HTTP/1\.1 ([45]\d\d)`)
+	partCode   = regexp.MustCompile(`"code":\s*"([A-Za-z]+)"`)
+	word       = regexp.MustCompile(`^[A-Za-z]{1,64}$`)
+)
+
+func refused(answer *azcore.ResponseError) *refusal {
+	r := &refusal{answer.StatusCode, aztables.TableErrorCode(answer.ErrorCode)}
+	if answer.StatusCode == http.StatusAccepted && answer.RawResponse != nil {
+		r = refusedPart(answer.RawResponse)
+	}
+	if !word.MatchString(string(r.code)) {
+		r.code = ""
+	}
+	return r
+}
+
+func refusedPart(response *http.Response) *refusal {
+	r := &refusal{status: http.StatusAccepted}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return r // the SDK has read it before: it is in memory
+	}
+	at := partStatus.FindSubmatchIndex(body)
+	if at == nil {
+		return r
+	}
+	if status, err := strconv.Atoi(string(body[at[2]:at[3]])); err == nil {
+		r.status = status
+	}
+	if code := partCode.FindSubmatch(body[at[1]:]); code != nil {
+		r.code = aztables.TableErrorCode(code[1])
+	}
+	return r
+}

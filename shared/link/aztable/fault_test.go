@@ -1,0 +1,381 @@
+package aztable
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fhirlink/shared/link"
+)
+
+// operation is one call of a store whose every request gets lost in turn.
+type operation struct {
+	name    string
+	prepare func(t *testing.T, s *Store)
+	run     func(t *testing.T, s *Store) error
+	// done fails the test unless the operation took place exactly once.
+	done func(t *testing.T, s *Store)
+	// requests is how many there are when nothing gets lost.
+	requests int
+}
+
+var operations = []operation{
+	{
+		"Insert", func(t *testing.T, s *Store) { must(t, s.Ensure(t.Context())) },
+		func(t *testing.T, s *Store) error { return s.Insert(t.Context(), clinic()) },
+		func(t *testing.T, s *Store) { revision(t, s, 0) }, 1,
+	},
+	{
+		"Insert into no table", func(*testing.T, *Store) {},
+		func(t *testing.T, s *Store) error { return s.Insert(t.Context(), clinic()) },
+		func(t *testing.T, s *Store) { revision(t, s, 0) }, 3,
+	},
+	{
+		"Insert of one that exists", insertClinic,
+		func(t *testing.T, s *Store) error {
+			if err := s.Insert(t.Context(), clinic()); !errors.Is(err, link.ErrExists) {
+				return fmt.Errorf("Insert = %w, want ErrExists", err)
+			}
+			return nil
+		},
+		func(t *testing.T, s *Store) { revision(t, s, 0) }, 2,
+	},
+	{
+		"Update", insertClinic,
+		func(t *testing.T, s *Store) error {
+			l, err := s.Update(t.Context(), "clinic", raise)
+			if err == nil && l.Revision != 1 {
+				t.Errorf("Update returns revision %d, want 1", l.Revision)
+			}
+			return err
+		},
+		func(t *testing.T, s *Store) { revision(t, s, 1) }, 2,
+	},
+	{
+		"Remove", insertClinic,
+		func(t *testing.T, s *Store) error {
+			gone, err := s.Remove(t.Context(), "clinic", func(link.Link) bool { return true })
+			if gone != (err == nil) {
+				t.Errorf("Remove = %v, %v", gone, err)
+			}
+			return err
+		},
+		func(t *testing.T, s *Store) {
+			if l, err := s.Get(t.Context(), "clinic"); !errors.Is(err, link.ErrNotFound) {
+				t.Errorf("after Remove Get = %+v, %v", l, err)
+			}
+		}, 2,
+	},
+	{
+		"Get", insertClinic,
+		func(t *testing.T, s *Store) error { _, err := s.Get(t.Context(), "clinic"); return err },
+		func(t *testing.T, s *Store) { revision(t, s, 0) }, 1,
+	},
+	{
+		"Enroll", func(*testing.T, *Store) {},
+		func(t *testing.T, s *Store) error {
+			_, err := s.Enroll(t.Context(), organization, "clinic")
+			return err
+		},
+		func(t *testing.T, s *Store) { listed(t, s, "clinic") }, 3,
+	},
+	{
+		"Withdraw", enrollClinic,
+		func(t *testing.T, s *Store) error {
+			receipt, err := s.Receipt(t.Context(), organization, "clinic")
+			if err != nil {
+				return err
+			}
+			return s.Withdraw(t.Context(), organization, "clinic", receipt)
+		},
+		func(t *testing.T, s *Store) { listed(t, s) }, 3,
+	},
+	{
+		"Slugs", enrollClinic,
+		func(t *testing.T, s *Store) error {
+			slugs, err := s.Slugs(t.Context(), organization, "", 10)
+			if err == nil && !reflect.DeepEqual(slugs, []link.Slug{"clinic"}) {
+				t.Errorf("Slugs = %v", slugs)
+			}
+			return err
+		},
+		func(t *testing.T, s *Store) { listed(t, s, "clinic") }, 1,
+	},
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func insertClinic(t *testing.T, s *Store) { must(t, s.Insert(t.Context(), clinic())) }
+
+func enrollClinic(t *testing.T, s *Store) {
+	_, err := s.Enroll(t.Context(), organization, "clinic")
+	must(t, err)
+}
+
+// raise moves the link in the index, too.
+func raise(l link.Link) (link.Link, error) {
+	l.Revision++
+	l.NextVerify = l.NextVerify.Add(time.Hour)
+	return l, nil
+}
+
+func revision(t *testing.T, s *Store, want int64) {
+	t.Helper()
+	l, err := s.Get(t.Context(), "clinic")
+	if err != nil || l.Revision != want || !l.NextVerify.Equal(noon.Add(time.Duration(want)*time.Hour)) {
+		t.Errorf("the link is at revision %d and due at %v, %v, want revision %d", l.Revision, l.NextVerify, err, want)
+	}
+}
+
+func listed(t *testing.T, s *Store, want ...link.Slug) {
+	t.Helper()
+	if slugs, err := s.Slugs(t.Context(), organization, "", 10); err != nil || len(slugs) != len(want) {
+		t.Errorf("the roster has %v, %v, want %v", slugs, err, want)
+	}
+}
+
+func TestRequests(t *testing.T) {
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			tb, w := newTable(t), &wire{}
+			op.prepare(t, tb.store(http.DefaultTransport))
+			must(t, op.run(t, tb.store(w)))
+			if len(w.requests) != op.requests {
+				t.Errorf("it made the requests %v, want %d", w.requests, op.requests)
+			}
+			op.done(t, tb.store(http.DefaultTransport))
+			tb.consistent(t)
+		})
+	}
+}
+
+// TestLostOnce loses each request or its answer once. The SDK tries again, so the operation
+// must succeed, and have taken place once.
+func TestLostOnce(t *testing.T) {
+	for _, op := range operations {
+		for _, f := range []fault{unsent, unheard} {
+			for lost := range op.requests {
+				t.Run(fmt.Sprint(op.name, " ", lost, " ", f), func(t *testing.T) {
+					tb := newTable(t)
+					op.prepare(t, tb.store(http.DefaultTransport))
+					w := &wire{fault: func(n int, _ *http.Request) fault {
+						if n == lost {
+							return f
+						}
+						return none
+					}}
+					if err := op.run(t, tb.store(w)); err != nil {
+						t.Errorf("%s: %v", op.name, err)
+					}
+					op.done(t, tb.store(http.DefaultTransport))
+					tb.consistent(t)
+				})
+			}
+		}
+	}
+}
+
+// TestLostForGood loses everything from one request on. The operation must say so, unless
+// it could answer by what it had heard; links and index agree at any rate.
+func TestLostForGood(t *testing.T) {
+	for _, op := range operations {
+		for _, f := range []fault{unsent, unheard} {
+			for lost := range op.requests {
+				t.Run(fmt.Sprint(op.name, " ", lost, " ", f), func(t *testing.T) {
+					tb := newTable(t)
+					op.prepare(t, tb.store(http.DefaultTransport))
+					w := &wire{fault: func(n int, _ *http.Request) fault {
+						if n >= lost {
+							return f
+						}
+						return none
+					}}
+					if err := op.run(t, tb.store(w)); !errors.Is(err, link.ErrUnavailable) {
+						t.Errorf("%s = %v, want ErrUnavailable", op.name, err)
+					}
+					tb.consistent(t)
+				})
+			}
+		}
+	}
+}
+
+// TestLostWhileOthersWrite loses the answer of a write, and others write before it is asked
+// for again. Every change must count once.
+func TestLostWhileOthersWrite(t *testing.T) {
+	for _, others := range []int{1, 2, rememberedOps - 1} {
+		t.Run(fmt.Sprint(others, " others"), func(t *testing.T) {
+			tb := newTable(t)
+			clean := tb.store(http.DefaultTransport)
+			insertClinic(t, clean)
+			var lost atomic.Bool
+			w := &wire{fault: func(n int, r *http.Request) fault {
+				switch {
+				case r.Method == http.MethodPost && lost.CompareAndSwap(false, true):
+					return unheard
+				case r.Method == http.MethodPost && n == 2: // the SDK's second try
+					for range others {
+						_, err := clean.Update(t.Context(), "clinic", raise)
+						must(t, err)
+					}
+				}
+				return none
+			}}
+			_, err := tb.store(w).Update(t.Context(), "clinic", raise)
+			must(t, err)
+			revision(t, clean, int64(others)+1)
+			tb.consistent(t)
+		})
+	}
+}
+
+// TestLostInsertThenUpdated: somebody changes the row before the insert learns of its success.
+func TestLostInsertThenUpdated(t *testing.T) {
+	tb := newTable(t)
+	clean := tb.store(http.DefaultTransport)
+	must(t, clean.Ensure(t.Context()))
+	w := &wire{fault: func(n int, _ *http.Request) fault {
+		switch n {
+		case 0:
+			return unheard
+		case 1:
+			for range 2 * rememberedOps {
+				_, err := clean.Update(t.Context(), "clinic", raise)
+				must(t, err)
+			}
+		}
+		return none
+	}}
+	if err := tb.store(w).Insert(t.Context(), clinic()); err != nil {
+		t.Errorf("Insert = %v", err)
+	}
+	revision(t, clean, 2*rememberedOps)
+}
+
+// TestLostRemoveThenInserted: the slug has a new row before the removal learns of its success.
+func TestLostRemoveThenInserted(t *testing.T) {
+	tb := newTable(t)
+	clean := tb.store(http.DefaultTransport)
+	insertClinic(t, clean)
+	w := &wire{fault: func(n int, _ *http.Request) fault {
+		switch n {
+		case 1:
+			return unheard
+		case 2:
+			insertClinic(t, clean)
+		}
+		return none
+	}}
+	judged := 0
+	gone, err := tb.store(w).Remove(t.Context(), "clinic", func(link.Link) bool { judged++; return true })
+	if !gone || err != nil || judged != 1 {
+		t.Errorf("Remove = %v, %v after %d judgements, want true after 1", gone, err, judged)
+	}
+	revision(t, clean, 0)
+	tb.consistent(t)
+}
+
+// TestMissingEntry: a link whose entry in the index somebody has removed by hand can still be
+// changed, and has one again afterwards.
+func TestMissingEntry(t *testing.T) {
+	for name, change := range map[string]func(link.Link) (link.Link, error){
+		"due stays": func(l link.Link) (link.Link, error) { l.Revision++; return l, nil },
+		"due moves": raise,
+	} {
+		t.Run(name, func(t *testing.T) {
+			tb := newTable(t)
+			s := tb.store(http.DefaultTransport)
+			insertClinic(t, s)
+			vandalize := func() {
+				for key := range tb.contents(t).index {
+					_, err := s.client.DeleteEntity(t.Context(), partitionOf("clinic"), key, nil)
+					must(t, err)
+				}
+			}
+			vandalize()
+			if l, err := s.Update(t.Context(), "clinic", change); err != nil || l.Revision != 1 {
+				t.Errorf("Update = %+v, %v", l, err)
+			}
+			tb.consistent(t)
+			if n := len(tb.contents(t).index); n != 1 {
+				t.Errorf("the index has %d entries, want 1", n)
+			}
+			vandalize()
+			if gone, err := s.Remove(t.Context(), "clinic", func(link.Link) bool { return true }); !gone || err != nil {
+				t.Errorf("Remove = %v, %v", gone, err)
+			}
+			if c := tb.contents(t); len(c.links) > 0 || len(c.index) > 0 {
+				t.Errorf("Remove left %v", c)
+			}
+		})
+	}
+}
+
+// TestCrashes lets many writers die at random instants; links and index must agree.
+func TestCrashes(t *testing.T) {
+	tb := newTable(t)
+	must(t, tb.store(http.DefaultTransport).Ensure(t.Context()))
+	var crashes atomic.Int32
+	var wg sync.WaitGroup
+	for worker := range 6 {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(worker)))
+			for range 60 {
+				s := tb.store(&wire{fault: dying(random, &crashes)})
+				slug := link.Slug(fmt.Sprintf("link-%02d", random.IntN(20)))
+				at := noon.Add(time.Duration(random.IntN(1000)) * time.Hour)
+				var err error
+				switch random.IntN(5) {
+				case 0:
+					_, err = s.Remove(t.Context(), slug, func(link.Link) bool { return true })
+				case 1:
+					err = s.Insert(t.Context(), link.Link{Slug: slug, Phase: link.Live, NextVerify: at})
+				default:
+					_, err = s.Update(t.Context(), slug, func(l link.Link) (link.Link, error) { l.NextVerify = at; return l, nil })
+				}
+				if err != nil && !errors.Is(err, link.ErrUnavailable) && !errors.Is(err, link.ErrExists) && !errors.Is(err, link.ErrNotFound) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d crashes, %d links", crashes.Load(), len(tb.contents(t).links))
+	if crashes.Load() == 0 {
+		t.Error("nothing crashed")
+	}
+	tb.consistent(t)
+}
+
+// dying lets a request go unsent or unheard now and then, and all that follow go unsent.
+func dying(random *rand.Rand, crashes *atomic.Int32) func(int, *http.Request) fault {
+	dead := false
+	return func(int, *http.Request) fault {
+		if dead {
+			return unsent
+		}
+		f := none
+		switch x := random.Float64(); {
+		case x < 0.1:
+			f = unsent
+		case x < 0.2:
+			f = unheard
+		}
+		if f != none {
+			dead = true
+			crashes.Add(1)
+		}
+		return f
+	}
+}

@@ -1,0 +1,118 @@
+package aztable
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"fhirlink/shared/link"
+)
+
+// maxPage is the most rows that Table Storage returns at once.
+const maxPage = 1000
+
+// Enroll is link.Roster's. It overwrites, so its retries need no care.
+func (s *Store) Enroll(ctx context.Context, organization string, slug link.Slug) (receipt string, err error) {
+	if err := checkEntry(organization, slug); err != nil {
+		return "", err
+	}
+	receipt = rand.Text()
+	e := newEntity(rosterPartition(organization), string(slug))
+	e.Properties["Receipt"] = receipt
+	entity, err := json.Marshal(e)
+	if err != nil {
+		return "", err
+	}
+	err = s.ensuring(ctx, func() error {
+		_, err := s.client.UpsertEntity(ctx, entity, &aztables.UpsertEntityOptions{UpdateMode: aztables.UpdateModeReplace})
+		return explain(ctx, err)
+	})
+	if err != nil {
+		return "", fmt.Errorf("enrolling link %s: %w", slug, err)
+	}
+	return receipt, nil
+}
+
+// Receipt is link.Roster's.
+func (s *Store) Receipt(ctx context.Context, organization string, slug link.Slug) (string, error) {
+	receipt, _, err := s.receipt(ctx, organization, slug)
+	return receipt, err
+}
+
+// Withdraw is link.Roster's.
+func (s *Store) Withdraw(ctx context.Context, organization string, slug link.Slug, receipt string) error {
+	for n := range attempts {
+		current, etag, err := s.receipt(ctx, organization, slug)
+		if err != nil || current == "" || current != receipt {
+			return err
+		}
+		_, err = s.client.DeleteEntity(ctx, rosterPartition(organization), string(slug), &aztables.DeleteEntityOptions{IfMatch: &etag})
+		err = explain(ctx, err)
+		if isNotFound(err) {
+			return nil
+		}
+		if !isConflict(err) {
+			return err
+		}
+		if err := pause(ctx, n); err != nil { // perhaps a late retry of the same Enroll
+			return err
+		}
+	}
+	return busy(slug)
+}
+
+// Slugs is link.Roster's.
+func (s *Store) Slugs(ctx context.Context, organization string, after link.Slug, limit int) (slugs []link.Slug, err error) {
+	if err := checkKey("organization", organization); err != nil || limit <= 0 {
+		return nil, err
+	}
+	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey gt '%s'", rosterPartition(organization), quoted(after))
+	pager := s.client.NewListEntitiesPager(&aztables.ListEntitiesOptions{
+		Filter: &filter, Select: to.Ptr("RowKey"), Top: to.Ptr(int32(min(limit, maxPage))),
+	})
+	for len(slugs) < limit && pager.More() {
+		keys, err := nextKeys(ctx, pager)
+		if err != nil {
+			return nil, fmt.Errorf("listing links: %w", err)
+		}
+		for _, key := range keys {
+			slugs = append(slugs, link.Slug(key))
+		}
+	}
+	return slugs[:min(limit, len(slugs))], nil
+}
+
+// receipt returns "" when there is no entry.
+func (s *Store) receipt(ctx context.Context, organization string, slug link.Slug) (string, azcore.ETag, error) {
+	if checkEntry(organization, slug) != nil {
+		return "", "", nil
+	}
+	answer, err := s.client.GetEntity(ctx, rosterPartition(organization), string(slug), nil)
+	if err = explain(ctx, err); isNotFound(err) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("reading the roster's entry of link %s: %w", slug, err)
+	}
+	var e struct{ Receipt string }
+	if err := json.Unmarshal(answer.Value, &e); err != nil {
+		return "", "", fmt.Errorf("the roster's entry of link %s cannot be read: %w", slug, err)
+	}
+	return e.Receipt, answer.ETag, nil
+}
+
+func checkEntry(organization string, slug link.Slug) error {
+	if err := checkKey("organization", organization); err != nil {
+		return err
+	}
+	return checkKey("slug", string(slug))
+}
+
+// quoted doubles the quotes, as the OData literal wants it.
+func quoted(after link.Slug) string { return strings.ReplaceAll(string(after), "'", "''") }

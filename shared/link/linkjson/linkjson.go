@@ -1,0 +1,87 @@
+// Package linkjson is how the API writes links: the one JSON form that register, links and
+// the web front ends share. The client secret has no place in it.
+package linkjson
+
+import (
+	"net/http"
+	"time"
+
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/verification"
+)
+
+// Link is a link as its organization sees it.
+type Link struct {
+	Slug          link.Slug   `json:"slug"`
+	Description   string      `json:"description"`
+	FHIRServerURL string      `json:"fhirServerUrl"`
+	ClientID      string      `json:"clientId"`
+	TenantID      string      `json:"tenantId"`
+	Audience      string      `json:"audience"`
+	Listed        bool        `json:"listed"`
+	Status        link.Status `json:"status"`
+	Secret        Secret      `json:"secret"`
+	CreatedAt     *time.Time  `json:"createdAt"`
+	UpdatedAt     *time.Time  `json:"updatedAt"`
+	VerifiedAt    *time.Time  `json:"verifiedAt"` // null: never
+	ETag          string      `json:"etag"`
+}
+
+// Secret is what is known of a link's client secret. Without a known date ExpiresOn and
+// DaysLeft are null.
+type Secret struct {
+	ExpiresOn *link.Date       `json:"expiresOn"`
+	DaysLeft  *int             `json:"daysLeft"`
+	State     link.SecretState `json:"state"`
+}
+
+// Of describes l as of now.
+func Of(l link.Link, now time.Time) Link {
+	return Link{
+		Slug: l.Slug, Description: l.Description, FHIRServerURL: l.FHIRServerURL, ClientID: l.ClientID,
+		TenantID: l.TenantID, Audience: l.Audience, Listed: l.Listed,
+		Status: l.Status(now), Secret: secretOf(l, now),
+		CreatedAt: instant(l.CreatedAt), UpdatedAt: instant(l.UpdatedAt), VerifiedAt: instant(l.VerifiedAt),
+		ETag: l.ETag(),
+	}
+}
+
+func secretOf(l link.Link, now time.Time) Secret {
+	s := Secret{State: l.SecretState(now)}
+	if end := l.Secret.ExpiresOn; !end.IsZero() {
+		days := l.DaysLeft(now)
+		s.ExpiresOn, s.DaysLeft = &end, &days
+	}
+	return s
+}
+
+// instant is t in UTC to the millisecond, nil when it is zero.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
+}
+
+// Write answers with a link and its entity tag.
+func Write(w http.ResponseWriter, l link.Link, now time.Time) error {
+	w.Header().Set("ETag", l.ETag())
+	return httpx.WriteJSON(w, http.StatusOK, Of(l, now))
+}
+
+// WriteResult answers with a link after a change, its entity tag, the notes, and the report
+// if the change was verified.
+func WriteResult(w http.ResponseWriter, status int, result link.Result, now time.Time) error {
+	w.Header().Set("ETag", result.Link.ETag())
+	notes := result.Notes
+	if notes == nil {
+		notes = []string{}
+	}
+	return httpx.WriteJSON(w, status, struct {
+		Link
+		Notes  []string             `json:"notes"`
+		Report *verification.Report `json:"report,omitempty"`
+	}{Of(result.Link, now), notes, result.Report})
+}

@@ -1,0 +1,46 @@
+package linkjson_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linkjson"
+)
+
+func TestSecret(t *testing.T) {
+	now := time.Date(2026, 11, 23, 23, 59, 59, 0, time.UTC)
+	on := func(text string) link.Date {
+		d, err := link.ParseDate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	tests := []struct {
+		name   string
+		secret link.Secret
+		want   string
+		status link.Status
+	}{
+		{"long to go", link.Secret{ExpiresOn: on("2027-05-01")}, `{"expiresOn":"2027-05-01","daysLeft":159,"state":"ok"}`, link.Active},
+		{"60 days", link.Secret{ExpiresOn: on("2027-01-22")}, `{"expiresOn":"2027-01-22","daysLeft":60,"state":"expiring"}`, link.Active},
+		{"today", link.Secret{ExpiresOn: on("2026-11-23")}, `{"expiresOn":"2026-11-23","daysLeft":0,"state":"expiring"}`, link.Active},
+		{"yesterday", link.Secret{ExpiresOn: on("2026-11-22")}, `{"expiresOn":"2026-11-22","daysLeft":-1,"state":"expired"}`, link.Expired},
+		{"unknown", link.Secret{}, `{"expiresOn":null,"daysLeft":null,"state":"unknown"}`, link.Active},
+		{"Entra said so", link.Secret{Expired: true}, `{"expiresOn":null,"daysLeft":null,"state":"expired"}`, link.Expired},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.secret.Name, tt.secret.Version = "canary", "canary"
+			l := linkjson.Of(link.Link{Secret: tt.secret, Health: link.Active}, now)
+			if got, err := json.Marshal(l.Secret); err != nil || string(got) != tt.want {
+				t.Errorf("%s, %v; want %s", got, err, tt.want)
+			}
+			if l.Status != tt.status {
+				t.Errorf("status %s, want %s", l.Status, tt.status)
+			}
+		})
+	}
+}

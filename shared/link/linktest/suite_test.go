@@ -1,0 +1,26 @@
+package linktest
+
+import (
+	"reflect"
+	"testing"
+
+	"fhirlink/shared/link"
+)
+
+// TestFull makes whoever adds a field to link.Link add it to the suite, and so to every driver.
+func TestFull(t *testing.T) { notZero(t, "Link", reflect.ValueOf(full())) }
+
+func notZero(t *testing.T, path string, v reflect.Value) {
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	if v.IsZero() {
+		t.Errorf("%s is zero in full()", path)
+	}
+	switch v.Interface().(type) {
+	case link.Link, link.Secret, link.Change:
+		for i := range v.NumField() {
+			notZero(t, path+"."+v.Type().Field(i).Name, v.Field(i))
+		}
+	}
+}
