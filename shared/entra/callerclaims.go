@@ -1,0 +1,104 @@
+package entra
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// callerClaims are the claims of a caller's access token
+// (https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
+// Names are compared exactly and none may come twice (RFC 7519 §4).
+type callerClaims struct {
+	jwt.MapClaims `json:"-"` // for the parser; empty
+
+	Audience  []string
+	Issuer    string
+	TenantID  string
+	ObjectID  string
+	AppID     string
+	Version   string
+	Kind      string  // idtyp: "app" or "user", optional
+	Scopes    *string // nil: no scp, so an application
+	Roles     []string
+	Expires   float64
+	NotBefore float64
+	person    bool // the token speaks of a person
+
+	tenant  string // TenantID in lower case
+	expires time.Time
+}
+
+// fromApp tells whether a token without scp may be an application's. An ID token has no scp
+// either, but speaks of a person (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
+func (c *callerClaims) fromApp() bool {
+	if c.Kind != "" {
+		return c.Kind == "app"
+	}
+	return !c.person && (c.AppID != "" || c.ObjectID != "")
+}
+
+func (c *callerClaims) scopes() []string {
+	if c.Scopes == nil {
+		return nil
+	}
+	return strings.Fields(*c.Scopes)
+}
+
+// personal are claims of ID tokens and of users' access tokens, never of applications'.
+var personal = []string{"nonce", "preferred_username", "upn", "email", "name", "at_hash", "c_hash"}
+
+// UnmarshalJSON reads the payload of a token.
+func (c *callerClaims) UnmarshalJSON(data []byte) error {
+	members, err := distinct(data)
+	if err != nil {
+		return err
+	}
+	for name, target := range map[string]any{
+		"aud": (*stringOrList)(&c.Audience), "iss": &c.Issuer, "tid": &c.TenantID, "oid": &c.ObjectID,
+		"azp": &c.AppID, "ver": &c.Version, "idtyp": &c.Kind, "roles": &c.Roles, "exp": &c.Expires, "nbf": &c.NotBefore,
+	} {
+		if raw, present := members[name]; present && json.Unmarshal(raw, target) != nil {
+			return fmt.Errorf("the claim %s has another type", name)
+		}
+	}
+	if raw, present := members["scp"]; present { // even null: an application has no scp at all
+		c.Scopes = new(string)
+		if json.Unmarshal(raw, c.Scopes) != nil {
+			return errors.New("the claim scp has another type")
+		}
+	}
+	c.person = slices.ContainsFunc(personal, func(name string) bool { return members[name] != nil })
+	return nil
+}
+
+// distinct takes an object apart and refuses names that come twice.
+func distinct(data []byte) (map[string]json.RawMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return nil, errors.New("the claims are not an object")
+	}
+	members := map[string]json.RawMessage{}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := token.(string) // between { and : the decoder returns strings only
+		if _, twice := members[name]; twice {
+			return nil, errors.New("a claim comes twice")
+		}
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return nil, err
+		}
+		members[name] = raw
+	}
+	return members, nil
+}

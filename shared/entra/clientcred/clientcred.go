@@ -1,0 +1,110 @@
+// Package clientcred asks Microsoft Entra for access tokens by client credentials (RFC 6749
+// §4.4) through azidentity. It remembers nothing; the caller caches.
+package clientcred
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/secret"
+)
+
+// Limits of one call. Entra throttles with Retry-After up to a minute; a wait longer than
+// maxDelay is not waited for but told to the caller.
+const (
+	tryTimeout = 5 * time.Second
+	delay      = 200 * time.Millisecond
+	maxDelay   = time.Second
+
+	maxLifetime = 24 * time.Hour // that a token is trusted for, whatever expires_in says
+)
+
+// Source is an [entra.TokenSource]. The zero Source uses Go's default transport.
+type Source struct {
+	Client *http.Client // redirects are never followed, whatever it says
+}
+
+// Token asks the authority anew: one GET of openid-configuration and one POST, each tried
+// at most twice. The secret goes to the host of c.Authority over TLS and nowhere else.
+func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
+	if bad := check(c); bad != nil {
+		return entra.Token{}, bad
+	}
+	line, err := s.line(c.Authority)
+	if err != nil {
+		return entra.Token{}, err
+	}
+	credential, err := azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, c.Secret.Reveal(), options(c.Authority, line))
+	if err != nil {
+		return entra.Token{}, entra.NotReached(ctx, err)
+	}
+	token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+	if err != nil {
+		return entra.Token{}, line.explain(ctx, c.Secret)
+	}
+	return line.usable(token)
+}
+
+// check answers what Entra would, without asking it, where azidentity would not ask or
+// would put the value into a path.
+func check(c entra.Credentials) *entra.Refusal {
+	switch {
+	case !entra.IsGUID(c.TenantID):
+		return &entra.Refusal{HTTPStatus: http.StatusBadRequest, OAuthError: "invalid_request", Number: 900023, Sentence: "The tenant id is not a GUID."}
+	case c.Secret.IsZero():
+		return &entra.Refusal{HTTPStatus: http.StatusUnauthorized, OAuthError: "invalid_client", Number: 7000218, Sentence: "The client secret is empty."}
+	}
+	return nil
+}
+
+func options(authority string, line *line) *azidentity.ClientSecretCredentialOptions {
+	return &azidentity.ClientSecretCredentialOptions{
+		// The authority is configured by the operator, so that nobody has to vouch for it.
+		DisableInstanceDiscovery: true,
+		ClientOptions: azcore.ClientOptions{
+			Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: authority},
+			Transport: line,
+			Retry:     policy.RetryOptions{MaxRetries: 1, RetryDelay: delay, MaxRetryDelay: maxDelay, TryTimeout: tryTimeout},
+		},
+	}
+}
+
+// line prepares the way to one authority.
+func (s *Source) line(authority string) (*line, error) {
+	u, err := url.Parse(authority)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return nil, &entra.Unreachable{Reason: "its configured address is not an https URL"}
+	}
+	client := http.Client{}
+	if s.Client != nil {
+		client = *s.Client
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &line{client: &client, host: u.Host}, nil
+}
+
+// usable guards against answers that azidentity lets pass.
+func (l *line) usable(token azcore.AccessToken) (entra.Token, error) {
+	var wire struct {
+		TokenType string `json:"token_type"`
+	}
+	now := time.Now()
+	if json.Unmarshal(l.body, &wire) != nil || !strings.EqualFold(wire.TokenType, "Bearer") || !token.ExpiresOn.After(now) {
+		return entra.Token{}, &entra.Unreachable{Reason: "it answered with a token that cannot be used"}
+	}
+	expires := token.ExpiresOn
+	if limit := now.Add(maxLifetime); expires.After(limit) {
+		expires = limit
+	}
+	return entra.Token{Access: secret.New(token.Token), ExpiresOn: expires}, nil
+}

@@ -1,0 +1,157 @@
+// Package entratest is a Microsoft Entra authority made of an [http.Handler]: tenants,
+// applications, secrets, token endpoint, signing keys. It behaves as the real one does on
+// the wire, for tests and for the sandbox of cmd/local; it imports neither testing nor an SDK.
+package entratest
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fhirlink/shared/entra"
+)
+
+// Tenant is one directory.
+type Tenant struct {
+	ID   string // GUID, lower case
+	Name string
+	Apps []App
+	// Knows tells whether a resource is known in the tenant; nil: every https URL is.
+	Knows func(resource string) bool
+}
+
+// App is an application registration with its service principal.
+type App struct {
+	ClientID string // GUID, lower case
+	ObjectID string // of the service principal: the oid of its tokens
+	Roles    []string
+	Disabled bool
+	Secrets  []Secret
+}
+
+// Secret is a client secret of an App.
+type Secret struct {
+	Value     string
+	ExpiresOn time.Time // zero: never
+}
+
+// Authority answers as login.microsoftonline.com does. The exported fields are set before
+// it is used.
+type Authority struct {
+	// URL is where callers reach it, e.g. https://login.sandbox.test/; if empty, it is taken
+	// from each request's Host.
+	URL string
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Lifetime of access tokens; 0: 3599 s, as Entra's usual one.
+	Lifetime time.Duration
+	// Before, unless nil, sees every request first; it returns true if it answered itself.
+	// See [Throttle], [WebPage], [Hang], [Redirect].
+	Before func(http.ResponseWriter, *http.Request) bool
+
+	// Requests that came in, by endpoint, including those that Before answered.
+	Discoveries, Tokens, KeyFetches atomic.Int64
+
+	mu      sync.Mutex
+	tenants map[string]Tenant
+	keys    []*signer // newest last
+}
+
+// New returns an authority for the tenants.
+func New(tenants ...Tenant) *Authority {
+	a := &Authority{tenants: map[string]Tenant{}, keys: []*signer{firstKey()}}
+	for _, t := range tenants {
+		a.tenants[t.ID] = t
+	}
+	return a
+}
+
+// Set adds a tenant, or puts it in the place of the one with its id.
+func (a *Authority) Set(t Tenant) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tenants[t.ID] = t
+}
+
+func (a *Authority) tenant(id string) (Tenant, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t, ok := a.tenants[strings.ToLower(id)]
+	return t, ok
+}
+
+func (a *Authority) now() time.Time {
+	if a.Now != nil {
+		return a.Now()
+	}
+	return time.Now()
+}
+
+// ServeHTTP routes as Entra does: {tenant}/v2.0/.well-known/openid-configuration,
+// {tenant}/oauth2/v2.0/token, {tenant}/discovery/v2.0/keys.
+func (a *Authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	tenant, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	route, count := http.HandlerFunc(http.NotFound), new(atomic.Int64)
+	switch rest {
+	case "v2.0/.well-known/openid-configuration":
+		route, count = a.openIDConfiguration, &a.Discoveries
+	case "oauth2/v2.0/token":
+		route, count = a.token, &a.Tokens
+	case "discovery/v2.0/keys", "discovery/keys":
+		route, count = a.publishKeys, &a.KeyFetches
+	}
+	count.Add(1)
+	if a.Before != nil && a.Before(w, r) {
+		return
+	}
+	r.SetPathValue("tenant", tenant)
+	route(w, r)
+}
+
+func (a *Authority) url(r *http.Request) string {
+	return strings.TrimRight(cmp.Or(a.URL, "https://"+r.Host), "/")
+}
+
+func (a *Authority) openIDConfiguration(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("tenant")
+	tenant, known := a.tenant(id)
+	if !known {
+		a.refuse(w, tenantRefusal(id, "invalid_tenant"))
+		return
+	}
+	base := a.url(r) + "/" + tenant.ID
+	writeJSON(w, http.StatusOK, map[string]any{
+		"token_endpoint":                        base + "/oauth2/v2.0/token",
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
+		"jwks_uri":                              base + "/discovery/v2.0/keys",
+		"issuer":                                base + "/v2.0",
+		"authorization_endpoint":                base + "/oauth2/v2.0/authorize",
+		"response_types_supported":              []string{"code", "id_token", "code id_token", "id_token token"},
+		"subject_types_supported":               []string{"pairwise"},
+		"id_token_signing_alg_values_supported": []string{"RS256"},
+		"tenant_region_scope":                   "WW",
+		"cloud_instance_name":                   "microsoftonline.com",
+	})
+}
+
+// tenantRefusal is the answer for a tenant that is not there; its OAuth error differs
+// between the endpoints.
+func tenantRefusal(id, oauth string) refusal {
+	if !entra.IsGUID(id) && !strings.Contains(id, ".") {
+		return refusal{http.StatusBadRequest, "invalid_request", 900023, "Specified tenant identifier '" + id + "' is neither a valid DNS name, nor a valid external domain."}
+	}
+	return refusal{http.StatusBadRequest, oauth, 90002, "Tenant '" + id + "' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant."}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Cache-Control", "no-store, no-cache")
+	h.Set("Pragma", "no-cache")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller went away
+}

@@ -1,0 +1,165 @@
+package entratest
+
+import (
+	"cmp"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"math/big"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"fhirlink/shared/entra"
+)
+
+// signer is a signing key with its id.
+type signer struct {
+	kid string
+	key *rsa.PrivateKey
+}
+
+// firstKey is shared by all authorities of a process: making one takes a while.
+var firstKey = sync.OnceValue(newKey)
+
+func newKey() *signer {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err) // the system's random source never fails
+	}
+	sum := sha256.Sum256(key.N.Bytes())
+	return &signer{base64.RawURLEncoding.EncodeToString(sum[:20]), key}
+}
+
+// Rotate signs with a new key from now on. The old ones stay published unless withdraw.
+func (a *Authority) Rotate(withdraw bool) {
+	fresh := newKey()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if withdraw {
+		a.keys = nil
+	}
+	a.keys = append(a.keys, fresh)
+}
+
+func (a *Authority) signers() []*signer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.keys)
+}
+
+// publishKeys writes the JWK Set (RFC 7517) with the issuer that Entra adds to each key.
+func (a *Authority) publishKeys(w http.ResponseWriter, r *http.Request) {
+	keys := []map[string]any{}
+	for _, s := range a.signers() {
+		keys = append(keys, map[string]any{
+			"kty": "RSA", "use": "sig", "kid": s.kid, "x5t": s.kid,
+			"n":      base64.RawURLEncoding.EncodeToString(s.key.N.Bytes()),
+			"e":      base64.RawURLEncoding.EncodeToString(big.NewInt(int64(s.key.E)).Bytes()),
+			"issuer": a.url(r) + "/{tenantid}/v2.0",
+		})
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"keys": keys})
+}
+
+// Mint signs an access token (v2) of a caller of our API. It begins as the token of an
+// application of the first tenant, without aud and roles; claims are put over that, and a
+// nil value takes a claim away. Without URL the issuer is login.microsoftonline.com.
+func (a *Authority) Mint(claims map[string]any) string {
+	now := a.now().Unix()
+	all := map[string]any{
+		"tid": a.firstTenant(), "oid": "33333333-3333-4333-8333-333333333333", "sub": "33333333-3333-4333-8333-333333333333",
+		"azp": "44444444-4444-4444-8444-444444444444", "azpacr": "1", "ver": "2.0", "uti": guid(),
+		"iat": now, "nbf": now, "exp": now + int64(a.lifetime().Seconds()),
+	}
+	maps.Copy(all, claims)
+	if _, given := claims["iss"]; !given {
+		tid, _ := all["tid"].(string)
+		all["iss"] = strings.TrimRight(cmp.Or(a.URL, "https://login.microsoftonline.com"), "/") + "/" + tid + "/v2.0"
+	}
+	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
+	return a.Sign(nil, all)
+}
+
+func (a *Authority) firstTenant() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ids := slices.Sorted(maps.Keys(a.tenants)); len(ids) > 0 {
+		return ids[0]
+	}
+	return ""
+}
+
+// Sign makes a JWS (RFC 7515) of the payload with the current key; header is put over the
+// usual one.
+func (a *Authority) Sign(header map[string]any, payload any) string {
+	keys := a.signers()
+	s := keys[len(keys)-1]
+	all := map[string]any{"typ": "JWT", "alg": "RS256", "kid": s.kid, "x5t": s.kid}
+	maps.Copy(all, header)
+	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
+	text := segment(all) + "." + segment(payload)
+	sum := sha256.Sum256([]byte(text))
+	signature, err := rsa.SignPKCS1v15(nil, s.key, crypto.SHA256, sum[:])
+	if err != nil {
+		panic(err) // the key fits the hash
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// segment encodes a part of a token; json.RawMessage goes in as it is.
+func segment(v any) string {
+	data, isRaw := v.(json.RawMessage)
+	if !isRaw {
+		var err error
+		if data, err = json.Marshal(v); err != nil {
+			panic(err) // claims that no test can mean
+		}
+	}
+	return base64.RawURLEncoding.EncodeToString(data)
+}
+
+// resourceToken is an access token as FHIR services get them: version 1
+// (https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
+func (a *Authority) resourceToken(t Tenant, app App, resource string) string {
+	now := a.now().Unix()
+	claims := map[string]any{
+		"aud": resource, "iss": "https://sts.windows.net/" + t.ID + "/", "idp": "https://sts.windows.net/" + t.ID + "/",
+		"iat": now, "nbf": now, "exp": now + int64(a.lifetime().Seconds()),
+		"appid": app.ClientID, "appidacr": "1", "oid": app.ObjectID, "sub": app.ObjectID, "tid": t.ID, "uti": guid(), "ver": "1.0",
+	}
+	if len(app.Roles) > 0 {
+		claims["roles"] = app.Roles
+	}
+	return a.Sign(nil, claims)
+}
+
+// Check is what a FHIR service does with a token: it verifies the signature with the
+// published keys and that the token has not expired. The audience is the caller's to judge.
+func (a *Authority) Check(token string) (entra.Claims, error) {
+	claims, err := entra.ParseClaims(token)
+	if err != nil {
+		return entra.Claims{}, err
+	}
+	cut := strings.LastIndexByte(token, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(token[cut+1:])
+	if err != nil {
+		return entra.Claims{}, errors.New("the signature is invalid")
+	}
+	sum := sha256.Sum256([]byte(token[:cut]))
+	if !slices.ContainsFunc(a.signers(), func(s *signer) bool {
+		return rsa.VerifyPKCS1v15(&s.key.PublicKey, crypto.SHA256, sum[:], signature) == nil
+	}) {
+		return entra.Claims{}, errors.New("the signature is invalid")
+	}
+	if !a.now().Before(claims.Expires) {
+		return entra.Claims{}, errors.New("the token is expired")
+	}
+	return claims, nil
+}

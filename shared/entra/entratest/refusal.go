@@ -1,0 +1,92 @@
+package entratest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+)
+
+// refusal is an error of Entra's before it gets its ids and its time.
+type refusal struct {
+	status int
+	oauth  string
+	number int
+	text   string
+}
+
+// refuse writes the error in Entra's shape
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#error-response-1).
+func (a *Authority) refuse(w http.ResponseWriter, e refusal) {
+	trace, correlation, at := guid(), guid(), a.now().UTC().Format("2006-01-02 15:04:05Z")
+	w.Header().Set("X-Ms-Request-Id", trace)
+	writeJSON(w, e.status, map[string]any{
+		"error": e.oauth,
+		"error_description": fmt.Sprintf("AADSTS%d: %s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s",
+			e.number, e.text, trace, correlation, at),
+		"error_codes":    []int{e.number},
+		"timestamp":      at,
+		"trace_id":       trace,
+		"correlation_id": correlation,
+		"error_uri":      fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", e.number),
+	})
+}
+
+// Refuse answers every token request with an error of Entra's; the text stands after the
+// AADSTS number.
+func (a *Authority) Refuse(status int, oauth string, number int, text string) func(http.ResponseWriter, *http.Request) bool {
+	return onToken(func(w http.ResponseWriter, _ *http.Request) { a.refuse(w, refusal{status, oauth, number, text}) })
+}
+
+// Throttle answers every token request with 429 and Retry-After in seconds.
+func (a *Authority) Throttle(seconds int) func(http.ResponseWriter, *http.Request) bool {
+	return onToken(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", fmt.Sprint(seconds))
+		a.refuse(w, refusal{http.StatusTooManyRequests, "temporarily_unavailable", 90055, "There are too many incoming requests."})
+	})
+}
+
+// WebPage answers every token request with HTML.
+func WebPage(status int) func(http.ResponseWriter, *http.Request) bool {
+	return Answer(status, "text/html; charset=utf-8", "<!DOCTYPE html><title>Service unavailable</title>")
+}
+
+// Answer answers every token request with a fixed body.
+func Answer(status int, contentType, body string) func(http.ResponseWriter, *http.Request) bool {
+	return onToken(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body)) // the caller went away
+	})
+}
+
+// Redirect answers every token request with a redirect.
+func Redirect(status int, location string) func(http.ResponseWriter, *http.Request) bool {
+	return onToken(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", location)
+		w.WriteHeader(status)
+	})
+}
+
+// Hang answers no token request before the caller gives up.
+func Hang() func(http.ResponseWriter, *http.Request) bool {
+	return onToken(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+}
+
+// onToken leaves all other endpoints alone.
+func onToken(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost {
+			return false
+		}
+		_ = r.ParseForm() // only so that the server notices when the caller goes away
+		h(w, r)
+		return true
+	}
+}
+
+func guid() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

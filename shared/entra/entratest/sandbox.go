@@ -1,0 +1,39 @@
+package entratest
+
+import (
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Registration is the one application that a sandbox knows.
+type Registration struct {
+	URL           string // of the authority, e.g. https://login.sandbox.test/
+	TenantID      string
+	ClientID      string
+	Secret        string // works
+	ExpiredSecret string // answers AADSTS7000222
+	Zone          string // FHIR servers below this DNS name are known resources, e.g. sandbox.test
+}
+
+// Sandbox returns an authority with one tenant and one application.
+func Sandbox(r Registration) *Authority {
+	a := New(Tenant{
+		ID:   r.TenantID,
+		Name: "Sandbox",
+		Knows: func(resource string) bool {
+			u, err := url.Parse(resource)
+			return err == nil && u.Scheme == "https" && strings.HasSuffix(u.Host, "."+r.Zone)
+		},
+		Apps: []App{{
+			ClientID: r.ClientID,
+			ObjectID: "55555555-5555-4555-8555-555555555555",
+			Secrets: []Secret{
+				{Value: r.Secret},
+				{Value: r.ExpiredSecret, ExpiresOn: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
+			},
+		}},
+	})
+	a.URL = r.URL
+	return a
+}

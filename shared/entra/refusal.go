@@ -1,0 +1,217 @@
+package entra
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"fhirlink/shared/secret"
+)
+
+// Refusal is an error answer of Entra's token endpoint (RFC 6749 §5.2 and Entra's additions),
+// reduced to known fields.
+type Refusal struct {
+	HTTPStatus    int
+	OAuthError    string // "error", e.g. invalid_client
+	Number        int    // first of "error_codes" (AADSTS…); 0 when there is none
+	Sentence      string // first sentence of "error_description" without its AADSTS prefix; printable, bounded
+	TraceID       string
+	CorrelationID string
+	RetryAfter    time.Duration // 0: not given
+}
+
+// Class says what a refusal means for the link.
+type Class string
+
+// The classes of refusals.
+const (
+	Config    Class = "config"    // a setting is wrong; asking again does not help
+	Expired   Class = "expired"   // the client secret has expired: a setting too, with a state of its own
+	Transient Class = "transient" // Entra throttles or is failing; asking later may help
+)
+
+const (
+	numberExpired = 7000222 // the provided client secret keys are expired
+	maxBody       = 64 << 10
+	maxSentence   = 300 // runes
+	maxRetryAfter = time.Hour
+)
+
+// transient are the numbers that pass by themselves: throttling, loops, outages
+// (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
+var transient = []int{50033, 50196, 90006, 90024, 90033, 90055}
+
+// ParseRefusal reads an error answer of the token endpoint or of openid-configuration. It is
+// tolerant of what is missing or of another type, and reads no more than 64 KiB. ok is
+// false for a body that is no OAuth error, such as a web page; a 429 is a Refusal whatever
+// its body is, so that its Retry-After is not lost.
+func ParseRefusal(status int, header http.Header, body []byte) (r *Refusal, ok bool) {
+	var wire struct {
+		Error       text     `json:"error"`
+		Description text     `json:"error_description"`
+		Codes       []number `json:"error_codes"`
+		TraceID     text     `json:"trace_id"`
+		Correlation text     `json:"correlation_id"`
+	}
+	if len(body) <= maxBody {
+		// A body that is no JSON leaves Error empty, which is judged below.
+		_ = json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &wire)
+	}
+	if !oauthError.MatchString(string(wire.Error)) {
+		if status != http.StatusTooManyRequests {
+			return nil, false
+		}
+		wire.Error = "temporarily_unavailable"
+	}
+	prefix, sentence := split(string(wire.Description))
+	return &Refusal{
+		HTTPStatus:    status,
+		OAuthError:    string(wire.Error),
+		Number:        first(wire.Codes, prefix),
+		Sentence:      sentence,
+		TraceID:       identifier(string(wire.TraceID), header.Get("X-Ms-Request-Id")),
+		CorrelationID: identifier(string(wire.Correlation), header.Get("Client-Request-Id")),
+		RetryAfter:    RetryAfter(header),
+	}, true
+}
+
+// Error is one line for logs.
+func (r *Refusal) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Entra answered %d %s", r.HTTPStatus, r.OAuthError)
+	if r.Number != 0 {
+		fmt.Fprintf(&b, " (AADSTS%d)", r.Number)
+	}
+	if r.Sentence != "" {
+		fmt.Fprintf(&b, ": %s", r.Sentence)
+	}
+	return b.String()
+}
+
+// Code is aadsts_<number>, or entra_<error> for an answer without a number.
+func (r *Refusal) Code() string {
+	if r.Number != 0 {
+		return "aadsts_" + strconv.Itoa(r.Number)
+	}
+	return "entra_" + r.OAuthError
+}
+
+// Class judges by status and OAuth error first and by number second, because Microsoft
+// changes numbers (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
+func (r *Refusal) Class() Class {
+	switch {
+	case r.HTTPStatus == http.StatusTooManyRequests, r.HTTPStatus == http.StatusRequestTimeout, r.HTTPStatus >= 500,
+		r.OAuthError == "temporarily_unavailable", r.OAuthError == "server_error", slices.Contains(transient, r.Number):
+		return Transient
+	case r.Number == numberExpired:
+		return Expired
+	}
+	return Config
+}
+
+// Hide takes v out of the Sentence, should Entra ever repeat what it was sent.
+func (r *Refusal) Hide(v secret.Value) *Refusal {
+	if !v.IsZero() {
+		r.Sentence = strings.ReplaceAll(r.Sentence, v.Reveal(), v.String())
+		r.Sentence = strings.ReplaceAll(r.Sentence, url.QueryEscape(v.Reveal()), v.String())
+	}
+	return r
+}
+
+// RetryAfter reads the header of that name (RFC 9110 §10.2.3): seconds, or a date relative
+// to the header Date. At most an hour; 0 when it is absent, past or not readable.
+func RetryAfter(header http.Header) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	var wait time.Duration
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if until, err := http.ParseTime(value); err == nil {
+		now, err := http.ParseTime(header.Get("Date"))
+		if err != nil {
+			now = time.Now()
+		}
+		wait = until.Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+var (
+	oauthError    = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,63}$`)
+	correlationID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+	aadsts        = regexp.MustCompile(`^\s*AADSTS([0-9]{1,9}):\s*`)
+	sentenceEnd   = regexp.MustCompile(`\.\s|[\r\n]`)
+)
+
+// text is a JSON string; anything else reads as "".
+type text string
+
+func (t *text) UnmarshalJSON(data []byte) error {
+	var s string
+	if json.Unmarshal(data, &s) == nil {
+		*t = text(s)
+	}
+	return nil
+}
+
+// number is a JSON number or a string of digits; anything else reads as 0.
+type number int
+
+func (n *number) UnmarshalJSON(data []byte) error {
+	if i, err := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 31); err == nil {
+		*n = number(i)
+	}
+	return nil
+}
+
+// first is the first usable of the codes, else the number that the description begins with.
+func first(codes []number, prefix int) int {
+	for _, n := range codes {
+		if n != 0 {
+			return int(n)
+		}
+	}
+	return prefix
+}
+
+// split takes a description apart into its AADSTS number and its first sentence.
+func split(description string) (prefix int, sentence string) {
+	if m := aadsts.FindStringSubmatch(description); m != nil {
+		prefix, _ = strconv.Atoi(m[1]) // the pattern admits nine digits only
+		description = description[len(m[0]):]
+	}
+	if end := sentenceEnd.FindStringIndex(description); end != nil {
+		description = description[:end[0]] + "."
+	}
+	return prefix, printable(description, maxSentence)
+}
+
+// printable replaces what could forge a line or turn the direction of a text, and cuts it.
+func printable(s string, runes int) string {
+	clean := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return ' '
+		}
+		return r
+	}, s))
+	if len(clean) > runes {
+		clean = append(clean[:runes-1], '…')
+	}
+	return strings.TrimSpace(string(clean))
+}
+
+func identifier(candidates ...string) string {
+	for _, c := range candidates {
+		if correlationID.MatchString(c) {
+			return c
+		}
+	}
+	return ""
+}
