@@ -5,6 +5,7 @@ package clientcred
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,7 +45,7 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 	if err != nil {
 		return entra.Token{}, err
 	}
-	credential, err := azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, c.Secret.Reveal(), options(c.Authority, line))
+	credential, err := line.credential(c)
 	if err != nil {
 		return entra.Token{}, entra.NotReached(ctx, err)
 	}
@@ -67,17 +68,29 @@ func check(c entra.Credentials) *entra.Refusal {
 	return nil
 }
 
-func options(authority string, line *line) *azidentity.ClientSecretCredentialOptions {
-	return &azidentity.ClientSecretCredentialOptions{
-		// The authority is configured by the operator, so that nobody has to vouch for it.
-		DisableInstanceDiscovery: true,
-		ClientOptions: azcore.ClientOptions{
-			Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: authority},
-			Transport: line,
-			Retry:     policy.RetryOptions{MaxRetries: 1, RetryDelay: delay, MaxRetryDelay: maxDelay, TryTimeout: tryTimeout},
-		},
+// credential is azidentity's for the kind of secret: a client secret, or the PEM text of a
+// certificate and its key, which package link lets nobody pass as a secret. The authority is
+// configured by the operator, so that nobody has to vouch for it (no instance discovery).
+func (l *line) credential(c entra.Credentials) (azcore.TokenCredential, error) {
+	options := azcore.ClientOptions{
+		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.Authority},
+		Transport: l,
+		Retry:     policy.RetryOptions{MaxRetries: 1, RetryDelay: delay, MaxRetryDelay: maxDelay, TryTimeout: tryTimeout},
 	}
+	if !strings.HasPrefix(c.Secret.Reveal(), "-----BEGIN") {
+		return azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, c.Secret.Reveal(),
+			&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+	}
+	chain, key, err := azidentity.ParseCertificates([]byte(c.Secret.Reveal()), nil)
+	if err != nil {
+		return nil, errCertificate
+	}
+	return azidentity.NewClientCertificateCredential(c.TenantID, c.ClientID, chain, key,
+		&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
 }
+
+// errCertificate stands for whatever azidentity says of a PEM text, which might quote it.
+var errCertificate = errors.New("the stored client certificate cannot be read")
 
 // line prepares the way to one authority.
 func (s *Source) line(authority string) (*line, error) {

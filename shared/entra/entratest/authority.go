@@ -5,6 +5,7 @@ package entratest
 
 import (
 	"cmp"
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -31,6 +32,8 @@ type App struct {
 	Roles    []string
 	Disabled bool
 	Secrets  []Secret
+
+	Certificates []*x509.Certificate // whose keys may sign client assertions
 }
 
 // Secret is a client secret of an App.

@@ -93,6 +93,9 @@ func authenticate(t Tenant, form url.Values, now time.Time) (App, *refusal) {
 	if app.Disabled {
 		return App{}, &refusal{http.StatusUnauthorized, "unauthorized_client", 7000112, "Application '" + id + "' is disabled."}
 	}
+	if assertion := form.Get("client_assertion"); assertion != "" {
+		return app, checkAssertion(t, app, form.Get("client_assertion_type"), assertion, now)
+	}
 	return app, checkSecret(app, form.Get("client_secret"), now)
 }
 
