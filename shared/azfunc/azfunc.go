@@ -1,0 +1,82 @@
+// Package azfunc is the envelope in which the Azure Functions host calls a custom handler
+// for triggers other than HTTP, and takes its answer (Microsoft Learn, "Azure Functions
+// custom handlers", Request payload and Response payload).
+//
+// The host POSTs {"Data":{binding:…},"Metadata":{…}} to /{function name}, usually chunked. It
+// writes objects as objects but every other value as a string that holds JSON, dates with or
+// without an offset, and leaves ScheduleStatus null when it keeps none. So only what is
+// needed is read, and what cannot be read is taken as not given.
+package azfunc
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// maxEnvelope bounds what is read of an invocation, in bytes: after a failed run the
+// metadata holds the dump of an exception.
+const maxEnvelope = 1 << 20
+
+// Timer is one invocation of a timer trigger.
+type Timer struct {
+	Function string // the function's name, from Metadata.sys.MethodName
+	PastDue  bool   // the run should have been earlier; the host was down
+	Retry    int    // 0 on the first attempt
+}
+
+// DecodeTimer reads an invocation whose trigger binding has the name binding.
+func DecodeTimer(body io.Reader, binding string) (Timer, error) {
+	var envelope struct {
+		Data     map[string]json.RawMessage
+		Metadata map[string]json.RawMessage
+	}
+	if err := json.NewDecoder(io.LimitReader(body, maxEnvelope)).Decode(&envelope); err != nil {
+		return Timer{}, fmt.Errorf("the invocation is not the host's JSON envelope: %w", err)
+	}
+	var timer struct{ IsPastDue bool }
+	var sys struct{ MethodName string }
+	var retry struct{ RetryCount int }
+	lenient(envelope.Data[binding], &timer)
+	lenient(envelope.Metadata["sys"], &sys)
+	lenient(envelope.Metadata["RetryContext"], &retry)
+	return Timer{Function: sys.MethodName, PastDue: timer.IsPastDue, Retry: retry.RetryCount}, nil
+}
+
+// lenient decodes raw, or the JSON inside of it when raw is a string. What fits not at all
+// leaves the target as it is.
+func lenient(raw json.RawMessage, into any) {
+	var inner string
+	if json.Unmarshal(raw, &inner) == nil {
+		raw = json.RawMessage(inner)
+	}
+	_ = json.Unmarshal(raw, into) // by design: see above
+}
+
+// Response is the answer to an invocation. The zero Response is a valid one.
+type Response struct {
+	Outputs     map[string]any
+	Logs        []string // each a line in the host's log, at level Information
+	ReturnValue any
+}
+
+// Write answers with status 200: the host discards body and logs of any other status. Neither
+// Outputs nor Logs is ever null, and the body never empty: the host would wait for an answer
+// until its time-out and then kill the process.
+func (r Response) Write(w http.ResponseWriter) error {
+	if r.Outputs == nil {
+		r.Outputs = map[string]any{}
+	}
+	if r.Logs == nil {
+		r.Logs = []string{}
+	}
+	payload, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write the invocation's answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(payload) // the host is gone: nobody is left to tell
+	return nil
+}

@@ -1,0 +1,155 @@
+// Package config reads the settings of the programs from the environment: each FHIRLINK_…
+// variable of the README, checked all at once, so that one failed start tells every mistake.
+// Messages name the variable and never hold its value: a connection string is a key.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"fhirlink/shared/egress"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/smart"
+)
+
+// The settings' names.
+const (
+	KeyVaultURL           = "FHIRLINK_KEY_VAULT_URL"
+	TableEndpoint         = "FHIRLINK_TABLE_ENDPOINT"
+	TableConnectionString = "FHIRLINK_TABLE_CONNECTION_STRING"
+	AuthorityHost         = "FHIRLINK_AUTHORITY_HOST"
+	APIAudience           = "FHIRLINK_API_AUDIENCE"
+	AllowedTenants        = "FHIRLINK_ALLOWED_TENANTS"
+	OperatorTenant        = "FHIRLINK_OPERATOR_TENANT"
+	CORSOrigins           = "FHIRLINK_CORS_ORIGINS"
+	EgressAllow           = "FHIRLINK_EGRESS_ALLOW"
+	MaxLinks              = "FHIRLINK_MAX_LINKS"
+	ScopeAliases          = "FHIRLINK_SCOPE_ALIASES"
+	ClientID              = "AZURE_CLIENT_ID"
+	CoreTools             = "FUNCTIONS_CORETOOLS_ENVIRONMENT"
+)
+
+// Defaults of settings that need not be given.
+const (
+	DefaultAuthority = "https://login.microsoftonline.com/"
+	DefaultMaxLinks  = 500
+)
+
+// Config is every setting, checked.
+type Config struct {
+	KeyVaultURL           string       // https://{vault}, no trailing slash
+	TableEndpoint         string       // URL of the table service, no trailing slash; or:
+	TableConnectionString secret.Value // UseDevelopmentStorage=true is expanded
+	Authority             string       // https://{host}/, with the trailing slash
+	Audiences             []string     // of callers' tokens
+	Tenants               []string     // whose members may call, or "*" alone for every organization's
+	OperatorTenant        string       // allowed besides Tenants; "" when there is none
+	Origins               []string     // of web front ends
+	EgressAllow           []netip.Prefix
+	MaxLinks              int // per organization
+	ScopeAliases          smart.Aliases
+	ClientID              string // of the user-assigned managed identity, "" when there is none
+	CoreTools             bool   // under Azure Functions Core Tools: the Azure CLI's credential stands in
+}
+
+// Lookup is os.LookupEnv, or a map in tests. A variable that is set to nothing but space
+// counts as not set.
+type Lookup func(name string) (string, bool)
+
+// Problem is what is wrong with one setting.
+type Problem struct {
+	Name    string
+	Message string // what is wrong and what to set; never the value
+}
+
+func (p *Problem) Error() string { return p.Name + ": " + p.Message }
+
+// Problems are the mistakes in err, which FromEnv or Local returned, in the order of the
+// settings.
+func Problems(err error) []*Problem {
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return nil
+	}
+	var problems []*Problem
+	for _, one := range joined.Unwrap() {
+		var p *Problem
+		if errors.As(one, &p) {
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// FromEnv reads what cmd/azure and cmd/lambda need. The error joins one Problem for each
+// mistake.
+func FromEnv(lookup Lookup) (Config, error) {
+	env := reader{lookup: lookup}
+	c := env.common()
+	env.required()
+	return c, errors.Join(env.problems...)
+}
+
+// Local reads what cmd/local can use, all of it optional.
+func Local(lookup Lookup) (Config, error) {
+	env := reader{lookup: lookup}
+	c := env.common()
+	return c, errors.Join(env.problems...)
+}
+
+func (e *reader) common() Config {
+	return Config{
+		KeyVaultURL:           e.url(KeyVaultURL, vaultURL),
+		TableEndpoint:         e.url(TableEndpoint, tableURL),
+		TableConnectionString: e.connectionString(),
+		Authority:             e.authority(),
+		Audiences:             e.audiences(),
+		Tenants:               e.tenants(),
+		OperatorTenant:        e.operator(),
+		Origins:               list(e, CORSOrigins, parseOrigin),
+		EgressAllow:           e.egress(),
+		MaxLinks:              e.maxLinks(),
+		ScopeAliases:          e.aliases(),
+		ClientID:              e.guid(ClientID),
+		CoreTools:             e.get(CoreTools) == "true",
+	}
+}
+
+func (e *reader) required() {
+	if e.get(KeyVaultURL) == "" {
+		e.problem(KeyVaultURL, "is not set. Set it to the vault that holds the client secrets, e.g. https://contoso.vault.azure.net")
+	}
+	switch endpoint, connection := e.get(TableEndpoint) != "", e.get(TableConnectionString) != ""; {
+	case !endpoint && !connection:
+		e.problem(TableEndpoint, "is not set. Set it to the table service, e.g. https://contoso.table.core.windows.net, or set "+TableConnectionString)
+	case endpoint && connection:
+		e.problem(TableEndpoint, "and "+TableConnectionString+" are both set. Set one of them: the endpoint for the managed identity, the connection string for a shared key")
+	}
+	if e.get(APIAudience) == "" {
+		e.problem(APIAudience, "is not set. Set it to the client id of the API's app registration: callers' tokens must carry it as aud")
+	}
+	if e.get(AllowedTenants) == "" {
+		e.problem(AllowedTenants, "is not set. Set it to the tenant ids whose members may call, separated by commas, or to * for every organization's tenant")
+	}
+}
+
+func (e *reader) egress() []netip.Prefix {
+	text := e.get(EgressAllow)
+	if text == "" {
+		return nil
+	}
+	prefixes, err := egress.ParseAllow(text)
+	if err != nil {
+		e.problem(EgressAllow, fmt.Sprintf("is not a list of allowed networks: %v", err))
+	}
+	return prefixes
+}
+
+func (e *reader) aliases() smart.Aliases {
+	aliases, err := smart.ParseAliases(e.get(ScopeAliases))
+	if err != nil {
+		e.problem(ScopeAliases, fmt.Sprintf("is not a map of scope aliases: %v", err))
+	}
+	return aliases
+}

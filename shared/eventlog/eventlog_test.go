@@ -1,0 +1,186 @@
+package eventlog_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fhirlink/shared/eventlog"
+	"fhirlink/shared/problem"
+)
+
+// gate is a slow reader: it lets a Write through per token.
+type gate struct {
+	bytes.Buffer
+	tokens chan struct{}
+	err    error
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	<-g.tokens
+	if g.err != nil {
+		return 0, g.err
+	}
+	return g.Buffer.Write(p)
+}
+
+func TestWriterKeepsOrderAndLines(t *testing.T) {
+	var out bytes.Buffer
+	w := eventlog.NewWriter(&out, 0)
+	log := eventlog.New(w, slog.LevelInfo)
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range 200 {
+				log.Info("x", "worker", worker, "i", i)
+			}
+		})
+	}
+	wg.Wait()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	last := map[int]int{}
+	count := 0
+	for line := range strings.Lines(out.String()) {
+		var event struct{ Worker, I int }
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if event.I != last[event.Worker] {
+			t.Fatalf("worker %d: %d after %d", event.Worker, event.I, last[event.Worker])
+		}
+		last[event.Worker]++
+		count++
+	}
+	if count != 1600 {
+		t.Errorf("%d lines, want 1600", count)
+	}
+}
+
+func TestWriterNeverWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &gate{tokens: make(chan struct{}, 10)}
+		w := eventlog.NewWriter(out, 100)
+		line := []byte(strings.Repeat("a", 49) + "\n")
+		_, _ = w.Write(line) // goes out, and stays there
+		synctest.Wait()
+		for range 5 { // two find room, three do not
+			if n, err := w.Write(line); n != 50 || err != nil {
+				t.Fatalf("Write = %d, %v", n, err)
+			}
+		}
+		for range 3 {
+			out.tokens <- struct{}{}
+		}
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := out.String()
+		if strings.Count(got, string(line)) != 3 || !strings.Contains(got, `"msg":"log lines dropped","lines":3}`) {
+			t.Errorf("%s", got)
+		}
+		for l := range strings.Lines(strings.ReplaceAll(got, string(line), "")) {
+			if !json.Valid([]byte(l)) {
+				t.Errorf("not JSON: %s", l)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestFlushHonoursItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &gate{tokens: make(chan struct{}, 1)}
+		w := eventlog.NewWriter(out, 0)
+		_, _ = w.Write([]byte("a\n"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Flush = %v", err)
+		}
+		out.tokens <- struct{}{}
+		if err := w.Close(); err != nil || out.String() != "a\n" {
+			t.Errorf("Close = %v, written %q", err, out.String())
+		}
+	})
+}
+
+func TestFlushWithNothingToDo(t *testing.T) {
+	w := eventlog.NewWriter(&bytes.Buffer{}, 0)
+	if err := w.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := w.Flush(t.Context()); err != nil {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := w.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
+
+func TestWriterAfterClose(t *testing.T) {
+	var out bytes.Buffer
+	w := eventlog.NewWriter(&out, 0)
+	_ = w.Close()
+	if n, err := w.Write([]byte("late\n")); n != 5 || err != nil || out.Len() > 0 {
+		t.Errorf("Write = %d, %v; %q", n, err, &out)
+	}
+}
+
+func TestWriterReportsFailure(t *testing.T) {
+	out := &gate{tokens: make(chan struct{}, 10), err: errors.New("disk full")}
+	for range 10 {
+		out.tokens <- struct{}{}
+	}
+	w := eventlog.NewWriter(out, 0)
+	_, _ = w.Write([]byte("a\n"))
+	if err := w.Flush(t.Context()); !errors.Is(err, out.err) {
+		t.Errorf("Flush = %v", err)
+	}
+	if err := w.Close(); !errors.Is(err, out.err) {
+		t.Errorf("Close = %v", err)
+	}
+}
+
+func TestNewAddsTheRequestsIDs(t *testing.T) {
+	var out bytes.Buffer
+	log := eventlog.New(&out, slog.LevelInfo)
+	ctx := eventlog.WithInvocation(problem.WithCorrelation(t.Context(), "c-1"), "i-1")
+	log.With("a", 1).InfoContext(ctx, "with")
+	log.InfoContext(t.Context(), "without")
+	log.DebugContext(ctx, "below the level")
+
+	with, without, _ := strings.Cut(out.String(), "\n")
+	if !strings.HasSuffix(with, `"msg":"with","a":1,"correlation":"c-1","invocation":"i-1"}`) {
+		t.Error(with)
+	}
+	if !strings.HasSuffix(without, `"msg":"without"}`+"\n") {
+		t.Error(without)
+	}
+}
+
+func BenchmarkWriter(b *testing.B) {
+	w := eventlog.NewWriter(discard{}, 0)
+	log := eventlog.New(w, slog.LevelInfo)
+	for b.Loop() {
+		log.LogAttrs(b.Context(), slog.LevelInfo, "token.issued", slog.String("link", "good-health-clinic"))
+	}
+	_ = w.Close()
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,193 @@
+package httpx
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"fhirlink/shared/problem"
+)
+
+// ReadBody reads the body, at most MaxBody bytes of it. An empty body is an error: behind
+// the Functions host that is also what remains of a chunked one.
+func ReadBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength > MaxBody {
+		return nil, tooLarge()
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	var limit *http.MaxBytesError
+	switch {
+	case errors.As(err, &limit), len(data) > MaxBody:
+		return nil, tooLarge()
+	case err != nil:
+		return nil, malformed("The body ended before all of it had arrived. Send it again.")
+	case len(data) == 0:
+		return nil, malformed("The body is empty. If you did send one, send it with a Content-Length: " +
+			"the Azure Functions host drops bodies sent with Transfer-Encoding: chunked.")
+	}
+	return data, nil
+}
+
+func tooLarge() *problem.Error {
+	return problem.New(problem.BodyTooLarge, "The body is larger than %d KiB. Send a smaller one.", MaxBody>>10)
+}
+
+// MediaType is the media type of the request's one Content-Type, in lower case; "" when it
+// is missing, repeated or unreadable, names a charset other than UTF-8, or when the body is
+// in a Content-Encoding.
+func MediaType(h http.Header) string {
+	values := h["Content-Type"]
+	if len(values) != 1 || !identity(h["Content-Encoding"]) {
+		return ""
+	}
+	mediaType, params, err := mime.ParseMediaType(values[0])
+	if err != nil {
+		return ""
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return ""
+	}
+	return mediaType
+}
+
+func identity(encodings []string) bool {
+	return len(encodings) == 0 || len(encodings) == 1 && (encodings[0] == "" || strings.EqualFold(encodings[0], "identity"))
+}
+
+func requireJSON(h http.Header) error {
+	if MediaType(h) == "application/json" {
+		return nil
+	}
+	return problem.New(problem.UnsupportedMediaType,
+		"Send the body as UTF-8 JSON with the header Content-Type: application/json, and without a Content-Encoding.")
+}
+
+// parseObject checks all of the body before any of it is decoded.
+func parseObject(data []byte) (Object, error) {
+	if !utf8.Valid(data) {
+		return Object{}, malformed("The body is not valid UTF-8. Send it as UTF-8 JSON.")
+	}
+	if err := syntax(data); err != nil {
+		return Object{}, err
+	}
+	if loneSurrogate(data) {
+		return Object{}, malformed("The body has a \\u escape that is half of a surrogate pair and so no character. Send the character itself in UTF-8.")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := uniqueNames(dec, 0); err != nil {
+		return Object{}, err
+	}
+	return members(data)
+}
+
+func syntax(data []byte) error {
+	var raw json.RawMessage
+	err := json.Unmarshal(data, &raw)
+	var wrong *json.SyntaxError
+	if errors.As(err, &wrong) {
+		return malformed("The body is not valid JSON: look at byte %d of %d. Nothing may follow the object.", wrong.Offset, len(data))
+	}
+	if err != nil {
+		return malformed("The body is not valid JSON.")
+	}
+	return nil
+}
+
+// uniqueNames walks one value and refuses a name that an object holds twice and nesting beyond
+// MaxDepth. In the outermost object names that differ in case only count as one; below it they
+// may be the caller's own words, such as scopes.
+func uniqueNames(dec *json.Decoder, depth int) error {
+	token, err := dec.Token()
+	if err != nil {
+		return malformed("The body is not valid JSON.")
+	}
+	delim, compound := token.(json.Delim)
+	if !compound {
+		return nil
+	}
+	if depth == MaxDepth {
+		return malformed("The body is nested deeper than %d levels. Send a flat object.", MaxDepth)
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		if delim == '{' {
+			if err := name(dec, seen, depth == 0); err != nil {
+				return err
+			}
+		}
+		if err := uniqueNames(dec, depth+1); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token() // the closing delimiter, which syntax has seen already
+	return err
+}
+
+func name(dec *json.Decoder, seen map[string]bool, fold bool) error {
+	token, err := dec.Token()
+	if err != nil {
+		return malformed("The body is not valid JSON.")
+	}
+	text, _ := token.(string)
+	key := text
+	if fold {
+		key = strings.ToLower(strings.ToUpper(text)) // as encoding/json folds: K and the Kelvin sign are one
+	}
+	if seen[key] {
+		return malformedField(text, "duplicate_field", "The field stands twice in the body.", "Send it once.")
+	}
+	seen[key] = true
+	return nil
+}
+
+// members splits an object into its members, which parseObject has found to be unique.
+func members(data []byte) (Object, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
+		return Object{}, malformed("The body must be a JSON object: { … }.")
+	}
+	o := Object{members: map[string]json.RawMessage{}}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return Object{}, malformed("The body is not valid JSON.")
+		}
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return Object{}, malformed("The body is not valid JSON.")
+		}
+		text, _ := token.(string)
+		o.names = append(o.names, text)
+		o.members[text] = raw
+	}
+	return o, nil
+}
+
+// loneSurrogate tells whether valid JSON holds a \u escape of a surrogate without its other
+// half. encoding/json would put U+FFFD in its place, silently changing what was sent.
+func loneSurrogate(data []byte) bool {
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		i++ // the escaped character; an escaped backslash is passed over whole
+		switch {
+		case data[i] != 'u', data[i+1]|0x20 != 'd', data[i+2] < '8':
+		case data[i+2]|0x20 >= 'c', !lowSurrogate(data[i+5:]):
+			return true
+		default:
+			i += 10 // the pair: uD8xx\uDCxx
+		}
+	}
+	return false
+}
+
+func lowSurrogate(data []byte) bool {
+	return len(data) >= 4 && data[0] == '\\' && data[1] == 'u' && data[2]|0x20 == 'd' && data[3]|0x20 >= 'c'
+}

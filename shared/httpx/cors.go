@@ -1,0 +1,39 @@
+package httpx
+
+import (
+	"net/http"
+	"slices"
+)
+
+// What web front ends may send and read, besides what every origin may.
+const (
+	corsAllowed = "Authorization, Content-Type, If-Match"
+	corsExposed = "ETag, Location, Retry-After, WWW-Authenticate"
+	corsMaxAge  = "600" // seconds that a browser remembers a preflight
+)
+
+// CORS tells browsers which web front ends may read the answers (Fetch standard §3.2).
+// Callers send a bearer token, never cookies, so credentials are not allowed.
+type CORS struct {
+	Origins []string // scheme://host[:port], compared exactly; none when empty
+}
+
+// SetHeaders adds the headers for a request to a route that has the methods (a
+// comma-separated list). Vary is added whoever asks: a cache must not give one origin's
+// answer to another.
+func (c CORS) SetHeaders(w http.ResponseWriter, r *http.Request, methods string) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origins := r.Header["Origin"]
+	if len(origins) != 1 || !slices.Contains(c.Origins, origins[0]) {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origins[0])
+	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		h.Set("Access-Control-Allow-Methods", methods)
+		h.Set("Access-Control-Allow-Headers", corsAllowed)
+		h.Set("Access-Control-Max-Age", corsMaxAge)
+		return
+	}
+	h.Set("Access-Control-Expose-Headers", corsExposed)
+}

@@ -1,0 +1,74 @@
+package httpscript
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Mask hides what differs between two answers that are equal in meaning.
+type Mask struct {
+	Headers  []string         // canonical names whose values are hidden
+	Keys     []string         // of JSON objects, at any depth, whose values are hidden unless null
+	Patterns []*regexp.Regexp // in any string; what matches is hidden
+}
+
+const hidden = "•"
+
+// unseen headers belong to the connection, not to the answer.
+var unseen = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
+
+// apply writes an answer as text: status, headers by name, body.
+func (m Mask) apply(a answer) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %s\n", a.status, http.StatusText(a.status))
+	for _, name := range slices.Sorted(maps.Keys(a.header)) {
+		if slices.Contains(unseen, name) {
+			continue
+		}
+		value := hidden
+		if !slices.Contains(m.Headers, name) {
+			value = m.text(strings.Join(a.header[name], ", "))
+		}
+		fmt.Fprintf(&b, "%s: %s\n", name, value)
+	}
+	if a.json != nil {
+		return b.String() + "\n" + encode(m.value(a.json)) + "\n"
+	}
+	return b.String() + "\n" + m.text(string(a.body))
+}
+
+// value masks JSON without changing it.
+func (m Mask) value(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		masked := make(map[string]any, len(v))
+		for name, value := range v {
+			if value != nil && slices.Contains(m.Keys, name) {
+				masked[name] = hidden
+			} else {
+				masked[name] = m.value(value)
+			}
+		}
+		return masked
+	case []any:
+		masked := make([]any, len(v))
+		for i, value := range v {
+			masked[i] = m.value(value)
+		}
+		return masked
+	case string:
+		return m.text(v)
+	}
+	return v
+}
+
+func (m Mask) text(s string) string {
+	for _, pattern := range m.Patterns {
+		s = pattern.ReplaceAllString(s, hidden)
+	}
+	return s
+}

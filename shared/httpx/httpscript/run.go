@@ -1,0 +1,243 @@
+package httpscript
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Runner sends the requests of scripts to one server.
+type Runner struct {
+	URL     string                 // of the server, without a slash at the end
+	Client  *http.Client           // nil: one that follows no redirects
+	Vars    map[string]string      // for {{name}}
+	Callers map[string]http.Header // what As stands for
+	Is      map[string]bool        // conditions that hold
+	Mask    Mask
+	Now     func() time.Time // nil: time.Now
+}
+
+// Answer is one answer, as text and masked.
+type Answer struct{ Exchange, Text string }
+
+// Run runs a script. Values that it keeps are its own. It ends with the first exchange that
+// fails, since the later ones build on it; the error has every check of it that fails.
+func (r Runner) Run(ctx context.Context, s Script) ([]Answer, error) {
+	r.Vars = maps.Clone(r.Vars)
+	if r.Vars == nil {
+		r.Vars = map[string]string{}
+	}
+	run := run{Runner: r, byName: map[string]string{}}
+	var answers []Answer
+	for _, e := range s.Exchanges {
+		if !r.applies(e.Conditions) {
+			continue
+		}
+		a, err := run.exchange(ctx, s.Name, e)
+		if err != nil {
+			return answers, err
+		}
+		answers = append(answers, Answer{e.Name, a.masked})
+	}
+	return answers, nil
+}
+
+// Test runs a script as a test of its own and returns the answers.
+func (r Runner) Test(t *testing.T, s Script) (answers []Answer) {
+	t.Helper()
+	t.Run(s.Name, func(t *testing.T) {
+		var err error
+		if answers, err = r.Run(t.Context(), s); err != nil {
+			t.Error(err)
+		}
+	})
+	return answers
+}
+
+func (r Runner) applies(conditions []string) bool {
+	for _, condition := range conditions {
+		name, not := strings.CutPrefix(condition, "!")
+		if r.Is[name] == not {
+			return false
+		}
+	}
+	return true
+}
+
+// run is a script under way.
+type run struct {
+	Runner
+	byName map[string]string // masked answers
+}
+
+func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, error) {
+	a, err := r.send(ctx, e)
+	if err != nil {
+		return a, fmt.Errorf("%s:%d: %s: %w", script, e.Line, e.Name, err)
+	}
+	r.byName[e.Name] = a.masked
+	var errs []error
+	if a.status != e.Status {
+		errs = append(errs, fmt.Errorf("%s:%d: %s: status %d, want %d", script, e.Line, e.Name, a.status, e.Status))
+	}
+	for _, c := range e.Checks {
+		if !r.applies(c.Conditions) {
+			continue
+		}
+		if err := r.check(c, a); err != nil {
+			errs = append(errs, fmt.Errorf("%s:%d: %s: %s: %w", script, c.Line, e.Name, c.Text, err))
+		}
+	}
+	if errs != nil {
+		errs = append(errs, fmt.Errorf("the answer was:\n%s", a.masked))
+	}
+	return a, errors.Join(errs...)
+}
+
+func (r run) send(ctx context.Context, e Exchange) (answer, error) {
+	request, err := r.request(ctx, e)
+	if err != nil {
+		return answer{}, err
+	}
+	client := r.Client
+	if client == nil {
+		client = plain
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	a := answer{status: response.StatusCode, header: response.Header}
+	if a.body, err = io.ReadAll(response.Body); err != nil {
+		return a, err
+	}
+	if v, err := decode(a.body); err == nil {
+		a.json = v
+	}
+	a.masked = r.Mask.apply(a)
+	return a, nil
+}
+
+// plain shows answers as they are.
+var plain = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Timeout:       2 * time.Minute,
+}
+
+func (r run) request(ctx context.Context, e Exchange) (*http.Request, error) {
+	var fill filler
+	target, body := fill.text(r.Runner, e.Target), fill.text(r.Runner, e.Body)
+	request, err := http.NewRequestWithContext(ctx, e.Method, r.URL+target, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	caller, known := r.Callers[e.As]
+	if !known && e.As != "" {
+		return nil, fmt.Errorf("there is no caller %q", e.As)
+	}
+	maps.Copy(request.Header, caller)
+	for _, f := range e.Header {
+		value := fill.text(r.Runner, f.Value)
+		switch http.CanonicalHeaderKey(f.Name) {
+		case "Transfer-Encoding":
+			request.ContentLength = -1
+			request.Body = io.NopCloser(strings.NewReader(body)) // of a length that net/http cannot see
+		case "Host":
+			request.Host = value
+		default:
+			request.Header.Add(f.Name, value)
+		}
+	}
+	return request, fill.err
+}
+
+func (r run) check(c Check, a answer) error {
+	p, err := c.parse()
+	if err != nil {
+		return err
+	}
+	var fill filler
+	p.value = fill.text(r.Runner, p.value)
+	if fill.err != nil {
+		return fill.err
+	}
+	switch p.subject {
+	case "keep":
+		return r.keep(p, a)
+	case "same":
+		return r.same(p.value, a)
+	}
+	return p.holds(a)
+}
+
+func (r run) keep(p parsed, a answer) error {
+	if p.operator == "header" {
+		r.Vars[p.at] = a.header.Get(p.value)
+		return nil
+	}
+	v, ok := find(a.json, p.value)
+	if !ok {
+		return fmt.Errorf("%s is absent", p.value)
+	}
+	text, ok := v.(string)
+	if !ok {
+		text = encode(v)
+	}
+	r.Vars[p.at] = text
+	return nil
+}
+
+func (r run) same(name string, a answer) error {
+	other, ok := r.byName[name]
+	switch {
+	case !ok:
+		return fmt.Errorf("there was no exchange %q before", name)
+	case other != a.masked:
+		return fmt.Errorf("the other answer was:\n%s", other)
+	}
+	return nil
+}
+
+// filler puts variables in and remembers the first mistake.
+type filler struct{ err error }
+
+var (
+	placeholder = regexp.MustCompile(`\{\{([^{}]+)\}\}`)
+	day         = regexp.MustCompile(`^today(?:([+-])(\d{1,5}))?$`)
+	repeated    = regexp.MustCompile(`^(\d{1,7})\*(.+)$`)
+)
+
+func (f *filler) text(r Runner, text string) string {
+	return placeholder.ReplaceAllStringFunc(text, func(found string) string {
+		name := found[2 : len(found)-2]
+		if m := day.FindStringSubmatch(name); m != nil {
+			days, _ := strconv.Atoi(m[1] + m[2]) // "" is 0
+			return r.now().UTC().AddDate(0, 0, days).Format(time.DateOnly)
+		}
+		if m := repeated.FindStringSubmatch(name); m != nil {
+			times, _ := strconv.Atoi(m[1]) // digits
+			return strings.Repeat(m[2], times)
+		}
+		value, ok := r.Vars[name]
+		if !ok && f.err == nil {
+			f.err = fmt.Errorf("there is no variable %q", name)
+		}
+		return value
+	})
+}
+
+func (r Runner) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
+}

@@ -1,0 +1,243 @@
+package httpscript_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirlink/shared/httpx/httpscript"
+)
+
+// server answers with what it is sent, or with what the path stands for.
+func server(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"method": r.Method, "query": r.URL.RawQuery, "host": r.Host, "header": r.Header, "body": string(body),
+			"length": r.ContentLength, "instance": time.Now().UnixNano(),
+		})
+	})
+	mux.HandleFunc("/object", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["X-Two"] = []string{"a", "b"}
+		w.Header().Set("ETag", `"t"`)
+		_, _ = io.WriteString(w, `{"list":[{"id":"x","n":1},{"id":"y","n":1.50}],"null":null,"text":"a <b> ü","deep":{"a":{"b":[true]}},"instance":"`+time.Now().String()+`"}`)
+	})
+	mux.HandleFunc("/nothing", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/object", http.StatusFound) })
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func runner(t *testing.T) httpscript.Runner {
+	return httpscript.Runner{
+		URL:     server(t),
+		Vars:    map[string]string{"name": "a value"},
+		Callers: map[string]http.Header{"somebody": {"Authorization": {"Bearer x"}}},
+		Is:      map[string]bool{"yes": true},
+		Now:     func() time.Time { return time.Date(2026, 3, 1, 0, 30, 0, 0, time.FixedZone("", 3600)) },
+		Mask:    httpscript.Mask{Headers: []string{"Etag"}, Keys: []string{"instance", "null"}, Patterns: []*regexp.Regexp{regexp.MustCompile(`ü`)}},
+	}
+}
+
+func run(t *testing.T, r httpscript.Runner, text string) ([]httpscript.Answer, error) {
+	t.Helper()
+	s, err := httpscript.Parse("s.txt", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Run(t.Context(), s)
+}
+
+func TestRequestsAreSentAsWritten(t *testing.T) {
+	_, err := run(t, runner(t), `
+-- all of it --
+POST /echo?q={{today}}
+As: somebody
+Host: example.org
+X-Var: {{name}}/{{today+30}}/{{today-1}}
+
+{{3*ab}}
+ {"x": 1}
+
+=> 200
+json method == "POST"
+json query == "q=2026-02-28"
+json host == "example.org"
+json header.Authorization == ["Bearer x"]
+json header.X-Var[0] == "a value/2026-03-30/2026-02-27"
+json header.As absent
+json body == "ababab\n {\"x\": 1}"
+json length == 16
+
+-- in chunks --
+POST /echo
+Transfer-Encoding: chunked
+
+abc
+=> 200
+json length == -1
+json body == "abc"
+
+-- without a body --
+DELETE /echo
+=> 200
+json length == 0
+`)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Each check holds, and its contrary does not.
+func TestChecks(t *testing.T) {
+	r := runner(t)
+	tests := []struct{ path, holds, fails string }{
+		{"/object", `header ETag == "t"`, `header ETag == "u"`},
+		{"/object", `header x-two == a, b`, `header x-two == a`},
+		{"/object", `header ETag ~ ^"[a-z]"$`, `header ETag ~ ^[a-z]$`},
+		{"/object", `header Location absent`, `header ETag absent`},
+		{"/away", `header Location == /object`, `header Nope == x`},
+		{"/object", `json list[0].n == 1`, `json list[0].n == 2`},
+		{"/object", `json list[1].n == 1.50`, `json list[1].n == 1.5`},
+		{"/object", `json list[id=y] == {"n":1.50, "id":"y"}`, `json list[id=z] == {}`},
+		{"/object", `json null == null`, `json none == null`},
+		{"/object", `json text == "a <b> ü"`, `json text == "a"`},
+		{"/object", `json text ~ <b>`, `json text ~ <c>`},
+		{"/object", `json deep.a.b[0] == true`, `json deep.a.b[1] == true`},
+		{"/object", `json deep.a.b has true`, `json deep.a.b has false`},
+		{"/object", `json deep.a.b lacks false`, `json deep.a.b lacks true`},
+		{"/object", `json . has "list"`, `json . has "lost"`},
+		{"/object", `json list length 2`, `json list length 3`},
+		{"/object", `json text length 7`, `json null length 0`},
+		{"/object", `json list[0] keys n id`, `json list[0] keys id`},
+		{"/object", `json lost absent`, `json list absent`},
+		{"/object", `json list.a absent`, `json null absent`},
+		{"/object", `body contains "x"`, `body contains "q"`},
+		{"/object", `body lacks {{name}}`, `body lacks {"list"`},
+		{"/nothing", `body empty`, `body == x`},
+		{"/away", `body contains Found`, `body empty`},
+		{"/nothing", `body lacks x`, `json x absent`},
+	}
+	for _, tt := range tests {
+		script := "-- x --\nGET " + tt.path + "\n=> " + map[string]string{"/object": "200", "/nothing": "204", "/away": "302"}[tt.path] + "\n"
+		if _, err := run(t, r, script+tt.holds); err != nil {
+			t.Errorf("%s: %v", tt.holds, err)
+		}
+		if _, err := run(t, r, script+tt.fails); err == nil || !strings.Contains(err.Error(), "s.txt:4: x: "+tt.fails) {
+			t.Errorf("%s holds, too: %v", tt.fails, err)
+		}
+	}
+}
+
+func TestAllFailuresOfAnExchangeAreTold(t *testing.T) {
+	answers, err := run(t, runner(t), "-- fine --\nGET /nothing\n=> 204\n-- bad --\nGET /nothing\n=> 200\nbody == x\nheader A == b\n-- later --\nGET /none\n=> 200\n")
+	if err == nil || len(answers) != 1 {
+		t.Fatalf("%v, %v", answers, err)
+	}
+	for _, want := range []string{"s.txt:4: bad: status 204, want 200", "s.txt:7: ", "s.txt:8: ", "204 No Content"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "later") {
+		t.Errorf("the script went on: %v", err)
+	}
+}
+
+func TestConditions(t *testing.T) {
+	answers, err := run(t, runner(t), "-- [yes] a --\nGET /object\n=> 200\n[!yes] body == x\n[no] body == x\n-- [!yes] b --\nGET /object\n=> 500\n-- [no] c --\nGET /object\n=> 500\n-- [!no] d --\nGET /nothing\n=> 204\n")
+	if err != nil || len(answers) != 2 || answers[0].Exchange != "a" || answers[1].Exchange != "d" {
+		t.Errorf("%v, %v", answers, err)
+	}
+}
+
+func TestKeep(t *testing.T) {
+	r := runner(t)
+	_, err := run(t, r, `-- first --
+GET /object
+=> 200
+keep tag header ETag
+keep number json list[1].n
+keep text json text
+-- second --
+POST /echo
+If-Match: {{tag}}
+
+{{number}}{{text}}
+=> 200
+json header.If-Match[0] == "\"t\""
+json body == "1.50a <b> ü"
+`)
+	if err != nil {
+		t.Error(err)
+	}
+	if len(r.Vars) != 1 {
+		t.Errorf("what one script keeps reaches others: %v", r.Vars)
+	}
+	if _, err := run(t, r, "-- a --\nGET /object\n=> 200\nkeep x json none\n"); err == nil {
+		t.Error("what is not there was kept")
+	}
+}
+
+func TestMistakesInScripts(t *testing.T) {
+	for text, want := range map[string]string{
+		"-- a --\nGET /object?{{what}}\n=> 200\n":          `no variable "what"`,
+		"-- a --\nGET /object\n=> 200\nbody == {{what}}\n": `no variable "what"`,
+		"-- a --\nGET /object\nAs: x\n=> 200\n":            `no caller "x"`,
+		"-- a --\nGET /object\n=> 200\nsame as b\n":        `no exchange "b"`,
+		"-- a --\nGET /object\n=> 200\njson list == {\n":   "no JSON",
+		"-- a --\nGET /object\n=> 200\njson list == 1 2\n": "more than one value",
+		"-- a --\nGET /object\n=> 200\njson list ~ a\n":    "no string",
+		"-- a --\nGET /object\n=> 200\nheader ETag ~ (\n":  "parsing regexp",
+	} {
+		if _, err := run(t, runner(t), text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestSameIsJudgedMasked(t *testing.T) {
+	answers, err := run(t, runner(t), `-- one --
+GET /object
+=> 200
+-- two --
+GET /object
+=> 200
+same as one
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `200 OK
+Content-Type: text/plain; charset=utf-8
+Etag: •
+X-Two: a, b
+
+{"deep":{"a":{"b":[true]}},"instance":"•","list":[{"id":"x","n":1},{"id":"y","n":1.50}],"null":null,"text":"a <b> •"}
+`
+	if answers[0].Text != want {
+		t.Errorf("masked:\n%s\nwant:\n%s", answers[0].Text, want)
+	}
+	if _, err := run(t, runner(t), "-- one --\nGET /object\n=> 200\n-- two --\nGET /nothing\n=> 204\nsame as one\n"); err == nil {
+		t.Error("different answers are the same")
+	}
+}
+
+func TestTestRunsAScript(t *testing.T) {
+	s, err := httpscript.Parse("s.txt", "-- a --\nGET /nothing\n=> 204\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answers := runner(t).Test(t, s); len(answers) != 1 || answers[0].Text != "204 No Content\n\n" {
+		t.Errorf("%q", answers)
+	}
+}

@@ -1,0 +1,158 @@
+package httpx
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"fhirlink/shared/problem"
+)
+
+// Limits of a JSON body.
+const (
+	MaxBody  = 64 << 10 // bytes
+	MaxDepth = 16       // objects and arrays inside each other, the outermost included
+)
+
+// Object is a JSON object as a request carried it: checked, not yet decoded.
+type Object struct {
+	names   []string // in the order of the body
+	members map[string]json.RawMessage
+}
+
+// DecodeJSON reads the body of r, a JSON object, into the struct that into points to. It is
+// stricter than encoding/json: names must match the struct's json tags exactly and stand
+// once, text must be UTF-8, nothing may follow the object, and MaxBody and MaxDepth hold.
+//
+// A member whose type has its own UnmarshalJSON or UnmarshalText is decoded by it; an error
+// of UnmarshalJSON that is a *problem.Error is passed on. A null leaves other members as
+// they are. Structs inside the struct are held to uniqueness and depth only.
+//
+// Every error is a *problem.Error: UnsupportedMediaType, BodyTooLarge or MalformedBody. It
+// names the member, never its value.
+func DecodeJSON(r *http.Request, into any) error {
+	o, err := ReadObject(r)
+	if err != nil {
+		return err
+	}
+	return o.Into(into)
+}
+
+// ReadObject is the first half of DecodeJSON: everything that needs no struct.
+func ReadObject(r *http.Request) (Object, error) {
+	if err := requireJSON(r.Header); err != nil {
+		return Object{}, err
+	}
+	data, err := ReadBody(r)
+	if err != nil {
+		return Object{}, err
+	}
+	return parseObject(data)
+}
+
+// Names are the object's member names in the order of the body.
+func (o Object) Names() []string { return o.names }
+
+// Null tells whether the object has the member and it is null.
+func (o Object) Null(name string) bool { return string(o.members[name]) == "null" }
+
+// Into is the second half of DecodeJSON.
+func (o Object) Into(into any) error {
+	target := reflect.ValueOf(into).Elem()
+	fields := fieldsByName(target.Type())
+	for _, name := range o.names {
+		i, ok := fields[name]
+		if !ok {
+			return unknown(name, fields)
+		}
+		field := target.Field(i).Addr().Interface()
+		if err := json.Unmarshal(o.members[name], field); err != nil {
+			return wrongType(name, err)
+		}
+	}
+	return nil
+}
+
+func fieldsByName(t reflect.Type) map[string]int {
+	fields := make(map[string]int, t.NumField())
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name != "" && name != "-" {
+			fields[name] = i
+		}
+	}
+	return fields
+}
+
+func unknown(name string, fields map[string]int) error {
+	known := make([]string, 0, len(fields))
+	for field := range fields {
+		if strings.EqualFold(field, name) {
+			return malformedField(name, "unknown_field", "The name is written "+quote(field)+": upper and lower case count.",
+				"Write "+quote(field)+".")
+		}
+		known = append(known, field)
+	}
+	slices.Sort(known)
+	return malformedField(name, "unknown_field", "There is no such field here.",
+		"Leave it out. The fields are "+strings.Join(known, ", ")+".")
+}
+
+func wrongType(name string, err error) error {
+	var told *problem.Error
+	if errors.As(err, &told) {
+		return told
+	}
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
+		return malformedField(name, "wrong_type", "The value cannot be read.", "See the description of this field in the API's openapi.yaml.")
+	}
+	got, _, _ := strings.Cut(mismatch.Value, " ") // "number 12.5" would tell the value
+	return malformedField(name, "wrong_type", "The value is of the type "+got+".", "Send "+wanted(mismatch.Type)+".")
+}
+
+// wanted names the JSON type that decodes into t. Types with methods of their own are texts.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false, without quotes"
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Map:
+		return "an object"
+	case reflect.Pointer:
+		return wanted(t.Elem())
+	}
+	return "a string"
+}
+
+func malformedField(name, code, message, fix string) *problem.Error {
+	field := shorten(name)
+	e := malformed("Field %s: %s %s", quote(name), message, fix)
+	e.Fields = []problem.Field{{Field: field, Code: code, Message: message, Fix: fix}}
+	return e
+}
+
+func malformed(format string, args ...any) *problem.Error {
+	return problem.New(problem.MalformedBody, format, args...)
+}
+
+// maxEcho is how much of a name that a client sent comes back in an error, in bytes.
+const maxEcho = 40
+
+func shorten(s string) string {
+	if len(s) <= maxEcho {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxEcho], "") + "…"
+}
+
+func quote(s string) string { return fmt.Sprintf("%q", shorten(s)) }

@@ -1,0 +1,294 @@
+package httpx_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+)
+
+// target has a member of every kind that our requests have.
+type target struct {
+	Text     string                `json:"text"`
+	Flag     bool                  `json:"flag"`
+	Pointer  *string               `json:"pointer"`
+	Nullable link.Nullable[string] `json:"nullable"`
+	Secret   secret.Value          `json:"clientSecret"`
+	List     []string              `json:"list"`
+	Picky    picky                 `json:"picky"`
+	Ignored  string                `json:"-"`
+	Untagged string
+}
+
+// picky refuses what it is given, in its own words.
+type picky struct{}
+
+func (*picky) UnmarshalJSON([]byte) error { return problem.New(problem.MalformedBody, "own words") }
+
+func request(body string) *http.Request {
+	r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+func TestDecodeJSON(t *testing.T) {
+	var got target
+	err := httpx.DecodeJSON(request(` {"text":"a\u00e9\ud83d\ude00","flag":true,"pointer":"p","nullable":null,"clientSecret":"s3","list":["x"]} `), &got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := "p"
+	want := target{Text: "aé😀", Flag: true, Pointer: &p, Secret: secret.New("s3"), List: []string{"x"}}
+	want.Nullable.Present = true
+	if got.Secret.Reveal() != "s3" {
+		t.Error("the secret was not read")
+	}
+	got.Secret = want.Secret
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestDecodeJSONLeavesAbsentAndNullAlone(t *testing.T) {
+	got := target{Text: "before"}
+	if err := httpx.DecodeJSON(request(`{"text":null,"pointer":null}`), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Text != "before" || got.Pointer != nil || got.Nullable.Present {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestDecodeJSONRefuses(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	const malformed = problem.MalformedBody
+	tests := []struct {
+		name, body string
+		code       problem.Code
+		says       string // part of the detail
+	}{
+		{"empty", "", malformed, "Content-Length"},
+		{"space", "  ", malformed, "not valid JSON"},
+		{"truncated", `{"text":"a"`, malformed, "byte 11 of 11"},
+		{"trailing comma", `{"text":"a",}`, malformed, "not valid JSON"},
+		{"trailing object", `{"text":"a"}{}`, malformed, "Nothing may follow"},
+		{"trailing garbage", `{"text":"a"} x`, malformed, "Nothing may follow"},
+		{"byte order mark", "\ufeff{}", malformed, "not valid JSON"},
+		{"array", `[]`, malformed, "must be a JSON object"},
+		{"null", `null`, malformed, "must be a JSON object"},
+		{"string", `"canary"`, malformed, "must be a JSON object"},
+		{"invalid UTF-8", "{\"text\":\"\xff\"}", malformed, "UTF-8"},
+		{"UTF-16", "\xff\xfe{\x00}\x00", malformed, "UTF-8"},
+		{"NUL", "{\"text\":\"\x00\"}", malformed, "not valid JSON"},
+		{"lone high surrogate", `{"text":"\ud83d"}`, malformed, "surrogate"},
+		{"lone low surrogate", `{"text":"\uDE00x"}`, malformed, "surrogate"},
+		{"two high surrogates", `{"text":"\ud83d\ud83d"}`, malformed, "surrogate"},
+		{"unknown", `{"canary":1}`, malformed, "There is no such field"},
+		{"unknown lists the known", `{"x":1}`, malformed, "clientSecret, flag, list, nullable, picky, pointer, text"},
+		{"ignored", `{"-":1}`, malformed, "There is no such field"},
+		{"untagged", `{"Untagged":"x"}`, malformed, "There is no such field"},
+		{"other case", `{"Text":"x"}`, malformed, `written "text"`},
+		{"Kelvin sign", "{\"\u212a\":1,\"k\":1}", malformed, "twice"},
+		{"duplicate", `{"text":"a","text":"b"}`, malformed, "twice"},
+		{"duplicate by escape", `{"text":"a","te\u0078t":"b"}`, malformed, "twice"},
+		{"case variant", `{"text":"a","TEXT":"b"}`, malformed, "twice"},
+		{"duplicate below", `{"list":[{"a":1,"a":2}]}`, malformed, "twice"},
+		{"number for text", `{"text":12345}`, malformed, "Send a string"},
+		{"text for flag", `{"flag":"true"}`, malformed, "Send true or false"},
+		{"number for pointer", `{"pointer":1}`, malformed, "Send a string"},
+		{"number for nullable", `{"nullable":1}`, malformed, `"nullable"`},
+		{"object for secret", `{"clientSecret":{"value":"canary"}}`, malformed, "Send a string"},
+		{"number for secret", `{"clientSecret":12345}`, malformed, "Send a string"},
+		{"object for list", `{"list":{}}`, malformed, "Send an array"},
+		{"own error", `{"picky":"canary"}`, malformed, "own words"},
+		{"17 levels", `{"list":` + deep(16) + `}`, malformed, "nested deeper than 16"},
+		{"thousands of levels", `{"list":` + deep(20_000) + `}`, malformed, ""},
+		{"huge number", `{"text":1e999999}`, malformed, "Send a string"},
+		{"too large", `{"text":"` + strings.Repeat("a", httpx.MaxBody) + `"}`, problem.BodyTooLarge, "64 KiB"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var into target
+			err := httpx.DecodeJSON(request(tt.body), &into)
+			var told *problem.Error
+			if !errors.As(err, &told) {
+				t.Fatalf("err = %v", err)
+			}
+			if told.Code != tt.code || !strings.Contains(told.Detail, tt.says) {
+				t.Errorf("%s: %s; want %s: …%s…", told.Code, told.Detail, tt.code, tt.says)
+			}
+			if strings.Contains(told.Detail, "12345") || tt.name != "unknown" && strings.Contains(told.Detail, "canary") {
+				t.Errorf("the value comes back: %s", told.Detail)
+			}
+		})
+	}
+}
+
+func TestDecodeJSONLeavesTheCallersOwnNamesAlone(t *testing.T) {
+	var into struct {
+		Aliases map[string]string `json:"aliases"`
+	}
+	if err := httpx.DecodeJSON(request(`{"aliases":{"a.read":"1","A.read":"2"}}`), &into); err != nil || len(into.Aliases) != 2 {
+		t.Errorf("%v, %v", into.Aliases, err)
+	}
+}
+
+func TestDecodeJSONAllows16Levels(t *testing.T) {
+	var into struct {
+		Any any `json:"any"`
+	}
+	if err := httpx.DecodeJSON(request(`{"any":`+strings.Repeat("[", 15)+strings.Repeat("]", 15)+`}`), &into); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDecodeJSONNamesTheField(t *testing.T) {
+	long := strings.Repeat("é", 100)
+	for body, want := range map[string]problem.Field{
+		`{"text":1}`:          {Field: "text", Code: "wrong_type", Message: "The value is of the type number.", Fix: "Send a string."},
+		`{"Flag":true}`:       {Field: "Flag", Code: "unknown_field", Message: `The name is written "flag": upper and lower case count.`, Fix: `Write "flag".`},
+		`{"flag":1,"flag":2}`: {Field: "flag", Code: "duplicate_field", Message: "The field stands twice in the body.", Fix: "Send it once."},
+		`{"` + long + `":1,"` + long + `":2}`: {
+			Field: strings.Repeat("é", 20) + "…", Code: "duplicate_field", Message: "The field stands twice in the body.", Fix: "Send it once.",
+		},
+	} {
+		var told *problem.Error
+		if err := httpx.DecodeJSON(request(body), &target{}); !errors.As(err, &told) || len(told.Fields) != 1 || told.Fields[0] != want {
+			t.Errorf("%s: %+v, want %+v", body, err, want)
+		}
+	}
+}
+
+func TestDecodeJSONWantsJSON(t *testing.T) {
+	tests := []struct {
+		header http.Header
+		ok     bool
+	}{
+		{http.Header{"Content-Type": {"application/json"}}, true},
+		{http.Header{"Content-Type": {"Application/JSON; Charset=UTF-8"}}, true},
+		{http.Header{"Content-Type": {`application/json;charset="utf-8"`}}, true},
+		{http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"identity"}}, true},
+		{http.Header{}, false},
+		{http.Header{"Content-Type": {""}}, false},
+		{http.Header{"Content-Type": {"text/plain"}}, false},
+		{http.Header{"Content-Type": {"application/jsonp"}}, false},
+		{http.Header{"Content-Type": {"application/problem+json"}}, false},
+		{http.Header{"Content-Type": {"application/json; charset=utf-16"}}, false},
+		{http.Header{"Content-Type": {"application/json; charset=iso-8859-1"}}, false},
+		{http.Header{"Content-Type": {"application/json; ="}}, false},
+		{http.Header{"Content-Type": {"application/json", "text/plain"}}, false},
+		{http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}, false},
+	}
+	for _, tt := range tests {
+		r := request(`{}`)
+		r.Header = tt.header
+		err := httpx.DecodeJSON(r, &target{})
+		if tt.ok && err != nil || !tt.ok && problem.CodeOf(err) != problem.UnsupportedMediaType {
+			t.Errorf("%v: %v", tt.header, err)
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("canary") }
+
+func TestReadBodyFails(t *testing.T) {
+	r := request("")
+	r.Body, r.ContentLength = io.NopCloser(failing{}), -1
+	_, err := httpx.ReadBody(r)
+	if problem.CodeOf(err) != problem.MalformedBody || strings.Contains(err.Error(), "canary") {
+		t.Error(err)
+	}
+}
+
+// A declared length is believed at once; an undeclared one costs no more than the limit.
+func TestHugeBodyCostsLittle(t *testing.T) {
+	declared := request("")
+	declared.ContentLength = 100 << 20
+	declared.Body = io.NopCloser(failing{}) // not read
+	if _, err := httpx.ReadBody(declared); problem.CodeOf(err) != problem.BodyTooLarge {
+		t.Errorf("declared: %v", err)
+	}
+
+	chunked := request("")
+	chunked.Body, chunked.ContentLength = io.NopCloser(io.LimitReader(endless{}, 100<<20)), -1
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := httpx.ReadBody(chunked)
+	runtime.ReadMemStats(&after)
+	if problem.CodeOf(err) != problem.BodyTooLarge {
+		t.Errorf("chunked: %v", err)
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
+		t.Errorf("%d bytes were allocated", grown)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return copy(p, bytes.Repeat([]byte("a"), len(p))), nil }
+
+func TestObject(t *testing.T) {
+	o, err := httpx.ReadObject(request(`{"b":null,"a":"null"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := o.Names(); !reflect.DeepEqual(got, []string{"b", "a"}) {
+		t.Errorf("Names = %q", got)
+	}
+	if !o.Null("b") || o.Null("a") || o.Null("c") {
+		t.Error("Null does not tell null from other values")
+	}
+}
+
+// What is accepted is a JSON object that encoding/json reads the same way; what is refused
+// is refused with one of three codes.
+func FuzzDecodeJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"text":"a","flag":true,"nullable":null}`, `{"text":"\ud83d\ude00"}`, `{"text":"\\ud83d"}`, `{"text":"\ud83d\\"}`,
+		`{"a":{"a":1,"a":2}}`, `{"text":1e400}`, "{\"\xff\":1}", `[[[[`, `{"clientSecret":"s"}`, "", `{"list":["\u0000"]}`, `{"text":"\uD`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var into struct {
+			Text     string                `json:"text"`
+			Flag     bool                  `json:"flag"`
+			Nullable link.Nullable[string] `json:"nullable"`
+			List     []string              `json:"list"`
+		}
+		err := httpx.DecodeJSON(request(string(body)), &into)
+		if err != nil {
+			switch problem.CodeOf(err) {
+			case problem.MalformedBody, problem.BodyTooLarge:
+			default:
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		same := into
+		same.Text, same.Flag, same.List = "", false, nil
+		same.Nullable = link.Nullable[string]{}
+		d := json.NewDecoder(bytes.NewReader(body))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&same); err != nil || !reflect.DeepEqual(same, into) {
+			t.Errorf("%q: encoding/json reads %+v, %v; we read %+v", body, same, err, into)
+		}
+		if !utf8.ValidString(into.Text) || strings.ContainsRune(into.Text, utf8.RuneError) && !bytes.Contains(body, []byte("\ufffd")) && !bytes.Contains(bytes.ToLower(body), []byte(`fffd`)) {
+			t.Errorf("%q: text was changed to %q", body, into.Text)
+		}
+	})
+}

@@ -1,0 +1,248 @@
+package httpx_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fhirlink/shared/eventlog"
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/problem"
+)
+
+// lines is a log that tests read.
+func lines(t *testing.T, log *bytes.Buffer) (all []map[string]any) {
+	t.Helper()
+	for dec := json.NewDecoder(log); ; {
+		var line map[string]any
+		err := dec.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, line)
+	}
+}
+
+func TestCorrelate(t *testing.T) {
+	tests := []struct {
+		name   string
+		header []string
+		want   any
+	}{
+		{"none", nil, nil},
+		{"proxied", []string{"9a0f4e7c-0a63-4c1a-9a51-7a1d2c3b4e55"}, "9a0f4e7c-0a63-4c1a-9a51-7a1d2c3b4e55"},
+		{"forwarded: the client's stands first", []string{"spoofed", "real"}, "real"},
+		{"joined", []string{"spoofed, real"}, "real"},
+		{"not an id", []string{"a b"}, nil},
+		{"too long", []string{strings.Repeat("a", 65)}, nil},
+		{"line break", []string{"a\r\nb"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			log := eventlog.New(&out, slog.LevelInfo)
+			var ids []string
+			h := httpx.Correlate(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				log.InfoContext(r.Context(), "x")
+				ids = append(ids, problem.Correlation(r.Context()))
+			}))
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header["X-Azure-Functions-Invocationid"] = tt.header
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if ids[0] == "" || ids[0] == ids[1] {
+				t.Errorf("correlation ids %q", ids)
+			}
+			line := lines(t, &out)[0]
+			if line["invocation"] != tt.want || line["correlation"] != ids[0] {
+				t.Errorf("logged %v, want invocation %v and correlation %s", line, tt.want, ids[0])
+			}
+		})
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	var out bytes.Buffer
+	mux := http.NewServeMux()
+	mux.HandleFunc("/links/{slug}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(418); w.WriteHeader(500) })
+	mux.HandleFunc("/body", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
+	mux.HandleFunc("/nothing", func(http.ResponseWriter, *http.Request) {})
+	h := httpx.AccessLog(eventlog.New(&out, slog.LevelInfo), mux)
+	for _, target := range []string{"/links/canary?code=canary", "/body", "/nothing"} {
+		r := httptest.NewRequest("GET", target, nil)
+		r.Header.Set("Authorization", "canary")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if strings.Contains(out.String(), "canary") {
+		t.Errorf("too much is logged: %s", &out)
+	}
+	want := []struct {
+		route  string
+		status float64
+	}{{"/links/{slug}", 418}, {"/body", 200}, {"/nothing", 200}}
+	for i, line := range lines(t, &out) {
+		if line["msg"] != "request" || line["method"] != "GET" || line["route"] != want[i].route || line["status"] != want[i].status || line["ms"] == nil {
+			t.Errorf("line %d: %v, want %v", i, line, want[i])
+		}
+	}
+}
+
+func TestHandle(t *testing.T) {
+	tests := []struct {
+		name   string
+		handle httpx.HandlerFunc
+		status int
+		code   string
+		logged bool
+	}{
+		{"answer", func(w http.ResponseWriter, _ *http.Request) error { return httpx.WriteJSON(w, 201, "<&>") }, 201, "<&>", false},
+		{"error", func(http.ResponseWriter, *http.Request) error { return problem.New(problem.SlugTaken, "") }, 409, "slug_taken", false},
+		{"panic", func(http.ResponseWriter, *http.Request) error { panic("canary") }, 500, "internal", true},
+		{"panic with an error", func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }, 500, "internal", true},
+		{"panic after the answer", func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(202); panic("canary") }, 202, "", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			log := eventlog.New(&out, slog.LevelError)
+			w := httptest.NewRecorder()
+			httpx.AccessLog(log, httpx.Handle(log, tt.handle, problem.Write)).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.code) || tt.code == "" && w.Body.Len() > 0 {
+				t.Errorf("%d %s, want %d %s", w.Code, w.Body, tt.status, tt.code)
+			}
+			if strings.Contains(w.Body.String()+out.String(), "canary") {
+				t.Errorf("the panic's value came out: %s %s", w.Body, &out)
+			}
+			if logged := strings.Contains(out.String(), `"stack":"goroutine`); logged != tt.logged {
+				t.Errorf("stack logged: %t, want %t: %s", logged, tt.logged, &out)
+			}
+		})
+	}
+}
+
+func TestWriteJSONFailsBeforeWriting(t *testing.T) {
+	w := httptest.NewRecorder()
+	if err := httpx.WriteJSON(w, 200, func() {}); err == nil || w.Body.Len() > 0 || len(w.Header()) > 0 {
+		t.Errorf("err = %v, %v %s", err, w.Header(), w.Body)
+	}
+}
+
+func TestLimitBody(t *testing.T) {
+	var read error
+	h := httpx.LimitBody(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, read = io.ReadAll(r.Body) }))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", io.LimitReader(endless{}, httpx.MaxBody)))
+	if read != nil {
+		t.Errorf("at the limit: %v", read)
+	}
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", io.LimitReader(endless{}, httpx.MaxBody+1)))
+	if want := new(http.MaxBytesError); !errors.As(read, &want) {
+		t.Errorf("over the limit: %v", read)
+	}
+	_, err := httpx.ReadBody(&http.Request{Body: http.MaxBytesReader(nil, io.NopCloser(endless{}), 10), ContentLength: -1})
+	if problem.CodeOf(err) != problem.BodyTooLarge {
+		t.Errorf("ReadBody behind a smaller limit: %v", err)
+	}
+}
+
+func TestCORS(t *testing.T) {
+	const good = "https://app.contoso.com"
+	tests := []struct {
+		name, method  string
+		origins       []string
+		preflight     bool
+		allow, expose string
+	}{
+		{"simple", "GET", []string{good}, false, good, "ETag, Location, Retry-After, WWW-Authenticate"},
+		{"preflight", "OPTIONS", []string{good}, true, good, ""},
+		{"OPTIONS without being one", "OPTIONS", []string{good}, false, good, "ETag, Location, Retry-After, WWW-Authenticate"},
+		{"no origin", "GET", nil, false, "", ""},
+		{"other origin", "GET", []string{"https://evil.example"}, false, "", ""},
+		{"other scheme", "GET", []string{"http://app.contoso.com"}, false, "", ""},
+		{"other port", "GET", []string{good + ":444"}, false, "", ""},
+		{"subdomain", "GET", []string{"https://x.app.contoso.com"}, false, "", ""},
+		{"suffix", "GET", []string{good + ".evil.example"}, false, "", ""},
+		{"null", "GET", []string{"null"}, false, "", ""},
+		{"two", "GET", []string{good, good}, false, "", ""},
+		{"other origin's preflight", "OPTIONS", []string{"https://evil.example"}, true, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(tt.method, "/", nil)
+			r.Header["Origin"] = tt.origins
+			if tt.preflight {
+				r.Header.Set("Access-Control-Request-Method", "PATCH")
+			}
+			w := httptest.NewRecorder()
+			httpx.CORS{Origins: []string{"http://localhost:3000", good}}.SetHeaders(w, r, "GET, PATCH")
+			h := w.Header()
+			if h.Get("Vary") != "Origin" || h.Get("Access-Control-Allow-Origin") != tt.allow || h.Get("Access-Control-Expose-Headers") != tt.expose {
+				t.Errorf("%v", h)
+			}
+			methods, headers := "", ""
+			if tt.preflight && tt.allow != "" {
+				methods, headers = "GET, PATCH", "Authorization, Content-Type, If-Match"
+			}
+			if h.Get("Access-Control-Allow-Methods") != methods || h.Get("Access-Control-Allow-Headers") != headers {
+				t.Errorf("preflight: %v", h)
+			}
+			if h.Get("Access-Control-Allow-Credentials") != "" {
+				t.Error("credentials are allowed")
+			}
+		})
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := httpx.NewRateLimit(60, 200, nil)
+		for i := range 200 {
+			if wait := limit.Take("a"); wait != 0 {
+				t.Fatalf("request %d has to wait %s", i, wait)
+			}
+		}
+		for range 10 { // refused requests take nothing
+			if wait := limit.Take("a"); wait <= 0 || wait > time.Second {
+				t.Fatalf("wait = %s", wait)
+			}
+		}
+		if wait := limit.Take("b"); wait != 0 {
+			t.Errorf("another organization has to wait %s", wait)
+		}
+		time.Sleep(time.Second)
+		if wait := limit.Take("a"); wait != 0 {
+			t.Errorf("a second later: wait %s", wait)
+		}
+		if wait := limit.Take("a"); wait == 0 {
+			t.Error("more than 60 a minute")
+		}
+	})
+}
+
+func TestNoRateLimit(t *testing.T) {
+	var none *httpx.RateLimit
+	if wait := none.Take("a"); wait != 0 {
+		t.Errorf("wait = %s", wait)
+	}
+}
+
+func TestRateLimitIsBounded(t *testing.T) {
+	limit := httpx.NewRateLimit(1, 1, nil)
+	limit.Take("first")
+	for i := range 10_000 {
+		limit.Take(string(rune(i)) + "x")
+	}
+	if wait := limit.Take("first"); wait != 0 {
+		t.Error("organizations are remembered without a bound")
+	}
+}

@@ -1,0 +1,132 @@
+// Package oauth holds the words of OAuth 2.0 that the token endpoint speaks: the error
+// codes and the error body of RFC 6749 §5.2, the success body of §5.1, and the Bearer
+// challenges of RFC 6750 §3.
+package oauth
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ClientCredentials is the one grant_type that is served (RFC 6749 §4.4).
+const ClientCredentials = "client_credentials"
+
+// Error codes.
+const (
+	InvalidRequest       = "invalid_request"        // RFC 6749 §5.2
+	InvalidClient        = "invalid_client"         // RFC 6749 §5.2: no client authentication included
+	InvalidGrant         = "invalid_grant"          // RFC 6749 §5.2
+	InvalidScope         = "invalid_scope"          // RFC 6749 §5.2
+	UnsupportedGrantType = "unsupported_grant_type" // RFC 6749 §5.2
+	ServerError          = "server_error"           // RFC 6749 §4.1.2.1
+	Unavailable          = "temporarily_unavailable"
+	InvalidTarget        = "invalid_target"     // RFC 8707 §2
+	InvalidToken         = "invalid_token"      // RFC 6750 §3.1
+	InsufficientScope    = "insufficient_scope" // RFC 6750 §3.1
+)
+
+// Error is an error answer of the token endpoint.
+type Error struct {
+	Code        string
+	Description string        // for people; Write keeps to the characters that RFC 6749 §5.2 allows
+	Status      int           // 400 when zero
+	RetryAfter  time.Duration // Retry-After in seconds, rounded up; none when zero
+	Allow       []string      // with 405
+	Challenge   string        // WWW-Authenticate; none when empty
+	Cause       error         // for the log only
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Description }
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Token is the body of RFC 6749 §5.1; resource is RFC 8707's name for what the token is for.
+type Token struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int64  `json:"expires_in"` // seconds
+	Scope       string `json:"scope"`
+	Resource    string `json:"resource"`
+}
+
+// Write answers with the token; no cache may keep it (RFC 6749 §5.1).
+func (t Token) Write(w http.ResponseWriter) { write(w, http.StatusOK, t) }
+
+// Write answers with the error.
+func (e *Error) Write(w http.ResponseWriter) {
+	h := w.Header()
+	if e.RetryAfter > 0 {
+		seconds := int64((e.RetryAfter + time.Second - 1) / time.Second)
+		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	if len(e.Allow) > 0 {
+		h.Set("Allow", strings.Join(e.Allow, ", "))
+	}
+	if e.Challenge != "" {
+		h.Set("WWW-Authenticate", e.Challenge)
+	}
+	status := e.Status
+	if status == 0 {
+		status = http.StatusBadRequest
+	}
+	write(w, status, struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{e.Code, Plain(e.Description)})
+}
+
+// write answers with JSON. Marshalling the two structs above cannot fail.
+func write(w http.ResponseWriter, status int, body any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	payload, err := json.Marshal(body)
+	if err != nil {
+		status, payload = http.StatusInternalServerError, []byte(`{"error":"server_error","error_description":"The answer could not be written."}`)
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(payload) // the client is gone: nobody is left to tell
+}
+
+// Plain replaces what error_description must not hold (RFC 6749 §5.2 allows %x20-21,
+// %x23-5B and %x5D-7E): the double quote becomes a single one, all else a question mark.
+func Plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '’' || r == '‘' || r == '“' || r == '”':
+			return '\''
+		case r == '–' || r == '—':
+			return '-'
+		case r == '→':
+			return '>'
+		case r == '\n' || r == '\t':
+			return ' '
+		case r < 0x20 || r > 0x7e || r == '\\':
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// Bearer is the challenge to a request without a token: RFC 6750 §3.1 wants no error code
+// in it.
+const Bearer = "Bearer"
+
+// Challenge is the WWW-Authenticate header of RFC 6750 §3 for a token that was refused;
+// scope names what would have been enough and may be empty.
+func Challenge(code, description, scope string) string {
+	var b strings.Builder
+	b.WriteString(Bearer + ` error="` + code + `"`)
+	if description != "" {
+		b.WriteString(`, error_description="` + Plain(description) + `"`)
+	}
+	if scope != "" {
+		b.WriteString(`, scope="` + Plain(scope) + `"`)
+	}
+	return b.String()
+}
