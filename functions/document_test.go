@@ -1,0 +1,155 @@
+package functions_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"fhirlink/functions"
+	"fhirlink/shared/problem"
+)
+
+// document is openapi.yaml, read once.
+var document = sync.OnceValues(func() (*openapi3.T, error) {
+	data, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return openapi3.NewLoader().LoadFromData(data)
+})
+
+func loaded(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// checked are the errors that were found to be right: compiling schemas is slow.
+var checked sync.Map
+
+// checkDocumented holds an answer to what openapi.yaml says of it, and, if the answer is a
+// success, the request as well. What the document leaves to its introduction (unknown paths,
+// other methods) must still have the shape of an error.
+func checkDocumented(t *testing.T, r *http.Request, a answer) {
+	t.Helper()
+	if r.Method == http.MethodHead || r.Method == http.MethodOptions || r.URL.Path == "/" {
+		return
+	}
+	doc := loaded(t)
+	template, params := find(doc, r.URL.EscapedPath())
+	if same := fmt.Sprintln(r.Method, template, a.status, a.header["Content-Type"], instance.ReplaceAllString(a.body, "")); a.status >= 400 {
+		if _, seen := checked.LoadOrStore(same, true); seen {
+			return
+		}
+	}
+	var operation *openapi3.Operation
+	if template != "" {
+		operation = doc.Paths.Value(template).GetOperation(r.Method)
+	}
+	if operation == nil {
+		checkError(t, doc, template, a)
+		return
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: params, Options: &openapi3filter.Options{
+			IncludeResponseStatus: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+		},
+		Route: &routers.Route{
+			Spec: doc, Server: doc.Servers[0], Path: template, PathItem: doc.Paths.Value(template), Method: r.Method, Operation: operation,
+		},
+	}
+	if a.status < 300 {
+		if err := openapi3filter.ValidateRequest(t.Context(), input); err != nil {
+			t.Errorf("%s %s was answered %d, but is not a request of openapi.yaml: %v", r.Method, r.URL, a.status, err)
+		}
+	}
+	response := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: a.status, Header: a.header, Options: input.Options}
+	response.SetBodyBytes([]byte(a.body))
+	if err := openapi3filter.ValidateResponse(t.Context(), response); err != nil {
+		t.Errorf("%s %s: %d %s\nis not an answer of openapi.yaml: %v", r.Method, r.URL, a.status, a.body, err)
+	}
+}
+
+// checkError holds an answer that belongs to no operation to the schema of errors.
+func checkError(t *testing.T, doc *openapi3.T, template string, a answer) {
+	t.Helper()
+	schema, mediaType := "Problem", problem.ContentType
+	if template == "/api/token" {
+		schema, mediaType = "TokenError", "application/json"
+	}
+	var value any
+	if err := json.Unmarshal([]byte(a.body), &value); err != nil {
+		t.Errorf("%d: %v: %s", a.status, err, a.body)
+		return
+	}
+	if err := doc.Components.Schemas[schema].Value.VisitJSON(value, openapi3.EnableJSONSchema2020()); err != nil || a.header.Get("Content-Type") != mediaType {
+		t.Errorf("%d %s %s is no %s: %v", a.status, a.header.Get("Content-Type"), a.body, schema, err)
+	}
+}
+
+// find is the path of the document that an escaped path matches.
+func find(doc *openapi3.T, escaped string) (template string, params map[string]string) {
+	got := strings.Split(escaped, "/")
+	for _, path := range doc.Paths.InMatchingOrder() {
+		want := strings.Split(path, "/")
+		params := map[string]string{}
+		matches := slices.EqualFunc(got, want, func(g, w string) bool {
+			if name, ok := strings.CutPrefix(w, "{"); ok && g != "" {
+				params[strings.TrimSuffix(name, "}")] = g
+				return true
+			}
+			return g == w
+		})
+		if matches {
+			return path, params
+		}
+	}
+	return "", nil
+}
+
+func TestDocumentIsValid(t *testing.T) {
+	doc := loaded(t)
+	if err := doc.Validate(t.Context(), openapi3.IsOpenAPI31OrLater()); err != nil {
+		t.Error(err)
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
+		t.Errorf("openapi: %s", doc.OpenAPI)
+	}
+}
+
+func TestDocumentHasTheRoutes(t *testing.T) {
+	var documented, routes []string
+	for path, item := range loaded(t).Paths.Map() {
+		for method := range item.Operations() {
+			documented = append(documented, method+" "+path)
+		}
+	}
+	for _, route := range (functions.Deps{}).Routes() {
+		routes = append(routes, route.Method+" "+route.Path)
+	}
+	slices.Sort(documented)
+	slices.Sort(routes)
+	if !slices.Equal(documented, routes) {
+		t.Errorf("openapi.yaml has\n%q, the routes are\n%q", documented, routes)
+	}
+}
+
+func TestDocumentHasTheCodes(t *testing.T) {
+	for _, code := range loaded(t).Components.Schemas["Problem"].Value.Properties["code"].Value.Enum {
+		if name, _ := code.(string); problem.Code(name).Title() == "" {
+			t.Errorf("%v is no code of a problem", code)
+		}
+	}
+}

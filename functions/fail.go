@@ -1,0 +1,66 @@
+package functions
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
+)
+
+// timeoutRetry is how long a client should wait after a request ran out of time.
+const timeoutRetry = 10 * time.Second
+
+// fail writes an error with write and tells the log what the caller is not told.
+func (d Deps) fail(write httpx.ErrorWriter) httpx.ErrorWriter {
+	return func(w http.ResponseWriter, r *http.Request, err error) {
+		err = timedOut(err)
+		d.logCause(r, err)
+		write(w, r, err)
+	}
+}
+
+// timedOut turns a deadline that nobody put into words into a problem that says to try again.
+func timedOut(err error) error {
+	if known(err) || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return problem.Unavailable(err, timeoutRetry, "A service that is needed took too long to answer. Try again later.")
+}
+
+// known tells whether err is meant for callers.
+func known(err error) bool {
+	var p *problem.Error
+	return errors.As(err, &p) || isAnswer(err)
+}
+
+// isAnswer tells whether err is one of the token endpoint's own: the request or the link is
+// at fault.
+func isAnswer(err error) bool {
+	var (
+		answer  *oauth.Error
+		refused *link.Refused
+	)
+	return errors.As(err, &answer) || errors.As(err, &refused)
+}
+
+// logCause writes what is behind a fault of ours or of a service we need; nothing when the
+// request was wrong or the client has gone.
+func (d Deps) logCause(r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return
+	}
+	level := slog.LevelError
+	switch code := problem.CodeOf(err); {
+	case code == problem.UpstreamUnavailable:
+		level = slog.LevelWarn
+	case code != problem.Internal, isAnswer(err):
+		return
+	}
+	d.Log.LogAttrs(r.Context(), level, "request failed", slog.String("route", r.Pattern), slog.String("error", err.Error()))
+}

@@ -1,0 +1,189 @@
+package functions_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"fhirlink/functions"
+)
+
+// functionJSON is a function.json of an HTTP or timer function.
+type functionJSON struct {
+	Bindings []struct {
+		Type, Direction, Name, AuthLevel, Route, Schedule string
+		Methods                                           []string
+		RunOnStartup, UseMonitor                          bool
+	}
+}
+
+// function reads functions/{name}/function.json.
+func function(t *testing.T, name string) functionJSON {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(name, "function.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f functionJSON
+	d := json.NewDecoder(strings.NewReader(string(data)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return f
+}
+
+var (
+	functionName = regexp.MustCompile(`^[a-z][a-z0-9_\-]{0,127}$`)
+	bindingName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,127}$`)
+)
+
+// Every function.json serves exactly its routes: their methods, their path, nothing that
+// would keep the host from forwarding.
+func TestFunctionJSONAgreesWithTheRoutes(t *testing.T) {
+	methods, templates := map[string][]string{}, map[string][]string{}
+	for _, route := range (functions.Deps{}).Routes() {
+		all := append(methods[route.Function], strings.ToLower(route.Method), "options")
+		if route.Method == "GET" {
+			all = append(all, "head")
+		}
+		slices.Sort(all)
+		methods[route.Function] = slices.Compact(all)
+		templates[route.Function] = append(templates[route.Function], route.Path)
+	}
+	for name := range methods {
+		t.Run(name, func(t *testing.T) {
+			f := function(t, name)
+			if len(f.Bindings) != 2 {
+				t.Fatalf("%d bindings; the host forwards to functions with one trigger and one output only", len(f.Bindings))
+			}
+			in, out := f.Bindings[0], f.Bindings[1]
+			if in.Type != "httpTrigger" || in.Direction != "in" || in.AuthLevel != "anonymous" || out.Type != "http" || out.Direction != "out" {
+				t.Errorf("bindings %+v", f.Bindings)
+			}
+			slices.Sort(in.Methods)
+			if !slices.Equal(in.Methods, methods[name]) {
+				t.Errorf("methods %q, the routes have %q", in.Methods, methods[name])
+			}
+			for _, path := range templates[name] {
+				if !matches(in.Route, strings.TrimPrefix(path, "/api/")) {
+					t.Errorf("route %q does not lead to %s", in.Route, path)
+				}
+			}
+			if first, _, _ := strings.Cut(in.Route, "/"); first == "admin" || first == "runtime" || strings.Contains(in.Route, "*") {
+				t.Errorf("route %q is the host's own, or a catch-all", in.Route)
+			}
+			checkNames(t, name, f)
+		})
+	}
+}
+
+func checkNames(t *testing.T, name string, f functionJSON) {
+	t.Helper()
+	if !functionName.MatchString(name) || name == "host" {
+		t.Errorf("%q is no name of a function", name)
+	}
+	for _, b := range f.Bindings {
+		if !bindingName.MatchString(b.Name) {
+			t.Errorf("%q is no name of a binding", b.Name)
+		}
+	}
+}
+
+// matches tells whether a route template of the host leads to a path of ours.
+func matches(template, path string) bool {
+	want, got := strings.Split(template, "/"), strings.Split(path, "/")
+	for i, segment := range want {
+		optional := strings.HasSuffix(segment, "?}")
+		switch {
+		case i >= len(got):
+			if !optional {
+				return false
+			}
+		case !strings.HasPrefix(segment, "{") && segment != got[i]:
+			return false
+		}
+	}
+	return len(got) <= len(want)
+}
+
+func TestTimerFunctionJSON(t *testing.T) {
+	for _, route := range (functions.Deps{}).Triggers() {
+		f := function(t, route.Function)
+		checkNames(t, route.Function, f)
+		if route.Path != "/"+route.Function || route.Method != "POST" {
+			t.Errorf("the host calls POST /%s, the route is %s %s", route.Function, route.Method, route.Path)
+		}
+		if len(f.Bindings) != 1 {
+			t.Fatalf("%+v", f)
+		}
+		timer := f.Bindings[0]
+		if timer.Type != "timerTrigger" || timer.Direction != "in" || timer.Name != "timer" || timer.Schedule != "%FHIRLINK_SECRET_EXPIRY_SCHEDULE%" || timer.RunOnStartup {
+			t.Errorf("%+v", timer)
+		}
+	}
+}
+
+// Every folder with a function.json has a route, and every endpoint's folder has one.
+func TestEveryFunctionHasARoute(t *testing.T) {
+	var routed []string
+	deps := functions.Deps{}
+	for _, route := range append(deps.Routes(), deps.Triggers()...) {
+		routed = append(routed, route.Function)
+	}
+	slices.Sort(routed)
+	routed = slices.Compact(routed)
+	folders, err := filepath.Glob("*/function.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range folders {
+		folders[i] = filepath.Dir(folders[i])
+	}
+	if !slices.Equal(folders, routed) {
+		t.Errorf("folders %q, routes %q", folders, routed)
+	}
+}
+
+// Host keeps what the Functions host calls apart from what anybody may ask.
+func TestHost(t *testing.T) {
+	r := newRig(t)
+	h := functions.Host(r.public, r.triggers)
+	invocation := `{"Data":{"timer":{"IsPastDue":false}},"Metadata":{}}`
+	tests := []struct {
+		method, target string
+		status         int
+	}{
+		{"GET", "/", 200},
+		{"GET", "/api/health", 200},
+		{"POST", "/secret-expiry", 200},
+		{"POST", "/api/secret-expiry", 404},
+		{"POST", "/api/../secret-expiry", 404},
+		{"POST", "/api%2f..%2fsecret-expiry", 404},
+		{"POST", "/secret-expiry/", 404},
+		{"GET", "/health", 404},
+		{"GET", "/api", 404},
+		{"GET", "/elsewhere", 404},
+	}
+	for _, tt := range tests {
+		if a := ask(h, r.request(t, request{method: tt.method, target: tt.target, body: invocation})); a.status != tt.status {
+			t.Errorf("%s %s: %d %s, want %d", tt.method, tt.target, a.status, a.body, tt.status)
+		}
+	}
+}
+
+// The host forwards a client's own invocation id before its own; only the latter is logged.
+func TestInvocationIDInTheLog(t *testing.T) {
+	r := newRig(t)
+	header := http.Header{"X-Azure-Functions-Invocationid": {"canary", "3f1d0a56-7f2b-4f6e-9a3b-6b0f5f6c1d20"}}
+	a := r.send(t, request{method: "GET", target: "/api/links?code=canary", header: header})
+	id := strings.TrimPrefix(a.field(t, "instance").(string), "urn:uuid:")
+	if log := r.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, `"invocation":"3f1d0a56-7f2b-4f6e-9a3b-6b0f5f6c1d20"`) || !strings.Contains(log, `"correlation":"`+id+`"`) {
+		t.Errorf("%s", log)
+	}
+}

@@ -1,0 +1,138 @@
+package links
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linkjson"
+	"fhirlink/shared/problem"
+)
+
+// Reader is the part of [link.Service] that reading needs.
+type Reader interface {
+	Get(ctx context.Context, organization, slug string) (link.Link, error)
+	List(ctx context.Context, organization string, limit int, continuation string) ([]link.Link, string, error)
+}
+
+// Changer is the part of [link.Service] that changing needs.
+type Changer interface {
+	Patch(ctx context.Context, organization, slug, ifMatch string, p link.Patch) (link.Result, error)
+	SetSecret(ctx context.Context, organization, slug, ifMatch string, n link.NewSecret) (link.Result, error)
+	Delete(ctx context.Context, organization, slug, ifMatch string) error
+}
+
+// Handler serves the endpoint.
+type Handler struct {
+	Links interface {
+		Reader
+		Changer
+	}
+	Now func() time.Time
+}
+
+// List answers GET /api/links.
+func (h Handler) List(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	links, next, err := h.Links.List(r.Context(), organization(r), page.limit, page.after)
+	if err != nil {
+		return err
+	}
+	now := h.Now()
+	body := list{Links: make([]linkjson.Link, len(links)), Continue: next}
+	for i, l := range links {
+		body.Links[i] = linkjson.Of(l, now)
+	}
+	return httpx.WriteJSON(w, http.StatusOK, body)
+}
+
+type list struct {
+	Links    []linkjson.Link `json:"links"`
+	Continue string          `json:"continue"` // "" on the last page
+}
+
+// Get answers GET /api/links/{slug}.
+func (h Handler) Get(w http.ResponseWriter, r *http.Request) error {
+	l, err := h.Links.Get(r.Context(), organization(r), r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	return linkjson.Write(w, l, h.Now())
+}
+
+// Patch answers PATCH /api/links/{slug}.
+func (h Handler) Patch(w http.ResponseWriter, r *http.Request) error {
+	patch, err := patchOf(r)
+	if err != nil {
+		return err
+	}
+	result, err := h.Links.Patch(r.Context(), organization(r), r.PathValue("slug"), ifMatch(r), patch)
+	if err != nil {
+		return err
+	}
+	return linkjson.WriteResult(w, http.StatusOK, result, h.Now())
+}
+
+// SetSecret answers PUT /api/links/{slug}/secret.
+func (h Handler) SetSecret(w http.ResponseWriter, r *http.Request) error {
+	var secret link.NewSecret
+	if err := httpx.DecodeJSON(r, &secret); err != nil {
+		return err
+	}
+	result, err := h.Links.SetSecret(r.Context(), organization(r), r.PathValue("slug"), ifMatch(r), secret)
+	if err != nil {
+		return err
+	}
+	return linkjson.WriteResult(w, http.StatusOK, result, h.Now())
+}
+
+// Delete answers DELETE /api/links/{slug}.
+func (h Handler) Delete(w http.ResponseWriter, r *http.Request) error {
+	if err := h.Links.Delete(r.Context(), organization(r), r.PathValue("slug"), ifMatch(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// organization is the caller's; the route list lets nobody in without one.
+func organization(r *http.Request) string {
+	caller, _ := entra.CallerFrom(r.Context())
+	return caller.Organization
+}
+
+// ifMatch is the header's value; several lines are one list (RFC 9110 §5.3).
+func ifMatch(r *http.Request) string { return strings.Join(r.Header["If-Match"], ", ") }
+
+// patchOf reads a patch. Only secretExpiresOn can be null: the other fields have no "none",
+// and ignoring what was asked for would be worse than refusing it.
+func patchOf(r *http.Request) (link.Patch, error) {
+	body, err := httpx.ReadObject(r)
+	if err != nil {
+		return link.Patch{}, err
+	}
+	var patch link.Patch
+	if err := body.Into(&patch); err != nil {
+		return link.Patch{}, err
+	}
+	var mistakes []problem.Field
+	for _, name := range body.Names() {
+		if name != "secretExpiresOn" && body.Null(name) {
+			mistakes = append(mistakes, problem.Field{
+				Field: name, Code: "not_nullable", Message: "The field cannot be cleared.",
+				Fix: "Send a value, or leave the field out to keep what it is.",
+			})
+		}
+	}
+	if mistakes != nil {
+		return link.Patch{}, problem.Invalid(mistakes...)
+	}
+	return patch, nil
+}

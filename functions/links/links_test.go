@@ -1,0 +1,199 @@
+package links_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirlink/functions/links"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/verification"
+)
+
+const organization = "11111111-1111-4111-8111-111111111111"
+
+var (
+	now    = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	stored = link.Link{Slug: "clinic", ID: "id", Health: link.Broken, Revision: 3, CreatedAt: now, UpdatedAt: now}
+)
+
+// service keeps the last call in words, and answers with stored.
+type service struct {
+	call   string
+	patch  link.Patch
+	secret link.NewSecret
+	report *verification.Report
+	err    error
+}
+
+func (s *service) List(_ context.Context, organization string, limit int, after string) ([]link.Link, string, error) {
+	s.call = fmt.Sprintf("list %s %d %q", organization, limit, after)
+	return []link.Link{stored}, "next", s.err
+}
+
+func (s *service) Get(_ context.Context, organization, slug string) (link.Link, error) {
+	s.call = fmt.Sprintf("get %s %s", organization, slug)
+	return stored, s.err
+}
+
+func (s *service) Patch(_ context.Context, organization, slug, ifMatch string, p link.Patch) (link.Result, error) {
+	s.call, s.patch = fmt.Sprintf("patch %s %s %s", organization, slug, ifMatch), p
+	return link.Result{Link: stored, Report: s.report}, s.err
+}
+
+func (s *service) SetSecret(_ context.Context, organization, slug, ifMatch string, n link.NewSecret) (link.Result, error) {
+	s.call, s.secret = fmt.Sprintf("secret %s %s %s", organization, slug, ifMatch), n
+	return link.Result{Link: stored, Report: s.report}, s.err
+}
+
+func (s *service) Delete(_ context.Context, organization, slug, ifMatch string) error {
+	s.call = fmt.Sprintf("delete %s %s %s", organization, slug, ifMatch)
+	return s.err
+}
+
+func handler(s *service) links.Handler {
+	return links.Handler{Links: s, Now: func() time.Time { return now }}
+}
+
+// call has a handler answer a request for the slug "clinic".
+func call(t *testing.T, handle httpx.HandlerFunc, target, body string, ifMatch ...string) (*httptest.ResponseRecorder, error) {
+	t.Helper()
+	ctx := entra.WithCaller(t.Context(), entra.Caller{Organization: organization})
+	r := httptest.NewRequestWithContext(ctx, "POST", target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header["If-Match"] = ifMatch
+	r.SetPathValue("slug", "clinic")
+	w := httptest.NewRecorder()
+	err := handle(w, r)
+	return w, err
+}
+
+// linkJSON is stored as it is answered, without its last brace.
+var linkJSON = `{"slug":"clinic","description":"","fhirServerUrl":"","clientId":"","tenantId":"","audience":"","listed":false,"status":"broken",` +
+	`"secret":{"expiresOn":null,"daysLeft":null,"state":"unknown"},"createdAt":"2026-11-23T10:00:00Z","updatedAt":"2026-11-23T10:00:00Z","verifiedAt":null,` +
+	`"etag":"\"` + strings.Trim(stored.ETag(), `"`) + `\""`
+
+func TestGet(t *testing.T) {
+	s := &service{}
+	w, err := call(t, handler(s).Get, "/", "")
+	if err != nil || w.Code != 200 || w.Body.String() != linkJSON+"}\n" || w.Header().Get("ETag") != stored.ETag() {
+		t.Errorf("%v, %d %v %s", err, w.Code, w.Header(), w.Body)
+	}
+	if s.call != "get "+organization+" clinic" {
+		t.Error(s.call)
+	}
+}
+
+func TestList(t *testing.T) {
+	tests := []struct{ query, call string }{
+		{"", `50 ""`}, {"?limit=1", `1 ""`}, {"?limit=200&continue=abc", `200 "abc"`}, {"?code=canary&x=1&x=2", `50 ""`}, {"?continue=", `50 ""`},
+	}
+	for _, tt := range tests {
+		s := &service{}
+		w, err := call(t, handler(s).List, "/api/links"+tt.query, "")
+		if want := `{"links":[` + linkJSON + `}],"continue":"next"}` + "\n"; err != nil || w.Code != 200 || w.Body.String() != want {
+			t.Errorf("%s: %v, %d %s", tt.query, err, w.Code, w.Body)
+		}
+		if want := "list " + organization + " " + tt.call; s.call != want {
+			t.Errorf("%s: %s, want %s", tt.query, s.call, want)
+		}
+	}
+}
+
+func TestListRefuses(t *testing.T) {
+	tests := []struct{ query, field string }{
+		{"?limit=201", "limit"},
+		{"?limit=0", "limit"},
+		{"?limit=-1", "limit"},
+		{"?limit=", "limit"},
+		{"?limit=1e2", "limit"},
+		{"?limit=many", "limit"},
+		{"?limit=99999999999999999999", "limit"},
+		{"?limit=1&limit=2", "limit"},
+		{"?continue=a&continue=b", "continue"},
+	}
+	for _, tt := range tests {
+		s := &service{}
+		_, err := call(t, handler(s).List, "/api/links"+tt.query, "")
+		var told *problem.Error
+		if !errors.As(err, &told) || told.Code != problem.InvalidFields || len(told.Fields) != 1 || told.Fields[0].Field != tt.field || s.call != "" {
+			t.Errorf("%s: %v", tt.query, err)
+		}
+	}
+}
+
+func TestPatch(t *testing.T) {
+	s := &service{report: &verification.Report{Checks: []verification.Check{}}}
+	w, err := call(t, handler(s).Patch, "/", `{"description":"d","secretExpiresOn":null,"clientSecret":"s"}`, `"a"`, `"b"`)
+	want := linkJSON + `,"notes":[],"report":{"status":"","access":"","tenantId":"","audience":"","objectId":"","checks":[]}}` + "\n"
+	if err != nil || w.Code != 200 || w.Body.String() != want || w.Header().Get("ETag") != stored.ETag() {
+		t.Errorf("%v, %d %v %s", err, w.Code, w.Header(), w.Body)
+	}
+	p := s.patch
+	if s.call != "patch "+organization+` clinic "a", "b"` || p.Description == nil || *p.Description != "d" || p.Listed != nil ||
+		!p.SecretExpiresOn.Present || p.SecretExpiresOn.Value != nil || p.ClientSecret.Reveal() != "s" || p.FHIRServerURL != nil {
+		t.Errorf("%s %+v", s.call, p)
+	}
+}
+
+func TestPatchRefuses(t *testing.T) {
+	s := &service{}
+	for body, want := range map[string]problem.Code{
+		`{"description":null}`:             problem.InvalidFields,
+		`{"listed":null,"clientId":null}`:  problem.InvalidFields,
+		`{"clientSecret":null}`:            problem.InvalidFields,
+		`{"slug":"other"}`:                 problem.MalformedBody,
+		`{"organization":"other"}`:         problem.MalformedBody,
+		`{"secretExpiresOn":20270501}`:     problem.MalformedBody,
+		`{"listed":"true"}`:                problem.MalformedBody,
+		`{"SecretExpiresOn":"2027-05-01"}`: problem.MalformedBody,
+		``:                                 problem.MalformedBody,
+	} {
+		if _, err := call(t, handler(s).Patch, "/", body, "*"); problem.CodeOf(err) != want || s.call != "" {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}
+
+func TestSetSecret(t *testing.T) {
+	s := &service{}
+	w, err := call(t, handler(s).SetSecret, "/", `{"clientSecret":"s","secretExpiresOn":"2027-05-01"}`, "*")
+	if err != nil || w.Code != 200 || w.Body.String() != linkJSON+`,"notes":[]}`+"\n" || w.Header().Get("ETag") != stored.ETag() {
+		t.Errorf("%v, %d %v %s", err, w.Code, w.Header(), w.Body)
+	}
+	if s.call != "secret "+organization+" clinic *" || s.secret.ClientSecret.Reveal() != "s" || s.secret.SecretExpiresOn != "2027-05-01" {
+		t.Errorf("%s %+v", s.call, s.secret)
+	}
+	for _, body := range []string{``, `{"slug":"x"}`, `{"clientSecret":{}}`} {
+		s.call = ""
+		if _, err := call(t, handler(s).SetSecret, "/", body, "*"); problem.CodeOf(err) != problem.MalformedBody || s.call != "" {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+func TestDelete(t *testing.T) {
+	s := &service{}
+	w, err := call(t, handler(s).Delete, "/", "")
+	if err != nil || w.Code != http.StatusNoContent || w.Body.Len() > 0 || s.call != "delete "+organization+" clinic " {
+		t.Errorf("%v, %d %s, %s", err, w.Code, w.Body, s.call)
+	}
+}
+
+func TestErrorsOfTheServicePass(t *testing.T) {
+	stale := problem.New(problem.ChangedMeanwhile, "stale")
+	h := handler(&service{err: stale})
+	for name, handle := range map[string]httpx.HandlerFunc{"list": h.List, "get": h.Get, "patch": h.Patch, "secret": h.SetSecret, "delete": h.Delete} {
+		if w, err := call(t, handle, "/", "{}"); !errors.Is(err, stale) || w.Body.Len() > 0 {
+			t.Errorf("%s: %v, written %s", name, err, w.Body)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package register
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linkjson"
+)
+
+// Registrar is the part of [link.Service] that is needed.
+type Registrar interface {
+	Register(ctx context.Context, organization string, r link.Registration) (link.Result, error)
+}
+
+// Handler serves the endpoint.
+type Handler struct {
+	Links Registrar
+	Now   func() time.Time
+}
+
+// Register answers POST /api/register.
+func (h Handler) Register(w http.ResponseWriter, r *http.Request) error {
+	var registration link.Registration
+	if err := httpx.DecodeJSON(r, &registration); err != nil {
+		return err
+	}
+	caller, _ := entra.CallerFrom(r.Context()) // the route list lets nobody in without one
+	result, err := h.Links.Register(r.Context(), caller.Organization, registration)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/api/links/"+string(result.Link.Slug))
+	return linkjson.WriteResult(w, http.StatusCreated, result, h.Now())
+}

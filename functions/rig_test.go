@@ -1,0 +1,259 @@
+package functions_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fhirlink/functions"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/eventlog"
+	"fhirlink/shared/expiry"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/fhir/fhirtest"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/verification"
+)
+
+// The organizations of the tests, and the API's own registration.
+const (
+	orgA     = "11111111-1111-4111-8111-111111111111" // its tenant is the one that guards the FHIR servers
+	orgB     = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
+	operator = "cccccccc-cccc-4ccc-8ccc-cccccccccccc"
+	audience = "dddddddd-dddd-4ddd-8ddd-dddddddddddd"
+)
+
+// What the link's own application in Entra has.
+const (
+	authority     = "https://login.sandbox.test/"
+	clientID      = "22222222-2222-4222-8222-222222222222"
+	clientSecret  = "canary~secret/of+the=link&x%"
+	expiredSecret = "canary~expired/secret+of=the&link%"
+)
+
+const (
+	jsonType = "application/json"
+	formType = "application/x-www-form-urlencoded"
+)
+
+// rig is the whole API over stores in memory, an authority and FHIR servers in the process.
+type rig struct {
+	public, triggers http.Handler
+	deps             functions.Deps
+	stores           *linktest.Stores
+	secrets          *secrettest.Store
+	entra            *entratest.Authority
+	servers          *fhirtest.Server
+	log              *lockedBuffer
+	tokens           map[string]string // by caller: signing is slow
+}
+
+// newRig makes a rig; change may alter what the API is made of.
+func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
+	t.Helper()
+	r := &rig{stores: linktest.New(), secrets: secrettest.New(), log: &lockedBuffer{}, tokens: map[string]string{}}
+	r.entra = entratest.Sandbox(entratest.Registration{
+		URL: authority, TenantID: orgA, ClientID: clientID, Secret: clientSecret, ExpiredSecret: expiredSecret, Zone: "sandbox.test",
+	})
+	r.servers = &fhirtest.Server{Domain: "fhir.sandbox.test", Authority: authority, TenantID: orgA, Validate: r.entra.Check}
+	log := eventlog.New(r.log, slog.LevelDebug)
+	links := link.New(link.Deps{
+		Stores: r.stores, Secrets: r.secrets, Tokens: r.entra.Source(), Log: log,
+		Authority: func(fhir.BaseURL) string { return authority },
+		Verifier: &verification.Verifier{
+			Client: &http.Client{Transport: entratest.InProcess(r)}, Tokens: r.entra.Source(), Kind: r.servers.Kind,
+			Authority: func(fhir.BaseURL) string { return authority },
+		},
+	})
+	r.deps = functions.Deps{
+		Links: links,
+		Callers: functions.Bearer{Callers: entra.NewCallers(entra.CallersConfig{
+			Authority: authority, Audiences: []string{audience}, Tenants: []string{orgA, orgB}, OperatorTenant: operator, Client: r.entra.Client(),
+		})},
+		Sweep: expiry.Sweep{Links: links, Log: log}.Run,
+		Log:   log, Program: "local", Version: "test",
+	}
+	for _, c := range change {
+		c(&r.deps)
+	}
+	r.public, r.triggers = functions.New(r.deps)
+	return r
+}
+
+// ServeHTTP is the world outside: the authority, and everything else is a FHIR server.
+func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Host == "login.sandbox.test" {
+		r.entra.ServeHTTP(w, req)
+		return
+	}
+	r.servers.ServeHTTP(w, req)
+}
+
+// caller is a set of claims beside those of an application.
+type caller map[string]any
+
+// The callers of the tests.
+func app(organization string, roles ...string) caller {
+	return caller{"tid": organization, "aud": audience, "roles": roles}
+}
+
+func user(organization, scopes string, roles ...string) caller {
+	return caller{"tid": organization, "aud": audience, "scp": scopes, "roles": roles}
+}
+
+func manager(organization string) caller { return app(organization, "Links.Manage.All") }
+
+func broker(organization string) caller { return app(organization, "Links.Token.All") }
+
+// request is what a test sends.
+type request struct {
+	caller      caller // nil: no Authorization header
+	method      string
+	target      string // path and query
+	contentType string // jsonType when there is a body
+	body        string
+	header      http.Header
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send has the public API answer and holds the answer to openapi.yaml.
+func (r *rig) send(t *testing.T, q request) answer {
+	t.Helper()
+	sent := r.request(t, q)
+	a := ask(r.public, sent)
+	if !strings.HasPrefix(a.header.Get("Content-Type"), "application/") && a.body != "" {
+		t.Errorf("%s %s: Content-Type %q", q.method, q.target, a.header.Get("Content-Type"))
+	}
+	checkDocumented(t, r.request(t, q), a)
+	return a
+}
+
+// token is an access token of the caller; it is the same for the same claims.
+func (r *rig) token(c caller) string {
+	key := fmt.Sprint(map[string]any(c))
+	if r.tokens[key] == "" {
+		r.tokens[key] = r.entra.Mint(c)
+	}
+	return r.tokens[key]
+}
+
+func (r *rig) request(t *testing.T, q request) *http.Request {
+	t.Helper()
+	sent := httptest.NewRequestWithContext(t.Context(), q.method, q.target, strings.NewReader(q.body))
+	if q.header != nil {
+		sent.Header = q.header.Clone()
+	}
+	if q.caller != nil {
+		sent.Header.Set("Authorization", "Bearer "+r.token(q.caller))
+	}
+	switch {
+	case q.contentType != "":
+		sent.Header.Set("Content-Type", q.contentType)
+	case q.body != "":
+		sent.Header.Set("Content-Type", jsonType)
+	}
+	return sent
+}
+
+func ask(h http.Handler, sent *http.Request) answer {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, sent)
+	response := w.Result()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		panic(err) // a recorder's body is in memory
+	}
+	return answer{response.StatusCode, response.Header, string(body)}
+}
+
+// field is one member of a JSON object.
+func (a answer) field(t *testing.T, name string) any {
+	t.Helper()
+	var body map[string]any
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+		t.Fatalf("%v: %s", err, a.body)
+	}
+	return body[name]
+}
+
+// want checks status and error code; "" is for no error.
+func (a answer) want(t *testing.T, status int, code string) {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("status %d, want %d %s: %s", a.status, status, code, a.body)
+	}
+	if code == "" {
+		return
+	}
+	got := a.field(t, "code")
+	if got == nil {
+		got = a.field(t, "error")
+	}
+	if got != code {
+		t.Fatalf("%d %v, want %s: %s", a.status, got, code, a.body)
+	}
+}
+
+// inDays is the date n days from today.
+func inDays(n int) string { return link.DateOf(time.Now()).AddDays(n).String() }
+
+// registration is a body of register for a sandbox scenario.
+func registration(slug, scenario, secret string) string {
+	body, err := json.Marshal(map[string]any{
+		"slug": slug, "description": "Clinic " + slug, "fhirServerUrl": "https://" + scenario + ".fhir.sandbox.test/metadata",
+		"clientId": clientID, "clientSecret": secret, "secretExpiresOn": inDays(300), "listed": true,
+	})
+	if err != nil {
+		panic(err) // strings only
+	}
+	return string(body)
+}
+
+// register makes a link and returns its entity tag.
+func (r *rig) register(t *testing.T, organization, slug string) (etag string) {
+	t.Helper()
+	a := r.send(t, request{caller: manager(organization), method: "POST", target: "/api/register", body: registration(slug, "clinic", clientSecret)})
+	a.want(t, http.StatusCreated, "")
+	return a.header.Get("ETag")
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Short names for what the tests look at in the stores.
+type (
+	linkSlug = link.Slug
+	linkRow  = link.Link
+)

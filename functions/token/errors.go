@@ -1,0 +1,65 @@
+package token
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
+)
+
+// WriteError answers with err as RFC 6749 §5.2 wants it.
+func WriteError(w http.ResponseWriter, _ *http.Request, err error) { errorOf(err).Write(w) }
+
+// codes are the OAuth words for problems that this route can meet; the statuses stay the
+// problems' own unless they are 404 or 422, which RFC 6749 §5.2 makes 400.
+var codes = map[problem.Code]string{
+	problem.MalformedBody:        oauth.InvalidRequest,
+	problem.BodyTooLarge:         oauth.InvalidRequest,
+	problem.UnsupportedMediaType: oauth.InvalidRequest,
+	problem.MethodNotAllowed:     oauth.InvalidRequest,
+	problem.LinkNotFound:         oauth.InvalidTarget,
+	problem.InvalidFields:        oauth.InvalidTarget, // the slug is the one field
+	problem.Unauthenticated:      oauth.InvalidToken,
+	problem.Forbidden:            oauth.InsufficientScope,
+	problem.UpstreamUnavailable:  oauth.Unavailable,
+}
+
+func errorOf(err error) *oauth.Error {
+	var (
+		told    *oauth.Error
+		refused *link.Refused
+	)
+	switch {
+	case errors.As(err, &told):
+		return told
+	case errors.As(err, &refused):
+		return &oauth.Error{Code: oauth.InvalidGrant, Description: refused.Message + " " + refused.Fix, Cause: err}
+	}
+	return translate(problem.From(err))
+}
+
+func translate(p *problem.Error) *oauth.Error {
+	code, ok := codes[p.Code]
+	if !ok {
+		return &oauth.Error{
+			Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: p,
+			Description: "The token could not be handed out because of a fault on our side. Try again later.",
+		}
+	}
+	e := &oauth.Error{Code: code, Description: p.Detail, Status: p.Code.Status(), RetryAfter: p.RetryAfter, Allow: p.Allow, Challenge: p.Challenge, Cause: p}
+	switch p.Code {
+	case problem.LinkNotFound, problem.InvalidFields:
+		e.Status = http.StatusBadRequest
+		e.Description = "There is no link with this slug for you. Check the slug; links of other organizations cannot be seen."
+	case problem.Unauthenticated:
+		if p.Challenge == oauth.Bearer {
+			e.Code = oauth.InvalidClient
+		}
+	case problem.UpstreamUnavailable:
+		e.RetryAfter = max(e.RetryAfter, time.Second)
+	}
+	return e
+}

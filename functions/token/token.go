@@ -1,0 +1,62 @@
+package token
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/link"
+	"fhirlink/shared/oauth"
+)
+
+// Granter is the part of [link.Service] that is needed.
+type Granter interface {
+	Token(ctx context.Context, organization string, operator bool, slug string) (link.Grant, error)
+}
+
+// Handler serves the endpoint.
+type Handler struct {
+	Links Granter
+	Log   *slog.Logger // gets one event "token.issued" per token; it should not block
+	Now   func() time.Time
+}
+
+// Issue answers POST /api/token.
+func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
+	request, err := parse(r)
+	if err != nil {
+		return err
+	}
+	caller, _ := entra.CallerFrom(r.Context()) // the route list lets nobody in without one
+	grant, err := h.Links.Token(r.Context(), caller.Organization, caller.Operator, request.slug)
+	if err != nil {
+		return err
+	}
+	if request.scope != "" && request.scope != grant.Scope {
+		return &oauth.Error{
+			Code:        oauth.InvalidScope,
+			Description: "The scope must be " + grant.Scope + ": that is the one scope of this link. Send it, or leave scope out.",
+		}
+	}
+	h.issued(r.Context(), caller, request.slug, grant)
+	oauth.Token{
+		AccessToken: grant.AccessToken,
+		TokenType:   "Bearer",
+		ExpiresIn:   int64(max(grant.ExpiresOn.Sub(h.Now()), 0) / time.Second),
+		Scope:       grant.Scope,
+		Resource:    grant.Resource,
+	}.Write(w)
+	return nil
+}
+
+// issued leaves a trace of who got a token for what, never of the token.
+func (h Handler) issued(ctx context.Context, caller entra.Caller, slug string, grant link.Grant) {
+	h.Log.LogAttrs(ctx, slog.LevelInfo, "token.issued",
+		slog.String("link", slug),
+		slog.String("tid", caller.Organization),
+		slog.String("azp", caller.AppID),
+		slog.String("oid", caller.ObjectID),
+		slog.Time("expiry", grant.ExpiresOn.UTC()))
+}

@@ -1,0 +1,47 @@
+package verify
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/verification"
+)
+
+// Verifier is the part of [link.Service] that is needed.
+type Verifier interface {
+	Verify(ctx context.Context, organization, slug string) (verification.Report, error)
+	Rehearse(ctx context.Context, organization string, r link.Registration) (verification.Report, error)
+}
+
+// Handler serves the endpoint.
+type Handler struct{ Links Verifier }
+
+// Verify answers POST /api/verify.
+func (h Handler) Verify(w http.ResponseWriter, r *http.Request) error {
+	body, err := httpx.ReadObject(r)
+	if err != nil {
+		return err
+	}
+	var registration link.Registration
+	if err := body.Into(&registration); err != nil {
+		return err
+	}
+	verify := h.Links.Rehearse
+	if slices.Equal(body.Names(), []string{"slug"}) {
+		verify = h.stored
+	}
+	caller, _ := entra.CallerFrom(r.Context()) // the route list lets nobody in without one
+	report, err := verify(r.Context(), caller.Organization, registration)
+	if err != nil {
+		return err
+	}
+	return httpx.WriteJSON(w, http.StatusOK, report)
+}
+
+func (h Handler) stored(ctx context.Context, organization string, r link.Registration) (verification.Report, error) {
+	return h.Links.Verify(ctx, organization, r.Slug)
+}
