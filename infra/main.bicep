@@ -1,0 +1,259 @@
+// fhirlink on Azure: one resource group with everything that cmd/azure needs. README.md beside
+// this file tells how to deploy it, what it costs, and what to do when an alert comes.
+targetScope = 'subscription'
+
+@description('Name of this deployment, e.g. prod or test. Part of the resource group\'s name and of what makes global names unique; azd passes AZURE_ENV_NAME.')
+@minLength(1)
+@maxLength(64)
+param environmentName string
+
+@description('Azure region of every resource, e.g. northeurope. It must offer the Flex Consumption plan.')
+param location string
+
+@description('Resource group to create. Empty: rg-<environmentName>.')
+@maxLength(90)
+param resourceGroupName string = ''
+
+@description('FHIRLINK_API_AUDIENCE: client id of the API\'s app registration, which register-api.sh prints. Callers\' tokens must carry it as aud. A comma-separated list is allowed.')
+@minLength(1)
+param apiAudience string
+
+@description('FHIRLINK_ALLOWED_TENANTS: comma-separated ids of the tenants whose members may call, or * for every organization\'s tenant.')
+@minLength(1)
+param allowedTenants string
+
+@description('FHIRLINK_OPERATOR_TENANT: id of the tenant of the vendor that runs this. Its applications with the role Links.Token.All may get tokens for every link. Empty: nobody may.')
+param operatorTenant string = ''
+
+@description('FHIRLINK_AUTHORITY_HOST: the one host that client secrets are ever sent to. The default is the authority of the Azure cloud that this is deployed to.')
+param authorityHost string = environment().authentication.loginEndpoint
+
+@description('FHIRLINK_CORS_ORIGINS: comma-separated exact origins of web front ends, e.g. https://app.contoso.com. Empty: none. The program answers preflights itself.')
+param corsOrigins string = ''
+
+@description('FHIRLINK_EGRESS_ALLOW: comma-separated networks, e.g. 10.1.0.0/16, in which FHIR servers may be reached although they are not public. Empty: none.')
+param egressAllow string = ''
+
+@description('FHIRLINK_MAX_LINKS: how many links an organization may have.')
+@minValue(1)
+param maxLinks int = 500
+
+@description('FHIRLINK_SCOPE_ALIASES: short names that translate-scope gives to SMART scopes which Entra cannot hold, as {"<scope>": "<alias>"}. Empty: none.')
+param scopeAliases object = {}
+
+@description('FHIRLINK_SECRET_EXPIRY_SCHEDULE: NCRONTAB in UTC of the timer that looks after secrets and links. The alert on its heartbeat expects at least one run an hour.')
+param secretExpirySchedule string = '0 * * * * *'
+
+@description('Numbers of the Key Vaults of this deployment. The first serves; more than one stand side by side only while secrets move from one to the next (README: rotate the vault).')
+@minLength(1)
+param vaultGenerations array = [
+  1
+]
+
+@description('recover brings back vaults that were deleted less than 90 days ago; their names cannot be used anew until then.')
+@allowed([
+  'default'
+  'recover'
+])
+param vaultCreateMode string = 'default'
+
+@description('Replication of the storage account. The default survives the loss of a datacentre; Standard_GZRS that of a region too, Standard_LRS neither.')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+  'Standard_GRS'
+  'Standard_GZRS'
+])
+param storageSku string = 'Standard_ZRS'
+
+@description('Memory of one instance in MB. The program itself needs about 30 MB at rest and 120 MB more for full caches.')
+@allowed([
+  512
+  2048
+  4096
+])
+param instanceMemoryMB int = 512
+
+@description('Most instances that requests may be spread over.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('Requests that one instance works on at a time before another is started. They wait for Entra and for FHIR servers most of the time, so many fit.')
+@minValue(1)
+@maxValue(1000)
+param httpConcurrency int = 100
+
+@description('Instances that are kept running for requests, so that none waits for a start. 0: none, and nothing to pay while nobody calls.')
+@minValue(0)
+param alwaysReadyInstances int = 0
+
+@description('true: storage and vault are reached through private endpoints only, and the function app joins a virtual network. The API itself stays public.')
+param privateNetwork bool = false
+
+@description('Address space of the virtual network, /23 or larger; used with privateNetwork only.')
+param networkAddressSpace string = '10.40.0.0/23'
+
+@description('true: an Event Grid topic carries the vault\'s own near-expiry and expiry events to whoever subscribes.')
+param eventGridTopic bool = false
+
+@description('Address that alerts are mailed to. Empty: alerts show in the portal only.')
+param alertEmail string = ''
+
+@description('How many days logs are kept, the audit log of the vault among them.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 90
+
+@description('true: locks keep storage and vault from being deleted by mistake. Remove the locks before azd down.')
+param protectFromDeletion bool = true
+
+@description('Tags on every resource.')
+param tags object = {}
+
+var token = uniqueString(subscription().id, environmentName, location)
+var allTags = union(tags, {
+  'azd-env-name': environmentName
+})
+var names = {
+  app: 'func-fhirlink-${token}'
+  plan: 'plan-fhirlink-${token}'
+  identity: 'id-fhirlink-${token}'
+  insights: 'appi-fhirlink-${token}'
+  workspace: 'log-fhirlink-${token}'
+  storage: 'stfhirlink${token}'
+  vault: 'fhirlink${token}' // after kv and the generation's digit
+  network: 'vnet-fhirlink-${token}'
+  topic: 'evgst-fhirlink-${token}'
+  alerts: 'fhirlink'
+}
+
+resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
+  name: empty(resourceGroupName) ? 'rg-${environmentName}' : resourceGroupName
+  location: location
+  tags: allTags
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    workspaceName: names.workspace
+    insightsName: names.insights
+    identityName: names.identity
+    location: location
+    tags: allTags
+    retentionDays: logRetentionDays
+  }
+}
+
+module network 'modules/network.bicep' = if (privateNetwork) {
+  name: 'network'
+  scope: group
+  params: {
+    name: names.network
+    location: location
+    tags: allTags
+    addressSpace: networkAddressSpace
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  name: 'storage'
+  scope: group
+  params: {
+    name: names.storage
+    location: location
+    tags: allTags
+    sku: storageSku
+    principalId: monitoring.outputs.principalId
+    endpointSubnetId: network.?outputs.endpointSubnetId ?? ''
+    blobZoneId: network.?outputs.blobZoneId ?? ''
+    tableZoneId: network.?outputs.tableZoneId ?? ''
+    lock: protectFromDeletion
+  }
+}
+
+module vaults 'modules/vault.bicep' = [
+  for generation in vaultGenerations: {
+    name: 'vault-${generation}'
+    scope: group
+    params: {
+      name: 'kv${generation}${names.vault}'
+      location: location
+      tags: allTags
+      createMode: vaultCreateMode
+      principalId: monitoring.outputs.principalId
+      workspaceId: monitoring.outputs.workspaceId
+      endpointSubnetId: network.?outputs.endpointSubnetId ?? ''
+      zoneId: network.?outputs.vaultZoneId ?? ''
+      lock: protectFromDeletion
+    }
+  }
+]
+
+module app 'modules/app.bicep' = {
+  name: 'app'
+  scope: group
+  params: {
+    name: names.app
+    planName: names.plan
+    identityName: names.identity
+    insightsName: monitoring.outputs.insightsName
+    storageName: storage.outputs.name
+    location: location
+    tags: allTags
+    subnetId: network.?outputs.appSubnetId ?? ''
+    instanceMemoryMB: instanceMemoryMB
+    maximumInstanceCount: maximumInstanceCount
+    httpConcurrency: httpConcurrency
+    alwaysReadyInstances: alwaysReadyInstances
+    keyVaultUrl: vaults[0].outputs.url
+    authorityHost: authorityHost
+    apiAudience: apiAudience
+    allowedTenants: allowedTenants
+    operatorTenant: operatorTenant
+    corsOrigins: corsOrigins
+    egressAllow: egressAllow
+    maxLinks: maxLinks
+    scopeAliases: scopeAliases
+    secretExpirySchedule: secretExpirySchedule
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  scope: group
+  params: {
+    prefix: names.alerts
+    location: location
+    tags: allTags
+    workspaceId: monitoring.outputs.workspaceId
+    vaultId: vaults[0].outputs.id
+    storageId: storage.outputs.id
+    email: alertEmail
+  }
+}
+
+module events 'modules/events.bicep' = if (eventGridTopic) {
+  name: 'events'
+  scope: group
+  params: {
+    name: names.topic
+    location: location
+    tags: allTags
+    vaultId: vaults[0].outputs.id
+  }
+}
+
+@description('Resource group that holds everything.')
+output AZURE_RESOURCE_GROUP string = group.name
+
+@description('Function app to publish the code to.')
+output AZURE_FUNCTION_APP_NAME string = app.outputs.name
+
+@description('Where the API answers.')
+output FHIRLINK_API_URL string = app.outputs.url
+
+@description('Vault that serves.')
+output AZURE_KEY_VAULT_NAME string = vaults[0].outputs.name

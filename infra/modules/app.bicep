@@ -1,0 +1,205 @@
+// The function app: Flex Consumption, runtime custom, which starts the program that make dist
+// stages. Its settings are those of the README's table and what the Functions host needs.
+
+@description('Name of the function app: unique in all of Azure, and at most 32 characters, because the host tells apps apart by their first 32.')
+@maxLength(32)
+param name string
+
+@description('Name of the plan.')
+param planName string
+
+@description('Name of the user-assigned identity that the app runs as.')
+param identityName string
+
+@description('Name of the Application Insights component.')
+param insightsName string
+
+@description('Name of the storage account.')
+param storageName string
+
+@description('Azure region.')
+param location string
+
+@description('Tags on every resource.')
+param tags object
+
+@description('Subnet of a private deployment. Empty: none.')
+param subnetId string
+
+@description('Memory of one instance in MB.')
+param instanceMemoryMB int
+
+@description('Most instances that requests may be spread over.')
+param maximumInstanceCount int
+
+@description('Requests that one instance works on at a time before another is started.')
+param httpConcurrency int
+
+@description('Instances that are kept running for requests.')
+param alwaysReadyInstances int
+
+@description('FHIRLINK_KEY_VAULT_URL: the vault that serves.')
+param keyVaultUrl string
+
+@description('FHIRLINK_AUTHORITY_HOST.')
+param authorityHost string
+
+@description('FHIRLINK_API_AUDIENCE.')
+param apiAudience string
+
+@description('FHIRLINK_ALLOWED_TENANTS.')
+param allowedTenants string
+
+@description('FHIRLINK_OPERATOR_TENANT.')
+param operatorTenant string
+
+@description('FHIRLINK_CORS_ORIGINS.')
+param corsOrigins string
+
+@description('FHIRLINK_EGRESS_ALLOW.')
+param egressAllow string
+
+@description('FHIRLINK_MAX_LINKS.')
+param maxLinks int
+
+@description('FHIRLINK_SCOPE_ALIASES.')
+param scopeAliases object
+
+@description('FHIRLINK_SECRET_EXPIRY_SCHEDULE.')
+param secretExpirySchedule string
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: insightsName
+}
+
+resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
+  name: storageName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    tier: 'FlexConsumption'
+    name: 'FC1'
+  }
+  properties: {
+    reserved: true // Linux
+  }
+}
+
+resource app 'Microsoft.Web/sites@2024-11-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identity.id}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    clientAffinityEnabled: false
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${storage.properties.primaryEndpoints.blob}packages'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identity.id
+          }
+        }
+      }
+      runtime: {
+        name: 'custom'
+        version: '1.0'
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemoryMB
+        maximumInstanceCount: maximumInstanceCount
+        triggers: {
+          http: {
+            perInstanceConcurrency: httpConcurrency
+          }
+        }
+        alwaysReady: alwaysReadyInstances == 0
+          ? []
+          : [
+              {
+                name: 'http'
+                instanceCount: alwaysReadyInstances
+              }
+            ]
+      }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      cors: {
+        allowedOrigins: [] // the program answers preflights itself; the platform must not
+      }
+    }
+  }
+}
+
+resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: {
+    // The program's own.
+    FHIRLINK_KEY_VAULT_URL: keyVaultUrl
+    FHIRLINK_TABLE_ENDPOINT: storage.properties.primaryEndpoints.table
+    FHIRLINK_AUTHORITY_HOST: authorityHost
+    FHIRLINK_API_AUDIENCE: apiAudience
+    FHIRLINK_ALLOWED_TENANTS: allowedTenants
+    FHIRLINK_OPERATOR_TENANT: operatorTenant
+    FHIRLINK_CORS_ORIGINS: corsOrigins
+    FHIRLINK_EGRESS_ALLOW: egressAllow
+    FHIRLINK_MAX_LINKS: string(maxLinks)
+    FHIRLINK_SCOPE_ALIASES: empty(scopeAliases) ? '' : string(scopeAliases)
+    AZURE_CLIENT_ID: identity.properties.clientId
+
+    // secret-expiry/function.json names it; the program never reads it.
+    FHIRLINK_SECRET_EXPIRY_SCHEDULE: secretExpirySchedule
+
+    // The Functions host's. FUNCTIONS_WORKER_RUNTIME is not allowed on this plan.
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identity.properties.clientId
+    AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
+    APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
+  }
+}
+
+// Publishing is by Entra sign-in alone: there is no password of the site.
+resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: app
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+
+resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: app
+  name: 'ftp'
+  properties: {
+    allow: false
+  }
+}
+
+@description('Name of the function app.')
+output name string = app.name
+
+@description('Where the API answers.')
+output url string = 'https://${app.properties.defaultHostName}'

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds the program and publishes it to a function app that main.bicep made, then waits until
+# that very version answers.
+#
+#	infra/publish.sh [function-app]
+#
+# Without an argument it takes AZURE_FUNCTION_APP_NAME, as azd sets it. Needs Go, make, curl,
+# Azure Functions Core Tools (func), and the Azure CLI, signed in.
+set -euo pipefail
+
+app=${1:-${AZURE_FUNCTION_APP_NAME:-}}
+if [ -z "$app" ]; then
+	echo "usage: infra/publish.sh function-app" >&2
+	exit 2
+fi
+for tool in az curl func go make; do
+	if ! command -v "$tool" >/dev/null; then
+		echo "infra/publish.sh: $tool is missing" >&2
+		exit 2
+	fi
+done
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+version=$(git describe --tags --always --dirty)
+make --no-print-directory dist VERSION="$version"
+(cd dist && func azure functionapp publish "$app" --custom)
+
+host=$(az functionapp list --query "[?name=='$app'].defaultHostName | [0]" --output tsv)
+for _ in $(seq 60); do
+	if curl --silent --fail --max-time 10 "https://$host/api/health" | grep -qF "\"version\":\"$version\""; then
+		echo "https://$host answers as version $version"
+		exit 0
+	fi
+	sleep 5
+done
+echo "infra/publish.sh: https://$host/api/health does not answer as version $version after 5 minutes." >&2
+echo "See what the program wrote: README.md, \"Read the alerts\", server-errors." >&2
+exit 1
