@@ -1,0 +1,150 @@
+package egress
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// special are the ranges that no public server lives in (IANA special-purpose address
+// registries), and the address of Azure's platform, which looks public. IPv6 outside of
+// global does not need a row.
+var special = prefixes(
+	"0.0.0.0/8",       // this network
+	"10.0.0.0/8",      // private
+	"100.64.0.0/10",   // carrier-grade NAT
+	"127.0.0.0/8",     // loopback
+	"169.254.0.0/16",  // link-local, instance metadata, App Service identity
+	"172.16.0.0/12",   // private
+	"192.0.0.0/24",    // protocol assignments
+	"192.0.2.0/24",    // documentation
+	"192.88.99.0/24",  // 6to4 relays
+	"192.168.0.0/16",  // private
+	"198.18.0.0/15",   // benchmarks
+	"198.51.100.0/24", // documentation
+	"203.0.113.0/24",  // documentation
+	"224.0.0.0/3",     // multicast, reserved, broadcast
+	wireServer,
+	"2001::/23",     // protocol assignments, Teredo, ORCHID
+	"2001:db8::/32", // documentation
+	"2002::/16",     // 6to4
+	"3fff::/20",     // documentation
+)
+
+// global is all of IPv6 that is given out to networks. Loopback, NAT64, translated, unique
+// local, link-local and multicast addresses lie outside.
+var global = netip.MustParsePrefix("2000::/3")
+
+const (
+	wireServer  = "168.63.129.16/32" // Azure's platform: DNS, DHCP, health, extensions
+	awsMetadata = "fd00:ec2::254/128"
+)
+
+// never are the ranges that no setting opens: whoever reaches them speaks with the platform
+// or with many hosts at once. An unspecified address is dialled as loopback.
+var never = prefixes("0.0.0.0/8", "169.254.0.0/16", wireServer, "224.0.0.0/4", "255.255.255.255/32",
+	"::/128", "fe80::/10", "ff00::/8", awsMetadata)
+
+var loopback = prefixes("127.0.0.0/8", "::1/128")
+
+// embedding are the IPv6 prefixes behind which an IPv4 address stands, by where it begins.
+var embedding = []struct {
+	prefix netip.Prefix
+	at     int // byte offset
+}{
+	{netip.MustParsePrefix("::/96"), 12},
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12},
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},
+	{netip.MustParsePrefix("2002::/16"), 2},
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(texts))
+	for i, t := range texts {
+		out[i] = netip.MustParsePrefix(t)
+	}
+	return out
+}
+
+func within(a netip.Addr, ps []netip.Prefix) bool {
+	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// public tells whether a is an address of the public Internet.
+func public(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsValid() && a.Zone() == "" && (a.Is4() || global.Contains(a)) && !within(a, special)
+}
+
+// excepted tells whether the setting opens a.
+func excepted(a netip.Addr, allow []netip.Prefix) bool {
+	a = a.Unmap()
+	if a.Zone() != "" || within(a, never) || !within(a, allow) {
+		return false
+	}
+	v4, ok := embedded(a)
+	return !ok || !within(v4, never) && !within(v4, loopback)
+}
+
+func embedded(a netip.Addr) (netip.Addr, bool) {
+	if !a.Is6() || a == netip.IPv6Loopback() {
+		return netip.Addr{}, false
+	}
+	b := a.As16()
+	for _, e := range embedding {
+		if e.prefix.Contains(a) {
+			return netip.AddrFrom4([4]byte(b[e.at : e.at+4])), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// Shortest prefixes that may be excepted: one mistyped digit must not open the Internet.
+const (
+	minBits4 = 8
+	minBits6 = 32
+)
+
+// ParseAllow reads FHIRLINK_EGRESS_ALLOW: comma-separated CIDRs that may be reached although
+// they are not public. Link-local, 168.63.129.16, fd00:ec2::254 and multicast stay closed
+// even inside of an allowed prefix. The error names every element that is wrong.
+func ParseAllow(text string) ([]netip.Prefix, error) {
+	var allow []netip.Prefix
+	var wrong []string
+	for element := range strings.SplitSeq(text, ",") {
+		element = strings.TrimSpace(element)
+		if element == "" {
+			continue
+		}
+		p, why := parsePrefix(element)
+		if why != "" {
+			wrong = append(wrong, fmt.Sprintf("%q %s", element, why))
+			continue
+		}
+		allow = append(allow, p)
+	}
+	if wrong != nil {
+		return nil, fmt.Errorf("%s", strings.Join(wrong, "; "))
+	}
+	return allow, nil
+}
+
+func parsePrefix(text string) (p netip.Prefix, why string) {
+	p, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return p, "is not a CIDR such as 10.1.0.0/16 or 10.1.2.3/32"
+	case p.Addr().Is4In6():
+		return p, "is an IPv4 range in IPv6 notation: write it as IPv4, such as 10.1.0.0/16"
+	case p.Addr().Is4() && p.Bits() < minBits4:
+		return p, fmt.Sprintf("is too wide: an IPv4 prefix has at least /%d", minBits4)
+	case p.Addr().Is6() && p.Bits() < minBits6:
+		return p, fmt.Sprintf("is too wide: an IPv6 prefix has at least /%d", minBits6)
+	}
+	p = p.Masked()
+	if !p.IsSingleIP() && slices.ContainsFunc(loopback, p.Overlaps) {
+		return p, "has loopback in it, which is allowed as a single address only: 127.0.0.1/32 or ::1/128"
+	}
+	return p, ""
+}

@@ -1,0 +1,227 @@
+// Package fhir speaks to FHIR servers as far as linking one needs: base URLs, the
+// CapabilityStatement, the 401 challenge, OperationOutcomes, and probes that touch no
+// patient's data.
+//
+// Everything that a server sends is read with a limit and reduced to a few known fields;
+// no raw text of a server leaves this package.
+package fhir
+
+import (
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"fhirlink/shared/egress"
+	"fhirlink/shared/problem"
+)
+
+// BaseURL is the service base URL of a FHIR server in its canonical form: https, lower-case
+// host, no trailing slash, no query. The zero BaseURL is not valid.
+type BaseURL struct{ text string }
+
+// String is the canonical form, e.g. https://ws-clinic.fhir.azurehealthcareapis.com
+func (b BaseURL) String() string { return b.text }
+
+// Host is the host name or address without port and brackets.
+func (b BaseURL) Host() string {
+	authority, _, _ := strings.Cut(strings.TrimPrefix(b.text, "https://"), "/")
+	return (&url.URL{Host: authority}).Hostname()
+}
+
+// Kind is the product behind the host, as far as its name tells.
+func (b BaseURL) Kind() Kind { return kindOf(b.Host()) }
+
+// baseURLField is the request member that every mistake here is about.
+const baseURLField = "fhirServerUrl"
+
+// maxURL is the longest URL that is accepted, in bytes.
+const maxURL = 2048
+
+// ParseBaseURL reads what an administrator pasted. notes tells in words what was taken off.
+// mistake is nil when the URL is good. anyTarget leaves addresses and ports to be judged
+// when dialled (FHIRLINK_EGRESS_ALLOW is not empty).
+func ParseBaseURL(raw string, anyTarget bool) (base BaseURL, notes []string, mistake *problem.Field) {
+	text := strings.TrimSpace(raw)
+	if text != raw {
+		notes = append(notes, "removed the space around the FHIR server URL")
+	}
+	u, mistake := splitURL(text)
+	if mistake != nil {
+		return BaseURL{}, nil, mistake
+	}
+	authority, said, mistake := parseAuthority(u, anyTarget)
+	if mistake != nil {
+		return BaseURL{}, nil, mistake
+	}
+	notes = append(notes, said...)
+	path, said := trimPath(u)
+	notes = append(notes, said...)
+	if mistake := checkPath(path, kindOf(u.Hostname())); mistake != nil {
+		return BaseURL{}, nil, mistake
+	}
+	return BaseURL{"https://" + authority + path}, notes, nil
+}
+
+// splitURL refuses what no later step should have to think about.
+func splitURL(text string) (*url.URL, *problem.Field) {
+	if text == "" {
+		return nil, urlMistake("url_syntax", "The FHIR server URL is empty.", exampleFix)
+	}
+	if len(text) > maxURL {
+		return nil, urlMistake("url_syntax", "The FHIR server URL is longer than "+strconv.Itoa(maxURL)+" characters.", exampleFix)
+	}
+	for _, c := range []byte(text) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\\\"<>^`{|}", c) >= 0 {
+			return nil, urlMistake("url_syntax", "The FHIR server URL has a character that no URL may have (space, control character, letter outside ASCII, or one of \\ \" < > ^ ` { | }).",
+				"Copy the URL again. Write an international domain name in its ASCII form (xn--…).")
+		}
+	}
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found || !strings.EqualFold(scheme, "https") {
+		return nil, urlMistake("url_not_https", "The FHIR server URL does not begin with https://.", "Put https:// in front of the host name, e.g. "+exampleURL+".")
+	}
+	u, err := url.Parse("https://" + rest)
+	if err != nil || u.Opaque != "" {
+		return nil, urlMistake("url_syntax", "The FHIR server URL is not a URL.", exampleFix)
+	}
+	u.Host = strings.TrimSuffix(u.Host, ":")
+	return u, checkPasted(u, strings.Contains(rest, "#"))
+}
+
+const (
+	exampleURL = "https://workspace-service.fhir.azurehealthcareapis.com"
+	exampleFix = "Copy \"FHIR metadata endpoint\" from the Overview page of the FHIR service in the Azure portal. It looks like " + exampleURL + "/metadata."
+)
+
+// checkPasted finds the addresses of other things, which no cutting makes right.
+func checkPasted(u *url.URL, fragment bool) *problem.Field {
+	switch product := kindOf(u.Hostname()).Product; {
+	case product == webPage:
+		return urlMistake("url_portal", "This is the address of a page in the Azure portal, not of a FHIR server.", exampleFix)
+	case product == dicomService:
+		return urlMistake("url_dicom", "This is the address of a DICOM service, not of a FHIR service.",
+			"Open the FHIR service of the same workspace and copy its \"FHIR metadata endpoint\"; its host name has .fhir. where this one has .dicom.")
+	case u.User != nil:
+		return urlMistake("url_syntax", "The FHIR server URL has a user name or password in front of the host.", "Remove everything between https:// and @, and the @ itself.")
+	case fragment:
+		return urlMistake("url_syntax", "The FHIR server URL has a fragment (#…).", "Remove # and everything behind it.")
+	}
+	return nil
+}
+
+// parseAuthority gives host and port in canonical form.
+func parseAuthority(u *url.URL, anyTarget bool) (authority string, notes []string, mistake *problem.Field) {
+	host := strings.ToLower(u.Hostname())
+	if host != u.Hostname() {
+		notes = append(notes, "wrote the host of the FHIR server URL in lower case")
+	}
+	port, mistake := parsePort(u.Port(), anyTarget)
+	if mistake != nil {
+		return "", nil, mistake
+	}
+	if port == "" && u.Port() != "" {
+		notes = append(notes, "removed :443 from the FHIR server URL")
+	}
+	if a, err := netip.ParseAddr(host); err == nil && anyTarget && a.Zone() == "" {
+		return bracketed(a) + port, notes, nil
+	}
+	if mistake := checkName(host, anyTarget); mistake != nil {
+		return "", nil, mistake
+	}
+	return host + port, notes, nil
+}
+
+func bracketed(a netip.Addr) string {
+	if a = a.Unmap(); a.Is4() {
+		return a.String()
+	}
+	return "[" + a.String() + "]"
+}
+
+// checkName accepts DNS names of letters, digits and hyphens (RFC 1123 §2.1) of two labels
+// or more; of one label too when the target is judged when dialled.
+func checkName(host string, anyTarget bool) *problem.Field {
+	labels := strings.Split(host, ".")
+	switch {
+	case host == "":
+		return urlMistake("url_syntax", "The FHIR server URL names no host.", exampleFix)
+	case egress.LooksLikeAddress(host):
+		return urlMistake("url_syntax", "The FHIR server URL names its server by an IP address.", "Use the DNS name of the FHIR server, e.g. "+exampleURL+".")
+	case strings.HasSuffix(host, "."):
+		return urlMistake("url_syntax", "The host of the FHIR server URL ends in a dot.", "Remove the dot at the end of the host name.")
+	case !egress.IsName(host):
+		return urlMistake("url_syntax", "The host of the FHIR server URL is not a DNS name: it may have letters, digits, hyphens and single dots only.", exampleFix)
+	case len(labels) < 2 && !anyTarget:
+		return urlMistake("url_syntax", "The host of the FHIR server URL has no domain.", "Use the full DNS name, e.g. "+exampleURL+".")
+	}
+	return nil
+}
+
+// parsePort gives ":port", empty for the default one.
+func parsePort(port string, anyTarget bool) (suffix string, mistake *problem.Field) {
+	if port == "" || port == "443" {
+		return "", nil
+	}
+	if !anyTarget {
+		return "", urlMistake("url_syntax", "The FHIR server URL names port "+port+"; only 443 is allowed.", "Remove :"+port+", or publish the FHIR server on port 443.")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil || n == 0:
+		return "", urlMistake("url_syntax", "The FHIR server URL names a port that does not exist.", "Use a port from 1 to 65535.")
+	case n == 443:
+		return "", nil
+	}
+	return ":" + strconv.FormatUint(n, 10), nil
+}
+
+// trimPath takes off what people copy along with the base URL.
+func trimPath(u *url.URL) (path string, notes []string) {
+	if u.RawQuery != "" || u.ForceQuery {
+		notes = append(notes, "removed the query from the FHIR server URL")
+	}
+	full := u.EscapedPath()
+	path = strings.TrimRight(full, "/")
+	slashed, bare := path != full, trimMetadata(path)
+	switch {
+	case bare != path:
+		notes = append(notes, "removed /metadata from the FHIR server URL")
+	case slashed:
+		notes = append(notes, "removed the trailing / from the FHIR server URL")
+	}
+	return bare, notes
+}
+
+// trimMetadata takes every /metadata off the end, so that what is left is canonical.
+func trimMetadata(path string) string {
+	const metadata = "/metadata"
+	for {
+		i := len(path) - len(metadata)
+		if i < 0 || !strings.EqualFold(path[i:], metadata) {
+			return path
+		}
+		path = strings.TrimRight(path[:i], "/")
+	}
+}
+
+const pathCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@"
+
+func checkPath(path string, kind Kind) *problem.Field {
+	if path == "" {
+		return nil
+	}
+	if kind.Microsoft() {
+		return urlMistake("url_has_path", "The FHIR server URL has a path behind the host name; this service has none.", "Remove everything behind the host name.")
+	}
+	for segment := range strings.SplitSeq(path[1:], "/") {
+		if segment == "" || segment == "." || segment == ".." || strings.Trim(segment, pathCharacters) != "" {
+			return urlMistake("url_syntax", "The path of the FHIR server URL has an empty segment, a dot segment, or a character that is not allowed there.", "Copy the base URL of the FHIR server again: the part in front of /metadata.")
+		}
+	}
+	return nil
+}
+
+func urlMistake(code, message, fix string) *problem.Field {
+	return &problem.Field{Field: baseURLField, Code: code, Message: message, Fix: fix}
+}

@@ -1,0 +1,182 @@
+package fhir_test
+
+import (
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"fhirlink/shared/fhir"
+)
+
+const clinic = "https://ws-clinic.fhir.azurehealthcareapis.com"
+
+func TestParseBaseURL(t *testing.T) {
+	const (
+		space    = "removed the space around the FHIR server URL"
+		metadata = "removed /metadata from the FHIR server URL"
+		slash    = "removed the trailing / from the FHIR server URL"
+		query    = "removed the query from the FHIR server URL"
+		lower    = "wrote the host of the FHIR server URL in lower case"
+		port     = "removed :443 from the FHIR server URL"
+	)
+	tests := []struct {
+		raw, want string
+		notes     []string
+	}{
+		{clinic, clinic, nil},
+		{"  " + clinic + "\r\n", clinic, []string{space}},
+		{"\u00a0" + clinic, clinic, []string{space}},
+		{clinic + "/", clinic, []string{slash}},
+		{clinic + "///", clinic, []string{slash}},
+		{clinic + "/metadata", clinic, []string{metadata}},
+		{clinic + "/metadata/", clinic, []string{metadata}},
+		{clinic + "//metadata", clinic, []string{metadata}},
+		{clinic + "/MetaData", clinic, []string{metadata}},
+		{clinic + "/metadata/metadata", clinic, []string{metadata}},
+		{clinic + "/metadata?_format=json", clinic, []string{query, metadata}},
+		{clinic + "/metadata/?_format=json&_pretty=true", clinic, []string{query, metadata}},
+		{clinic + "?", clinic, []string{query}},
+		{"HTTPS://WS-Clinic.FHIR.azurehealthcareapis.com", clinic, []string{lower}},
+		{clinic + ":443", clinic, []string{port}},
+		{clinic + ":", clinic, nil},
+		{"https://ws.fhir.azurehealthcareapis.us/metadata", "https://ws.fhir.azurehealthcareapis.us", []string{metadata}},
+		{"https://contoso.azurehealthcareapis.com", "https://contoso.azurehealthcareapis.com", nil},
+		{"https://fhir.example.org/r4/", "https://fhir.example.org/r4", []string{slash}},
+		{"https://fhir.example.org/Base_R4/metadata", "https://fhir.example.org/Base_R4", []string{metadata}},
+		{"https://xn--klinik-gesund-0ob.example/fhir", "https://xn--klinik-gesund-0ob.example/fhir", nil},
+	}
+	for _, tt := range tests {
+		base, notes, mistake := fhir.ParseBaseURL(tt.raw, false)
+		if mistake != nil {
+			t.Errorf("%q: %+v", tt.raw, *mistake)
+			continue
+		}
+		if base.String() != tt.want || !reflect.DeepEqual(notes, tt.notes) {
+			t.Errorf("%q gives %q %q, want %q %q", tt.raw, base, notes, tt.want, tt.notes)
+		}
+	}
+}
+
+func TestParseBaseURLMistakes(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	tests := map[string][]string{
+		"url_not_https": {
+			"ws-clinic.fhir.azurehealthcareapis.com", "http://ws-clinic.fhir.azurehealthcareapis.com", "ftp://x.example", "https:/x.example", "https:x.example",
+			"javascript://x.example/", "//x.example",
+		},
+		"url_has_path": {
+			clinic + "/fhir", clinic + "/Patient/1", clinic + "/metadata/x", clinic + "/%6detadata", "https://contoso.azurehealthcareapis.com/a", "https://ws.fhir.azurehealthcareapis.us/a",
+		},
+		"url_dicom":  {"https://ws-img.dicom.azurehealthcareapis.com", "https://ws-img.dicom.azurehealthcareapis.us/v1"},
+		"url_portal": {"https://portal.azure.com/#@contoso.com/resource/subscriptions/1", "https://ms.portal.azure.com/", "https://portal.azure.us/", "https://entra.microsoft.com/#home"},
+		"url_syntax": {
+			"", "  ", "https://", "https:///metadata", "https://?x=1", "https://clinic", "https://localhost",
+			"https://user@fhir.example.org", "https://user:pass@fhir.example.org", "https://@fhir.example.org",
+			"https://fhir.example.org#", "https://fhir.example.org/#x", "https://fhir.example.org/?q#x",
+			"https://fhir.example.org:80", "https://fhir.example.org:8443/r4", "https://fhir.example.org:0", "https://fhir.example.org:0443", "https://fhir.example.org:99999", "https://fhir.example.org:x",
+			"https://fhir.example.org.", "https://.example.org", "https://fhir..org", "https://-a.example", "https://a-.example", "https://a_b.example",
+			"https://" + long + "a.example", "https://" + strings.Repeat(long+".", 4) + "example", "https://fhir.example.org/" + strings.Repeat("a", 2048),
+			"https://fhir.example.org/a b", "https://fhir.exam ple.org", "https://fhir.example.org/\x00", "https://fhir.example.org/a\r\nHost: x", "https://fhir.example.org\\@evil.example",
+			"https://fhir.example.org/a//b", "https://fhir.example.org/../x", "https://fhir.example.org/a/./b", "https://fhir.example.org/a%2f..", "https://fhir.example.org/{a}",
+			"https://klinik-süd.example", "https://fhir。example。org", "https://\u200bfhir.example.org", "https://fhir.example.org/ü", "https://fhir%2eexample.org",
+			// Addresses in every notation.
+			"https://127.0.0.1", "https://127.0.0.1.", "https://10.0.0.1", "https://8.8.8.8", "https://169.254.169.254/latest", "https://168.63.129.16",
+			"https://2130706433", "https://0x7f000001", "https://0X7F.1", "https://0x7f.0.0.1", "https://017700000001", "https://0177.0.0.1", "https://127.1", "https://127.0.1", "https://a.1",
+			"https://[::1]", "https://[::1]:443", "https://[::]", "https://[fe80::1%25eth0]", "https://[::ffff:127.0.0.1]", "https://[::ffff:7f00:1]", "https://[64:ff9b::7f00:1]", "https://[fd00:ec2::254]", "https://[2606:4700::1111]", "https://１２７.０.０.１",
+			"https://example.0x", "https://0.0.0.0",
+		},
+	}
+	for code, raws := range tests {
+		for _, raw := range raws {
+			base, notes, mistake := fhir.ParseBaseURL(raw, false)
+			switch {
+			case mistake == nil:
+				t.Errorf("%q is accepted as %q", raw, base)
+			case mistake.Code != code:
+				t.Errorf("%q has code %s, want %s", raw, mistake.Code, code)
+			case mistake.Field != "fhirServerUrl" || mistake.Message == "" || mistake.Fix == "" || base.String() != "" || notes != nil:
+				t.Errorf("%q: %q %q %+v", raw, base, notes, *mistake)
+			}
+		}
+	}
+}
+
+func TestParseBaseURLAnyTarget(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://10.1.2.3":                        "https://10.1.2.3",
+		"https://10.1.2.3:8443/fhir/metadata":     "https://10.1.2.3:8443/fhir",
+		"https://10.1.2.3:08443":                  "https://10.1.2.3:8443",
+		"https://[FD12::0:1]:9443":                "https://[fd12::1]:9443",
+		"https://[::ffff:10.1.2.3]":               "https://10.1.2.3",
+		"https://localhost:8443":                  "https://localhost:8443",
+		"https://fhir.hospital.internal:443/base": "https://fhir.hospital.internal/base",
+	} {
+		base, _, mistake := fhir.ParseBaseURL(raw, true)
+		if mistake != nil || base.String() != want {
+			t.Errorf("%q gives %q %+v, want %q", raw, base, mistake, want)
+		}
+	}
+	for _, raw := range []string{
+		"https://2130706433", "https://0x7f.1", "https://127.1", "https://10.1.2.3.", "https://[fe80::1%25eth0]", "https://10.1.2.3:0", "https://10.1.2.3:65536",
+		"https://user@10.1.2.3", "http://10.1.2.3",
+	} {
+		if base, _, mistake := fhir.ParseBaseURL(raw, true); mistake == nil {
+			t.Errorf("%q is accepted as %q", raw, base)
+		}
+	}
+}
+
+func TestBaseURLKind(t *testing.T) {
+	for raw, want := range map[string]fhir.Kind{
+		clinic: {Product: fhir.HealthDataServices, Cloud: fhir.PublicCloud},
+		"https://ws-x.fhir.azurehealthcareapis.us":       {Product: fhir.HealthDataServices, Cloud: fhir.USGovernment},
+		"https://contoso.azurehealthcareapis.com":        {Product: fhir.AzureAPIForFHIR, Cloud: fhir.PublicCloud},
+		"https://contoso.azurehealthcareapis.us":         {Product: fhir.AzureAPIForFHIR, Cloud: fhir.USGovernment},
+		"https://fhir.example.org/r4":                    {Product: fhir.Generic},
+		"https://fhir.azurehealthcareapis.com.evil.test": {Product: fhir.Generic},
+		"https://notazurehealthcareapis.com":             {Product: fhir.Generic},
+	} {
+		base, _, mistake := fhir.ParseBaseURL(raw, false)
+		if mistake != nil || base.Kind() != want {
+			t.Errorf("%s is %+v, want %+v (%+v)", raw, base.Kind(), want, mistake)
+		}
+	}
+}
+
+func TestBaseURLHost(t *testing.T) {
+	for raw, want := range map[string]string{clinic + "/": "ws-clinic.fhir.azurehealthcareapis.com", "https://[fd12::1]:9443/a": "fd12::1", "https://10.1.2.3:8443": "10.1.2.3"} {
+		base, _, mistake := fhir.ParseBaseURL(raw, true)
+		if mistake != nil || base.Host() != want {
+			t.Errorf("%s has host %q, want %q (%+v)", raw, base.Host(), want, mistake)
+		}
+	}
+}
+
+func FuzzParseBaseURL(f *testing.F) {
+	for _, seed := range []string{clinic + "/metadata?x=1", "https://2130706433", "https://[::ffff:127.0.0.1]:443/", "https://a@b.c/#", " HTTPS://A.B:443//metadata/ ", "https://x.y/a/../b", "https://0x7f.1"} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, raw string, anyTarget bool) {
+		base, _, mistake := fhir.ParseBaseURL(raw, anyTarget)
+		if mistake != nil {
+			if base.String() != "" || mistake.Code == "" || mistake.Fix == "" {
+				t.Fatalf("%q: %q %+v", raw, base, *mistake)
+			}
+			return
+		}
+		again, notes, mistake := fhir.ParseBaseURL(base.String(), anyTarget)
+		if mistake != nil || notes != nil || again != base {
+			t.Fatalf("%q gives %q, which is not canonical: %q %q %+v", raw, base, again, notes, mistake)
+		}
+		u, err := url.Parse(base.String())
+		if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Hostname() != base.Host() {
+			t.Fatalf("%q gives %q: %v", raw, base, err)
+		}
+		if _, err := netip.ParseAddr(base.Host()); err == nil && !anyTarget {
+			t.Fatalf("%q gives the address %q", raw, base)
+		}
+	})
+}

@@ -1,0 +1,271 @@
+package fhir
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"fhirlink/shared/egress"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/secret"
+)
+
+// Client asks one FHIR server what linking needs to know. It sends tokens to the origin of
+// Base only; HTTP must not follow redirects and should be the guarded client of package
+// egress.
+type Client struct {
+	HTTP    *http.Client
+	Base    BaseURL
+	Timeout time.Duration // of one request with its body; 0: DefaultTimeout
+}
+
+// DefaultTimeout is how long one request may take, its body included.
+const DefaultTimeout = 10 * time.Second
+
+// maxBody is how much is read of a body that is not a CapabilityStatement, in bytes.
+const maxBody = 64 << 10
+
+// Answer is what a request saw on the wire. Status is 0 when there was no answer.
+type Answer struct {
+	Method    string
+	URL       string
+	Connected bool          // a connection was there, so what failed came after TLS
+	Connect   time.Duration // until it was there
+	Elapsed   time.Duration // until the body was read
+
+	Status        int
+	MediaType     string            // without parameters, lower case
+	Challenge     *Challenge        // the Bearer challenge of a 401
+	ResourceType  string            // of a body that was read
+	Outcome       *OperationOutcome // of a body that was one
+	RetryAfter    time.Duration
+	CorrelationID string
+	RedirectHost  string // where a 3xx points, when that is a DNS name
+}
+
+// NotFound tells whether the answer means that the resource does not exist, which takes an
+// OperationOutcome: any web server has a 404.
+func (a Answer) NotFound() bool {
+	return a.Status == http.StatusNotFound && a.Outcome != nil && a.Outcome.Code == "not-found" && !a.Outcome.NoRoute()
+}
+
+// Metadata reads {base}/metadata without a token. The error is that of the connection, or of
+// ReadCapability when the status is 200.
+func (c Client) Metadata(ctx context.Context) (Capability, Answer, error) {
+	var capability Capability
+	a, err := c.send(ctx, request{path: "/metadata", read: func(a *Answer, body io.Reader) (err error) {
+		if a.Status != http.StatusOK || !isJSON(a.MediaType) {
+			return readResource(a, body)
+		}
+		capability, err = ReadCapability(body)
+		return err
+	}})
+	return capability, a, err
+}
+
+// SMARTConfiguration reads {base}/.well-known/smart-configuration without a token; empty
+// when the server has none.
+func (c Client) SMARTConfiguration(ctx context.Context) (SMARTConfiguration, Answer, error) {
+	var configuration SMARTConfiguration
+	a, err := c.send(ctx, request{path: "/.well-known/smart-configuration", accept: "application/json", read: func(a *Answer, body io.Reader) error {
+		text, err := io.ReadAll(io.LimitReader(body, maxBody))
+		if err != nil || a.Status != http.StatusOK {
+			return err
+		}
+		configuration, err = parseSMARTConfiguration(text)
+		return err
+	}})
+	return configuration, a, err
+}
+
+// Probe is a read that touches no patient's data.
+type Probe struct{ path string }
+
+// MissingBasic reads a Basic resource that cannot exist: Microsoft's server checks the right
+// to read first, so 404 is a yes. id is from [NewID].
+func MissingBasic(id string) Probe { return Probe{"/Basic/" + id} }
+
+// OnePatient asks for the id of one patient, for servers of which nothing is known. The
+// answer to a request with a token is discarded unread.
+func OnePatient() Probe { return Probe{"/Patient?_count=1&_elements=id"} }
+
+// Read sends the probe, without a token when token is empty.
+func (c Client) Read(ctx context.Context, p Probe, token secret.Value) (Answer, error) {
+	return c.send(ctx, request{path: p.path, token: token, read: func(a *Answer, body io.Reader) error {
+		if a.Status < 300 && !token.IsZero() {
+			return nil
+		}
+		return readResource(a, body)
+	}})
+}
+
+// Write updates a Basic resource that does not exist under the condition that it has
+// version 1. Microsoft's server checks the right to write first, so 404 is a yes; nothing
+// is written either way.
+func (c Client) Write(ctx context.Context, id string, token secret.Value) (Answer, error) {
+	return c.send(ctx, request{
+		method: http.MethodPut, path: "/Basic/" + id, token: token, read: readResource,
+		body: fmt.Sprintf(`{"resourceType":"Basic","id":%q,"code":{"text":"link verification"}}`, id),
+	})
+}
+
+// Remove deletes what Write must not have written.
+func (c Client) Remove(ctx context.Context, id string, token secret.Value) (Answer, error) {
+	return c.send(ctx, request{method: http.MethodDelete, path: "/Basic/" + id, token: token, read: readResource})
+}
+
+type request struct {
+	method, path string // GET when empty
+	accept       string // FHIR JSON when empty
+	body         string // FHIR JSON, with If-Match
+	token        secret.Value
+	read         func(*Answer, io.Reader) error
+}
+
+func (c Client) send(ctx context.Context, r request) (Answer, error) {
+	if r.method == "" {
+		r.method = http.MethodGet
+	}
+	timeout := c.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	start := time.Now()
+	a := Answer{Method: r.method, URL: c.Base.String() + r.path}
+	err := c.exchange(ctx, r, &a, start)
+	a.Elapsed = time.Since(start)
+	return a, err
+}
+
+func (c Client) exchange(ctx context.Context, r request, a *Answer, start time.Time) error {
+	connected := make(chan time.Duration, 1) // a channel, because dialling may outlive the request
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		select {
+		case connected <- time.Since(start):
+		default:
+		}
+	}})
+	req, err := r.build(ctx, a.URL)
+	if err != nil {
+		return err
+	}
+	res, err := c.HTTP.Do(req)
+	select {
+	case a.Connect = <-connected:
+		a.Connected = true
+	default:
+	}
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	a.note(res)
+	if err := r.read(a, res.Body); err != nil {
+		return err
+	}
+	_, _ = io.CopyN(io.Discard, res.Body, maxRest) // what fails here costs a new connection only
+	return nil
+}
+
+// maxRest is how much is read of what nobody needs, in bytes, so that the connection can be
+// used again.
+const maxRest = 4 << 10
+
+func (r request) build(ctx context.Context, url string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, url, strings.NewReader(r.body))
+	if err != nil {
+		return nil, errors.New("the request could not be built") // the cause repeats the URL
+	}
+	if r.body != "" {
+		req.Header.Set("Content-Type", "application/fhir+json")
+		req.Header.Set("If-Match", `W/"1"`)
+	}
+	if r.accept == "" {
+		r.accept = "application/fhir+json"
+	}
+	req.Header.Set("Accept", r.accept)
+	req.Header.Set("User-Agent", "fhirlink")
+	// Marks the request in the audit log of Microsoft's FHIR services
+	// (learn.microsoft.com/azure/healthcare-apis/fhir/use-custom-headers).
+	req.Header.Set("X-MS-AZUREFHIR-AUDIT-LINK", "verify")
+	if !r.token.IsZero() {
+		req.Header.Set("Authorization", "Bearer "+r.token.Reveal())
+	}
+	return req, nil
+}
+
+// note keeps what is known without the body.
+func (a *Answer) note(res *http.Response) {
+	a.Status = res.StatusCode
+	media, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	a.MediaType = strings.ToLower(strings.TrimSpace(media))
+	a.RetryAfter = retryAfter(res.Header)
+	a.CorrelationID = correlationID(res.Header)
+	if c, ok := bearer(ParseChallenges(res.Header)); ok {
+		a.Challenge = &c
+	}
+	if a.Status >= 300 && a.Status < 400 {
+		a.RedirectHost = redirectHost(res.Header.Get("Location"))
+	}
+}
+
+func readResource(a *Answer, body io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(body, maxBody))
+	if err != nil {
+		return err
+	}
+	a.ResourceType, a.Outcome = resourceType(text), parseOutcome(text)
+	return nil
+}
+
+// isJSON accepts application/json, application/fhir+json, application/json+fhir and the like.
+func isJSON(mediaType string) bool { return strings.Contains(mediaType, "json") }
+
+// retryAfter prefers the milliseconds that Microsoft's throttling sends.
+func retryAfter(h http.Header) time.Duration {
+	if ms, err := strconv.Atoi(h.Get("X-Ms-Retry-After-Ms")); err == nil && ms > 0 {
+		return min(time.Duration(ms)*time.Millisecond, time.Hour)
+	}
+	return entra.RetryAfter(h)
+}
+
+var identifier = regexp.MustCompile(`^[0-9A-Za-z._:|-]{1,128}$`)
+
+func correlationID(h http.Header) string {
+	for _, name := range []string{"X-Correlation-Id", "X-Request-Id", "X-Ms-Request-Id"} {
+		if id := h.Get(name); identifier.MatchString(id) {
+			return id
+		}
+	}
+	return ""
+}
+
+func redirectHost(location string) string {
+	u, err := url.Parse(location)
+	if err != nil {
+		return ""
+	}
+	if host := strings.ToLower(u.Hostname()); egress.IsName(host) {
+		return host
+	}
+	return ""
+}
+
+// NewID is a random UUID (RFC 9562 §5.4), the id of a resource that does not exist.
+func NewID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,217 @@
+package fhir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"fhirlink/shared/secret"
+)
+
+// serve answers every request of the client with h, without a network.
+func serve(t *testing.T, h http.HandlerFunc) Client {
+	t.Helper()
+	base, _, mistake := ParseBaseURL("https://fhir.example.org/r4", false)
+	if mistake != nil {
+		t.Fatal(mistake)
+	}
+	return Client{Base: base, HTTP: &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			w := httptest.NewRecorder()
+			h(w, r)
+			return w.Result(), nil
+		}),
+	}}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestRequests(t *testing.T) {
+	const token = "canary-token"
+	tests := []struct {
+		send func(Client) (Answer, error)
+		want string // method, URL, and the headers and body that matter
+	}{
+		{func(c Client) (Answer, error) { _, a, _ := c.Metadata(t.Context()); return a, nil }, "GET https://fhir.example.org/r4/metadata application/fhir+json"},
+		{func(c Client) (Answer, error) { _, a, _ := c.SMARTConfiguration(t.Context()); return a, nil }, "GET https://fhir.example.org/r4/.well-known/smart-configuration application/json"},
+		{func(c Client) (Answer, error) { return c.Read(t.Context(), MissingBasic("x"), secret.Value{}) }, "GET https://fhir.example.org/r4/Basic/x application/fhir+json"},
+		{func(c Client) (Answer, error) { return c.Read(t.Context(), OnePatient(), secret.New(token)) }, "GET https://fhir.example.org/r4/Patient?_count=1&_elements=id application/fhir+json Bearer canary-token"},
+		{func(c Client) (Answer, error) { return c.Write(t.Context(), "x", secret.New(token)) }, `PUT https://fhir.example.org/r4/Basic/x application/fhir+json Bearer canary-token application/fhir+json W/"1" {"resourceType":"Basic","id":"x","code":{"text":"link verification"}}`},
+		{func(c Client) (Answer, error) { return c.Remove(t.Context(), "x", secret.New(token)) }, "DELETE https://fhir.example.org/r4/Basic/x application/fhir+json Bearer canary-token"},
+	}
+	for _, tt := range tests {
+		var got string
+		a, err := tt.send(serve(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body) // an error shows in the text
+			words := []string{r.Method, r.URL.String(), r.Header.Get("Accept"), r.Header.Get("Authorization"), r.Header.Get("Content-Type"), r.Header.Get("If-Match"), string(body)}
+			got = strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+			if r.Header.Get("X-Ms-Azurefhir-Audit-Link") != "verify" || r.Header.Get("Accept-Encoding") != "" {
+				t.Errorf("headers %v", r.Header)
+			}
+			w.WriteHeader(http.StatusTeapot)
+		}))
+		if err != nil || got != tt.want || a.Status != http.StatusTeapot {
+			t.Errorf("got  %s\nwant %s\n%+v %v", got, tt.want, a, err)
+		}
+		if strings.Contains(fmt.Sprintf("%+v", a), token) {
+			t.Errorf("the answer repeats the token: %+v", a)
+		}
+	}
+}
+
+func TestAnswer(t *testing.T) {
+	header := func(pairs ...string) http.Header {
+		h := http.Header{}
+		for i := 0; i < len(pairs); i += 2 {
+			h.Add(pairs[i], pairs[i+1])
+		}
+		return h
+	}
+	const outcome = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found","diagnostics":"%s"}]}`
+	tests := []struct {
+		name   string
+		status int
+		header http.Header
+		body   string
+		check  func(Answer) bool
+	}{
+		{"missing resource", 404, nil, fmt.Sprintf(outcome, "Resource type 'Basic' with id 'x' couldn't be found."), func(a Answer) bool { return a.NotFound() && a.ResourceType == "OperationOutcome" }},
+		{"byte order mark", 404, nil, "\ufeff" + fmt.Sprintf(outcome, "gone"), Answer.NotFound},
+		{"no route", 404, nil, fmt.Sprintf(outcome, "The requested route was not found."), func(a Answer) bool { return !a.NotFound() && a.Outcome.NoRoute() }},
+		{"a web server's 404", 404, nil, "<h1>not found</h1>", func(a Answer) bool { return !a.NotFound() && a.Outcome == nil && a.ResourceType == "" }},
+		{"no issues", 404, nil, `{"resourceType":"OperationOutcome"}`, func(a Answer) bool { return !a.NotFound() && a.Outcome != nil }},
+		{"text in details", 403, nil, `{"resourceType":"OperationOutcome","issue":[{"details":{"text":"Customer-Managed Key"}}]}`, func(a Answer) bool { return a.Outcome.Says("customer-managed key") }},
+		{"long diagnostics", 403, nil, fmt.Sprintf(outcome, strings.Repeat("x", 9000)), func(a Answer) bool { return len(a.Outcome.Diagnostics) == maxDiagnostics }},
+		{"deep nesting", 403, nil, strings.Repeat(`{"issue":[`, 3000), func(a Answer) bool { return a.Outcome == nil }},
+		{"wrong types", 403, nil, `{"resourceType":"OperationOutcome","issue":{"code":5}}`, func(a Answer) bool { return a.Outcome == nil }},
+		{"a bundle that is cut off", 200, nil, `{"id":{"a":[1]},"resourceType":"Bundle","entry":["` + strings.Repeat("x", 2*maxBody), func(a Answer) bool { return a.ResourceType == "Bundle" }},
+		{"seconds", 429, header("Retry-After", "7"), "", func(a Answer) bool { return a.RetryAfter == 7*time.Second }},
+		{"milliseconds first", 429, header("Retry-After", "7", "x-ms-retry-after-ms", "60"), "", func(a Answer) bool { return a.RetryAfter == 60*time.Millisecond }},
+		{"endless wait", 429, header("x-ms-retry-after-ms", "99999999999"), "", func(a Answer) bool { return a.RetryAfter == time.Hour }},
+		{"nonsense to wait", 429, header("x-ms-retry-after-ms", "-5", "Retry-After", "soon"), "", func(a Answer) bool { return a.RetryAfter == 0 }},
+		{"correlation id", 401, header("X-Request-Id", "0f0e0d0c"), "", func(a Answer) bool { return a.CorrelationID == "0f0e0d0c" }},
+		{"hostile correlation id", 401, header("X-Correlation-Id", "<script>", "X-Request-Id", strings.Repeat("a", 200)), "", func(a Answer) bool { return a.CorrelationID == "" }},
+		{"media type", 200, header("Content-Type", " Application/FHIR+json ; charset=utf-8"), "", func(a Answer) bool { return a.MediaType == "application/fhir+json" }},
+		{"redirect", 302, header("Location", "https://Login.Example.org/x?secret"), "", func(a Answer) bool { return a.RedirectHost == "login.example.org" }},
+		{"redirect to an odd host", 302, header("Location", "https://a_b/<script>"), "", func(a Answer) bool { return a.RedirectHost == "" }},
+		{"the challenge that says most", 401, header("WWW-Authenticate", `Bearer realm="x", Basic realm="y"`, "WWW-Authenticate", `bearer authorization_uri="https://a"`), "", func(a Answer) bool { return a.Challenge.Params["authorization_uri"] == "https://a" }},
+		{"no Bearer challenge", 401, header("WWW-Authenticate", `Basic realm="y"`), "", func(a Answer) bool { return a.Challenge == nil }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				for name, values := range tt.header {
+					w.Header()[name] = values
+				}
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, tt.body) // to memory
+			})
+			a, err := c.Read(t.Context(), MissingBasic("x"), secret.Value{})
+			if err != nil || a.Status != tt.status || !tt.check(a) {
+				t.Errorf("%+v, outcome %+v, %v", a, a.Outcome, err)
+			}
+		})
+	}
+}
+
+// What a token opens is not looked at.
+func TestReadDiscardsData(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"resourceType":"Bundle"}`) // to memory
+	})
+	a, err := c.Read(t.Context(), OnePatient(), secret.New("t"))
+	if err != nil || a.ResourceType != "" {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
+func TestSMARTConfiguration(t *testing.T) {
+	for body, want := range map[string]SMARTConfiguration{
+		`{"token_endpoint":"https://a/t","authorization_endpoint":"https://a/a","x":[1]}`: {Token: "https://a/t", Authorize: "https://a/a"},
+		`{"token_endpoint":"` + strings.Repeat("x", maxText+1) + `"}`:                     {},
+		`<html>`: {}, `[]`: {}, `{"token_endpoint":5}`: {}, strings.Repeat("[", 1e6): {}, ``: {},
+	} {
+		got, _, err := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, body) // to memory
+		}).SMARTConfiguration(t.Context())
+		if got != want || (want == SMARTConfiguration{}) == (err == nil) {
+			t.Errorf("%.40q gives %+v, %v", body, got, err)
+		}
+	}
+	got, _, err := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"token_endpoint":"https://a/t"}`) // to memory
+	}).SMARTConfiguration(t.Context())
+	if got != (SMARTConfiguration{}) || err != nil {
+		t.Errorf("a 404 gives %+v, %v", got, err)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	c := serve(t, nil)
+	c.Timeout = time.Millisecond
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	if a, err := c.Read(t.Context(), OnePatient(), secret.Value{}); !errors.Is(err, context.DeadlineExceeded) || a.Status != 0 || a.Connected {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
+func TestBrokenBody(t *testing.T) {
+	c := serve(t, nil)
+	c.HTTP.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 403, Header: http.Header{}, Body: io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))}, nil
+	})
+	if _, err := c.Read(t.Context(), OnePatient(), secret.Value{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+}
+
+func TestNewID(t *testing.T) {
+	a, b := NewID(), NewID()
+	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(a) || a == b {
+		t.Errorf("%s %s", a, b)
+	}
+}
+
+func FuzzOutcome(f *testing.F) {
+	f.Add([]byte(`{"resourceType":"OperationOutcome","issue":[{"code":"forbidden","diagnostics":"x"}]}`))
+	f.Add([]byte(`{"resourceType":"Bundle","entry":[`))
+	f.Add([]byte(`[[[[`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		kind := resourceType(body)
+		o := parseOutcome(body)
+		if o == nil {
+			return
+		}
+		if len(o.Diagnostics) > maxDiagnostics {
+			t.Fatalf("%d bytes kept", len(o.Diagnostics))
+		}
+		// encoding/json takes names in any case and the last of repeated ones.
+		if kind == "" && strings.Count(strings.ToLower(string(body)), `"resourcetype"`) == 1 && strings.Contains(string(body), `"resourceType"`) && len(body) < maxText {
+			t.Fatalf("an OperationOutcome without a type: %q", body)
+		}
+	})
+}
+
+func FuzzSMARTConfiguration(f *testing.F) {
+	f.Add([]byte(`{"token_endpoint":"https://a/t","authorization_endpoint":"https://a/a"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if c, err := parseSMARTConfiguration(body); err != nil && c != (SMARTConfiguration{}) || len(c.Token) > maxText {
+			t.Fatalf("%+v %v", c, err)
+		}
+	})
+}

@@ -1,0 +1,39 @@
+package fhirtest
+
+import (
+	"context"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"fhirlink/shared/egress"
+)
+
+// Dials are the host names that cannot be connected to, and how that shows. A nil function
+// is a name that can be connected to, by TLS with a certificate for other names.
+func (s *Server) Dials() map[string]func(context.Context) (net.Conn, error) {
+	return map[string]func(context.Context) (net.Conn, error){
+		"address-blocked." + s.Domain: fails(egress.ErrBlocked),
+		"connect-refused." + s.Domain: fails(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
+		"connect-timeout." + s.Domain: timesOut,
+		"dns-not-found." + s.Domain:   fails(&net.DNSError{Err: "no such host", Name: "dns-not-found." + s.Domain, IsNotFound: true}),
+		"dns-failed." + s.Domain:      fails(&net.DNSError{Err: "server misbehaving", Name: "dns-failed." + s.Domain, IsTemporary: true}),
+		"tls-invalid." + s.Domain:     nil,
+	}
+}
+
+func fails(err error) func(context.Context) (net.Conn, error) {
+	return func(context.Context) (net.Conn, error) { return nil, dialError(err) }
+}
+
+func timesOut(ctx context.Context) (net.Conn, error) {
+	select {
+	case <-time.After(egress.DialTimeout):
+		return nil, dialError(os.ErrDeadlineExceeded)
+	case <-ctx.Done():
+		return nil, dialError(ctx.Err())
+	}
+}
+
+func dialError(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }

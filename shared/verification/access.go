@@ -1,0 +1,160 @@
+package verification
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"fhirlink/shared/fhir"
+)
+
+// read asks with the token for what authority asked without.
+func (r *run) read(ctx context.Context) Check {
+	a, err := r.client.Read(ctx, r.readProbe(), r.access)
+	r.note(a)
+	if err != nil {
+		return r.found(r.broken(a, err), a)
+	}
+	if code := r.readCode(a); code != "" {
+		return r.found(code, a)
+	}
+	r.report.Access = Read
+	return r.pass(a, "The application may read.")
+}
+
+// readCode is empty when the answer means that the application may read: on Microsoft's
+// server a missing resource, since rights are looked at first.
+func (r *run) readCode(a fhir.Answer) string {
+	switch {
+	case a.Status >= 200 && a.Status < 300:
+		return ""
+	case r.kind.Microsoft() && (a.NotFound() || a.Status == http.StatusGone):
+		return ""
+	}
+	return r.deniedCode(a, "read_inconclusive")
+}
+
+// deniedCode tells apart the refusals of a request with a token: a 401 is not always about
+// the token, a 403 not always about the role.
+func (r *run) deniedCode(a fhir.Answer, other string) string {
+	if code := passing(a); code != "" {
+		return code
+	}
+	if a.Status >= 400 && a.Outcome != nil && a.Outcome.Says("fhirUser") {
+		return "smart_user_role"
+	}
+	switch a.Status {
+	case http.StatusUnauthorized:
+		return unauthorizedCode(a)
+	case http.StatusForbidden:
+		return r.forbiddenCode(a)
+	}
+	return unexpected(a, other)
+}
+
+func unauthorizedCode(a fhir.Answer) string {
+	if a.Outcome != nil && a.Outcome.Code == "exception" {
+		return "fhir_401_backend"
+	}
+	if a.Challenge != nil {
+		description := strings.ToLower(a.Challenge.Params["error_description"])
+		switch {
+		case strings.Contains(description, "audience"):
+			return "fhir_401_audience"
+		case strings.Contains(description, "issuer"):
+			return "fhir_401_issuer"
+		}
+	}
+	return "fhir_401_login"
+}
+
+func (r *run) forbiddenCode(a fhir.Answer) string {
+	switch {
+	case a.Outcome != nil && a.Outcome.Says("customer-managed key"):
+		return "fhir_403_cmk"
+	case !r.kind.Microsoft():
+		return "fhir_403"
+	case a.Outcome == nil:
+		return "fhir_403_edge"
+	case a.Outcome.Code == "forbidden":
+		r.facts["{assign}"] = r.assignment()
+		return "fhir_403_rbac"
+	}
+	return "read_inconclusive"
+}
+
+// assignment is the command that gives the application its role.
+func (r *run) assignment() string {
+	object := `"$(az ad sp show --id ` + r.ClientID + ` --query id -o tsv)"`
+	if r.report.ObjectID != "" {
+		object = r.report.ObjectID
+	}
+	return "az role assignment create --assignee-object-id " + object +
+		` --assignee-principal-type ServicePrincipal --role "FHIR Data Writer" --scope ` + scopeOf(r.Server.Host())
+}
+
+// scopeOf finds the resource id of a FHIR service. Its host name joins workspace and service
+// with a hyphen, which both names may have too, so every split is a candidate.
+func scopeOf(host string) string {
+	label, _, _ := strings.Cut(host, ".")
+	var names []string
+	for i := range label {
+		if label[i] == '-' {
+			names = append(names, "name=='"+label[:i]+"/"+label[i+1:]+"'")
+		}
+	}
+	if names == nil {
+		names = []string{"ends_with(name,'/" + label + "')"}
+	}
+	return `"$(az resource list --resource-type Microsoft.HealthcareApis/workspaces/fhirservices --query "[?` + strings.Join(names, " || ") + `].id" -o tsv)"`
+}
+
+// write sends the write that writes nothing, to servers that are known to treat it so.
+func (r *run) write(ctx context.Context) Check {
+	if r.report.Access == NoAccess {
+		return r.skip("skipped", "Not run, because it is not certain that the application may read.")
+	}
+	if !r.kind.Microsoft() {
+		return r.skip("write_not_probed", "Not run: only Microsoft's FHIR service is known to answer this without writing.")
+	}
+	a, err := r.client.Write(ctx, r.probe, r.access)
+	r.note(a)
+	if err != nil {
+		return r.found(r.broken(a, err), a)
+	}
+	if a.Status == http.StatusOK || a.Status == http.StatusCreated {
+		return r.created(ctx, a)
+	}
+	if code := r.writeCode(a); code != "" {
+		return r.found(code, a)
+	}
+	r.report.Access = ReadWrite
+	return r.pass(a, "The application may read and write.")
+}
+
+func (r *run) writeCode(a fhir.Answer) string {
+	switch {
+	case a.NotFound(), a.Status == http.StatusPreconditionFailed, a.Status == http.StatusConflict:
+		return ""
+	case a.Status == http.StatusForbidden:
+		r.facts["{assign}"] = r.assignment()
+		return "write_403"
+	case a.Status == http.StatusBadRequest, a.Status == http.StatusMethodNotAllowed:
+		return "write_400_405"
+	}
+	if code := passing(a); code != "" {
+		return code
+	}
+	return unexpected(a, "write_inconclusive")
+}
+
+// created removes what should not have come to be. The right to write is proven either way.
+func (r *run) created(ctx context.Context, a fhir.Answer) Check {
+	r.report.Access = ReadWrite
+	removed, err := r.client.Remove(ctx, r.probe, r.access)
+	r.facts["{removed}"] = "It was deleted again."
+	if err != nil || removed.Status >= 300 {
+		r.facts["{removed}"] = "It could not be deleted: delete Basic/" + r.probe + "."
+	}
+	return r.found("write_created", a)
+}

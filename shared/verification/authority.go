@@ -1,0 +1,229 @@
+package verification
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/secret"
+)
+
+// authority finds tenant and audience, and that the server asks for a token at all. What it
+// finds informs; the authority that is asked for the token is the configured one.
+func (r *run) authority(ctx context.Context) Check {
+	a, err := r.client.Read(ctx, r.readProbe(), secret.Value{})
+	r.note(a)
+	if err != nil {
+		return r.found(r.broken(a, err), a)
+	}
+	if r.open(a) {
+		return r.found("server_open", a)
+	}
+	if code := passing(a); code != "" {
+		return r.found(code, a)
+	}
+	challenge := fhir.Challenge{}
+	if a.Status == http.StatusUnauthorized && a.Challenge != nil {
+		challenge = *a.Challenge
+	}
+	ignored, code := r.decideTenant(ctx, challenge)
+	if code == "" {
+		code = r.decideAudience(challenge)
+	}
+	switch {
+	case code != "":
+		return r.found(code, a)
+	case challenge.Scheme == "":
+		return r.found("no_challenge", a)
+	case ignored != "":
+		r.facts["{other}"] = ignored
+		c := r.found("authority_mismatch", a)
+		c.Status = Warn
+		return c
+	}
+	return r.pass(a, "Tenant {tenant}, audience {audience}.")
+}
+
+func (r *run) readProbe() fhir.Probe {
+	if r.kind.Microsoft() {
+		return fhir.MissingBasic(r.probe)
+	}
+	return fhir.OnePatient()
+}
+
+// open tells whether the server answered a read without a token.
+func (r *run) open(a fhir.Answer) bool {
+	ok := a.Status >= 200 && a.Status < 300
+	if r.kind.Microsoft() {
+		return ok || a.NotFound()
+	}
+	return ok && a.ResourceType != "" && a.ResourceType != "OperationOutcome"
+}
+
+// named is an authority that a server names.
+type named struct{ host, tenant string }
+
+// decideTenant takes the tenant from the first source that names an authority: the
+// challenge, the oauth-uris, smart-configuration. ignored is the host of an authority that a
+// later source names instead of ours.
+func (r *run) decideTenant(ctx context.Context, challenge fhir.Challenge) (ignored, code string) {
+	if cloud := r.kind.Cloud.Authority(); cloud != "" && !sameAuthority(cloud, hostOf(r.configured)) {
+		r.facts["{other}"] = cloud
+		return "", "cloud_unsupported"
+	}
+	sources := r.sources(challenge.Params["authorization_uri"], r.capability.OAuth.Token, r.capability.OAuth.Authorize)
+	if r.TenantID == "" && !anyTenant(sources) {
+		// An answer that cannot be read names no authority, which is judged below.
+		configuration, _, _ := r.client.SMARTConfiguration(ctx)
+		sources = append(sources, r.sources(configuration.Token, configuration.Authorize)...)
+	}
+	return r.weigh(sources)
+}
+
+func (r *run) weigh(sources []named) (ignored, code string) {
+	ours, first := hostOf(r.configured), true
+	tenant := r.TenantID
+	for _, s := range sources {
+		switch {
+		case !sameAuthority(s.host, ours) && first:
+			r.facts["{other}"] = s.host
+			return "", mismatch(s.host)
+		case !sameAuthority(s.host, ours):
+			ignored = cmp.Or(ignored, s.host)
+		case tenant == "":
+			tenant = s.tenant
+		case s.tenant != "" && s.tenant != tenant && (r.TenantID == "" || first):
+			r.facts["{tenant}"], r.facts["{other}"] = tenant, s.tenant
+			return "", "tenant_conflict"
+		}
+		first = false
+	}
+	if tenant == "" {
+		return ignored, "tenant_unknown"
+	}
+	r.TenantID, r.report.TenantID, r.facts["{tenant}"] = tenant, tenant, tenant
+	return ignored, ""
+}
+
+func anyTenant(sources []named) bool {
+	return slices.ContainsFunc(sources, func(n named) bool { return n.tenant != "" })
+}
+
+// sources reads the authorities out of URIs. The SMART proxy of Microsoft's server stands in
+// front of its authority and says nothing of it (retired on 2026-09-21, still in statements).
+func (r *run) sources(uris ...string) []named {
+	var out []named
+	for _, uri := range uris {
+		n, path := parseAuthority(uri)
+		proxy := r.kind.Microsoft() && n.host == r.Server.Host() && strings.HasPrefix(path, "/AadSmartOnFhirProxy/")
+		if n.host != "" && !proxy {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+var (
+	guid     = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	hostName = regexp.MustCompile(`^[a-z0-9.-]{1,253}$`)
+)
+
+// parseAuthority reads https://{host}/{tenant}/…, with a tenant only if it is a GUID.
+func parseAuthority(uri string) (n named, path string) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "https" {
+		return named{}, ""
+	}
+	host := strings.ToLower(u.Hostname())
+	if !hostName.MatchString(host) {
+		return named{}, ""
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	if first = strings.ToLower(first); !guid.MatchString(first) {
+		first = ""
+	}
+	return named{host, first}, u.Path
+}
+
+func hostOf(authority string) string {
+	n, _ := parseAuthority(authority)
+	return n.host
+}
+
+// entraHosts are the authorities of Microsoft's clouds by all names that servers advertise,
+// with the one that counts.
+var entraHosts = map[string]string{
+	"login.microsoftonline.com":        "login.microsoftonline.com",
+	"login.windows.net":                "login.microsoftonline.com",
+	"login.microsoft.com":              "login.microsoftonline.com",
+	"sts.windows.net":                  "login.microsoftonline.com",
+	"login.microsoftonline.us":         "login.microsoftonline.us",
+	"login.partner.microsoftonline.cn": "login.partner.microsoftonline.cn",
+	"login.chinacloudapi.cn":           "login.partner.microsoftonline.cn",
+}
+
+func sameAuthority(a, b string) bool {
+	return cmp.Or(entraHosts[a], a) == cmp.Or(entraHosts[b], b)
+}
+
+// mismatch tells Microsoft's other clouds from strangers.
+func mismatch(host string) string {
+	if entraHosts[host] != "" {
+		return "cloud_unsupported"
+	}
+	return "authority_mismatch"
+}
+
+// decideAudience takes what the user gave, else what the challenge names, else the base URL.
+func (r *run) decideAudience(challenge fhir.Challenge) (code string) {
+	r.wanted = usableAudience(cmp.Or(challenge.Params["resource_id"], challenge.Params["realm"]))
+	r.facts["{wanted}"] = cmp.Or(r.wanted, "an audience that it does not name")
+	audience := r.Audience
+	if audience == "" {
+		audience = cmp.Or(r.wanted, r.Server.String())
+		if r.foreign(audience) {
+			return "audience_foreign"
+		}
+	}
+	r.Audience, r.report.Audience, r.facts["{audience}"] = audience, audience, audience
+	return ""
+}
+
+var audienceText = regexp.MustCompile(`^(https://[A-Za-z0-9.-]+(:[0-9]+)?|api://[A-Za-z0-9.-]+)(/[A-Za-z0-9._~/-]*)?$`)
+
+// usableAudience drops a trailing slash: Entra's scope is the audience + "/.default", and a
+// token for "…//.default" is refused by Microsoft's servers. "" for what is no audience; a
+// realm may be any text.
+func usableAudience(text string) string {
+	text = strings.TrimRight(text, "/")
+	if len(text) > 512 || !audienceText.MatchString(text) {
+		return ""
+	}
+	return text
+}
+
+// precious are domains whose tokens open more than a FHIR server: Graph, Resource Manager,
+// Key Vault, Storage, Office. A server that names one as its audience wants to get at a
+// token that is not for it.
+var precious = []string{
+	"microsoft.com", "azure.com", "azure.net", "windows.net", "microsoftonline.com", "office.com", "office365.com", "office.net",
+	"outlook.com", "sharepoint.com", "dynamics.com", "powerbi.com", "visualstudio.com", "powerapps.com",
+	"azure.us", "microsoft.us", "microsoftonline.us", "office365.us", "usgovcloudapi.net",
+}
+
+// foreign tells an audience under a precious domain that the server itself is not under.
+func (r *run) foreign(audience string) bool {
+	u, err := url.Parse(audience)
+	if err != nil || u.Scheme != "https" {
+		return err != nil
+	}
+	host := strings.ToLower(u.Hostname())
+	return host != r.Server.Host() && slices.ContainsFunc(precious, func(domain string) bool {
+		return host == domain || strings.HasSuffix(host, "."+domain)
+	})
+}

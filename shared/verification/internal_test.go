@@ -1,0 +1,100 @@
+package verification
+
+import (
+	"strings"
+	"testing"
+
+	"fhirlink/shared/fhir"
+)
+
+func TestParseAuthority(t *testing.T) {
+	const id = "11111111-1111-4111-8111-111111111111"
+	for uri, want := range map[string]named{
+		"https://login.microsoftonline.com/" + id:                            {"login.microsoftonline.com", id},
+		"https://login.microsoftonline.com/" + id + "/":                      {"login.microsoftonline.com", id},
+		"https://login.microsoftonline.com/" + id + "/oauth2/v2.0/token":     {"login.microsoftonline.com", id},
+		"https://LOGIN.microsoftonline.com/" + strings.ToUpper(id) + "/v2.0": {"login.microsoftonline.com", id},
+		"https://login.microsoftonline.com/common/oauth2/authorize":          {"login.microsoftonline.com", ""},
+		"https://login.microsoftonline.com/contoso.onmicrosoft.com":          {"login.microsoftonline.com", ""},
+		"https://login.microsoftonline.com":                                  {"login.microsoftonline.com", ""},
+		"https://login.microsoftonline.com@evil.test/" + id:                  {"evil.test", id},
+		"http://login.microsoftonline.com/" + id:                             {},
+		"urn:none":                                                           {},
+		"":                                                                   {},
+		"https://<script>/":                                                  {},
+		"https://a b/":                                                       {},
+		"https://[::1]/" + id:                                                {},
+	} {
+		if got, _ := parseAuthority(uri); got != want {
+			t.Errorf("%q gives %+v, want %+v", uri, got, want)
+		}
+	}
+}
+
+func TestWeigh(t *testing.T) {
+	const ours, a, b = "login.microsoftonline.com", "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+	tests := []struct {
+		name          string
+		given         string
+		sources       []named
+		tenant        string
+		ignored, code string
+	}{
+		{"nothing", "", nil, "", "", "tenant_unknown"},
+		{"given alone", a, nil, a, "", ""},
+		{"found", "", []named{{ours, a}}, a, "", ""},
+		{"an older name", "", []named{{"login.windows.net", a}, {"sts.windows.net", a}}, a, "", ""},
+		{"the second source", "", []named{{ours, ""}, {ours, a}}, a, "", ""},
+		{"agreeing", a, []named{{ours, a}, {ours, a}}, a, "", ""},
+		{"two tenants", "", []named{{ours, a}, {ours, b}}, "", "", "tenant_conflict"},
+		{"two tenants, the first confirmed", a, []named{{ours, a}, {ours, b}}, a, "", ""},
+		{"not the given one", b, []named{{ours, a}}, "", "", "tenant_conflict"},
+		{"a stranger", "", []named{{"evil.test", a}}, "", "", "authority_mismatch"},
+		{"a stranger, tenant given", a, []named{{"evil.test", a}}, "", "", "authority_mismatch"},
+		{"a stranger behind ours", "", []named{{ours, a}, {"evil.test", b}}, a, "evil.test", ""},
+		{"another cloud", "", []named{{"login.microsoftonline.us", a}}, "", "", "cloud_unsupported"},
+		{"a name that looks like ours", "", []named{{"login.microsoftonline.com.evil.test", a}}, "", "", "authority_mismatch"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &run{Target: Target{TenantID: tt.given}, configured: "https://" + ours + "/", facts: facts{}}
+			ignored, code := r.weigh(tt.sources)
+			if ignored != tt.ignored || code != tt.code || code == "" && (r.TenantID != tt.tenant || r.report.TenantID != tt.tenant) {
+				t.Errorf("got tenant %q, ignored %q, code %q", r.TenantID, ignored, code)
+			}
+		})
+	}
+}
+
+func TestDecideAudience(t *testing.T) {
+	base, _, mistake := fhir.ParseBaseURL("https://ws-clinic.fhir.azurehealthcareapis.com", false)
+	if mistake != nil {
+		t.Fatal(mistake)
+	}
+	tests := []struct {
+		given, resource, realm string
+		want, code             string
+	}{
+		{"", "", "", base.String(), ""},
+		{"", base.String(), base.String(), base.String(), ""},
+		{"", base.String() + "/", "", base.String(), ""}, // a token for "…//.default" is refused
+		{"", "", "https://azurehealthcareapis.com", "https://azurehealthcareapis.com", ""},
+		{"", "api://66666666-6666-4666-8666-666666666666", "", "api://66666666-6666-4666-8666-666666666666", ""},
+		{"", "Clinic FHIR", "", base.String(), ""},
+		{"", "https://a b", "", base.String(), ""},
+		{"", "https://x.example/?a=b", "", base.String(), ""},
+		{"", "00000003-0000-0000-c000-000000000000", "", base.String(), ""},
+		{"", "https://graph.microsoft.com", "", "", "audience_foreign"},
+		{"", "https://GRAPH.microsoft.com/", "", "", "audience_foreign"},
+		{"", "https://vault.azure.net", "", "", "audience_foreign"},
+		{"", "https://management.azure.com/", "", "", "audience_foreign"},
+		{"https://fhir.example.org", "https://graph.microsoft.com", "", "https://fhir.example.org", ""},
+	}
+	for _, tt := range tests {
+		r := &run{Target: Target{Server: base, Audience: tt.given}, facts: facts{}}
+		code := r.decideAudience(fhir.Challenge{Params: map[string]string{"resource_id": tt.resource, "realm": tt.realm}})
+		if code != tt.code || code == "" && (r.Audience != tt.want || r.report.Audience != tt.want) {
+			t.Errorf("%+v gives %q, code %q", tt, r.Audience, code)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+// Package verification checks whether a FHIR server can be used with a set of client
+// credentials: the ordered checks of a link, each with a code, a message and a fix.
+package verification
+
+import (
+	"slices"
+	"time"
+
+	"fhirlink/shared/problem"
+)
+
+// Status of a check, and of a report: the worst of its checks, skipped ones aside.
+type Status string
+
+// The states of a check. A report is never Skipped.
+const (
+	Pass    Status = "pass"
+	Warn    Status = "warn"
+	Fail    Status = "fail"
+	Skipped Status = "skipped"
+)
+
+// Access is what the credentials proved to allow at the FHIR server.
+type Access string
+
+// The levels of access. ReadWrite implies reading.
+const (
+	NoAccess  Access = "none"
+	Read      Access = "read"
+	ReadWrite Access = "read_write"
+)
+
+// The checks, in their order.
+const (
+	CheckFields    = "fields"
+	CheckAddress   = "address"
+	CheckMetadata  = "metadata"
+	CheckAuthority = "authority"
+	CheckToken     = "token"
+	CheckClaims    = "claims"
+	CheckRead      = "read"
+	CheckWrite     = "write"
+)
+
+// Outcome says what a report means for the link.
+type Outcome string
+
+// The outcomes, best first.
+const (
+	OutcomeActive        Outcome = "active"         // usable, perhaps with warnings
+	OutcomePendingAccess Outcome = "pending_access" // only the FHIR role is missing
+	OutcomeTransient     Outcome = "degraded"       // only something passing stood in the way
+	OutcomeExpired       Outcome = "expired"        // Entra says that the secret has expired
+	OutcomeBroken        Outcome = "broken"         // a setting is wrong
+)
+
+// Evidence is what a check saw on the wire. Never a header, a body, a secret or a token.
+type Evidence struct {
+	Method        string `json:"method,omitempty"`
+	URL           string `json:"url,omitempty"`
+	HTTPStatus    int    `json:"httpStatus,omitempty"`
+	CorrelationID string `json:"correlationId,omitempty"`
+	TraceID       string `json:"traceId,omitempty"`
+}
+
+// Check is one step of a verification. A check that fails or warns has a message and a fix.
+type Check struct {
+	ID         string          `json:"id"`
+	Title      string          `json:"title"`
+	Status     Status          `json:"status"`
+	Code       string          `json:"code"` // "ok" on a passed check
+	Message    string          `json:"message"`
+	Fix        string          `json:"fix"`
+	DurationMS int64           `json:"durationMs"`
+	Evidence   *Evidence       `json:"evidence,omitempty"`
+	Errors     []problem.Field `json:"errors,omitempty"` // of the check "fields"
+
+	// Outcome that a failing check leads to; empty means OutcomeBroken.
+	Outcome Outcome `json:"-"`
+}
+
+// Report is the result of a verification.
+type Report struct {
+	Status   Status  `json:"status"`
+	Access   Access  `json:"access"`
+	TenantID string  `json:"tenantId"` // empty while unknown
+	Audience string  `json:"audience"` // empty while unknown
+	ObjectID string  `json:"objectId"` // the token's oid; empty without a token
+	Checks   []Check `json:"checks"`
+
+	RetryAfter time.Duration `json:"-"` // how long a server that throttled asked to wait; 0: not said
+}
+
+// Outcome is the worst outcome among the failing checks.
+func (r Report) Outcome() Outcome {
+	rank := map[Outcome]int{OutcomeActive: 0, OutcomePendingAccess: 1, OutcomeTransient: 2, OutcomeExpired: 3, OutcomeBroken: 4}
+	worst := OutcomeActive
+	for _, c := range r.Checks {
+		if c.Status != Fail {
+			continue
+		}
+		o := c.Outcome
+		if o == "" {
+			o = OutcomeBroken
+		}
+		if rank[o] > rank[worst] {
+			worst = o
+		}
+	}
+	return worst
+}
+
+// Failed returns the first failing check.
+func (r Report) Failed() (Check, bool) {
+	for _, c := range r.Checks {
+		if c.Status == Fail {
+			return c, true
+		}
+	}
+	return Check{}, false
+}
+
+// Ran tells whether the check was reached.
+func (r Report) Ran(id string) bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.ID == id && c.Status != Skipped })
+}
+
+// titles of the checks in their order, by id.
+var titles = []struct{ id, title string }{
+	{CheckFields, "The fields are well-formed"},
+	{CheckAddress, "The server's address can be reached"},
+	{CheckMetadata, "The server presents a CapabilityStatement"},
+	{CheckAuthority, "Tenant and audience are known"},
+	{CheckToken, "Entra issues a token for the credentials"},
+	{CheckClaims, "The token is the one that the server wants"},
+	{CheckRead, "The server lets the app read"},
+	{CheckWrite, "The server lets the app write"},
+}
+
+// Title is the fixed title of a check.
+func Title(id string) string {
+	for _, t := range titles {
+		if t.id == id {
+			return t.title
+		}
+	}
+	return id
+}
+
+// skipped is the entry of a check that was not run because of an earlier one.
+func skipped(id string) Check {
+	return Check{ID: id, Title: Title(id), Status: Skipped, Code: "skipped", Message: "Not run, because an earlier check failed."}
+}
+
+// NotRun is the report of a verification that ended at a check before any request was made;
+// all later checks are skipped.
+func NotRun(failed Check) Report {
+	r := Report{Access: NoAccess, Checks: []Check{failed}}
+	past := false
+	for _, t := range titles {
+		if past {
+			r.Checks = append(r.Checks, skipped(t.id))
+		}
+		past = past || t.id == failed.ID
+	}
+	return r.sum()
+}
+
+// Prepend puts a check in front of the others.
+func (r Report) Prepend(c Check) Report {
+	r.Checks = append([]Check{c}, r.Checks...)
+	return r.sum()
+}
+
+// sum sets Status to the worst of the checks.
+func (r Report) sum() Report {
+	rank := map[Status]int{Skipped: 0, Pass: 0, Warn: 1, Fail: 2}
+	r.Status = Pass
+	for _, c := range r.Checks {
+		if rank[c.Status] > rank[r.Status] {
+			r.Status = c.Status
+		}
+	}
+	return r
+}

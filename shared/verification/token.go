@@ -1,0 +1,103 @@
+package verification
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/fhir"
+)
+
+// token asks the configured authority.
+func (r *run) token(ctx context.Context) Check {
+	start := time.Now()
+	token, err := r.tokens.Token(ctx, r.credentials(), r.Audience+"/.default")
+	c := r.tokenCheck(token, err)
+	c.DurationMS = time.Since(start).Milliseconds()
+	return c
+}
+
+func (r *run) credentials() entra.Credentials {
+	return entra.Credentials{Authority: r.configured, TenantID: r.TenantID, ClientID: r.ClientID, Secret: r.Secret}
+}
+
+func (r *run) tokenCheck(token entra.Token, err error) Check {
+	var refusal *entra.Refusal
+	var unreachable *entra.Unreachable
+	endpoint := &Evidence{Method: "POST", URL: strings.TrimSuffix(r.configured, "/") + "/" + r.TenantID + "/oauth2/v2.0/token"}
+	switch {
+	case errors.As(err, &refusal):
+		endpoint.HTTPStatus, endpoint.TraceID, endpoint.CorrelationID = refusal.HTTPStatus, refusal.TraceID, refusal.CorrelationID
+		return r.refused(refusal, endpoint)
+	case err != nil:
+		c := r.found("entra_unreachable", fhir.Answer{})
+		if errors.As(err, &unreachable) {
+			d := unreachable.Diagnose()
+			c.Message, c.Fix = d.Message, d.Fix
+		}
+		c.Evidence = endpoint
+		return c
+	case token.Access.IsZero():
+		c := r.found("entra_no_token", fhir.Answer{})
+		c.Evidence = endpoint
+		return c
+	}
+	r.access = token.Access
+	c := r.pass(fhir.Answer{}, "Entra issued a token for {audience}.")
+	c.Evidence = endpoint
+	return c
+}
+
+func (r *run) refused(refusal *entra.Refusal, e *Evidence) Check {
+	d := refusal.Diagnose(r.credentials(), r.Audience)
+	c := Check{Status: Fail, Code: refusal.Code(), Message: d.Message, Fix: d.Fix, Evidence: e}
+	switch refusal.Class() {
+	case entra.Transient:
+		c.Outcome = OutcomeTransient
+		r.report.RetryAfter = max(r.report.RetryAfter, refusal.RetryAfter)
+	case entra.Expired:
+		c.Outcome = OutcomeExpired
+	default:
+		c.Outcome = OutcomeBroken
+	}
+	return c
+}
+
+// minLife is what a fresh token must have left. Entra's last an hour or more.
+const minLife = 5 * time.Minute
+
+// claims looks whether the token is the one that was asked for. It is not validated: that is
+// the FHIR server's business.
+func (r *run) claims(context.Context) Check {
+	claims, err := entra.ParseClaims(r.access.Reveal())
+	if err != nil {
+		return r.found("token_opaque", fhir.Answer{})
+	}
+	if id := strings.ToLower(claims.ObjectID); guid.MatchString(id) {
+		r.report.ObjectID, r.facts["{object}"] = id, id
+	}
+	if code := r.claimsCode(claims); code != "" {
+		return r.found(code, fhir.Answer{})
+	}
+	return r.pass(fhir.Answer{}, "The token is for {audience}, tenant {tenant}, application {client}; its object id is {object}.")
+}
+
+func (r *run) claimsCode(c entra.Claims) string {
+	// "aud" of a v2 token is the client id of the API, whatever its identifier URI is
+	// (learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
+	clientIDAudience := c.Version == "2.0" && len(c.Audience) == 1 && guid.MatchString(strings.ToLower(c.Audience[0]))
+	switch {
+	case !slices.Contains(c.Audience, r.Audience) && !clientIDAudience:
+		return "token_aud"
+	case !strings.EqualFold(c.TenantID, r.TenantID):
+		return "token_tid"
+	case !strings.EqualFold(c.AppID, r.ClientID):
+		return "token_appid"
+	case c.Expires.Before(r.now().Add(minLife)):
+		return "token_short"
+	}
+	return ""
+}

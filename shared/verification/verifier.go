@@ -1,0 +1,149 @@
+package verification
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/secret"
+)
+
+// Budget is how long a whole verification may take. A single request to the FHIR server
+// takes fhir.DefaultTimeout at most.
+const Budget = 25 * time.Second
+
+// Target is what is verified.
+type Target struct {
+	Server   fhir.BaseURL
+	TenantID string // lower-case GUID; empty: to be found from the server
+	Audience string // empty: to be found from the server
+	ClientID string // lower-case GUID
+	Secret   secret.Value
+}
+
+// Verifier runs the checks from CheckAddress on; CheckFields is the caller's, who knows the
+// fields. The zero Now is time.Now.
+type Verifier struct {
+	Client    *http.Client // the guarded one of package egress
+	Tokens    entra.TokenSource
+	Authority func(fhir.BaseURL) string // the configured authority for a server; never a discovered one
+	Now       func() time.Time
+
+	// Kind is what a server is. Nil: what its host name tells. Only cmd/local sets it, for
+	// the servers of its sandbox.
+	Kind func(fhir.BaseURL) fhir.Kind
+}
+
+// Verify runs the checks in order; after the first failure the rest is skipped. It makes at
+// most 7 requests: metadata, a read without a token, smart-configuration if the tenant is
+// not known by then, two at the authority, a read and a write. A server that, against the
+// standard, creates what the conditional write names gets an eighth that deletes it.
+func (v *Verifier) Verify(ctx context.Context, t Target) Report {
+	ctx, cancel := context.WithTimeout(ctx, Budget)
+	defer cancel()
+	r := v.run(t)
+	var failed string
+	for _, s := range steps {
+		var c Check
+		if failed == "" {
+			c = s.check(r, ctx)
+		} else {
+			c = r.skip("skipped", "Not run, because the check “"+failed+"” failed.")
+		}
+		c.ID, c.Title = s.id, s.title
+		if c.Status == Fail {
+			failed = c.Title
+		}
+		r.report.add(c)
+	}
+	return r.report
+}
+
+var steps = []struct {
+	id, title string
+	check     func(*run, context.Context) Check
+}{
+	{CheckAddress, "Address of the FHIR server", (*run).address},
+	{CheckMetadata, "Capability statement", (*run).metadata},
+	{CheckAuthority, "Tenant and audience", (*run).authority},
+	{CheckToken, "Access token from Microsoft Entra", (*run).token},
+	{CheckClaims, "Contents of the access token", (*run).claims},
+	{CheckRead, "Right to read", (*run).read},
+	{CheckWrite, "Right to write", (*run).write},
+}
+
+// run is one verification under way: what is asked, and what is known so far.
+type run struct {
+	Target
+	client     fhir.Client
+	tokens     entra.TokenSource
+	configured string // authority
+	kind       fhir.Kind
+	now        func() time.Time
+	probe      string // id of a Basic resource that does not exist
+
+	capability  fhir.Capability
+	described   fhir.Answer // metadata's
+	describeErr error
+	access      secret.Value
+	wanted      string // audience that the server named
+	facts       facts
+	report      Report
+}
+
+func (v *Verifier) run(t Target) *run {
+	r := &run{
+		Target: t, tokens: v.Tokens, configured: v.Authority(t.Server), kind: t.Server.Kind(), now: v.Now, probe: fhir.NewID(),
+		client: fhir.Client{HTTP: v.Client, Base: t.Server},
+		report: Report{Status: Pass, Access: NoAccess, TenantID: t.TenantID, Audience: t.Audience},
+	}
+	if v.Kind != nil {
+		r.kind = v.Kind(t.Server)
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	r.facts = facts{
+		"{url}": t.Server.String(), "{host}": t.Server.Host(), "{client}": t.ClientID, "{authority}": hostOf(r.configured),
+		"{tenant}": t.TenantID, "{audience}": t.Audience, "{object}": "unknown, because the token does not tell it",
+	}
+	return r
+}
+
+// add appends a check; the report is as bad as its worst check.
+func (r *Report) add(c Check) {
+	r.Checks = append(r.Checks, c)
+	if c.Status == Fail || c.Status == Warn && r.Status == Pass {
+		r.Status = c.Status
+	}
+}
+
+func (r *run) pass(a fhir.Answer, message string) Check {
+	return Check{Status: Pass, Code: "ok", Message: r.facts.fill(message), Evidence: evidence(a), DurationMS: a.Elapsed.Milliseconds()}
+}
+
+func (r *run) skip(code, message string) Check {
+	return Check{Status: Skipped, Code: code, Message: message}
+}
+
+// found is the finding that the catalogue has under code.
+func (r *run) found(code string, a fhir.Answer) Check {
+	f := catalogue[code]
+	if f.Outcome == OutcomeTransient {
+		r.report.RetryAfter = max(r.report.RetryAfter, a.RetryAfter)
+	}
+	return Check{
+		Status: f.Status, Code: code, Outcome: f.Outcome,
+		Message: r.facts.fill(f.Message), Fix: r.facts.fill(f.Fix),
+		Evidence: evidence(a), DurationMS: a.Elapsed.Milliseconds(),
+	}
+}
+
+func evidence(a fhir.Answer) *Evidence {
+	if a.URL == "" {
+		return nil
+	}
+	return &Evidence{Method: a.Method, URL: a.URL, HTTPStatus: a.Status, CorrelationID: a.CorrelationID}
+}
