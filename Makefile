@@ -1,0 +1,91 @@
+# Go and make are all that `make run` and `make test` need.
+
+DIST       ?= dist
+FUZZTIME   ?= 20s
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO_BUILD    = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
+
+.DEFAULT_GOAL := help
+.PHONY: help run test azurite-test bench fuzz lint fmt vuln dist dist-local dist-lambda start ci clean
+
+##@ Try it
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run everything on this machine, with a sandbox Entra and sandbox FHIR servers
+	go run ./functions/cmd/local
+
+##@ Check it
+
+test: ## Run the tests
+	go test -shuffle=on ./...
+
+azurite-test: ## Run the tests that need Azurite, the emulator of Table Storage (fetched with npm)
+	.ci/azurite go test -count=1 -shuffle=on ./shared/link/... ./functions/cmd/azure
+
+bench: ## Measure the numbers that the project promises, and compare them with their bounds
+	go test -count=1 -run '^$$' -bench . -benchtime 1x ./functions/cmd
+
+fuzz: ## Run every fuzz target for FUZZTIME (default 20s)
+	@grep -rl --include='*_test.go' '^func Fuzz' functions shared infra | sort | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "$$target in $${file%/*}"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$${file%/*}" || exit 1; \
+		done; \
+	done
+
+lint: ## Check format, vet, staticcheck, go.mod, and the syntax of the Bicep files
+	@unformatted=$$(go tool gofumpt -l functions shared infra); \
+		if [ -n "$$unformatted" ]; then echo "make fmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	@if command -v npm >/dev/null; then infra/lint/run; else echo "The syntax of the Bicep files was NOT CHECKED: that needs npm."; fi
+
+fmt: ## Format the code
+	go tool gofumpt -w functions shared infra
+
+vuln: ## Look for known vulnerabilities in what is linked (asks vuln.go.dev)
+	go tool govulncheck ./...
+
+ci: ## All checks, as .ci/run makes them
+	.ci/run
+
+##@ Host it
+
+dist: ## Stage the script root for Azure Functions in dist/ (linux/amd64)
+	$(call stage,$(DIST),linux,amd64)
+
+dist-local:
+	$(call stage,dist-local,$(shell go env GOHOSTOS),$(shell go env GOHOSTARCH))
+
+dist-lambda: GOARCH ?= arm64
+dist-lambda: ## Build dist-lambda/bootstrap for AWS Lambda (GOARCH=amd64 for the other architecture)
+	rm -rf dist-lambda
+	GOOS=linux GOARCH=$(GOARCH) $(GO_BUILD) -tags lambda.norpc -o dist-lambda/bootstrap ./functions/cmd/lambda
+
+start: ## Run the Azure program on this machine under Core Tools
+	@command -v func >/dev/null || { \
+		echo "Azure Functions Core Tools (the command func) are not installed."; \
+		echo "Install them with: npm install -g azure-functions-core-tools@4"; \
+		echo "or see https://learn.microsoft.com/azure/azure-functions/functions-run-local"; exit 1; }
+	@test -f local.settings.json || { \
+		echo "There is no local.settings.json yet: cp local.settings.json.example local.settings.json, then fill it in."; exit 1; }
+	@$(MAKE) --no-print-directory dist-local
+	cp local.settings.json dist-local/
+	func start --script-root dist-local
+
+clean: ## Remove what make built (not the data of make run)
+	rm -rf dist dist-local dist-lambda
+
+# The Functions host looks for function.json in the direct children of the script root only.
+define stage
+	rm -rf $(1)
+	mkdir -p $(1)
+	cp host.json $(1)/
+	for f in functions/*/function.json; do d=$(1)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
+	GOOS=$(2) GOARCH=$(3) $(GO_BUILD) -o $(1)/handler ./functions/cmd/azure
+endef

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"fhirlink/functions/cmd/internal/cloudtest"
+)
+
+// host calls the program as the Functions host does.
+type host struct {
+	*cloudtest.Process
+	t *testing.T
+}
+
+// call sends a request with a caller's token ("" for none) and returns status and body.
+func (h host) call(method, path, token string, body any, headers ...string) (*http.Response, map[string]any) {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.URL+path, encode(h.t, body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for n := 0; n+1 < len(headers); n += 2 {
+		r.Header.Set(headers[n], headers[n+1])
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatalf("%s %s: %v\n%s", method, path, err, h.Output)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Logf("%-6s %s → %d, %d bytes", method, path, response.StatusCode, len(data))
+	decoded := map[string]any{}
+	if len(data) > 0 {
+		if err := json.Unmarshal(data, &decoded); err != nil {
+			h.t.Fatalf("%s %s: %v in %s", method, path, err, data)
+		}
+	}
+	return response, decoded
+}
+
+func encode(t *testing.T, body any) io.Reader {
+	t.Helper()
+	switch body := body.(type) {
+	case nil:
+		return http.NoBody
+	case string:
+		return strings.NewReader(body)
+	case io.Reader:
+		return body
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.NewReader(data)
+}
+
+// want sends a request and asserts the status.
+func (h host) want(status int, method, path, token string, body any, headers ...string) map[string]any {
+	h.t.Helper()
+	response, answer := h.call(method, path, token, body, headers...)
+	if response.StatusCode != status {
+		h.t.Fatalf("%s %s: %d, want %d: %v\n%s", method, path, response.StatusCode, status, answer, h.Output)
+	}
+	return answer
+}
+
+// newSlug is one that no other test has: they share Azurite's table.
+func newSlug() string { return "clinic-" + strings.ToLower(rand.Text()) }
+
+// The main path through the real program as a process, with the real clients of Table
+// Storage, Key Vault, managed identity and Entra.
+func TestMainPath(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	cloud, program := cloudtest.Start(t), cloudtest.Build(t, "fhirlink/functions/cmd/azure")
+	env, slug := cloud.Env(table(t)), newSlug()
+	h := host{cloudtest.Run(t, program, env), t}
+	h.Ready(t)
+
+	manager := cloud.App(cloudtest.Tenant, "Links.Manage.All")
+	app := cloud.App(cloudtest.Tenant, "Links.Token.All")
+
+	response, link := h.call("POST", "/api/register", manager, cloud.Registration(slug))
+	if response.StatusCode != http.StatusCreated || link["status"] != "active" {
+		t.Fatalf("register: %d %v\n%s", response.StatusCode, link, h.Output)
+	}
+	if stored := cloud.Vault.Store.Entries(); len(stored) != 1 || stored[0].Versions[0].Slug != slug ||
+		stored[0].Versions[0].Value.Reveal() != cloudtest.Secret || stored[0].Versions[0].ExpiresOn.IsZero() {
+		t.Errorf("the vault holds %+v", stored)
+	}
+	if report := h.want(200, "POST", "/api/verify", manager, map[string]string{"slug": slug}); report["status"] != "pass" || report["access"] != "read" {
+		t.Errorf("verify: %v", report)
+	}
+	token := h.want(200, "POST", "/api/token", app, "grant_type=client_credentials&slug="+slug,
+		"Content-Type", "application/x-www-form-urlencoded")
+	if _, err := cloud.Entra.Check(token["access_token"].(string)); err != nil {
+		t.Errorf("token: %v", err)
+	}
+	if scopes := h.want(200, "GET", "/api/translate-scope?scope=patient/Observation.rs", "", nil); scopes["scope"] != "patient-Observation.rs" {
+		t.Errorf("translate-scope: %v", scopes)
+	}
+	h.want(200, "PUT", "/api/links/"+slug+"/secret", manager, map[string]string{"clientSecret": cloudtest.NextSecret}, "If-Match", response.Header.Get("ETag"))
+	h.want(412, "PATCH", "/api/links/"+slug, manager, map[string]any{"listed": true}, "If-Match", response.Header.Get("ETag"))
+	h.want(200, "PATCH", "/api/links/"+slug, manager, map[string]any{"listed": true}, "If-Match", "*")
+	h.sweep()
+
+	// The host kills without a warning; the next process goes on where this one was.
+	h.Kill()
+	again := host{cloudtest.Run(t, program, env), t}
+	again.Ready(t)
+	again.want(200, "POST", "/api/token", app, map[string]string{"slug": slug})
+	again.want(204, "DELETE", "/api/links/"+slug, manager, nil, "If-Match", "*")
+	again.want(404, "GET", "/api/links/"+slug, manager, nil)
+	if status := again.Terminate(t); status != exitOK {
+		t.Errorf("exit status %d after SIGTERM", status)
+	}
+	for _, output := range []string{h.Output.String(), again.Output.String()} {
+		if strings.Contains(output, "canary") || strings.Contains(output, app) || strings.Contains(output, token["access_token"].(string)) {
+			t.Errorf("a secret or a token was printed:\n%s", output)
+		}
+		if !strings.Contains(output, `"msg":"token.issued"`) {
+			t.Errorf("no token.issued in:\n%s", output)
+		}
+	}
+}
+
+// sweep posts a timer invocation as the host does.
+func (h host) sweep() {
+	h.t.Helper()
+	body, err := os.ReadFile("testdata/timer.json")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	// A reader of unknown length is sent in chunks.
+	answer := h.want(200, "POST", "/secret-expiry", "", io.MultiReader(bytes.NewReader(body)))
+	if _, ok := answer["Outputs"].(map[string]any); !ok || len(answer["Logs"].([]any)) == 0 {
+		h.t.Errorf("secret-expiry: %v", answer)
+	}
+	if value, ok := answer["ReturnValue"]; !ok || value != nil {
+		h.t.Errorf("secret-expiry: ReturnValue %v", value)
+	}
+}
+
+// Who may do what, with tokens that were really signed.
+func TestCallers(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	cloud := cloudtest.Start(t)
+	h := host{cloudtest.Run(t, cloudtest.Build(t, "fhirlink/functions/cmd/azure"), cloud.Env(table(t))), t}
+	h.Ready(t)
+	slug := newSlug()
+	manager := cloud.User(cloudtest.Tenant, "Links.Manage", "Links.Administrator")
+	h.want(201, "POST", "/api/register", manager, cloud.Registration(slug))
+
+	token := map[string]string{"slug": slug}
+	h.want(401, "GET", "/api/links", "", nil)
+	h.want(401, "GET", "/api/links", cloud.App(cloudtest.Stranger, "Links.Manage.All"), nil)
+	h.want(401, "GET", "/api/links", cloud.Entra.Mint(map[string]any{"aud": "another", "roles": []string{"Links.Manage.All"}}), nil)
+	h.want(403, "GET", "/api/links", cloud.User(cloudtest.Tenant, "Links.Manage"), nil)
+	h.want(403, "POST", "/api/token", manager, token)
+	h.want(401, "POST", "/api/token", "", token)
+	h.want(404, "GET", "/api/links/"+slug, cloud.App(cloudtest.OtherTenant, "Links.Manage.All"), nil)
+	h.want(400, "POST", "/api/token", cloud.App(cloudtest.OtherTenant, "Links.Token.All"), token)
+	h.want(200, "POST", "/api/token", cloud.App(cloudtest.Tenant, "Links.Token.All"), token)
+
+	// What cmd/local would let through has no meaning here.
+	h.want(401, "GET", "/api/links", "", nil, "X-Local-Organization", cloudtest.Tenant)
+	h.want(401, "GET", "/api/links", "", nil, "X-MS-CLIENT-PRINCIPAL", "e30=", "X-MS-CLIENT-PRINCIPAL-ID", cloudtest.Tenant)
+
+	// Triggers and public routes do not answer for each other.
+	h.want(404, "POST", "/api/secret-expiry", "", map[string]string{})
+	h.want(404, "POST", "/register", manager, cloud.Registration(newSlug()))
+	h.want(404, "POST", "/api/../secret-expiry", "", map[string]string{})
+}
+
+// Before the first request nothing is asked for: the host waits, and what is asked for may be
+// down.
+func TestNoNetworkBeforeListening(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	cloud := cloudtest.Start(t)
+	h := host{cloudtest.Run(t, cloudtest.Build(t, "fhirlink/functions/cmd/azure"), cloud.Env("UseDevelopmentStorage=true")), t}
+	h.Ready(t)
+	if health := h.want(200, "GET", "/api/health", "", nil); health["program"] != "azure" || health["status"] != "ok" || health["version"] != "dev" {
+		t.Errorf("health: %v", health)
+	}
+	if n := cloud.Entra.Discoveries.Load() + cloud.Entra.Tokens.Load() + cloud.Entra.KeyFetches.Load() +
+		cloud.Vault.Requests.Load() + cloud.Vault.Challenges.Load() + cloud.Identity.Load(); n != 0 {
+		t.Errorf("%d requests before the first caller", n)
+	}
+}
+
+// Under Core Tools the identity is the Azure CLI's; none is asked before it is needed.
+func TestCoreTools(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	cloud := cloudtest.Start(t)
+	env := cloud.Env("UseDevelopmentStorage=true", "FUNCTIONS_CORETOOLS_ENVIRONMENT=true", "PATH="+t.TempDir())
+	h := host{cloudtest.Run(t, cloudtest.Build(t, "fhirlink/functions/cmd/azure"), env), t}
+	h.Ready(t)
+	h.want(503, "POST", "/api/register", cloud.App(cloudtest.Tenant, "Links.Manage.All"), cloud.Registration("clinic-a"))
+	if cloud.Identity.Load() != 0 {
+		t.Error("the managed identity was asked")
+	}
+}

@@ -1,0 +1,218 @@
+// Package cmd_test holds what is true of the three programs together: what they may import,
+// what make stages, and how fast they are. Each program's own tests stand beside it.
+package cmd_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pkg is a package as `go list -json` describes it.
+type pkg struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string // all that is linked with it, tests aside
+}
+
+// tests are the imports of the package's tests.
+func (p pkg) tests() []string { return slices.Concat(p.TestImports, p.XTestImports) }
+
+// rule forbids imports. The reason is for whoever breaks it.
+type rule struct {
+	reason  string
+	applies func(p pkg) bool
+	imports func(p pkg) []string // which imports are looked at
+	forbids func(from, to string) bool
+}
+
+var (
+	direct    = func(p pkg) []string { return p.Imports }
+	inTests   = pkg.tests
+	all       = func(p pkg) []string { return slices.Concat(p.Imports, p.tests()) }
+	linked    = func(p pkg) []string { return p.Deps }
+	everybody = func(pkg) bool { return true }
+)
+
+// The drivers, each with the modules that it alone brings in.
+var (
+	drivers = []string{
+		"fhirlink/shared/link/aztable", "fhirlink/shared/link/bolt",
+		"fhirlink/shared/secret/keyvault", "fhirlink/shared/secret/bolt",
+		"fhirlink/shared/entra/clientcred",
+	}
+	sdks      = []string{"github.com/Azure/", "github.com/AzureAD/", "github.com/aws/", "go.etcd.io/bbolt"}
+	standIns  = []string{"fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/link/linktest", "fhirlink/shared/link/tabletest", "fhirlink/functions/cmd/local/", "testing"}
+	pureWords = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem"}
+)
+
+var rules = []rule{
+	{
+		"what is known does not depend on who answers",
+		func(p pkg) bool { return strings.HasPrefix(p.ImportPath, "fhirlink/shared/") }, all,
+		func(_, to string) bool { return strings.HasPrefix(to+"/", "fhirlink/functions/") },
+	},
+	{
+		"an endpoint can be read, tested and deleted alone",
+		func(p pkg) bool { return isEndpoint(p.ImportPath) }, all,
+		func(from, to string) bool {
+			return to != from && strings.HasPrefix(to+"/", "fhirlink/functions/")
+		},
+	},
+	{
+		"the programs choose the drivers; nothing else knows which there are",
+		func(p pkg) bool { return !isProgram(p.ImportPath) }, direct,
+		func(_, to string) bool { return slices.Contains(drivers, to) },
+	},
+	{
+		"a driver is tested by itself and by the programs",
+		func(p pkg) bool { return !isProgram(p.ImportPath) && !slices.Contains(drivers, p.ImportPath) }, inTests,
+		func(_, to string) bool { return slices.Contains(drivers, to) || hasAnyPrefix(to, sdks) },
+	},
+	{
+		"SDKs stay behind the drivers",
+		func(p pkg) bool { return !isProgram(p.ImportPath) && !slices.Contains(drivers, p.ImportPath) }, direct,
+		func(_, to string) bool { return hasAnyPrefix(to, sdks) },
+	},
+	{
+		"words and codecs need the standard library only",
+		func(p pkg) bool { return slices.Contains(pureWords, p.ImportPath) }, linked,
+		func(from, to string) bool { return to != from && !isStandard(to) },
+	},
+	{
+		"no setting can switch on what is not linked: the sandbox and the local sign-in rule",
+		func(p pkg) bool {
+			return p.ImportPath == "fhirlink/functions/cmd/azure" || p.ImportPath == "fhirlink/functions/cmd/lambda"
+		}, linked,
+		func(_, to string) bool { return hasAnyPrefix(to+"/", standIns) },
+	},
+	{
+		"the Azure program carries nothing of AWS and no embedded store",
+		func(p pkg) bool { return p.ImportPath == "fhirlink/functions/cmd/azure" }, linked,
+		func(_, to string) bool {
+			return hasAnyPrefix(to, []string{"github.com/aws/", "go.etcd.io/bbolt", "fhirlink/shared/awslambda"})
+		},
+	},
+	{
+		"programs are not imported",
+		everybody, all,
+		func(_, to string) bool {
+			return slices.Contains([]string{"fhirlink/functions/cmd/azure", "fhirlink/functions/cmd/lambda", "fhirlink/functions/cmd/local"}, to)
+		},
+	},
+	{
+		"the folder shared holds no Go file of its own",
+		func(p pkg) bool { return p.ImportPath == "fhirlink/shared" }, func(p pkg) []string { return []string{p.ImportPath} },
+		func(_, _ string) bool { return true },
+	},
+}
+
+func isProgram(path string) bool { return strings.HasPrefix(path+"/", "fhirlink/functions/cmd/") }
+
+func isEndpoint(path string) bool {
+	name, ok := strings.CutPrefix(path, "fhirlink/functions/")
+	return ok && !isProgram(path) && !strings.Contains(name, "/")
+}
+
+// isStandard: only the standard library's import paths have no dot in their first element.
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return first != "fhirlink" && !strings.Contains(first, ".")
+}
+
+func hasAnyPrefix(path string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(path, p) })
+}
+
+// violations of the rules, as "from imports to: reason".
+func violations(pkgs []pkg) (found []string) {
+	for _, p := range pkgs {
+		for _, r := range rules {
+			if !r.applies(p) {
+				continue
+			}
+			for _, to := range r.imports(p) {
+				if r.forbids(p.ImportPath, to) {
+					found = append(found, p.ImportPath+" imports "+to+": "+r.reason)
+				}
+			}
+		}
+	}
+	return found
+}
+
+func TestImports(t *testing.T) {
+	dependOnSources(t)
+	pkgs := list(t)
+	for _, want := range append(drivers, "fhirlink/functions/cmd/azure", "fhirlink/functions/cmd/lambda", "fhirlink/functions/cmd/local") {
+		if !slices.ContainsFunc(pkgs, func(p pkg) bool { return p.ImportPath == want }) {
+			t.Errorf("there is no package %s; the rules speak of it", want)
+		}
+	}
+	for _, v := range violations(pkgs) {
+		t.Error(v)
+	}
+}
+
+// list asks the go command for every package of the module.
+func list(t *testing.T) (pkgs []pkg) {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports,Deps", "fhirlink/...")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+// The rules themselves: each planted import breaks exactly one.
+func TestImportRulesBite(t *testing.T) {
+	for _, p := range []pkg{
+		{ImportPath: "fhirlink/shared/link", Imports: []string{"fhirlink/functions"}},
+		{ImportPath: "fhirlink/shared/link", TestImports: []string{"fhirlink/functions/token"}},
+		{ImportPath: "fhirlink/functions/token", Imports: []string{"fhirlink/functions/links"}},
+		{ImportPath: "fhirlink/functions/token", XTestImports: []string{"fhirlink/functions"}},
+		{ImportPath: "fhirlink/functions", Imports: []string{"fhirlink/shared/link/aztable"}},
+		{ImportPath: "fhirlink/shared/link/linktest", Imports: []string{"fhirlink/shared/link/bolt"}},
+		{ImportPath: "fhirlink/shared/link", TestImports: []string{"fhirlink/shared/link/bolt"}},
+		{ImportPath: "fhirlink/shared/entra", Imports: []string{"github.com/Azure/azure-sdk-for-go/sdk/azcore"}},
+		{ImportPath: "fhirlink/shared/smart", Deps: []string{"fhirlink/shared/problem", "net/http"}},
+		{ImportPath: "fhirlink/functions/cmd/azure", Deps: []string{"fhirlink/functions/cmd/local/sandbox"}},
+		{ImportPath: "fhirlink/functions/cmd/lambda", Deps: []string{"fhirlink/shared/entra/entratest"}},
+		{ImportPath: "fhirlink/functions/cmd/lambda", Deps: []string{"testing"}},
+		{ImportPath: "fhirlink/functions/cmd/azure", Deps: []string{"github.com/aws/aws-lambda-go/lambda"}},
+		{ImportPath: "fhirlink/functions/cmd/lambda", Imports: []string{"fhirlink/functions/cmd/azure"}},
+		{ImportPath: "fhirlink/shared"},
+	} {
+		if found := violations([]pkg{p}); len(found) != 1 {
+			t.Errorf("%+v: %q", p, found)
+		}
+	}
+	for _, p := range []pkg{
+		{ImportPath: "fhirlink/functions", Imports: []string{"fhirlink/functions/token", "fhirlink/shared/link"}},
+		{ImportPath: "fhirlink/shared/link/aztable", Imports: []string{"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"}, TestImports: []string{"fhirlink/shared/link/linktest"}},
+		{ImportPath: "fhirlink/functions/cmd/azure", Imports: []string{"fhirlink/shared/link/aztable"}, TestImports: []string{"fhirlink/shared/entra/entratest"}},
+		{ImportPath: "fhirlink/shared/smart", Imports: []string{"strings"}, Deps: []string{"strings", "unsafe"}},
+	} {
+		if found := violations([]pkg{p}); len(found) != 0 {
+			t.Errorf("%+v: %q", p, found)
+		}
+	}
+}

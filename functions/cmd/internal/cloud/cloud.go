@@ -1,0 +1,113 @@
+// Package cloud assembles the functions over Azure Key Vault, Azure Table Storage and
+// Microsoft Entra, for the programs that run in a cloud. Which identity they have there is
+// theirs to say.
+package cloud
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"fhirlink/functions"
+	"fhirlink/shared/config"
+	"fhirlink/shared/egress"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/entra/clientcred"
+	"fhirlink/shared/expiry"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/aztable"
+	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/verification"
+)
+
+// table holds the links.
+const table = "links"
+
+// Functions are what the functions need, over the services that c names. identity opens the
+// vault, and the table unless a connection string does. No request is made.
+func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (functions.Deps, error) {
+	stores, err := stores(c, identity)
+	if err != nil {
+		return functions.Deps{}, err
+	}
+	vault, err := azsecrets.NewClient(c.KeyVaultURL, identity, keyvault.ClientOptions())
+	if err != nil {
+		return functions.Deps{}, fmt.Errorf("%s: %w", config.KeyVaultURL, err)
+	}
+	var (
+		authority = func(fhir.BaseURL) string { return c.Authority }
+		client    = authorityClient()
+		source    = &clientcred.Source{Client: client}
+		servers   = egress.NewClient(egress.Options{Allow: c.EgressAllow})
+		secrets   = keyvault.New(vault)
+	)
+	links := link.New(link.Deps{
+		Stores:    stores,
+		Secrets:   secrets,
+		Verifier:  &verification.Verifier{Client: servers, Tokens: source, Authority: authority},
+		Tokens:    source,
+		Authority: authority,
+		AnyTarget: len(c.EgressAllow) > 0,
+		MaxLinks:  c.MaxLinks,
+		Log:       log,
+	})
+	webhooks := webhook.New(webhook.Deps{
+		Endpoints: stores.Endpoints(), Secrets: secrets, Client: servers, AnyTarget: len(c.EgressAllow) > 0, Log: log,
+	})
+	return functions.Deps{
+		Links:    links,
+		Webhooks: webhooks,
+		Callers:  functions.Bearer{Callers: entra.NewCallers(callers(c, client))},
+		Sweep:    expiry.Sweep{Links: links, Log: log}.Run,
+		Origins:  c.Origins,
+		Aliases:  c.ScopeAliases,
+		Limits:   httpx.NewRateLimit(functions.PerMinute, functions.Burst, nil),
+		Log:      log,
+	}, nil
+}
+
+// stores opens the table. Errors name the setting and not its value: a connection string is a
+// key.
+func stores(c config.Config, identity azcore.TokenCredential) (*aztable.Store, error) {
+	if c.TableConnectionString.IsZero() {
+		service, err := aztables.NewServiceClient(c.TableEndpoint, identity, aztable.ClientOptions())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", config.TableEndpoint, err)
+		}
+		return aztable.New(service.NewClient(table)), nil
+	}
+	service, err := aztables.NewServiceClientFromConnectionString(c.TableConnectionString.Reveal(), aztable.ClientOptions())
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a connection string of Table Storage", config.TableConnectionString)
+	}
+	return aztable.New(service.NewClient(table)), nil
+}
+
+func callers(c config.Config, client *http.Client) entra.CallersConfig {
+	return entra.CallersConfig{
+		Authority: c.Authority, Audiences: c.Audiences, Tenants: c.Tenants,
+		OperatorTenant: c.OperatorTenant, Client: client,
+	}
+}
+
+// authorityClient reaches the configured authority. It is not guarded as the client for FHIR
+// servers is: the operator names this host, callers never do. Redirects are not followed,
+// because a request here carries a client secret.
+func authorityClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 16
+	transport.ResponseHeaderTimeout = 10 * time.Second
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       15 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}

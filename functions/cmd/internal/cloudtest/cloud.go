@@ -1,0 +1,180 @@
+// Package cloudtest runs the built programs as processes of their own, among servers on
+// loopback that stand in for Entra, Key Vault, the managed identity, and a FHIR server. The
+// programs have no switch for it: the settings are the ordinary ones, SSL_CERT_FILE (which Go
+// reads) names the stand-ins' certificate, and IDENTITY_ENDPOINT the identity's.
+package cloudtest
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/fhir/fhirtest"
+	"fhirlink/shared/secret/secrettest"
+)
+
+// Who is who.
+const (
+	Tenant      = "11111111-1111-4111-8111-111111111111"
+	OtherTenant = "77777777-7777-4777-8777-777777777777"
+	Stranger    = "88888888-8888-4888-8888-888888888888" // a tenant that may not call
+	Audience    = "66666666-6666-4666-8666-666666666666" // of our API
+	ClientID    = "22222222-2222-4222-8222-222222222222" // of the clinic's application
+	Secret      = "canary~8Q.clinic-secret"
+	NextSecret  = "canary~8Q.second-secret"
+	// ExpiredSecret is one that Entra says has expired.
+	ExpiredSecret = "canary~8Q.expired-secret"
+)
+
+// resource is the audience of the FHIR server's tokens. A server at an IP address cannot be
+// named by its own URL here, since the scenarios go by host names.
+const resource = "https://generic.fhir.example"
+
+// Cloud is what a program finds around it.
+type Cloud struct {
+	Entra    *entratest.Authority
+	Vault    *secrettest.VaultServer
+	FHIR     *fhirtest.Server
+	Identity atomic.Int64 // tokens that the managed identity gave out
+
+	AuthorityURL, VaultURL, IdentityURL, FHIRURL string
+
+	certificate string
+}
+
+// Start starts the servers; they end with the test.
+func Start(t testing.TB) *Cloud {
+	t.Helper()
+	c := &Cloud{Vault: secrettest.NewVaultServer()}
+	c.Entra = entratest.New(
+		entratest.Tenant{ID: Tenant, Name: "Clinic", Apps: []entratest.App{{
+			ClientID: ClientID, ObjectID: "55555555-5555-4555-8555-555555555555",
+			Secrets: []entratest.Secret{{Value: Secret}, {Value: NextSecret}, {Value: ExpiredSecret, ExpiresOn: time.Unix(1, 0)}},
+		}}},
+		entratest.Tenant{ID: OtherTenant, Name: "Other"}, entratest.Tenant{ID: Stranger, Name: "Stranger"},
+	)
+	c.FHIR = &fhirtest.Server{Domain: "fhir.example", TenantID: Tenant, Validate: c.Entra.Check}
+
+	c.AuthorityURL = c.serve(t, c.Entra)
+	c.VaultURL = c.serve(t, c.Vault)
+	c.FHIRURL = c.serve(t, http.HandlerFunc(c.fhir))
+	c.Entra.URL, c.FHIR.Authority = c.AuthorityURL, c.AuthorityURL+"/"
+	c.challenge(t)
+
+	identity := httptest.NewServer(http.HandlerFunc(c.identity))
+	t.Cleanup(identity.Close)
+	c.IdentityURL = identity.URL
+	return c
+}
+
+// serve starts a TLS server on 127.0.0.1. All of them have the certificate of httptest, which
+// is put into a file for the programs.
+func (c *Cloud) serve(t testing.TB, h http.Handler) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are given up are meant
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	if c.certificate == "" {
+		c.certificate = filepath.Join(t.TempDir(), "stand-ins.pem")
+		block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+		if err := os.WriteFile(c.certificate, block, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return server.URL
+}
+
+// challenge makes the vault name a resource that azsecrets accepts for its host: one that the
+// host is below of. 127.0.0.1:443 is below 0.0.1:443 as contoso.vault.azure.net is below
+// vault.azure.net.
+func (c *Cloud) challenge(t testing.TB) {
+	t.Helper()
+	u, err := url.Parse(c.VaultURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := strings.TrimPrefix(u.Host, "127.")
+	c.Vault.Challenge = fmt.Sprintf(`Bearer authorization="%s/%s", resource="https://%s"`, c.AuthorityURL, Tenant, parent)
+}
+
+// identity answers as the managed identity of App Service does.
+// https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
+func (c *Cloud) identity(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-Identity-Header") != identityHeader || r.URL.Query().Get("resource") == "" {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	c.Identity.Add(1)
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{ // the caller went away
+		"access_token": "canary-identity-token", "token_type": "Bearer", "resource": r.URL.Query().Get("resource"),
+		"expires_on": fmt.Sprint(time.Now().Add(24 * time.Hour).Unix()),
+	})
+}
+
+const identityHeader = "canary-identity-header"
+
+// fhir serves the scenario that the path begins with, or the one of the resource: a server at
+// an IP address has no host name to tell them apart by.
+func (c *Cloud) fhir(w http.ResponseWriter, r *http.Request) {
+	r.Host = strings.TrimPrefix(resource, "https://")
+	scenario, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if host := scenario + "." + c.FHIR.Domain; slices.Contains(c.FHIR.Hosts(), host) {
+		r.Host, r.URL.Path = host, "/"+rest
+	}
+	c.FHIR.ServeHTTP(w, r)
+}
+
+// Server is the URL of the FHIR server that behaves as the scenario, and the audience of its
+// tokens unless the scenario is about that.
+func (c *Cloud) Server(scenario string) (url, audience string) {
+	return c.FHIRURL + "/" + scenario, "https://" + scenario + "." + c.FHIR.Domain
+}
+
+// Env is the environment for a program over the table of the connection string; more settings
+// of the form NAME=value may follow and win.
+func (c *Cloud) Env(table string, more ...string) []string {
+	return append([]string{
+		"SSL_CERT_FILE=" + c.certificate,
+		"IDENTITY_ENDPOINT=" + c.IdentityURL, "IDENTITY_HEADER=" + identityHeader,
+		"FHIRLINK_KEY_VAULT_URL=" + c.VaultURL,
+		"FHIRLINK_TABLE_CONNECTION_STRING=" + table,
+		"FHIRLINK_AUTHORITY_HOST=" + c.AuthorityURL,
+		"FHIRLINK_API_AUDIENCE=" + Audience,
+		"FHIRLINK_ALLOWED_TENANTS=" + Tenant + "," + OtherTenant,
+		"FHIRLINK_EGRESS_ALLOW=127.0.0.1/32",
+	}, more...)
+}
+
+// App is the token of an application of a tenant with the roles.
+func (c *Cloud) App(tenant string, roles ...string) string {
+	return c.Entra.Mint(map[string]any{"tid": tenant, "aud": Audience, "roles": roles})
+}
+
+// User is the token of a user of a tenant with the scopes and roles.
+func (c *Cloud) User(tenant, scopes string, roles ...string) string {
+	return c.Entra.Mint(map[string]any{"tid": tenant, "aud": Audience, "scp": scopes, "roles": roles, "preferred_username": "a@example.org"})
+}
+
+// Registration is the body of a register request for the stand-in's FHIR server.
+func (c *Cloud) Registration(slug string) map[string]any {
+	return map[string]any{
+		"slug": slug, "description": "Good Health Clinic", "fhirServerUrl": c.FHIRURL + "/metadata",
+		"clientId": ClientID, "clientSecret": Secret, "secretExpiresOn": time.Now().AddDate(1, 0, 0).Format(time.DateOnly),
+		"tenantId": Tenant, "audience": resource,
+	}
+}

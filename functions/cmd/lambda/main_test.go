@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	"fhirlink/shared/config"
+)
+
+// set puts settings into the environment, where azidentity reads its own.
+func set(t *testing.T, settings map[string]string) {
+	t.Helper()
+	for name, value := range settings {
+		t.Setenv(name, value)
+	}
+}
+
+func good(t *testing.T) {
+	set(t, map[string]string{
+		config.KeyVaultURL: "https://contoso.vault.azure.net", config.TableEndpoint: "https://contoso.table.core.windows.net",
+		config.APIAudience: "66666666-6666-4666-8666-666666666666", config.AllowedTenants: "*",
+		"AZURE_TENANT_ID": "11111111-1111-4111-8111-111111111111", "AZURE_CLIENT_ID": "22222222-2222-4222-8222-222222222222",
+		"AZURE_CLIENT_SECRET": "canary", "AZURE_FEDERATED_TOKEN_FILE": "",
+	})
+}
+
+func TestAnswersAFunctionURL(t *testing.T) {
+	good(t)
+	h, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for event, want := range map[string]string{
+		`{"version":"2.0","rawPath":"/api/health","requestContext":{"stage":"$default","http":{"method":"GET"}}}`:                                 `"statusCode":200`,
+		`{"version":"2.0","rawPath":"/api/links","requestContext":{"stage":"$default","http":{"method":"GET"}}}`:                                  `"statusCode":401`,
+		`{"version":"2.0","rawPath":"/secret-expiry","requestContext":{"stage":"$default","http":{"method":"POST"}}}`:                             `"statusCode":404`,
+		`{"version":"2.0","rawPath":"/api/health","headers":{"x-local-organization":"x"},"requestContext":{"http":{"method":"GET"}}}`:             `\"program\":\"lambda\"`,
+		`{"version":"2.0","rawPath":"/api/translate-scope","rawQueryString":"scope=launch%2Fpatient","requestContext":{"http":{"method":"GET"}}}`: `launch-patient`,
+	} {
+		answer, err := h.Invoke(t.Context(), json.RawMessage(event))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(answer)
+		if err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("%s\ngave %s (%v)", event, data, err)
+		}
+	}
+}
+
+func TestWrongSettings(t *testing.T) {
+	good(t)
+	set(t, map[string]string{config.KeyVaultURL: "canary", config.AllowedTenants: ""})
+	_, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), config.KeyVaultURL) || !strings.Contains(err.Error(), config.AllowedTenants) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	good(t)
+	set(t, map[string]string{"AZURE_CLIENT_SECRET": ""})
+	_, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "AZURE_FEDERATED_TOKEN_FILE") {
+		t.Errorf("no identity: %v", err)
+	}
+	set(t, map[string]string{"AZURE_FEDERATED_TOKEN_FILE": t.TempDir() + "/token"})
+	if _, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler)); err != nil {
+		t.Errorf("federated token: %v", err)
+	}
+}

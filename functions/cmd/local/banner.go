@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/link"
+)
+
+// banner tells a newcomer what to do next, in commands that work as they stand.
+func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o options) {
+	url := "http://" + addr.String()
+	var b strings.Builder
+	fmt.Fprintf(&b, "fhirlink answers on %s (this machine only). Its data is in %s. Ctrl-C stops it.\n", url, o.data)
+	links, _, err := p.links.List(ctx, localOrganization, 1, "")
+	switch {
+	case err != nil:
+		fmt.Fprintf(&b, "The links in the data folder cannot be read: %v\n", err)
+	case len(links) > 0:
+		again(&b, url, links[0])
+	case o.sandbox:
+		firstSteps(&b, url, time.Now())
+	}
+	fmt.Fprintf(&b, "\nWhat else there is: %s/api/openapi.yaml\n\n", url)
+	_, _ = io.WriteString(out, b.String()) // without a terminal there is nobody to tell
+}
+
+// firstSteps is for a data folder without links.
+func firstSteps(b *strings.Builder, url string, now time.Time) {
+	fmt.Fprintf(b, `
+In another terminal, link the sandbox's FHIR server:
+
+  curl -s %[1]s/api/register -H 'Content-Type: application/json' -d '{
+    "slug": "good-health-clinic",
+    "description": "Good Health Clinic",
+    "fhirServerUrl": "https://clinic.fhir.sandbox.test/metadata",
+    "clientId": "%[2]s",
+    "clientSecret": "%[3]s",
+    "secretExpiresOn": "%[4]s"
+  }'
+
+get an access token for it:
+
+  curl -s %[1]s/api/token -d grant_type=client_credentials -d slug=good-health-clinic
+
+and translate SMART scopes for Microsoft Entra:
+
+  curl -sG %[1]s/api/translate-scope --data-urlencode 'scope=patient/Observation.rs openid'
+
+Other servers to try in place of "clinic": %[5]s.
+`, url, sandbox.ClientID, sandbox.Secret, link.DateOf(now).AddDays(365), strings.Join(sandbox.Scenarios()[1:], ", "))
+}
+
+// again is for a data folder that has links already.
+func again(b *strings.Builder, url string, l link.Link) {
+	fmt.Fprintf(b, `
+In another terminal, list your links, and get an access token for one:
+
+  curl -s %[1]s/api/links
+  curl -s %[1]s/api/token -d grant_type=client_credentials -d slug=%[2]s
+`, url, l.Slug)
+}

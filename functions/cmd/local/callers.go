@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+
+	"fhirlink/functions"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/problem"
+)
+
+// organizationHeader acts as another organization than the usual one.
+const organizationHeader = "X-Local-Organization"
+
+// localOrganization is the tenant of the sandbox, as which requests without a sign-in act.
+const localOrganization = "11111111-1111-4111-8111-111111111111"
+
+// callers is the sign-in rule of this program: whoever can reach it may do everything, since
+// that is only this machine. A token that is sent all the same is held to what the cloud
+// would hold it to, or refused where nothing is set to check it with.
+type callers struct {
+	tokens functions.Authenticator // nil: no token is accepted
+}
+
+func (c callers) Authenticate(r *http.Request) (entra.Caller, error) {
+	if _, sent := r.Header["Authorization"]; sent {
+		if c.tokens == nil {
+			return entra.Caller{}, &entra.CallerError{Reason: "this program cannot check tokens before FHIRLINK_API_AUDIENCE and FHIRLINK_ALLOWED_TENANTS are set. Leave the Authorization header out to act without a sign-in"}
+		}
+		return c.tokens.Authenticate(r)
+	}
+	organization := localOrganization
+	if values := r.Header[organizationHeader]; len(values) > 0 {
+		organization = strings.ToLower(values[0])
+	}
+	return entra.Caller{Organization: organization, App: true, Roles: []string{"Links.Manage.All", "Links.Token.All"}}, nil
+}
+
+// checkOrganization refuses a header that names no organization.
+func checkOrganization(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		values := r.Header[organizationHeader]
+		if len(values) > 1 || len(values) == 1 && !entra.IsGUID(strings.ToLower(values[0])) {
+			p := problem.Invalid(problem.Field{
+				Field: organizationHeader, Code: "not_a_guid", Message: "The header does not hold one GUID.",
+				Fix: "Send the tenant id of the organization to act as, or leave the header out.",
+			})
+			p.Detail = "The header " + organizationHeader + " holds the tenant id (a GUID) of the organization to act as. Correct it or leave it out."
+			refuse(w, r, p)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

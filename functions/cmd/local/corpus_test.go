@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"testing"
+
+	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/config"
+	"fhirlink/shared/httpx/httpscript"
+)
+
+// The corpus of functions/testdata/scripts, over the sandbox. What these scripts say is what
+// they say on Azure and on Lambda, see functions/cmd/corpus.
+func TestCorpus(t *testing.T) {
+	const frontEnd = "http://localhost:3000"
+	i := start(t, t.TempDir(), map[string]string{config.CORSOrigins: frontEnd})
+	organization := func(id string) http.Header { return http.Header{organizationHeader: {id}} }
+	vars := map[string]string{
+		"tenant": sandbox.TenantID, "client": sandbox.ClientID, "front": frontEnd,
+		"secret": sandbox.Secret, "next-secret": sandbox.Secret, "expired-secret": sandbox.ExpiredSecret,
+	}
+	for _, scenario := range sandbox.Scenarios() {
+		vars[scenario] = "https://" + scenario + ".fhir.sandbox.test"
+		vars[scenario+".audience"] = vars[scenario]
+	}
+	vars["audience.audience"] = "https://api.fhir.sandbox.test"
+	runner := httpscript.Runner{
+		URL: i.URL, Vars: vars, Is: map[string]bool{"local": true, "sandbox": true, "slow": !testing.Short()},
+		Mask: httpscript.Mask{Keys: []string{"instance"}},
+		Callers: map[string]http.Header{
+			"manager": nil, "app": nil,
+			"other": organization("77777777-7777-4777-8777-777777777777"), "other-app": organization("77777777-7777-4777-8777-777777777777"),
+			"lister": organization("88888888-8888-4888-8888-888888888888"), "lister-app": organization("88888888-8888-4888-8888-888888888888"),
+		},
+	}
+	scripts, err := httpscript.ReadFiles(os.DirFS("../../testdata/scripts"), "*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, script := range scripts {
+		runner.Test(t, script)
+	}
+}

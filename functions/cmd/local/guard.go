@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
+)
+
+// guard stands before everything else, because in this program a request without a token has
+// all rights: whatever can make this machine's browser send a request must not come through.
+//
+//   - A page whose name was made to resolve to 127.0.0.1 (DNS rebinding) counts as same-origin
+//     to the browser, but sends its own name as Host: 421.
+//   - A page of another site or of another port of this machine is cross-origin: 403. Reading
+//     is refused as well as changing: [http.CrossOriginProtection] lets GET through because GET
+//     should change nothing, but here GET shows links without a sign-in, and no page of
+//     another origin has a reason to ask. The origins of FHIRLINK_CORS_ORIGINS do.
+//
+// Programs that are no browser send neither Sec-Fetch-Site nor Origin and pass.
+type guard struct {
+	sites *http.CrossOriginProtection
+	next  http.Handler
+}
+
+// newGuard guards next; origins are those whose pages may call, e.g. http://localhost:3000.
+func newGuard(next http.Handler, origins []string) (*guard, error) {
+	g := &guard{http.NewCrossOriginProtection(), next}
+	for _, origin := range origins {
+		if err := g.sites.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("FHIRLINK_CORS_ORIGINS: %w", err)
+		}
+	}
+	return g, nil
+}
+
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case !isLoopbackName(r.Host):
+		refuse(w, r, problem.New(problem.Misdirected,
+			"This program answers as localhost, 127.0.0.1 and [::1] only. Ask for http://localhost, with the port in it."))
+	case g.isCrossSite(r):
+		refuse(w, r, problem.New(problem.Forbidden,
+			"This request came from a web page of another origin. To let a front end of yours call, put its origin into FHIRLINK_CORS_ORIGINS."))
+	default:
+		g.next.ServeHTTP(w, r)
+	}
+}
+
+// isCrossSite applies the standard library's rule for unsafe methods to every method.
+func (g *guard) isCrossSite(r *http.Request) bool {
+	asUnsafe := r.WithContext(r.Context()) // a shallow copy
+	asUnsafe.Method = http.MethodPost
+	return g.sites.Check(asUnsafe) != nil
+}
+
+// isLoopbackName tells whether a Host header names this machine; the port may be any, since a
+// page cannot choose it apart from its own origin.
+func isLoopbackName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return strings.EqualFold(name, "localhost") || name == "127.0.0.1" || (name == "::1" && host[0] == '[')
+	}
+	return strings.EqualFold(host, "localhost") || host == "127.0.0.1" || host == "[::1]"
+}
+
+// refuse answers in the shape that the route has for all its errors.
+func refuse(w http.ResponseWriter, r *http.Request, p *problem.Error) {
+	if r.URL.Path != "/api/token" {
+		problem.Write(w, r, p)
+		return
+	}
+	e := &oauth.Error{Code: oauth.InvalidRequest, Description: p.Detail, Status: p.Code.Status()}
+	if e.Status == http.StatusUnprocessableEntity {
+		e.Status = http.StatusBadRequest // RFC 6749 §5.2
+	}
+	e.Write(w)
+}
+
+var errNotLoopback = errors.New("not a loopback address")
+
+// checkLoopback makes sure that nobody but this machine can reach addr (host:port).
+func checkLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port, as 127.0.0.1:7071 is", addr)
+	}
+	if strings.EqualFold(host, "localhost") {
+		return nil
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return fmt.Errorf("%q is %w: here a request without a sign-in has all rights, so nobody else may reach it. "+
+			"Use 127.0.0.1:7071, or run the Azure or Lambda program for others", addr, errNotLoopback)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestGuard(t *testing.T) {
+	const (
+		friend   = "http://localhost:3000"
+		stranger = "https://evil.example"
+	)
+	reached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	g, err := newGuard(reached, []string{friend})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, method, host string
+		header             map[string]string
+		want               int
+	}{
+		{"curl", "GET", "localhost:7071", nil, 202},
+		{"curl to the address", "POST", "127.0.0.1:7071", nil, 202},
+		{"curl to IPv6", "POST", "[::1]:7071", nil, 202},
+		{"default port", "GET", "localhost", nil, 202},
+		{"IPv6, default port", "GET", "[::1]", nil, 202},
+		{"upper case", "GET", "LOCALHOST:7071", nil, 202},
+		{"another name", "GET", "evil.example:7071", nil, 421},
+		{"a name that resolves here", "GET", "localhost.evil.example", nil, 421},
+		{"a name below localhost", "GET", "app.localhost:7071", nil, 421},
+		{"trailing dot", "GET", "localhost.:7071", nil, 421},
+		{"another loopback address", "GET", "127.0.0.2:7071", nil, 421},
+		{"number for an address", "GET", "2130706433", nil, 421},
+		{"bare IPv6", "GET", "::1", nil, 421},
+		{"no host", "GET", "", nil, 421},
+		{"rebinding says same-origin", "POST", "evil.example", map[string]string{"Sec-Fetch-Site": "same-origin"}, 421},
+
+		{"typed into the address bar", "GET", "localhost:7071", map[string]string{"Sec-Fetch-Site": "none"}, 202},
+		{"own page", "POST", "localhost:7071", map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:7071"}, 202},
+		{"cross-site change", "POST", "localhost:7071", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": stranger}, 403},
+		{"cross-site delete", "DELETE", "localhost:7071", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": stranger}, 403},
+		{"cross-site read", "GET", "localhost:7071", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		{"cross-site preflight", "OPTIONS", "localhost:7071", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": stranger}, 403},
+		{"another port", "POST", "localhost:7071", map[string]string{"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:9999"}, 403},
+		{"old browser, another site", "POST", "localhost:7071", map[string]string{"Origin": stranger}, 403},
+		{"old browser, another site reads", "GET", "localhost:7071", map[string]string{"Origin": stranger}, 403},
+		{"sandboxed frame", "POST", "localhost:7071", map[string]string{"Origin": "null"}, 403},
+		{"unknown relation", "GET", "localhost:7071", map[string]string{"Sec-Fetch-Site": "elsewhere"}, 403},
+		{"friend changes", "POST", "localhost:7071", map[string]string{"Sec-Fetch-Site": "same-site", "Origin": friend}, 202},
+		{"friend reads", "GET", "localhost:7071", map[string]string{"Sec-Fetch-Site": "same-site", "Origin": friend}, 202},
+		{"friend's preflight", "OPTIONS", "127.0.0.1:7071", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": friend}, 202},
+		{"friend, but another host", "POST", "evil.example", map[string]string{"Origin": friend}, 421},
+	} {
+		for _, path := range []string{"/", "/api/links", "/api/token"} {
+			r := httptest.NewRequest(c.method, path, nil)
+			r.Host = c.host
+			for name, value := range c.header {
+				r.Header.Set(name, value)
+			}
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, r)
+			if w.Code != c.want {
+				t.Errorf("%s: %s %s gave %d, want %d", c.name, c.method, path, w.Code, c.want)
+			}
+			if w.Code != http.StatusAccepted {
+				checkRefusal(t, path, w)
+			}
+		}
+	}
+}
+
+// checkRefusal holds a refusal to the shape of the route's errors.
+func checkRefusal(t *testing.T, path string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	var body map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+		t.Fatalf("%s: %v in %s", path, err, w.Body)
+	}
+	if path == "/api/token" {
+		if body["error"] != "invalid_request" || body["error_description"] == "" {
+			t.Errorf("%s: %v", path, body)
+		}
+		return
+	}
+	code := map[int]string{421: "misdirected_request", 403: "forbidden"}[w.Code]
+	if body["code"] != code || body["status"] != float64(w.Code) || body["title"] == "" || body["detail"] == "" {
+		t.Errorf("%s: %v", path, body)
+	}
+}
+
+func TestGuardRefusesBadOrigins(t *testing.T) {
+	if _, err := newGuard(nil, []string{"localhost:3000"}); err == nil || !strings.Contains(err.Error(), "FHIRLINK_CORS_ORIGINS") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCheckLoopback(t *testing.T) {
+	for addr, good := range map[string]bool{
+		"127.0.0.1:7071": true, "[::1]:0": true, "localhost:80": true, "127.9.9.9:1": true,
+		"0.0.0.0:7071": false, ":7071": false, "[::]:7071": false, "192.168.0.4:7071": false,
+		"example.org:7071": false, "127.0.0.1": false, "": false,
+	} {
+		if err := checkLoopback(addr); (err == nil) != good {
+			t.Errorf("%q: %v", addr, err)
+		}
+	}
+}

@@ -1,0 +1,116 @@
+// Command local is all of fhirlink in one process on one machine: the same functions as in the
+// cloud over embedded stores in one data folder, and a sandbox Entra with sandbox FHIR servers
+// to try them on. Real servers can be linked from it too.
+//
+//	go run ./functions/cmd/local [-addr 127.0.0.1:7071] [-data .fhirlink] [-sandbox=true]
+//
+// It is for one person: a request without a sign-in has all rights, so it answers this machine
+// only. Settings are those of the README, all optional here.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"fhirlink/functions/cmd/internal/serve"
+	"fhirlink/shared/config"
+	"fhirlink/shared/eventlog"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2 // something that whoever started it can put right
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
+}
+
+// run is the program: it answers until ctx ends and returns the exit status.
+func run(ctx context.Context, args []string, env config.Lookup, stdout, stderr io.Writer) int {
+	o, err := parseOptions(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	c, err := config.Local(env)
+	if err != nil {
+		fmt.Fprintf(stderr, "Some settings are wrong:\n%v\n", err)
+		return exitUsage
+	}
+	out := eventlog.NewWriter(stdout, 0)
+	defer func() { _ = out.Close() }() // fails when stdout is gone: nobody is left to tell
+	log := eventlog.New(out, slog.LevelInfo)
+
+	p, err := newProgram(o, c, log)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	l, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		fmt.Fprintf(stderr, "-addr: %v. If another program has the port, name another one with -addr 127.0.0.1:PORT\n", err)
+		return max(exitUsage, closed(p, stderr))
+	}
+	p.banner(ctx, out, l.Addr(), o)
+	status := p.serve(ctx, l, log, stderr)
+	return max(status, closed(p, stderr))
+}
+
+// serve answers and sweeps until ctx ends.
+func (p *program) serve(ctx context.Context, l net.Listener, log *slog.Logger, stderr io.Writer) int {
+	var sweeps sync.WaitGroup
+	defer sweeps.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sweeps.Go(func() { p.sweepEvery(ctx, time.Minute, log) })
+	if err := serve.Run(ctx, l, p.handler, log); err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// sweepEvery does what the timer function does in the cloud. The error of a run is about the
+// index of due times; the next run looks again.
+func (p *program) sweepEvery(ctx context.Context, pause time.Duration, log *slog.Logger) {
+	for ticker := time.NewTicker(pause); ; {
+		if _, err := p.sweep.Run(ctx); err != nil && ctx.Err() == nil {
+			log.ErrorContext(ctx, "sweep did not finish", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			ticker.Stop()
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func closed(p *program, stderr io.Writer) int {
+	if err := p.close(); err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	return exitOK
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/config"
+)
+
+// expiresOn is a year away: neither near nor further than Entra allows.
+var expiresOn = time.Now().AddDate(1, 0, 0).Format(time.DateOnly)
+
+// console collects what a running program prints.
+type console struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	news chan struct{} // a value after a write
+}
+
+func newConsole() *console { return &console{news: make(chan struct{}, 1)} }
+
+func (c *console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case c.news <- struct{}{}:
+	default:
+	}
+	return c.text.Write(p)
+}
+
+func (c *console) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.String()
+}
+
+// find waits until the pattern is there.
+func (c *console) find(t *testing.T, pattern string) []string {
+	t.Helper()
+	for re := regexp.MustCompile(pattern); ; {
+		if found := re.FindStringSubmatch(c.String()); found != nil {
+			return found
+		}
+		select {
+		case <-c.news:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no %q in:\n%s", pattern, c)
+		}
+	}
+}
+
+// launched is a call of run.
+type launched struct {
+	url    string
+	stdout *console
+	stop   context.CancelFunc
+	status chan int
+}
+
+func launch(t *testing.T, args ...string) *launched {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &launched{stdout: newConsole(), stop: cancel, status: make(chan int, 1)}
+	go func() { l.status <- run(ctx, args, lookup(nil), l.stdout, io.Discard) }()
+	l.url = l.stdout.find(t, `answers on (http://\S+) `)[1]
+	return l
+}
+
+// The banner's commands do what they say when they are taken as they stand, and a stop is
+// clean; a second start tells about the links that are there.
+func TestBanner(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	first := launch(t, "-addr", "127.0.0.1:0", "-data", folder)
+	body := first.stdout.find(t, `(?s)/api/register -H 'Content-Type: application/json' -d '(\{.*?\})'`)[1]
+	post(t, first.url+"/api/register", "application/json", body, http.StatusCreated)
+	first.stdout.find(t, `curl -s `+first.url+`/api/token -d grant_type=client_credentials -d slug=good-health-clinic`)
+	post(t, first.url+"/api/token", "application/x-www-form-urlencoded", "grant_type=client_credentials&slug=good-health-clinic", http.StatusOK)
+	first.stdout.find(t, `curl -sG `+first.url+`/api/translate-scope --data-urlencode 'scope=patient/Observation.rs openid'`)
+	first.stop()
+	if status := <-first.status; status != exitOK {
+		t.Errorf("exit status %d", status)
+	}
+	text := first.stdout.String()
+	if !strings.Contains(text, `"msg":"token.issued"`) || strings.Count(text, sandbox.Secret) != 1 {
+		t.Errorf("the log lacks token.issued, or holds the secret besides the banner:\n%s", text)
+	}
+
+	second := launch(t, "-addr", "127.0.0.1:0", "-data", folder)
+	second.stdout.find(t, `slug=good-health-clinic`)
+	post(t, second.url+"/api/token", "application/x-www-form-urlencoded", "grant_type=client_credentials&slug=good-health-clinic", http.StatusOK)
+	second.stop()
+	if status := <-second.status; status != exitOK {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+func post(t *testing.T, url, contentType, body string, want int) {
+	t.Helper()
+	response, err := http.Post(url, contentType, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != want || !json.Valid(answer) {
+		t.Fatalf("%s: %d, %v: %s", url, response.StatusCode, err, answer)
+	}
+}
+
+func TestStartMistakes(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	usedFolder := filepath.Join(t.TempDir(), "used")
+	start(t, usedFolder, nil)
+	noDatabase := t.TempDir()
+	if err := os.WriteFile(filepath.Join(noDatabase, databaseFile), bytes.Repeat([]byte("no database "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name     string
+		args     []string
+		settings map[string]string
+		status   int
+		says     string
+	}{
+		{"everybody could reach it", []string{"-addr", "0.0.0.0:7071"}, nil, 2, "loopback"},
+		{"port only", []string{"-addr", ":7071"}, nil, 2, "127.0.0.1:7071"},
+		{"unknown flag", []string{"-port", "1"}, nil, 2, "-addr"},
+		{"a word", []string{"start"}, nil, 2, `"start"`},
+		{"wrong settings", nil, map[string]string{config.MaxLinks: "many", config.CORSOrigins: "*"}, 2, config.MaxLinks},
+		{"port in use", []string{"-addr", taken.Addr().String(), "-data", t.TempDir()}, nil, 2, "-addr"},
+		{"folder in use", []string{"-addr", "127.0.0.1:0", "-data", usedFolder}, nil, 2, "another process"},
+		{"folder is a file", []string{"-data", filepath.Join(usedFolder, databaseFile)}, nil, 2, "-data"},
+		{"no database", []string{"-data", noDatabase}, nil, 2, "not a database"},
+		{"help", []string{"-help"}, nil, 0, "-sandbox"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := run(t.Context(), c.args, lookup(c.settings), &stdout, &stderr)
+			if status != c.status || !strings.Contains(stderr.String(), c.says) || strings.Contains(stdout.String(), "answers on") {
+				t.Errorf("status %d\nstdout: %s\nstderr: %s", status, &stdout, &stderr)
+			}
+		})
+	}
+}

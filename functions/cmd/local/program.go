@@ -1,0 +1,157 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+
+	"fhirlink/functions"
+	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/config"
+	"fhirlink/shared/egress"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/entra/clientcred"
+	"fhirlink/shared/expiry"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/link"
+	linkbolt "fhirlink/shared/link/bolt"
+	"fhirlink/shared/notify/webhook"
+	secretbolt "fhirlink/shared/secret/bolt"
+	"fhirlink/shared/verification"
+)
+
+// program is everything between the command line and the listener.
+type program struct {
+	handler  http.Handler
+	links    *link.Service
+	webhooks *webhook.Service
+	sweep    expiry.Sweep
+	closers  []func() error // in the order of opening
+}
+
+// newProgram assembles the functions over the stores in the data folder. It makes no request.
+func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err error) {
+	p = &program{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	upstream, err := p.connect(o, c)
+	if err != nil {
+		return p, err
+	}
+	if err := p.open(o, c, upstream, log); err != nil {
+		return p, err
+	}
+	p.sweep = expiry.Sweep{Links: p.links, Log: log}
+	public, _ := functions.New(functions.Deps{
+		Links:    p.links,
+		Webhooks: p.webhooks,
+		Callers:  callers{tokens(c)},
+		Sweep:    p.sweep.Run,
+		Origins:  c.Origins,
+		Aliases:  c.ScopeAliases,
+		Log:      log,
+		Program:  "local",
+		Version:  version,
+	})
+	p.handler, err = newGuard(checkOrganization(public), c.Origins)
+	return p, err
+}
+
+// upstream is how the servers outside are reached, or those of the sandbox.
+type upstream struct {
+	client    *http.Client
+	authority func(fhir.BaseURL) string
+	kind      func(fhir.BaseURL) fhir.Kind // nil: what the host name tells
+}
+
+// connect prepares the one client for FHIR servers and authorities.
+func (p *program) connect(o options, c config.Config) (upstream, error) {
+	up := upstream{authority: authority(c)}
+	if !o.sandbox {
+		up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow})
+		return up, nil
+	}
+	box, err := sandbox.New()
+	if err != nil {
+		return up, err
+	}
+	p.closers = append(p.closers, box.Close)
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return up, fmt.Errorf("the system's certificates cannot be read: %w", err)
+	}
+	box.Trust(roots)
+	up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow, Intercept: box.Intercept, RootCAs: roots})
+	up.kind = box.Kind
+	return up, nil
+}
+
+// authority tells where the credentials of a link go: those of the sandbox's servers to the
+// sandbox, also when it is switched off, and all others to the configured authority. The
+// link's host decides, never what a server advertises.
+func authority(c config.Config) func(fhir.BaseURL) string {
+	return func(b fhir.BaseURL) string {
+		if sandbox.Owns(b) {
+			return sandbox.Authority
+		}
+		return c.Authority
+	}
+}
+
+// open assembles the links over the data folder.
+func (p *program) open(o options, c config.Config, up upstream, log *slog.Logger) error {
+	db, err := openData(o.data)
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, db.Close)
+	stores, err := linkbolt.New(db)
+	if err != nil {
+		return err
+	}
+	secrets, err := secretbolt.New(db, filepath.Join(o.data, keyFile))
+	if err != nil {
+		return err
+	}
+	source := &clientcred.Source{Client: up.client}
+	p.links = link.New(link.Deps{
+		Stores:    stores,
+		Secrets:   secrets,
+		Verifier:  &verification.Verifier{Client: up.client, Tokens: source, Authority: up.authority, Kind: up.kind},
+		Tokens:    source,
+		Authority: up.authority,
+		AnyTarget: len(c.EgressAllow) > 0,
+		MaxLinks:  c.MaxLinks,
+		Log:       log,
+	})
+	p.webhooks = webhook.New(webhook.Deps{
+		Endpoints: stores.Endpoints(), Secrets: secrets, Client: up.client, AnyTarget: len(c.EgressAllow) > 0, Log: log,
+	})
+	return nil
+}
+
+// tokens validates callers' tokens as the cloud does, once it is set whose.
+func tokens(c config.Config) functions.Authenticator {
+	if len(c.Audiences) == 0 || len(c.Tenants) == 0 {
+		return nil
+	}
+	return functions.Bearer{Callers: entra.NewCallers(entra.CallersConfig{
+		Authority: c.Authority, Audiences: c.Audiences, Tenants: c.Tenants, OperatorTenant: c.OperatorTenant,
+	})}
+}
+
+// close undoes what newProgram opened, last first.
+func (p *program) close() error {
+	var errs []error
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		errs = append(errs, p.closers[i]())
+	}
+	p.closers = nil
+	return errors.Join(errs...)
+}

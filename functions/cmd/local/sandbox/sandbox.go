@@ -1,0 +1,146 @@
+// Package sandbox is a Microsoft Entra authority and a set of FHIR servers inside the
+// process, so that everything can be tried without an account anywhere:
+//
+//	https://login.sandbox.test/             the authority
+//	https://{scenario}.fhir.sandbox.test/   a FHIR server; {scenario} says what is wrong with it
+//
+// They speak TLS on a loopback port of their own. The HTTP clients are the ones that real
+// servers are reached with; [Sandbox.Intercept] dials before DNS and before the guard of
+// package egress, for names below sandbox.test only (.test is reserved, RFC 6761).
+package sandbox
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/fhir/fhirtest"
+)
+
+// Where the sandbox is, and the one registration that its authority knows.
+const (
+	Authority     = "https://" + loginHost + "/"
+	TenantID      = "11111111-1111-4111-8111-111111111111"
+	ClientID      = "22222222-2222-4222-8222-222222222222"
+	Secret        = "sandbox-secret-value"
+	ExpiredSecret = "sandbox-expired-value"
+
+	zone       = "sandbox.test"
+	loginHost  = "login." + zone
+	fhirDomain = "fhir." + zone
+)
+
+// Scenarios are the FHIR servers that a newcomer is told about.
+func Scenarios() []string {
+	return []string{
+		"clinic", "readonly", "norole", "audience", "anonymous", "throttled",
+		"down", "html", "metadata404", "slow", "redirect", "huge",
+	}
+}
+
+// Sandbox is running from New to Close.
+type Sandbox struct {
+	Entra *entratest.Authority
+	FHIR  *fhirtest.Server
+
+	root     *x509.Certificate
+	listener net.Listener
+	server   *http.Server
+}
+
+// New starts a sandbox.
+func New() (*Sandbox, error) {
+	certificate, root, err := certify(zone, loginHost, "*."+fhirDomain)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	authority := entratest.Sandbox(entratest.Registration{
+		URL: Authority, TenantID: TenantID, ClientID: ClientID, Secret: Secret, ExpiredSecret: ExpiredSecret, Zone: zone,
+	})
+	s := &Sandbox{
+		Entra: authority,
+		FHIR: &fhirtest.Server{
+			Domain: fhirDomain, Authority: Authority, TenantID: TenantID, Validate: authority.Check, Healthy: entratest.Scenarios(),
+		},
+		root:     root,
+		listener: listener,
+	}
+	s.server = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0), // what goes wrong here is what the scenarios are for
+		TLSConfig:         &tls.Config{GetCertificate: choose(&certificate), MinVersion: tls.VersionTLS12},
+	}
+	go func() { _ = s.server.ServeTLS(listener, "", "") }() // until Close, as its error says
+	return s, nil
+}
+
+// choose gives the certificate to everybody who asks for a name that it is for; it stands for
+// the wrong name where the scenario is just that.
+func choose(certificate *tls.Certificate) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if strings.HasPrefix(hello.ServerName, "tls-invalid.") {
+			other, _, err := certify("invalid", "another.invalid")
+			return &other, err
+		}
+		return certificate, nil
+	}
+}
+
+// ServeHTTP hands a request to the server that its host names.
+func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Host == loginHost {
+		s.Entra.ServeHTTP(w, r)
+		return
+	}
+	s.FHIR.ServeHTTP(w, r)
+}
+
+// Intercept is egress.Options.Intercept for the names of the sandbox. A name below its zone
+// that is not one of them does not exist, and nobody outside is asked for it.
+func (s *Sandbox) Intercept(host string) (dial func(context.Context) (net.Conn, error), ok bool) {
+	host = strings.ToLower(host)
+	if !strings.HasSuffix(host, "."+zone) {
+		return nil, false
+	}
+	if dial, special := s.FHIR.Dials()[host]; special && dial != nil {
+		return dial, true
+	} else if special || host == loginHost || slices.Contains(s.FHIR.Hosts(), host) {
+		return s.dial, true
+	}
+	return func(context.Context) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
+	}, true
+}
+
+func (s *Sandbox) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", s.listener.Addr().String())
+}
+
+// Trust adds the sandbox's certification authority to pool. It is good for names below the
+// zone only.
+func (s *Sandbox) Trust(pool *x509.CertPool) { pool.AddCert(s.root) }
+
+// Owns tells whether a FHIR server is one of the sandbox's, by its host name alone.
+func Owns(b fhir.BaseURL) bool { return strings.HasSuffix(b.Host(), "."+fhirDomain) }
+
+// Kind is what a server counts as; it is for verification.Verifier.
+func (s *Sandbox) Kind(b fhir.BaseURL) fhir.Kind { return s.FHIR.Kind(b) }
+
+// Close ends all connections.
+func (s *Sandbox) Close() error { return s.server.Close() }

@@ -1,0 +1,58 @@
+// Package awslambda lets an [http.Handler] and a scheduled job answer AWS Lambda's events:
+// requests of a Function URL or of API Gateway in payload format 2.0 (buffered), and runs of an
+// EventBridge schedule. It turns JSON into requests and answers into JSON and imports no SDK;
+// the loop that fetches events is the caller's:
+//
+//	lambda.StartWithOptions(handler.Invoke)
+//
+// A handler sees what it would see behind the Azure Functions host: repeated query keys, raw
+// paths, cookies, the caller's address in RemoteAddr, and a panic ends one request only.
+package awslambda
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// Handler answers the events of one Lambda function.
+type Handler struct {
+	HTTP     http.Handler
+	Schedule func(context.Context) error
+}
+
+// Invoke answers one event. An error, also in place of a panic, is what Lambda counts as a
+// failed invocation; the caller of a Function URL sees 502 then.
+func (h Handler) Invoke(ctx context.Context, payload json.RawMessage) (answer any, err error) {
+	var e event
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return nil, errors.New("the event is not a JSON object of the expected shape")
+	}
+	switch {
+	case e.isSchedule():
+		return nil, h.Schedule(ctx)
+	case e.isHTTP():
+		return h.serve(ctx, &e)
+	}
+	return nil, fmt.Errorf("the event is neither an HTTP request in payload format 2.0 nor a scheduled event "+
+		"(version %.10q, source %.40q); point a Function URL, an API Gateway HTTP API or an EventBridge schedule at this function",
+		e.Version, e.Source)
+}
+
+func (h Handler) serve(ctx context.Context, e *event) (answer any, err error) {
+	// The AWS loop ends the process after a panic; net/http ends the request only.
+	defer func() {
+		if p := recover(); p != nil {
+			answer, err = nil, errors.New("the handler panicked")
+		}
+	}()
+	r, err := e.request(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &recorder{header: http.Header{}}
+	h.HTTP.ServeHTTP(w, r)
+	return w.response(r.Method), nil
+}
