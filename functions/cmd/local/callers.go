@@ -6,6 +6,7 @@ import (
 
 	"fhirlink/functions"
 	"fhirlink/shared/entra"
+	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 )
 
@@ -17,16 +18,13 @@ const localOrganization = "11111111-1111-4111-8111-111111111111"
 
 // callers is the sign-in rule of this program: whoever can reach it may do everything, since
 // that is only this machine. A token that is sent all the same is held to what the cloud
-// would hold it to, or refused where nothing is set to check it with.
+// would hold it to.
 type callers struct {
-	tokens functions.Authenticator // nil: no token is accepted
+	tokens functions.Authenticator // nil: refuseTokens stands before
 }
 
 func (c callers) Authenticate(r *http.Request) (entra.Caller, error) {
 	if _, sent := r.Header["Authorization"]; sent {
-		if c.tokens == nil {
-			return entra.Caller{}, &entra.CallerError{Reason: "this program cannot check tokens before FHIRLINK_API_AUDIENCE and FHIRLINK_ALLOWED_TENANTS are set. Leave the Authorization header out to act without a sign-in"}
-		}
 		return c.tokens.Authenticate(r)
 	}
 	organization := localOrganization
@@ -50,5 +48,21 @@ func checkOrganization(next http.Handler) http.Handler {
 			return
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// refuseTokens answers every request that has an Authorization header with 401, on open routes
+// too: whoever sends a token believes that it is checked.
+func refuseTokens(next http.Handler) http.Handler {
+	const reason = "this program cannot check tokens before FHIRLINK_API_AUDIENCE and FHIRLINK_ALLOWED_TENANTS are set"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, sent := r.Header["Authorization"]; !sent {
+			next.ServeHTTP(w, r)
+			return
+		}
+		refuse(w, r, &problem.Error{
+			Code: problem.Unauthenticated, Challenge: oauth.Challenge(oauth.InvalidToken, reason, ""),
+			Detail: "The access token is not accepted: " + reason + ". Leave the Authorization header out to act without a sign-in.",
+		})
 	})
 }

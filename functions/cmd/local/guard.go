@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 
+	"fhirlink/functions/token"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 )
@@ -69,31 +69,28 @@ func isLoopbackName(host string) bool {
 
 // refuse answers in the shape that the route has for all its errors.
 func refuse(w http.ResponseWriter, r *http.Request, p *problem.Error) {
-	if r.URL.Path != "/api/token" {
+	switch {
+	case r.URL.Path != "/api/token":
 		problem.Write(w, r, p)
-		return
+	case p.Code == problem.Unauthenticated:
+		token.WriteError(w, r, p)
+	case p.Code == problem.InvalidFields:
+		(&oauth.Error{Code: oauth.InvalidRequest, Description: p.Detail}).Write(w)
+	default:
+		(&oauth.Error{Code: oauth.InvalidRequest, Description: p.Detail, Status: p.Code.Status()}).Write(w)
 	}
-	e := &oauth.Error{Code: oauth.InvalidRequest, Description: p.Detail, Status: p.Code.Status()}
-	if e.Status == http.StatusUnprocessableEntity {
-		e.Status = http.StatusBadRequest // RFC 6749 §5.2
-	}
-	e.Write(w)
 }
 
-var errNotLoopback = errors.New("not a loopback address")
-
-// checkLoopback makes sure that nobody but this machine can reach addr (host:port).
+// checkLoopback makes sure that nobody but this machine can reach addr (host:port), and that
+// the guard lets requests to it through.
 func checkLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("%q is not host:port, as 127.0.0.1:7071 is", addr)
 	}
-	if strings.EqualFold(host, "localhost") {
-		return nil
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("%q is %w: here a request without a sign-in has all rights, so nobody else may reach it. "+
-			"Use 127.0.0.1:7071, or run the Azure or Lambda program for others", addr, errNotLoopback)
+	if !isLoopbackName(net.JoinHostPort(host, "0")) {
+		return fmt.Errorf("%q is not the loopback address (localhost, 127.0.0.1 or [::1]): here a request without a sign-in has all rights, so nobody else may reach it. "+
+			"Use 127.0.0.1:7071, or run the Azure or Lambda program for others", addr)
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func TestGuardRefusesBadOrigins(t *testing.T) {
 
 func TestCheckLoopback(t *testing.T) {
 	for addr, good := range map[string]bool{
-		"127.0.0.1:7071": true, "[::1]:0": true, "localhost:80": true, "127.9.9.9:1": true,
+		"127.0.0.1:7071": true, "[::1]:0": true, "localhost:80": true, "127.9.9.9:1": false,
 		"0.0.0.0:7071": false, ":7071": false, "[::]:7071": false, "192.168.0.4:7071": false,
 		"example.org:7071": false, "127.0.0.1": false, "": false,
 	} {

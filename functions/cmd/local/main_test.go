@@ -84,7 +84,8 @@ func launch(t *testing.T, args ...string) *launched {
 func TestBanner(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
 	first := launch(t, "-addr", "127.0.0.1:0", "-data", folder)
-	body := first.stdout.find(t, `(?s)/api/register -H 'Content-Type: application/json' -d '(\{.*?\})'`)[1]
+	body := first.stdout.find(t, `(?s)/api/register -H 'Content-Type: application/json' -d '(\{.*?\})'\n`)[1]
+	body = strings.ReplaceAll(body, "'", "") // as the shell does
 	post(t, first.url+"/api/register", "application/json", body, http.StatusCreated)
 	first.stdout.find(t, `curl -s `+first.url+`/api/token -d grant_type=client_credentials -d slug=good-health-clinic`)
 	post(t, first.url+"/api/token", "application/x-www-form-urlencoded", "grant_type=client_credentials&slug=good-health-clinic", http.StatusOK)
@@ -94,8 +95,8 @@ func TestBanner(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	text := first.stdout.String()
-	if !strings.Contains(text, `"msg":"token.issued"`) || strings.Count(text, sandbox.Secret) != 1 {
-		t.Errorf("the log lacks token.issued, or holds the secret besides the banner:\n%s", text)
+	if !strings.Contains(text, `"msg":"token.issued"`) || strings.Contains(text, sandbox.Secret) {
+		t.Errorf("the log lacks token.issued, or the output holds the secret:\n%s", text)
 	}
 
 	second := launch(t, "-addr", "127.0.0.1:0", "-data", folder)

@@ -48,10 +48,11 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		return p, err
 	}
 	p.sweep = expiry.Sweep{Links: p.links, Log: log}
+	signIn := tokens(c)
 	public, _ := functions.New(functions.Deps{
 		Links:    p.links,
 		Webhooks: p.webhooks,
-		Callers:  callers{tokens(c)},
+		Callers:  callers{signIn},
 		Sweep:    p.sweep.Run,
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
@@ -59,6 +60,9 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Program:  "local",
 		Version:  version,
 	})
+	if signIn == nil {
+		public = refuseTokens(public)
+	}
 	p.handler, err = newGuard(checkOrganization(public), c.Origins)
 	return p, err
 }

@@ -303,7 +303,10 @@ func TestAnyAuthorizationIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", header, a)
 		}
 	}
-	i.want(200, i.call("GET", "/api/health", "", "Authorization", "Bearer x"))
+	i.want(401, i.call("GET", "/api/health", "", "Authorization", "Bearer x"))
+	if body := i.want(401, i.call("POST", "/api/token", "", "Authorization", "Bearer x")); body["error"] != "invalid_token" {
+		t.Errorf("%v", body)
+	}
 }
 
 const audience = "66666666-6666-4666-8666-666666666666"
