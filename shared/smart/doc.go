@@ -1,0 +1,92 @@
+// Package smart spells SMART on FHIR scopes so that Microsoft Entra can hold them, and reads
+// them back: losing nothing, warning of everything, for every receiver. It is pure and needs
+// nothing but the standard library.
+//
+// # Why
+//
+// A SMART scope holds a slash, and Entra resolves no scope that does. Each way around it spells
+// the slash differently, and all but one forget to escape what they write for it, so that
+//
+//	patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory
+//
+// comes out of the usual proxy as a scope with the code system "observation/category". Here a
+// scope is carried without loss or it is refused, with the reason and what to do.
+//
+// # Scopes
+//
+// The grammar, from SMART App Launch 2.2, "Scopes and Launch Context", and RFC 6749 section 3.3:
+//
+//	list        = scope *( white-space scope )
+//	scope       = resource / launch / oidc / custom
+//	resource    = ( "patient" / "user" / "system" ) "/" ( type / "*" ) "." permissions [ "?" query ]
+//	permissions = "read" / "write" / "*"                 ; v1
+//	            / [ "c" ] [ "r" ] [ "u" ] [ "d" ] [ "s" ] ; v2, at least one
+//	query       = name "=" value *( "&" name "=" value )  ; FHIR search parameters
+//	launch      = "launch" [ "/" context ] [ "?" query ]
+//	oidc        = "openid" / "profile" / "email" / "offline_access"
+//	custom      = anything else: fhirUser, http://hl7.org/fhir/uv/bulkdata/…, my-scope
+//
+// [Parse] takes a scope apart and never fails; a malformed scope is carried like any other, with
+// warnings. What no scope may hold is refused in every dialect: white space, control characters,
+// characters outside ASCII, the double quote, and percent triples that decode to one of these,
+// because a receiver that decodes before it splits would see more scopes than were granted.
+// Other triples are kept as they are, and warned of.
+//
+// # Dialects
+//
+// [Firely] is for Firely Server. "/" becomes the separator, "-" unless another is chosen; a
+// separator or a backslash that is in the scope gets a backslash before it. Source: Firely Server
+// documentation, "Azure Active Directory / Microsoft Entra", setting AccessTokenScopeReplace.
+// It carries every scope. Entra does not list the backslash among the characters of a scope, so
+// prefer the separator "~", which hardly any scope needs escaped; see [ParseSeparator].
+//
+// [AHDS] is for Azure Health Data Services and microsoft/fhir-server. Before "?", "/" becomes
+// "." and "*" becomes "all" where it is the whole type or the whole permission; after it, "/"
+// becomes "%2f". Source: Azure-Samples/azure-health-data-and-ai-samples, SMART on FHIR;
+// microsoft/fhir-server, SmartClinicalScopesMiddleware. It carries patient/, user/, system/ and
+// launch scopes, except those that the server would read differently: a type or permission that
+// is "all" already, a second "/" before "?", any percent triple.
+//
+// [FHIRServerProxy] is the spelling of the SMART on FHIR proxy that was part of Azure API for
+// FHIR, retired in September 2026: "/" becomes "$". Source: microsoft/fhir-server,
+// AadSmartOnFhirProxyController. It carries scopes without "$".
+//
+// [AADProxy] is the spelling of smart-on-fhir-aad-proxy, of which Firely's documentation warns:
+// "/" becomes "-" and nothing is escaped. It carries scopes without "-".
+//
+// To move from one to another, decode with one and encode with the other: [Conversion].
+//
+// # What is never encoded
+//
+// openid, profile, email and offline_access are Entra's own, as are .default and {uri}/.default,
+// where {uri} is an absolute URI without query or the GUID of an application: they pass as they
+// are, without the resource prefix. A bare .default together with a resource is refused. A list
+// that names two resources is refused, because Entra gives a token for one.
+//
+// # Entra
+//
+// Entra registers values of at most 120 characters, printable ASCII without space, backslash and
+// double quote, not beginning with a period (Microsoft Graph, permissionScope and appRole). Each
+// [Result] says whether its value is registrable. For scopes that fit in no spelling agree on
+// [Aliases]. [Translator.Artefacts] makes the app roles and delegated permissions to register.
+//
+// # Warnings
+//
+// A warning never changes the translation. Its codes:
+//
+//	too_long, character_not_allowed, leading_period     Entra will not register the value
+//	already_encoded, already_translated, already_prefixed  it looks as if it came from somewhere else
+//	alias                                               the receiving server does not know the value
+//	escape_not_meant, lost_escape                       a proxy without escapes may misread or have lost something
+//	context_missing, unknown_resource_type              the scope itself is doubtful
+//	malformed_permission, repeated_permission, permission_order, malformed_query
+//	modifier_not_supported, chaining_not_supported, include_not_supported   Microsoft's FHIR servers refuse it
+//	mixed_versions, mixed_contexts, default_not_alone   the scopes do not go together
+//
+// The codes of refusals:
+//
+//	illegal_character, percent_encoded, empty_scope     no scope at all
+//	lossy, unsupported_scope                            the dialect cannot carry it
+//	dangling_escape, invalid_escape, raw_slash, not_canonical, prefix_missing   no encoded scope
+//	default_with_resource, two_resources, alias_collision
+package smart

@@ -1,0 +1,217 @@
+package smart
+
+import (
+	"fmt"
+	"strings"
+)
+
+var (
+	mixedVersions = Advice{
+		"mixed_versions", "The list mixes SMART v1 (read, write, *) and v2 (cruds) permissions; Microsoft's FHIR servers answer 400 to such a token.",
+		"Use one version: read is rs, write is cud, * is cruds.",
+	}
+	mixedContexts = Advice{
+		"mixed_contexts", "The list mixes patient/, user/ and system/ scopes; Microsoft's FHIR servers answer 400 to such a token.",
+		"Ask for one context at a time.",
+	}
+	defaultNotAlone = Advice{
+		"default_not_alone", "Entra refuses .default together with other scopes of a resource (AADSTS70011).",
+		"Ask for .default alone, beside openid and the like, or for the scopes one by one.",
+	}
+)
+
+// microsoft says whether Microsoft's FHIR server reads the dialect.
+func (t *Translator) microsoft() bool { return t.dialect == AHDS || t.dialect == FHIRServerProxy }
+
+// spelling warns of scopes that look encoded or translated before they came here, and of what
+// the dialect does to them.
+func (t *Translator) spelling(r *Result) []Advice {
+	var all []Advice
+	scope := r.parsed.String()
+	if found := findTriple(scope); found != "" {
+		all = append(all, Advice{
+			"already_encoded", fmt.Sprintf("It holds %s, as if it had been percent-encoded once more than it was decoded; it is carried as it is.", found),
+			"If it is not meant literally, decode the list once before sending it.",
+		})
+	} else if plusJoined(scope) {
+		all = append(all, Advice{
+			"already_encoded", "It holds a plus sign before something that looks like a scope, as if a form had been encoded twice; it is carried as one scope.",
+			"If several scopes are meant, separate them by white space.",
+		})
+	}
+	if looksTranslated(scope) {
+		all = append(all, Advice{
+			"already_translated", "Its SMART spelling looks like a scope that had been translated before; it is carried as it is, which is rarely meant.",
+			`Send the SMART scope with "/" to encode, and decode a translated one once.`,
+		})
+	}
+	if t.prefix != "" && strings.HasPrefix(scope, t.prefix) {
+		all = append(all, Advice{"already_prefixed", "The SMART scope itself begins with the resource, which is put before it once more.", "Send the scope without the resource."})
+	}
+	if r.pair.alias {
+		return append(all, Advice{
+			"alias", "Its value is an alias, which the receiving server does not know.",
+			"Decode the token's scopes with the same aliases before the FHIR server reads them.",
+		})
+	}
+	return append(all, t.losses(r)...)
+}
+
+// losses warns of what a dialect without escapes may have lost before, or its receiver misreads.
+func (t *Translator) losses(r *Result) []Advice {
+	var all []Advice
+	if t.dialect == AADProxy && strings.Contains(r.pair.scope, `\`) {
+		all = append(all, Advice{"escape_not_meant", `It holds a backslash, which this dialect keeps and Firely Server takes for an escape.`, "Use the dialect firely."})
+	}
+	if dash := t.dialect == AADProxy || t.separator == Dash; dash && brokenCanonical(r.parsed) {
+		all = append(all, Advice{
+			"lost_escape", `A canonical URL in it has a "/" in its last part, as when a proxy wrote "-" for "/" without escaping the "-" that were there.`,
+			`Compare it with the scope that was registered; if that had a "-" there, register it again with the dialect firely.`,
+		})
+	}
+	return all
+}
+
+// looksTranslated sees patient-Observation.r, user.all.read, launch$patient and the like.
+func looksTranslated(scope string) bool {
+	for _, context := range []string{"patient", "user", "system"} {
+		if rest, ok := strings.CutPrefix(scope, context); ok && separated(rest) {
+			return strings.IndexByte(strings.TrimLeft(rest, `\`)[1:], '.') > 0
+		}
+	}
+	rest, ok := strings.CutPrefix(scope, "launch")
+	return ok && separated(rest)
+}
+
+// separated says whether some dialect's stand-in for "/" and a name, or "*", follow.
+func separated(rest string) bool {
+	rest = strings.TrimLeft(rest, `\`)
+	return len(rest) > 1 && strings.IndexByte("/?=&:|,+#%", rest[0]) < 0 && !isWord(rest[0]) && (isWord(rest[1]) || rest[1] == '*')
+}
+
+// plusJoined sees openid+patient/*.rs.
+func plusJoined(scope string) bool {
+	for {
+		var plus bool
+		if _, scope, plus = strings.Cut(scope, "+"); !plus {
+			return false
+		}
+		for _, begin := range []string{"patient/", "user/", "system/", "launch/", "openid", "offline_access", "fhirUser"} {
+			if strings.HasPrefix(scope, begin) {
+				return true
+			}
+		}
+	}
+}
+
+// brokenCanonical sees …/CodeSystem/observation/category|…: FHIR ids have no "/".
+func brokenCanonical(s Scope) bool {
+	if !strings.Contains(s.Query, "/CodeSystem/") && !strings.Contains(s.Query, "/ValueSet/") {
+		return false
+	}
+	for p := range s.Parameters() {
+		canonical, _, _ := strings.Cut(p.Value, "|")
+		for _, kind := range []string{"/CodeSystem/", "/ValueSet/"} {
+			if _, id, ok := strings.Cut(canonical, kind); ok && strings.Contains(id, "/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// syntax warns of what the receiving server will not take.
+func syntax(s Scope, d Dialect) []Advice {
+	switch s.Kind {
+	case Custom:
+		return missingContext(s)
+	case Resource:
+		return append(append(typeAdvice(s), permissionAdvice(s)...), queryAdvice(s, d)...)
+	}
+	return nil
+}
+
+func missingContext(s Scope) []Advice {
+	name, permissions, _ := strings.Cut(s.text, ".")
+	permissions, _, _ = strings.Cut(permissions, "?")
+	if !IsResourceType(name) || permissions == "" {
+		return nil
+	}
+	return []Advice{{"context_missing", "It looks like a resource scope without context.", "Begin it with patient/, user/ or system/."}}
+}
+
+func typeAdvice(s Scope) []Advice {
+	if s.Type == "*" || IsResourceType(s.Type) {
+		return nil
+	}
+	return []Advice{{
+		"unknown_resource_type", fmt.Sprintf("%s is no resource type of FHIR R4, R4B or R5.", brief(s.Type)),
+		"Write a resource type, as in Observation, with its capitals, or *.",
+	}}
+}
+
+func permissionAdvice(s Scope) []Advice {
+	switch s.Version() {
+	case V1:
+		return nil
+	case NoVersion:
+		return []Advice{{
+			"malformed_permission", fmt.Sprintf("%s is no permission.", brief(s.Permissions)),
+			"Write letters of cruds in this order (v2), or read, write or * (v1).",
+		}}
+	}
+	repeated, ordered := false, true
+	for i := 1; i < len(s.Permissions); i++ {
+		before, here := strings.IndexByte("cruds", s.Permissions[i-1]), strings.IndexByte("cruds", s.Permissions[i])
+		repeated = repeated || strings.IndexByte(s.Permissions[:i], s.Permissions[i]) >= 0
+		ordered = ordered && before <= here
+	}
+	var all []Advice
+	if repeated {
+		all = append(all, Advice{"repeated_permission", fmt.Sprintf("%s repeats a letter, which Microsoft's FHIR servers answer with 400.", brief(s.Permissions)), "Write each letter once."})
+	}
+	if !ordered {
+		all = append(all, Advice{"permission_order", fmt.Sprintf("%s is not in the order of cruds, for which a server may refuse it (SMART 2.2).", brief(s.Permissions)), "Write the letters in the order c, r, u, d, s."})
+	}
+	return all
+}
+
+// queryAdvice warns of malformed parameters, and for Microsoft's FHIR server of those that it
+// answers with 400 (fhir-server pull request 5643); Firely Server takes them.
+func queryAdvice(s Scope, d Dialect) []Advice {
+	var all []Advice
+	for p := range s.Parameters() {
+		if p.Name == "" || p.Value == "" || strings.Contains(p.Value, "=") {
+			all = append(all, Advice{"malformed_query", "Its query is not name=value, joined by &.", "Write the query as name=value&name=value."})
+			break
+		}
+	}
+	if d != AHDS && d != FHIRServerProxy {
+		return all
+	}
+	return append(all, searchAdvice(s)...)
+}
+
+func searchAdvice(s Scope) []Advice {
+	var include, chained, modified string
+	for p := range s.Parameters() {
+		switch {
+		case strings.HasPrefix(p.Name, "_include"), strings.HasPrefix(p.Name, "_revinclude"):
+			include = p.Name
+		case strings.HasPrefix(p.Name, "_has:"), strings.Contains(p.Name, "."):
+			chained = p.Name
+		case strings.Contains(p.Name, ":"):
+			modified = p.Name
+		}
+	}
+	var all []Advice
+	add := func(name, code, format, fix string) {
+		if name != "" {
+			all = append(all, Advice{code, fmt.Sprintf(format, brief(name)), fix})
+		}
+	}
+	add(include, "include_not_supported", "Microsoft's FHIR servers refuse %s in a scope.", "Ask for the included type by a scope of its own.")
+	add(chained, "chaining_not_supported", "Microsoft's FHIR servers refuse chained parameters such as %s in a scope.", "Use a parameter of the resource itself.")
+	add(modified, "modifier_not_supported", "Microsoft's FHIR servers refuse modifiers such as that of %s in a scope.", "Leave the modifier out, or list the codes.")
+	return all
+}
