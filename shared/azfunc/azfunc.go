@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"fhirlink/shared/httpx"
 )
 
 // maxEnvelope bounds what is read of an invocation, in bytes: after a failed run the
@@ -71,12 +73,5 @@ func (r Response) Write(w http.ResponseWriter) error {
 	if r.Logs == nil {
 		r.Logs = []string{}
 	}
-	payload, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("write the invocation's answer: %w", err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(payload) // the host is gone: nobody is left to tell
-	return nil
+	return httpx.WriteJSON(w, http.StatusOK, r)
 }

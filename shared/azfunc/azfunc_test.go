@@ -69,7 +69,7 @@ func TestResponseIsNeverNullOrEmpty(t *testing.T) {
 		if err := tt.response.Write(w); err != nil {
 			t.Fatal(err)
 		}
-		if w.Code != 200 || w.Body.String() != tt.want || w.Header().Get("Content-Type") != "application/json" {
+		if w.Code != 200 || w.Body.String() != tt.want+"\n" || w.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%d %v %s, want %s", w.Code, w.Header(), w.Body, tt.want)
 		}
 	}

@@ -23,7 +23,7 @@ type parsed struct {
 // operators by subject.
 var operators = map[string][]string{
 	"header": {"==", "~", "absent"},
-	"json":   {"==", "~", "has", "lacks", "length", "keys", "absent"},
+	"json":   {"==", "~", "has", "lacks", "length", "keys", "members", "absent"},
 	"body":   {"==", "contains", "lacks", "empty"},
 	"same":   {"as"},
 	"keep":   {"header", "json"},
@@ -147,10 +147,14 @@ func (p parsed) compare(got any) error {
 			return fmt.Errorf("%s has the length %s: %s", p.at, n, encode(got))
 		}
 		return nil
-	case "keys":
+	case "keys", "members":
 		object, _ := got.(map[string]any)
-		if names := slices.Sorted(maps.Keys(object)); !slices.Equal(names, slices.Sorted(strings.FieldsSeq(p.value))) {
-			return fmt.Errorf("%s has the keys %s", p.at, strings.Join(names, " "))
+		names, want := slices.Sorted(maps.Keys(object)), slices.Sorted(strings.FieldsSeq(p.value))
+		if p.operator == "members" {
+			names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(want, name) })
+		}
+		if !slices.Equal(names, want) {
+			return fmt.Errorf("%s has the keys %s", p.at, strings.Join(slices.Sorted(maps.Keys(object)), " "))
 		}
 		return nil
 	}

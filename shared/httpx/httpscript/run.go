@@ -23,6 +23,7 @@ type Runner struct {
 	Is      map[string]bool        // conditions that hold
 	Mask    Mask
 	Now     func() time.Time // nil: time.Now
+	Before  func(Exchange)   // unless nil, called before each exchange
 }
 
 // Answer is one answer, as text and masked.
@@ -40,6 +41,9 @@ func (r Runner) Run(ctx context.Context, s Script) ([]Answer, error) {
 	for _, e := range s.Exchanges {
 		if !r.applies(e.Conditions) {
 			continue
+		}
+		if r.Before != nil {
+			r.Before(e)
 		}
 		a, err := run.exchange(ctx, s.Name, e)
 		if err != nil {
@@ -84,10 +88,10 @@ func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, e
 		return a, fmt.Errorf("%s:%d: %s: %w", script, e.Line, e.Name, err)
 	}
 	r.byName[e.Name] = a.masked
-	var errs []error
-	if a.status != e.Status {
-		errs = append(errs, fmt.Errorf("%s:%d: %s: status %d, want %d", script, e.Line, e.Name, a.status, e.Status))
+	if a.status != e.Status { // the checks are about another answer
+		return a, fmt.Errorf("%s:%d: %s: status %d, want %d\nthe answer was:\n%s", script, e.Line, e.Name, a.status, e.Status, a.masked)
 	}
+	var errs []error
 	for _, c := range e.Checks {
 		if !r.applies(c.Conditions) {
 			continue

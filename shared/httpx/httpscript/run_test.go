@@ -119,6 +119,7 @@ func TestChecks(t *testing.T) {
 		{"/object", `json list length 2`, `json list length 3`},
 		{"/object", `json text length 7`, `json null length 0`},
 		{"/object", `json list[0] keys n id`, `json list[0] keys id`},
+		{"/object", `json list[0] members id`, `json list[0] members id q`},
 		{"/object", `json lost absent`, `json list absent`},
 		{"/object", `json list.a absent`, `json null absent`},
 		{"/object", `body contains "x"`, `body contains "q"`},
@@ -139,24 +140,33 @@ func TestChecks(t *testing.T) {
 }
 
 func TestAllFailuresOfAnExchangeAreTold(t *testing.T) {
-	answers, err := run(t, runner(t), "-- fine --\nGET /nothing\n=> 204\n-- bad --\nGET /nothing\n=> 200\nbody == x\nheader A == b\n-- later --\nGET /none\n=> 200\n")
-	if err == nil || len(answers) != 1 {
-		t.Fatalf("%v, %v", answers, err)
+	tests := []struct{ text, want, not string }{
+		{"=> 204\nbody == x\nheader A == b\n", "s.txt:7: bad: body == x", "later"},
+		{"=> 204\nbody == x\nheader A == b\n", "s.txt:8: bad: header A == b", "later"},
+		{"=> 200\nbody == x\n", "s.txt:4: bad: status 204, want 200", "body == x"},
+		{"=> 200\nbody == x\n", "204 No Content", "later"},
 	}
-	for _, want := range []string{"s.txt:4: bad: status 204, want 200", "s.txt:7: ", "s.txt:8: ", "204 No Content"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in: %v", want, err)
+	for _, tt := range tests {
+		answers, err := run(t, runner(t), "-- fine --\nGET /nothing\n=> 204\n-- bad --\nGET /nothing\n"+tt.text+"-- later --\nGET /none\n=> 200\n")
+		if err == nil || len(answers) != 1 {
+			t.Fatalf("%v, %v", answers, err)
 		}
-	}
-	if strings.Contains(err.Error(), "later") {
-		t.Errorf("the script went on: %v", err)
+		if text := err.Error(); !strings.Contains(text, tt.want) || strings.Contains(text, tt.not) {
+			t.Errorf("%q: %v, want %s and not %s", tt.text, err, tt.want, tt.not)
+		}
 	}
 }
 
 func TestConditions(t *testing.T) {
-	answers, err := run(t, runner(t), "-- [yes] a --\nGET /object\n=> 200\n[!yes] body == x\n[no] body == x\n-- [!yes] b --\nGET /object\n=> 500\n-- [no] c --\nGET /object\n=> 500\n-- [!no] d --\nGET /nothing\n=> 204\n")
+	r := runner(t)
+	var before []string
+	r.Before = func(e httpscript.Exchange) { before = append(before, e.Name) }
+	answers, err := run(t, r, "-- [yes] a --\nGET /object\n=> 200\n[!yes] body == x\n[no] body == x\n-- [!yes] b --\nGET /object\n=> 500\n-- [no] c --\nGET /object\n=> 500\n-- [!no] d --\nGET /nothing\n=> 204\n")
 	if err != nil || len(answers) != 2 || answers[0].Exchange != "a" || answers[1].Exchange != "d" {
 		t.Errorf("%v, %v", answers, err)
+	}
+	if strings.Join(before, " ") != "a d" {
+		t.Errorf("before %q", before)
 	}
 }
 

@@ -74,7 +74,8 @@ type Field struct{ Name, Value string }
 //	json PATH has JSON           an element of an array, or a key of an object
 //	json PATH lacks JSON
 //	json PATH length N           of an array, object or string
-//	json PATH keys a b c         exactly these, in any order
+//	json PATH keys a b c         an object with exactly these, in any order
+//	json PATH members a b c      an object with at least these
 //	json PATH absent
 //	body == TEXT                 all of it, without white space around
 //	body contains TEXT

@@ -1,0 +1,190 @@
+// Package corpus_test runs the scripts of functions/testdata/scripts against the built
+// programs, each as its host runs it: cmd/local by itself, cmd/azure behind the simulated
+// Functions host in both ways of passing requests on, cmd/lambda behind a Runtime API. Around
+// them are stand-ins for Entra, Key Vault and FHIR servers, and Azurite when it runs. What the
+// programs answer must be the same, but for what the host itself adds or takes.
+package corpus_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/azfunc/hosttest"
+	"fhirlink/shared/httpx/httpscript"
+)
+
+// scriptFiles is where the scripts are, from here.
+const scriptFiles = "../../testdata"
+
+const frontEnd = "https://front.example"
+
+// The organization whose links the scripts list.
+const listTenant = "99999999-1111-4111-8111-111111111111"
+
+func scripts(t *testing.T) []httpscript.Script {
+	t.Helper()
+	all, err := httpscript.ReadFiles(os.DirFS(scriptFiles), "scripts/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// host starts a program behind what calls it in its cloud.
+type host struct {
+	name  string
+	is    []string
+	start func(t *testing.T, cloud *cloudtest.Cloud) (url string)
+}
+
+var hosts = []host{
+	{"local", []string{"local", "tokens"}, startLocal},
+	{"azure proxying", []string{"host", "tokens", "required"}, startProxying},
+	{"azure forwarding", []string{"host", "forwarding", "tokens", "required"}, startForwarding},
+	{"lambda", []string{"tokens", "required"}, startLambda},
+}
+
+// TestCorpus: each host passes, and where two hosts answered the same exchange, their answers
+// are equal.
+func TestCorpus(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	byHost := make([]map[string]string, len(hosts))
+	t.Run("hosts", func(t *testing.T) {
+		for i, h := range hosts {
+			byHost[i] = map[string]string{}
+			t.Run(h.name, func(t *testing.T) {
+				cloud := cloudtest.Start(t)
+				r := runner(cloud, h)
+				r.URL = h.start(t, cloud)
+				for _, script := range scripts(t) {
+					for _, answer := range r.Test(t, script) {
+						byHost[i][script.Name+": "+answer.Exchange] = answer.Text
+					}
+				}
+			})
+		}
+	})
+	compare(t, byHost)
+}
+
+// TestCorpusAcrossKills: the host kills the handler between exchanges, and nobody notices.
+func TestCorpusAcrossKills(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	cloud := cloudtest.Start(t)
+	behind := functionsHost(t, cloud, table(t))
+	r := runner(cloud, hosts[slices.IndexFunc(hosts, func(h host) bool { return h.name == "azure proxying" })])
+	r.URL = hosttest.Serve(t, behind)
+	random := rand.New(rand.NewPCG(1, 0))
+	r.Before = func(httpscript.Exchange) {
+		if random.IntN(6) == 0 {
+			behind.Restart()
+		}
+	}
+	for _, script := range scripts(t) {
+		r.Test(t, script)
+	}
+	if behind.Starts() < 30 {
+		t.Errorf("only %d starts", behind.Starts())
+	}
+}
+
+func compare(t *testing.T, byHost []map[string]string) {
+	t.Helper()
+	compared := 0
+	for i, answers := range byHost {
+		for name, text := range answers {
+			first := slices.IndexFunc(byHost, func(other map[string]string) bool { return other[name] != "" })
+			if first == i {
+				continue
+			}
+			compared++
+			if want := byHost[first][name]; text != want {
+				t.Errorf("%s\n%s answers:\n%s\n%s answers:\n%s", name, hosts[i].name, text, hosts[first].name, want)
+			}
+		}
+	}
+	if !t.Failed() && compared < 400 {
+		t.Errorf("only %d answers were compared", compared)
+	}
+}
+
+func runner(cloud *cloudtest.Cloud, h host) httpscript.Runner {
+	r := httpscript.Runner{Vars: vars(cloud), Callers: callers(cloud), Is: map[string]bool{}, Mask: mask}
+	for _, condition := range h.is {
+		r.Is[condition] = true
+	}
+	return r
+}
+
+func vars(cloud *cloudtest.Cloud) map[string]string {
+	v := map[string]string{
+		"tenant": cloudtest.Tenant, "client": cloudtest.ClientID, "front": frontEnd,
+		"secret": cloudtest.Secret, "next-secret": cloudtest.NextSecret, "expired-secret": cloudtest.ExpiredSecret,
+	}
+	for _, scenario := range []string{
+		"clinic", "readonly", "norole", "audience", "anonymous", "throttled",
+		"down", "html", "metadata404", "slow", "redirect", "huge",
+	} {
+		v[scenario], v[scenario+".audience"] = cloud.Server(scenario)
+	}
+	return v
+}
+
+func callers(cloud *cloudtest.Cloud) map[string]http.Header {
+	bearer := func(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+	app := func(tenant, role string) http.Header { return bearer(cloud.App(tenant, role)) }
+	mint := func(claims map[string]any) http.Header {
+		all := map[string]any{"tid": cloudtest.Tenant, "aud": cloudtest.Audience, "roles": []string{"Links.Manage.All"}}
+		for name, value := range claims {
+			all[name] = value
+		}
+		return bearer(cloud.Entra.Mint(all))
+	}
+	const manage, token = "Links.Manage.All", "Links.Token.All"
+	return map[string]http.Header{
+		"manager": app(cloudtest.Tenant, manage), "app": app(cloudtest.Tenant, token),
+		"other": app(cloudtest.OtherTenant, manage), "other-app": app(cloudtest.OtherTenant, token),
+		"lister": app(listTenant, manage), "lister-app": app(listTenant, token),
+		"operator":           app(operatorTenant, token),
+		"stranger":           app(cloudtest.Stranger, manage),
+		"administrator":      bearer(cloud.User(cloudtest.Tenant, "Links.Manage", "Links.Administrator")),
+		"user without role":  bearer(cloud.User(cloudtest.Tenant, "Links.Manage")),
+		"user without scope": bearer(cloud.User(cloudtest.Tenant, "User.Read", "Links.Administrator")),
+		"another audience":   mint(map[string]any{"aud": "77777777-0000-4000-8000-777777777777"}),
+		"expired":            mint(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}),
+		"version 1": mint(map[string]any{
+			"ver": "1.0", "iss": "https://sts.windows.net/" + cloudtest.Tenant + "/", "appid": "44444444-4444-4444-8444-444444444444", "azp": nil,
+		}),
+	}
+}
+
+// operatorTenant is that of FHIRLINK_OPERATOR_TENANT.
+const operatorTenant = "99999999-2222-4222-8222-222222222222"
+
+// settings are what the programs have besides the cloud's.
+func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
+	return cloud.Env(table, append([]string{
+		"FHIRLINK_ALLOWED_TENANTS=" + cloudtest.Tenant + "," + cloudtest.OtherTenant + "," + listTenant,
+		"FHIRLINK_OPERATOR_TENANT=" + operatorTenant,
+		"FHIRLINK_CORS_ORIGINS=" + frontEnd,
+	}, more...)...)
+}
+
+// mask hides what differs from run to run and from program to program.
+var mask = httpscript.Mask{
+	Headers: []string{"Etag"},
+	Keys: []string{
+		"instance", "createdAt", "updatedAt", "verifiedAt", "durationMs", "program", "version", // as the issue has it
+		"etag", "continue", "access_token", "expires_in", "correlationId", "traceId", // random, or of the time
+	},
+	Patterns: []*regexp.Regexp{
+		regexp.MustCompile(`https://127\.0\.0\.1:\d+`), // each program has a cloud of its own
+		regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`),
+	},
+}

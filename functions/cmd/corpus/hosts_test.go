@@ -1,0 +1,166 @@
+package corpus_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	// What the programs are made of, so that go test's cache knows when to run this again.
+	_ "fhirlink/functions"
+	_ "fhirlink/functions/cmd/internal/cloud"
+	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/azfunc/hosttest"
+	"fhirlink/shared/link/tabletest"
+)
+
+// table is the connection string of an empty table service: an account of Azurite's when it
+// runs (make azurite-test), else a stand-in.
+func table(t testing.TB) string {
+	t.Helper()
+	if connection := os.Getenv("AZURITE_TABLE_CONNECTION_STRING"); connection != "" {
+		n := accounts.Add(1)
+		if n > 16 {
+			t.Fatal(".ci/azurite has no more accounts")
+		}
+		return strings.ReplaceAll(connection, "fhirlink;", fmt.Sprintf("fhirlink%d;", n))
+	}
+	return tabletest.Start(t)
+}
+
+// accounts counts those of Azurite that were used.
+var accounts atomic.Int32
+
+// program is the path of a built program.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(folder, name)
+}
+
+// build builds all three at once, so that they are of the same sources.
+var build = sync.OnceValue(func() error {
+	arguments := []string{"build", "-trimpath", "-o", folder + string(filepath.Separator)}
+	for _, name := range []string{"local", "azure", "lambda"} {
+		arguments = append(arguments, "fhirlink/functions/cmd/"+name)
+	}
+	if out, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+})
+
+// folder is where the programs are built.
+var folder string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if folder, err = os.MkdirTemp("", "corpus"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(folder)
+		return m.Run()
+	}())
+}
+
+// scriptRoot stages what make dist stages, for this machine.
+func scriptRoot(t testing.TB) string {
+	t.Helper()
+	root := t.TempDir()
+	copyFile(t, "../../../host.json", filepath.Join(root, "host.json"))
+	files, err := filepath.Glob("../../*/function.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no function.json", err)
+	}
+	for _, file := range files {
+		copyFile(t, file, filepath.Join(root, filepath.Base(filepath.Dir(file)), "function.json"))
+	}
+	if err := os.Symlink(program(t, "azure"), filepath.Join(root, "handler")); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// functionsHost is the simulated host around cmd/azure.
+func functionsHost(t testing.TB, cloud *cloudtest.Cloud, table string, more ...string) *hosttest.Host {
+	t.Helper()
+	more = append(more, "FHIRLINK_SECRET_EXPIRY_SCHEDULE=0 * * * * *")
+	return &hosttest.Host{Root: scriptRoot(t), Settings: settings(cloud, table, more...)}
+}
+
+func startProxying(t *testing.T, cloud *cloudtest.Cloud) string {
+	return hosttest.Serve(t, functionsHost(t, cloud, table(t)))
+}
+
+// startForwarding is a host that does not know proxying yet.
+func startForwarding(t *testing.T, cloud *cloudtest.Cloud) string {
+	return hosttest.Serve(t, functionsHost(t, cloud, table(t), "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest=false"))
+}
+
+func startLocal(t *testing.T, cloud *cloudtest.Cloud) string {
+	addr := freeAddress(t)
+	run(t, program(t, "local"), settings(cloud, ""), "-addr", addr, "-data", t.TempDir())
+	url := "http://" + addr
+	for range 1000 {
+		if response, err := http.Get(url + "/"); err == nil {
+			response.Body.Close()
+			return url
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("cmd/local does not answer")
+	return ""
+}
+
+// run runs a program until the test ends. What it prints on stderr is told if the test fails.
+func run(t *testing.T, path string, env []string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(path, args...)
+	output := &cloudtest.Output{}
+	cmd.Env, cmd.Stderr = env, output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Wait()         // killed
+		if t.Failed() {
+			t.Log(output)
+		}
+	})
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

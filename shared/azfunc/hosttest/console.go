@@ -1,0 +1,62 @@
+package hosttest
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+)
+
+// console cuts what a process writes into lines.
+type console struct {
+	write func(line string)
+	rest  []byte
+}
+
+func (c *console) Write(p []byte) (int, error) {
+	c.rest = append(c.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(c.rest, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		c.rest = rest
+		c.write(strings.TrimSuffix(string(line), "\r"))
+	}
+}
+
+// systemLog begins lines that go to the host's own log.
+const systemLog = "LanguageWorkerConsoleLog"
+
+func (h *Host) fromStdout(line string) { h.note(slog.LevelInfo, line) }
+
+// fromStderr takes lines for errors, unless they contain "warn" or host.json says that
+// stderr is not for errors only; then the words decide.
+func (h *Host) fromStderr(line string) {
+	lower := strings.ToLower(line)
+	level := slog.LevelError
+	switch {
+	case strings.Contains(lower, "warn"):
+		level = slog.LevelWarn
+	case h.root.Host.Handler.ErrorsOnStderr, containsAny(lower, "error", "fail", "severe"):
+	default:
+		level = slog.LevelInfo
+	}
+	h.note(level, line)
+}
+
+func containsAny(line string, words ...string) bool {
+	for _, word := range words {
+		if strings.Contains(line, word) {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *Host) note(level slog.Level, text string) {
+	h.console.Lock()
+	defer h.console.Unlock()
+	if h.Console != nil {
+		h.Console(Line{Level: level, Text: strings.TrimPrefix(text, systemLog)})
+	}
+}

@@ -1,0 +1,157 @@
+package hosttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"fhirlink/shared/problem"
+)
+
+// Version is what this host says it is, in the shape of the real one's versions.
+const Version = "4.1052.200.0"
+
+// Host is one instance of the host. Set the exported fields, then Start it.
+type Host struct {
+	Root     string   // the script root, as make dist stages it
+	Settings []string // the app's settings, NAME=value: all of the handler's environment but what the host adds
+
+	// Keys for functions that are not anonymous; "" is no key at all.
+	FunctionKey, MasterKey string
+
+	// Console gets the lines that the handler writes, one call at a time; nil: nobody.
+	Console func(Line)
+
+	root    ScriptRoot
+	timers  sync.Mutex // the host runs a timer once at a time
+	console sync.Mutex
+
+	mu      sync.Mutex
+	worker  *worker
+	changed chan struct{} // closed when worker or down changes
+	down    error         // why no handler will run any more
+	errors  []time.Time   // of handlers that ended badly
+	starts  int
+}
+
+// Line is one line of the handler's output in the host's log.
+type Line struct {
+	Level slog.Level
+	Text  string
+}
+
+// Start reads the script root and starts the handler, if there is any function at all. It
+// does not wait for the handler: requests do. Functions in error are left out, as the host
+// does; [ScriptRoot.Err] of the answer tells of them.
+func (h *Host) Start() (ScriptRoot, error) {
+	root, err := ReadRoot(h.Root, h.Settings)
+	if err != nil {
+		return ScriptRoot{}, err
+	}
+	for _, f := range root.Functions {
+		if _, ok := f.trigger("httpTrigger"); ok && (!f.plainHTTP() || root.Host.mode() == nil) {
+			return ScriptRoot{}, fmt.Errorf("the host would send requests for %s as JSON envelopes, which hosttest does not: "+
+				"give it one httpTrigger in and one http out, and host.json enableProxyingHttpRequest or enableForwardingHttpRequest", f.Name)
+		}
+	}
+	h.root, h.changed = root, make(chan struct{})
+	if len(root.Functions) == 0 {
+		h.down = errors.New("no functions were found: the host starts no handler")
+		return root, nil
+	}
+	return root, h.launch()
+}
+
+// Starts counts the handlers that were started so far.
+func (h *Host) Starts() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.starts
+}
+
+// Down is why the host gave up, nil while it runs.
+func (h *Host) Down() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.down
+}
+
+// ServeHTTP is the host's public side, with the front end of App Service before it.
+func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = frontEnd(r)
+	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<!DOCTYPE html><title>Your Azure Function App is up and running.</title>\n"))
+		return
+	}
+	f, ok := h.root.match(r.Method, r.URL.EscapedPath())
+	switch {
+	case !ok:
+		w.WriteHeader(http.StatusNotFound)
+	case !h.authorized(f, r):
+		w.WriteHeader(http.StatusUnauthorized)
+	default:
+		h.invokeHTTP(w, r)
+	}
+}
+
+// authorized checks the key of functions that are not anonymous.
+func (h *Host) authorized(f Function, r *http.Request) bool {
+	trigger, _ := f.trigger("httpTrigger")
+	level := strings.ToLower(trigger.AuthLevel)
+	if level == "anonymous" {
+		return true
+	}
+	key := r.Header.Get("x-functions-key")
+	if key == "" {
+		key = r.URL.Query().Get("code")
+	}
+	return key != "" && (key == h.MasterKey || level != "admin" && key == h.FunctionKey)
+}
+
+func (h *Host) invokeHTTP(w http.ResponseWriter, r *http.Request) {
+	for name, value := range h.root.Host.CustomHeaders {
+		w.Header().Set(name, value)
+	}
+	worker, err := h.await(r.Context())
+	if err != nil {
+		http.Error(w, "Function host is not running.", http.StatusServiceUnavailable)
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(r.Context(), h.root.Host.FunctionTimeout, errFunctionTimeout)
+	defer cancel()
+	h.root.Host.mode()(w, r.WithContext(ctx), worker, newInvocation())
+	if context.Cause(ctx) == errFunctionTimeout {
+		h.replace(worker)
+	}
+}
+
+// errFunctionTimeout ends an invocation, and the handler with it.
+var errFunctionTimeout = errors.New("the invocation took longer than functionTimeout: the host kills the handler")
+
+// mode is how a request reaches the handler. Proxying wins over forwarding.
+type mode func(w http.ResponseWriter, r *http.Request, to *worker, invocation string)
+
+func (f HostFile) mode() mode {
+	switch {
+	case f.Handler.Proxying:
+		return proxy
+	case f.Handler.Forwarding:
+		return forward
+	}
+	return nil
+}
+
+// The headers that the host adds to every call.
+const (
+	hostVersionHeader  = "X-Azure-Functions-HostVersion"
+	invocationIDHeader = "X-Azure-Functions-InvocationId"
+	userAgent          = "Azure-Functions-Host/" + Version
+)
+
+func newInvocation() string { return problem.NewCorrelation() }

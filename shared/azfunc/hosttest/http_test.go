@@ -1,0 +1,376 @@
+package hosttest_test
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"fhirlink/shared/azfunc/hosttest"
+)
+
+// both runs a test in both ways of passing a request on.
+func both(t *testing.T, test func(t *testing.T, url string), settings ...string) {
+	for name, mode := range map[string]string{"forwarding": forwarding, "proxying": proxying} {
+		t.Run(name, func(t *testing.T) {
+			_, url := serve(t, mode, settings...)
+			test(t, url)
+		})
+	}
+}
+
+// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs, InvokeAsync: proxying, where
+// the host knows it, wins over forwarding.
+func TestProxyingWinsOverForwarding(t *testing.T) {
+	for mode, want := range map[string]string{forwarding: "", proxying: "x-ms-invocation-id"} {
+		_, url := serve(t, mode)
+		if got := arrived(t, request(t, "GET", url+"/api/all", "")).Header.Get("x-ms-invocation-id"); (got != "") != (want != "") {
+			t.Errorf("%s: x-ms-invocation-id is %q", mode, got)
+		}
+	}
+}
+
+// Microsoft Learn, "host.json reference": an old host is one that does not know proxying;
+// a setting takes it away from a new one.
+func TestSettingsOverrideHostJSON(t *testing.T) {
+	_, url := serve(t, proxying, "AzureFunctionsJobHost__customHandler__EnableProxyingHttpRequest=false")
+	if a := arrived(t, request(t, "GET", url+"/api/all?a=1&a=2", "")); a.Target != "/api/all?a=1%2C2" {
+		t.Errorf("target %s: that was proxied", a.Target)
+	}
+}
+
+// DefaultHttpWorkerService.cs, GetPathValue: the path keeps the route prefix and the route,
+// it is not the function's name.
+func TestPathIsTheClients(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		if a := arrived(t, request(t, "PATCH", url+"/api/echo/one/two", "")); a.Method != "PATCH" || a.Target != "/api/echo/one/two" {
+			t.Errorf("%s %s", a.Method, a.Target)
+		}
+	})
+}
+
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, GetRequestUri: AbsolutePath of a
+// display URL is not the raw path; YARP keeps it.
+func TestForwardingRereadsThePath(t *testing.T) {
+	tests := map[string]string{
+		"/api/echo/a%20b":    "/api/echo/a%20b",
+		"/api/echo/a%2Fb":    "/api/echo/a%2Fb",
+		"/api/echo/a%2fb":    "/api/echo/a%2Fb",
+		"/api/echo/a%3Fb":    "/api/echo/a",
+		"/api/echo/a%23b":    "/api/echo/a",
+		"/api/echo/a%252Fb":  "/api/echo/a%2Fb",
+		"/api/echo/100%25":   "/api/echo/100%25",
+		"/api/echo/%C3%A4/b": "/api/echo/%C3%A4/b",
+	}
+	_, forwards := serve(t, forwarding)
+	_, proxies := serve(t, proxying)
+	for sent, want := range tests {
+		if a := arrived(t, request(t, "GET", forwards+sent, "")); a.Target != want {
+			t.Errorf("forwarding %s: %s, want %s", sent, a.Target, want)
+		}
+		if a := arrived(t, request(t, "GET", proxies+sent, "")); a.Target != sent {
+			t.Errorf("proxying %s: %s", sent, a.Target)
+		}
+	}
+}
+
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage: the query is
+// built again from its pairs, and a repeated name has its values joined by commas.
+func TestForwardingJoinsRepeatedQueries(t *testing.T) {
+	tests := map[string]string{
+		"a=1&a=2":          "a=1%2C2",
+		"a=1&b=2&A=3":      "a=1%2C3&b=2",
+		"q=x+y&r=%2F&flag": "q=x%20y&r=%2F&flag=",
+		"a=b=c&&d=%zz":     "a=b%3Dc&d=%25zz",
+	}
+	_, forwards := serve(t, forwarding)
+	_, proxies := serve(t, proxying)
+	for sent, want := range tests {
+		if a := arrived(t, request(t, "GET", forwards+"/api/all?"+sent, "")); a.Target != "/api/all?"+want {
+			t.Errorf("forwarding %s: %s, want %s", sent, a.Target, want)
+		}
+		if a := arrived(t, request(t, "GET", proxies+"/api/all?"+sent, "")); a.Target != "/api/all?"+sent {
+			t.Errorf("proxying %s: %s", sent, a.Target)
+		}
+	}
+}
+
+// Azure/azure-functions-host issue 4926; ToHttpRequestMessage gives a body only to requests
+// with a Content-Length above 0.
+func TestForwardingLosesChunkedBodies(t *testing.T) {
+	chunked := func(url string) arrival {
+		r := request(t, "POST", url+"/api/all", "", "Content-Type: application/json")
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(`{"a":1}`)), -1
+		return arrived(t, r)
+	}
+	_, forwards := serve(t, forwarding)
+	_, proxies := serve(t, proxying)
+	if a := chunked(forwards); a.Body != "" || a.Length != 0 || a.Header.Get("Content-Type") != "" {
+		t.Errorf("forwarding: body %q, length %d, %s", a.Body, a.Length, a.Header.Get("Content-Type"))
+	}
+	if a := chunked(proxies); a.Body != `{"a":1}` || a.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("proxying: body %q, %s", a.Body, a.Header.Get("Content-Type"))
+	}
+}
+
+func TestBodiesWithLengthArrive(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		a := arrived(t, request(t, "POST", url+"/api/all", `{"a":1}`, "Content-Type: application/json"))
+		if a.Body != `{"a":1}` || a.Length != 7 || a.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("body %q, length %d, %s", a.Body, a.Length, a.Header.Get("Content-Type"))
+		}
+	})
+}
+
+// ToHttpRequestMessage: .NET's HttpRequestMessage.Headers refuses the headers of a body, and
+// the host copies only Content-Type and Content-Length by hand.
+func TestForwardingLosesContentHeaders(t *testing.T) {
+	headers := []string{"Content-Encoding", "Content-Language", "Content-Disposition", "Content-Location", "Expires", "Last-Modified", "Allow"}
+	send := func(url string) http.Header {
+		r := request(t, "POST", url+"/api/all", "x")
+		for _, name := range headers {
+			r.Header.Set(name, "x")
+		}
+		r.Header.Set("If-Match", "*")
+		return arrived(t, r).Header
+	}
+	_, forwards := serve(t, forwarding)
+	_, proxies := serve(t, proxying)
+	lost, kept := send(forwards), send(proxies)
+	for _, name := range headers {
+		if lost.Get(name) != "" || kept.Get(name) != "x" {
+			t.Errorf("%s: %q when forwarding, %q when proxying", name, lost.Get(name), kept.Get(name))
+		}
+	}
+	if lost.Get("If-Match") != "*" || kept.Get("If-Match") != "*" {
+		t.Error("If-Match is lost")
+	}
+}
+
+// DefaultHttpWorkerService.cs, AddHeaders: HttpHeaders.Add appends, so that a client's own
+// value stays before the host's.
+func TestForwardingAppendsItsHeaders(t *testing.T) {
+	_, url := serve(t, forwarding)
+	a := arrived(t, request(t, "GET", url+"/api/all", "", "X-Azure-Functions-InvocationId: forged", "User-Agent: curl/8"))
+	id := a.Header.Get("X-Azure-Functions-InvocationId")
+	if before, own, ok := strings.Cut(id, ", "); !ok || before != "forged" || len(own) != 36 {
+		t.Errorf("X-Azure-Functions-InvocationId: %s", id)
+	}
+	if got := a.Header.Get("X-Azure-Functions-HostVersion"); got != hosttest.Version {
+		t.Errorf("X-Azure-Functions-HostVersion: %s", got)
+	}
+	if got, want := a.Header.Get("User-Agent"), "curl/8 Azure-Functions-Host/"+hosttest.Version; got != want {
+		t.Errorf("User-Agent: %s, want %s", got, want)
+	}
+}
+
+// src/WebJobs.Script/Http/DefaultHttpProxyService.cs (2025): the same headers are set anew.
+func TestProxyingOverwritesItsHeaders(t *testing.T) {
+	_, url := serve(t, proxying)
+	a := arrived(t, request(t, "GET", url+"/api/all", "", "X-Azure-Functions-InvocationId: forged", "x-ms-invocation-id: forged", "User-Agent: curl/8"))
+	id := a.Header.Get("X-Azure-Functions-InvocationId")
+	if len(id) != 36 || a.Header.Get("x-ms-invocation-id") != id {
+		t.Errorf("%s, %s", id, a.Header.Get("x-ms-invocation-id"))
+	}
+	if got := a.Header.Get("User-Agent"); got != "curl/8" {
+		t.Errorf("User-Agent: %s", got)
+	}
+}
+
+// ToHttpRequestMessage copies Host; YARP keeps it.
+func TestHostIsTheClients(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		r := request(t, "GET", url+"/api/all", "")
+		r.Host = "func-x.azurewebsites.net"
+		a := arrived(t, r)
+		if a.Host != r.Host || a.Header.Get("DISGUISED-HOST") != r.Host {
+			t.Errorf("Host %s, DISGUISED-HOST %s", a.Host, a.Header.Get("DISGUISED-HOST"))
+		}
+	})
+}
+
+// App Service's front end, as src/WebJobs.Script.WebHost/Middleware/AppServiceHeaderFixupMiddleware.cs
+// expects it.
+func TestFrontEndSaysWhoCalls(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		a := arrived(t, request(t, "GET", url+"/api/all", "", "X-Forwarded-For: 203.0.113.9"))
+		if got := a.Header.Get("X-Forwarded-For"); !strings.HasPrefix(got, "203.0.113.9, 127.0.0.1:") {
+			t.Errorf("X-Forwarded-For: %s", got)
+		}
+		if got := a.Header.Get("X-Forwarded-Proto"); got != "https" {
+			t.Errorf("X-Forwarded-Proto: %s", got)
+		}
+	})
+}
+
+// Azure/azure-functions-host issue 7860: AllowAutoRedirect is off when forwarding.
+func TestRedirectsReachTheClient(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		response, _ := send(t, request(t, "GET", url+"/api/redirect", ""))
+		if response.StatusCode != http.StatusFound || response.Header.Get("Location") != "/elsewhere" {
+			t.Errorf("%s, Location %s", response.Status, response.Header.Get("Location"))
+		}
+	})
+}
+
+// ProcessHttpInAndOutInvocationRequest has no EnsureSuccessStatusCode.
+func TestAnyStatusReachesTheClient(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		response, body := send(t, request(t, "GET", url+"/api/teapot", ""))
+		if response.StatusCode != http.StatusTeapot || body != "short and stout\n" {
+			t.Errorf("%s: %s", response.Status, body)
+		}
+	})
+}
+
+// YARP streams; HttpClient.SendAsync reads all of the answer first.
+func TestOnlyProxyingStreams(t *testing.T) {
+	_, url := serve(t, proxying)
+	response, err := http.Get(url + "/api/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	first := make([]byte, 6)
+	if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "first\n" {
+		t.Errorf("%q, %v", first, err)
+	}
+
+	_, url = serve(t, forwarding, impatient)
+	if response, body := send(t, request(t, "GET", url+"/api/stream", "")); response.StatusCode != 500 || body != "" {
+		t.Errorf("forwarding answered %s %q although the answer never ended", response.Status, body)
+	}
+}
+
+// src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs: methods are a route
+// constraint, so that a wrong one is a path that does not exist. HEAD is no GET.
+func TestMethodsThatAreNotListedAreNotFound(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		for method, want := range map[string]int{"GET": 200, "POST": 200, "PUT": 404, "HEAD": 404, "OPTIONS": 404} {
+			if response, _ := send(t, request(t, method, url+"/api/some/methods", "")); response.StatusCode != want {
+				t.Errorf("%s: %s, want %d", method, response.Status, want)
+			}
+		}
+	})
+}
+
+// WebScriptHostHttpRoutesManager.cs: a function without methods takes all of them.
+func TestNoMethodsAreAllMethods(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		for _, method := range []string{"GET", "HEAD", "OPTIONS", "PROPFIND"} {
+			if response, _ := send(t, request(t, method, url+"/api/all", "")); response.StatusCode != 200 {
+				t.Errorf("%s: %s", method, response.Status)
+			}
+		}
+	})
+}
+
+func TestUnknownRoutesAreTheHosts(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		for _, path := range []string{"/timer", "/api", "/api/a/b", "/admin/functions/timer", "/elsewhere"} {
+			if response, body := send(t, request(t, "POST", url+path, "{}")); response.StatusCode != 404 || body != "" {
+				t.Errorf("%s: %s %q", path, response.Status, body)
+			}
+		}
+		// src/WebJobs.Script.WebHost/Middleware/HomepageMiddleware.cs
+		if response, body := send(t, request(t, "GET", url+"/", "")); response.StatusCode != 200 || !strings.Contains(body, "up and running") {
+			t.Errorf("/: %s %q", response.Status, body)
+		}
+	})
+}
+
+// src/WebJobs.Script.WebHost/Security/Authentication/Keys/AuthenticationLevelHandler.cs: a
+// wrong key ends at the host; a right one is not taken off the request.
+func TestKeysAreCheckedAndPassedOn(t *testing.T) {
+	function := func(level string) string {
+		return strings.Replace(httpFunction(`"methods": ["get"]`), "anonymous", level, 1)
+	}
+	host := &hosttest.Host{FunctionKey: "f", MasterKey: "m", Root: scriptRoot(t, proxying, map[string]string{
+		"keyed/function.json":  function("function"),
+		"master/function.json": function("admin"),
+	})}
+	url := hosttest.Serve(t, host)
+	tests := []struct {
+		path string
+		key  string
+		want int
+	}{
+		{"/api/keyed", "", 401},
+		{"/api/keyed?code=", "", 401},
+		{"/api/keyed", "wrong", 401},
+		{"/api/keyed", "f", 200},
+		{"/api/keyed?code=f", "", 200},
+		{"/api/keyed", "m", 200},
+		{"/api/master", "f", 401},
+		{"/api/master", "m", 200},
+	}
+	for _, tt := range tests {
+		r := request(t, "GET", url+tt.path, "")
+		if tt.key != "" {
+			r.Header.Set("x-functions-key", tt.key)
+		}
+		if response, body := send(t, r); response.StatusCode != tt.want || tt.want == 401 && body != "" {
+			t.Errorf("%s with %q: %s %s", tt.path, tt.key, response.Status, body)
+		}
+	}
+	a := arrived(t, request(t, "GET", url+"/api/keyed?code=f", "", "x-functions-key: f"))
+	if a.Target != "/api/keyed?code=f" || a.Header.Get("x-functions-key") != "f" {
+		t.Errorf("the key was taken off: %s %v", a.Target, a.Header)
+	}
+}
+
+// extensions.http.customHeaders, src/WebJobs.Script.WebHost/Middleware/CustomHttpHeadersMiddleware.cs.
+func TestCustomHeaders(t *testing.T) {
+	host := &hosttest.Host{Root: scriptRoot(t, forwarding, map[string]string{"host.json": `{"version": "2.0",
+		"extensions": {"http": {"routePrefix": "", "customHeaders": {"X-Content-Type-Options": "nosniff"}}},
+		"customHandler": {"description": {"defaultExecutablePath": "handler"}, ` + forwarding + `}}`, "echo/function.json": httpFunction(`"route": "api/echo"`)})}
+	url := hosttest.Serve(t, host)
+	if response, _ := send(t, request(t, "GET", url+"/api/echo", "")); response.Header.Get("X-Content-Type-Options") != "nosniff" || response.StatusCode != 200 {
+		t.Errorf("%s %v", response.Status, response.Header)
+	}
+}
+
+// src/WebJobs.Script.WebHost/Filters and WebScriptHostExceptionHandler.cs,
+// OnTimeoutExceptionAsync: an invocation that takes too long costs the process, and all
+// other invocations with it.
+func TestFunctionTimeoutKillsTheHandler(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		if response, _ := send(t, request(t, "GET", url+"/api/hang", "")); response.StatusCode < 500 {
+			t.Errorf("%s", response.Status)
+		}
+		if a := arrived(t, request(t, "GET", url+"/api/all", "")); a.Method != "GET" {
+			t.Error("no new handler")
+		}
+	}, impatient)
+	host, url := serve(t, proxying, impatient)
+	pid := host.PID()
+	send(t, request(t, "GET", url+"/api/hang", ""))
+	arrived(t, request(t, "GET", url+"/api/all", ""))
+	if host.PID() == pid || host.Starts() != 2 {
+		t.Errorf("pid %d, then %d; %d starts", pid, host.PID(), host.Starts())
+	}
+}
+
+// src/WebJobs.Script/Workers/Http/HttpWorkerProcess.cs, CreateWorkerProcess, and
+// HttpWorkerDescription.cs: environment, working directory, arguments.
+func TestEnvironmentOfTheHandler(t *testing.T) {
+	root := scriptRoot(t, proxying, map[string]string{"below/x": "", "host.json": `{"version": "2.0", "customHandler": {` + proxying + `,
+		"description": {"defaultExecutablePath": "handler", "workingDirectory": "below", "arguments": ["-a=%A%", "%NONE%"], "workerArguments": ["last"]}}}`})
+	host := &hosttest.Host{Root: root, Settings: []string{"A=b", "PATH=/nowhere"}}
+	a := arrived(t, request(t, "GET", hosttest.Serve(t, host)+"/api/all", ""))
+	if !strings.HasSuffix(a.Dir, "/below") || !slices.Equal(a.Args, []string{"-a=b", "", "last"}) {
+		t.Errorf("in %s with %q", a.Dir, a.Args)
+	}
+	names := []string{}
+	for _, variable := range a.Env {
+		name, _, _ := strings.Cut(variable, "=")
+		names = append(names, name)
+	}
+	want := []string{"A", "PATH", "FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT", "FUNCTIONS_CUSTOMHANDLER_WORKER_ID", "FUNCTIONS_HTTPWORKER_ID", "FUNCTIONS_APP_ROOT_PATH"}
+	slices.Sort(names)
+	slices.Sort(want)
+	if names = slices.DeleteFunc(names, func(n string) bool { return n == "PWD" }); !slices.Equal(names, want) {
+		t.Errorf("environment %q, want %q", names, want)
+	}
+}

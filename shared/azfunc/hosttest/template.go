@@ -1,0 +1,69 @@
+package hosttest
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// template is an ASP.NET route template (Microsoft Learn, "Routing in ASP.NET Core", Route
+// templates): literals, {name}, {name?} at the end, {*name} as the last. Constraints,
+// defaults and segments of mixed text are refused, so that no test relies on them.
+type template []segment
+
+type segment struct {
+	literal  string // "": a parameter
+	optional bool
+	rest     bool // takes all that is left, even nothing
+}
+
+var parameter = regexp.MustCompile(`^\{(\*{0,2})[A-Za-z_][A-Za-z0-9_]*(\??)\}$`)
+
+func parseTemplate(text string) (template, error) {
+	var t template
+	for part := range strings.SplitSeq(strings.Trim(text, "/"), "/") {
+		s := segment{literal: part}
+		if strings.ContainsAny(part, "{}") {
+			m := parameter.FindStringSubmatch(part)
+			if m == nil {
+				return nil, fmt.Errorf("route %q: this simulated host does not know segments like %q", text, part)
+			}
+			s = segment{optional: m[2] != "", rest: m[1] != ""}
+		}
+		if n := len(t); n > 0 && (t[n-1].rest || t[n-1].optional && !s.optional) {
+			return nil, fmt.Errorf("route %q: nothing may follow a catch-all, nor anything but optional parameters an optional one", text)
+		}
+		if part == "" {
+			return nil, fmt.Errorf("route %q has an empty segment", text)
+		}
+		t = append(t, s)
+	}
+	return t, nil
+}
+
+// match compares an escaped path. A slash at the end makes no difference; a %2F does not
+// divide segments; literals have no case.
+func (t template) match(path string) bool {
+	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
+	for i, s := range t {
+		switch {
+		case s.rest:
+			return true
+		case i >= len(parts):
+			return s.optional // so are all that follow
+		case s.literal == "" && parts[i] == "":
+			return false
+		case s.literal != "" && !strings.EqualFold(s.literal, unescape(parts[i])):
+			return false
+		}
+	}
+	return len(parts) <= len(t)
+}
+
+func unescape(segment string) string {
+	if text, err := url.PathUnescape(segment); err == nil {
+		return text
+	}
+	return segment
+}
