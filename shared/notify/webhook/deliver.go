@@ -1,0 +1,130 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"fhirlink/shared/notify"
+	"fhirlink/shared/secret"
+)
+
+var _ notify.Channel = (*Service)(nil)
+
+// deliverTimeout is for an attempt with the reading of row and keys before it.
+const deliverTimeout = 20 * time.Second
+
+// channel is the Name of the Service as a notify.Channel.
+const channel = "webhook"
+
+// Name is notify.Channel's.
+func (s *Service) Name() string { return channel }
+
+// Targets is notify.Channel's: the organization's enabled endpoints.
+func (s *Service) Targets(ctx context.Context, organization string) ([]notify.Target, error) {
+	live, err := s.live(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	var targets []notify.Target
+	for _, e := range live {
+		if e.Enabled() {
+			targets = append(targets, notify.Target{Channel: channel, ID: e.ID})
+		}
+	}
+	return targets, nil
+}
+
+// Deliver is notify.Channel's.
+func (s *Service) Deliver(ctx context.Context, organization string, t notify.Target, event notify.Event) notify.Result {
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	e, err := s.find(ctx, organization, t.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return notify.Result{Outcome: notify.Gone, Reason: "the endpoint was removed"}
+	case err != nil:
+		return notify.Result{Outcome: notify.Retry, Reason: "the table of webhooks did not answer"}
+	case !e.Enabled():
+		return notify.Result{Outcome: notify.Gone, Reason: "the endpoint is disabled"}
+	}
+	return s.attempt(ctx, e, event)
+}
+
+// Test sends an event of its own to the endpoint now, enabled or not, and says what became
+// of it. Errors: WebhookNotFound, UpstreamUnavailable.
+func (s *Service) Test(ctx context.Context, organization, id string) (notify.Event, notify.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	e, err := s.find(ctx, organization, id)
+	if err != nil {
+		return notify.Event{}, notify.Result{}, storeProblem(err, id)
+	}
+	event := notify.Event{
+		ID: notify.ID(word()), Type: notify.WebhookTest, Time: s.Now(), Organization: organization,
+		Message: "This is a test: somebody asked for it with POST /api/webhooks/" + id + "/test. Nothing has happened to any link.",
+	}
+	return event, s.attempt(ctx, e, event), nil
+}
+
+// attempt signs and sends, and disables an endpoint that answers 410.
+func (s *Service) attempt(ctx context.Context, e Endpoint, event notify.Event) notify.Result {
+	body, err := event.CloudEvent()
+	if err != nil {
+		return notify.Result{Outcome: notify.Gone, Reason: "the event cannot be written: " + err.Error()}
+	}
+	now := s.Now()
+	keys, err := s.keys(ctx, e.SecretName, e.signing(now))
+	if err != nil {
+		return notify.Result{Outcome: notify.Retry, Reason: keyReason(err)}
+	}
+	result, gone := s.post(ctx, message{
+		url: e.URL, id: event.ID, at: now, body: body, signature: signature(keys, event.ID, now, body),
+	})
+	if gone {
+		s.disableGone(ctx, e)
+	}
+	return result
+}
+
+// keys fetches the signing keys. A replaced one may be missing, the newest may not.
+func (s *Service) keys(ctx context.Context, name string, signing []Key) ([][]byte, error) {
+	var keys [][]byte
+	for i, k := range signing {
+		value, err := s.Secrets.Get(ctx, name, k.Version)
+		if i > 0 && errors.Is(err, secret.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		key, err := decodeKey(value)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+func keyReason(err error) string {
+	if errors.Is(err, secret.ErrUnavailable) {
+		return "the store of secrets did not answer"
+	}
+	return "the endpoint's signing key cannot be used: replace it with POST /api/webhooks/{id}/rotate"
+}
+
+// disableGone disables the endpoint that was asked, not one whose address was changed since.
+func (s *Service) disableGone(ctx context.Context, e Endpoint) {
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	_, err := s.update(ctx, e.Organization, e.ID, func(row Endpoint) Endpoint {
+		if row.URL == e.URL {
+			row.setEnabled(false, "it answered 410 Gone", s.Now())
+		}
+		return row
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		s.Log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next event, which it will refuse too", "cause", err.Error())
+	}
+}

@@ -1,0 +1,238 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+)
+
+// NewEndpoint is an endpoint to be created.
+type NewEndpoint struct {
+	URL         string `json:"url"`
+	Description string `json:"description"`
+}
+
+// Patch is a change of some fields of an endpoint; nil leaves a field as it is.
+type Patch struct {
+	URL         *string `json:"url"`
+	Description *string `json:"description"`
+	Enabled     *bool   `json:"enabled"`
+}
+
+// Create stores a new endpoint and returns it with its signing key, which nobody is told
+// again. Errors: InvalidFields, TooManyWebhooks, UpstreamUnavailable; nothing is stored then.
+//
+// The writes, each of which may be the last: insert the row, without a key; put the key;
+// name its version in the row. A row without a key is invisible, and removed with whatever
+// key it has when its organization's endpoints are next read after 15 minutes.
+func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint) (Endpoint, secret.Value, error) {
+	e := Endpoint{ID: word(), Organization: organization, SecretName: "webhook-" + word(), CreatedAt: s.Now()}
+	if err := s.apply(&e, Patch{URL: &n.URL, Description: &n.Description}); err != nil {
+		return Endpoint{}, secret.Value{}, err
+	}
+	if err := s.room(ctx, organization, 1); err != nil {
+		return Endpoint{}, secret.Value{}, err
+	}
+	if err := s.Endpoints.Insert(ctx, e); err != nil {
+		return Endpoint{}, secret.Value{}, storeProblem(s.undo(ctx, e, err), "")
+	}
+	// Whoever inserts last sees all others, so there are never more than there may be.
+	if err := s.room(ctx, organization, 0); err != nil {
+		return Endpoint{}, secret.Value{}, s.undo(ctx, e, err)
+	}
+	key := newKey()
+	version, err := s.Secrets.Put(ctx, e.SecretName, key, secret.Attributes{Organization: organization})
+	if err != nil {
+		return Endpoint{}, secret.Value{}, vaultProblem(s.undo(ctx, e, err), e.ID)
+	}
+	made, err := s.Endpoints.Update(ctx, organization, e.ID, func(row Endpoint) (Endpoint, error) {
+		if !row.RemovedAt.IsZero() {
+			return Endpoint{}, errLost
+		}
+		row.Keys = []Key{{Version: version}}
+		return row, nil
+	})
+	if err != nil {
+		return Endpoint{}, secret.Value{}, commitProblem(s.undo(ctx, e, err), e.ID)
+	}
+	return made, key, nil
+}
+
+// errLost means that the row was found unfinished and is being removed by somebody else.
+var errLost = errors.New("the endpoint was removed before it was finished")
+
+func commitProblem(err error, id string) error {
+	if errors.Is(err, errLost) || errors.Is(err, ErrNotFound) {
+		return problem.Unavailable(err, 5*time.Second, "The webhook could not be stored in time. Nothing was changed: send the request again.")
+	}
+	return storeProblem(err, id)
+}
+
+// Change changes fields. Enabling starts deliveries again after the endpoint was disabled.
+// Errors: InvalidFields, WebhookNotFound, UpstreamUnavailable.
+func (s *Service) Change(ctx context.Context, organization, id string, p Patch) (Endpoint, error) {
+	var scratch Endpoint
+	if err := s.apply(&scratch, p); err != nil {
+		return Endpoint{}, err
+	}
+	e, err := s.update(ctx, organization, id, func(e Endpoint) Endpoint {
+		_ = s.apply(&e, p) // it was found good above
+		return e
+	})
+	return e, storeProblem(err, id)
+}
+
+// apply puts the fields of p into e, or tells all mistakes in them.
+func (s *Service) apply(e *Endpoint, p Patch) error {
+	var mistakes []problem.Field
+	note := func(mistake *problem.Field) {
+		if mistake != nil {
+			mistakes = append(mistakes, *mistake)
+		}
+	}
+	if p.URL != nil {
+		address, mistake := parseURL(*p.URL, s.AnyTarget)
+		note(mistake)
+		e.URL = address
+	}
+	if p.Description != nil {
+		text, mistake := parseDescription(*p.Description)
+		note(mistake)
+		e.Description = text
+	}
+	if p.Enabled != nil {
+		e.setEnabled(*p.Enabled, "switched off by its organization", s.Now())
+	}
+	if mistakes != nil {
+		return problem.Invalid(mistakes...)
+	}
+	return nil
+}
+
+// setEnabled keeps the time and the reason of an endpoint that is disabled already.
+func (e *Endpoint) setEnabled(enabled bool, reason string, now time.Time) {
+	switch {
+	case enabled:
+		e.DisabledAt, e.DisabledReason = time.Time{}, ""
+	case e.DisabledAt.IsZero():
+		e.DisabledAt, e.DisabledReason = now, reason
+	}
+}
+
+// Remove removes an endpoint and its keys; what is not yet delivered to it never is. Errors:
+// WebhookNotFound, UpstreamUnavailable.
+//
+// The writes: mark the row, which makes it invisible; delete the key; delete the row.
+func (s *Service) Remove(ctx context.Context, organization, id string) error {
+	e, err := s.update(ctx, organization, id, func(e Endpoint) Endpoint {
+		e.RemovedAt = s.Now()
+		return e
+	})
+	if err != nil {
+		return storeProblem(err, id)
+	}
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	s.unfinished(ctx, e, s.bury(ctx, e))
+	return nil
+}
+
+// undo removes what Create has written before it failed with err, and returns err.
+func (s *Service) undo(ctx context.Context, e Endpoint, err error) error {
+	if errors.Is(err, ErrExists) {
+		return err // what is there is not Create's
+	}
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	s.unfinished(ctx, e, s.discard(ctx, e, func(Endpoint) bool { return false }))
+	return err
+}
+
+// unfinished tells the log what could not be removed, if err is not nil.
+func (s *Service) unfinished(ctx context.Context, e Endpoint, err error) {
+	if err != nil {
+		s.Log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next reading of the organization's webhooks", "cause", err.Error())
+	}
+}
+
+// discard marks a row, so that nobody can make it live any more, and removes it; unless keep
+// is true of it.
+func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) bool) error {
+	marked, err := s.Endpoints.Update(ctx, e.Organization, e.ID, func(row Endpoint) (Endpoint, error) {
+		if keep(row) {
+			return Endpoint{}, errLost
+		}
+		if row.RemovedAt.IsZero() {
+			row.RemovedAt = s.Now()
+		}
+		return row, nil
+	})
+	switch {
+	case errors.Is(err, errLost):
+		return nil
+	case errors.Is(err, ErrNotFound):
+		return s.Secrets.Delete(ctx, e.SecretName) // a key may have come after the row went
+	case err != nil:
+		return err
+	}
+	return s.bury(ctx, marked)
+}
+
+// bury removes a row that was marked, its key before it.
+func (s *Service) bury(ctx context.Context, e Endpoint) error {
+	if err := s.Secrets.Delete(ctx, e.SecretName); err != nil {
+		return err
+	}
+	return s.Endpoints.Remove(ctx, e.Organization, e.ID)
+}
+
+// live returns the live endpoints, oldest first, and removes what was left unfinished.
+func (s *Service) live(ctx context.Context, organization string) ([]Endpoint, error) {
+	all, err := s.Endpoints.List(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	var live []Endpoint
+	for _, e := range all {
+		switch {
+		case e.Live():
+			live = append(live, e)
+		case s.stale(e):
+			s.unfinished(ctx, e, s.discard(ctx, e, Endpoint.Live)) // somebody may have made it live after all
+		}
+	}
+	slices.SortFunc(live, func(a, b Endpoint) int { return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID)) })
+	return live, nil
+}
+
+// stale tells whether nobody can be working on a row that is not live any more.
+func (s *Service) stale(e Endpoint) bool {
+	since := e.CreatedAt
+	if e.RemovedAt.After(since) {
+		since = e.RemovedAt
+	}
+	return s.Now().Sub(since) >= grace
+}
+
+// room tells whether the organization may have so many endpoints more. Half made ones count.
+func (s *Service) room(ctx context.Context, organization string, more int) error {
+	all, err := s.Endpoints.List(ctx, organization)
+	if err != nil {
+		return storeProblem(err, "")
+	}
+	n := more
+	for _, e := range all {
+		if e.RemovedAt.IsZero() && !(len(e.Keys) == 0 && s.stale(e)) {
+			n++
+		}
+	}
+	if n > MaxEndpoints {
+		return problem.New(problem.TooManyWebhooks, "Your organization has %d webhooks, as many as it may have. Remove one first, or change the address of one with PATCH.", MaxEndpoints)
+	}
+	return nil
+}

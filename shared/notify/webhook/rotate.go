@@ -1,0 +1,78 @@
+package webhook
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+)
+
+// Rotate replaces the signing key and returns the new one, which nobody is told again. The
+// keys before it go on signing beside it for Overlap. Errors: WebhookNotFound,
+// UpstreamUnavailable; the keys are as they were then.
+//
+// The writes: put the new version; name it in the row; disable the versions that the row does
+// not name any more. What a crash leaves is a version that nobody names; the next Rotate
+// disables it.
+func (s *Service) Rotate(ctx context.Context, organization, id string) (Endpoint, secret.Value, error) {
+	e, err := s.find(ctx, organization, id)
+	if err != nil {
+		return Endpoint{}, secret.Value{}, storeProblem(err, id)
+	}
+	key := newKey()
+	attributes := secret.Attributes{Organization: organization}
+	version, err := s.Secrets.Put(ctx, e.SecretName, key, attributes)
+	if err != nil {
+		return Endpoint{}, secret.Value{}, vaultProblem(err, id)
+	}
+	now := s.Now()
+	e, err = s.update(ctx, organization, id, func(e Endpoint) Endpoint {
+		e.Keys = replaced(e.signing(now), version, now)
+		return e
+	})
+	if err != nil {
+		return Endpoint{}, secret.Value{}, rotateProblem(err, id)
+	}
+	s.disable(ctx, e, now)
+	return e, key, nil
+}
+
+// rotateProblem is for a change of the row whose outcome may not be known.
+func rotateProblem(err error, id string) error {
+	told := storeProblem(err, id)
+	if problem.CodeOf(told) != problem.UpstreamUnavailable {
+		return told
+	}
+	return problem.Unavailable(err, 5*time.Second, "The table of webhooks did not answer, so the key may or may not have been replaced. The key that you have works for another %d hours: send the request again in a few seconds.", int(Overlap.Hours()))
+}
+
+// replaced puts a new version before the keys that sign. The oldest go when there are too many.
+func replaced(keys []Key, version string, now time.Time) []Key {
+	keys = slices.Clone(keys)
+	for i := range keys {
+		if keys[i].Until.IsZero() {
+			keys[i].Until = now.Add(Overlap)
+		}
+	}
+	keys = slices.Insert(keys, 0, Key{Version: version})
+	return keys[:min(len(keys), maxKeys)]
+}
+
+// disable turns off the versions in the secret store that sign no more. Those of the last
+// Overlap stay, which the row may name by now though e does not.
+func (s *Service) disable(ctx context.Context, e Endpoint, now time.Time) {
+	ctx, cancel := aside(ctx)
+	defer cancel()
+	versions, err := s.Secrets.Versions(ctx, e.SecretName)
+	for _, v := range versions {
+		named := slices.ContainsFunc(e.Keys, func(k Key) bool { return k.Version == v.ID })
+		if err == nil && v.Enabled && !named && now.Sub(v.CreatedAt) > Overlap {
+			err = s.Secrets.Update(ctx, e.SecretName, v.ID, false, secret.Attributes{Organization: e.Organization})
+		}
+	}
+	if err != nil {
+		s.Log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next replacement of its key", "cause", err.Error())
+	}
+}

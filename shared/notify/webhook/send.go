@@ -1,0 +1,79 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"fhirlink/shared/egress"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/notify"
+)
+
+// maxAnswer is how much is read of an answer's body, which nobody looks at.
+const maxAnswer = 64 << 10
+
+// message is one signed attempt.
+type message struct {
+	url       string
+	id        string
+	at        time.Time
+	body      []byte
+	signature string
+}
+
+// post makes the attempt. gone tells that the endpoint wants no more events.
+func (s *Service) post(ctx context.Context, m message) (result notify.Result, gone bool) {
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url, bytes.NewReader(m.body))
+	if err != nil {
+		return notify.Result{Outcome: notify.Gone, Reason: "the address of the endpoint is not valid"}, false
+	}
+	request.Header.Set("Content-Type", notify.ContentType)
+	request.Header.Set("User-Agent", "fhirlink")
+	request.Header.Set("Webhook-Id", m.id)
+	request.Header.Set("Webhook-Timestamp", strconv.FormatInt(m.at.Unix(), 10))
+	request.Header.Set("Webhook-Signature", m.signature)
+	response, err := s.client.Do(request)
+	if err != nil {
+		return notify.Result{Outcome: notify.Retry, Reason: reasons[egress.FailureOf(err)]}, false
+	}
+	defer func() { _ = response.Body.Close() }()                         // nothing of it is used
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be used again
+	return judge(response)
+}
+
+// reasons say why there was no answer.
+var reasons = map[egress.Failure]string{
+	egress.AddressBlocked:   "the endpoint's name leads to an address that is not public",
+	egress.DNSNotFound:      "the endpoint's name does not exist",
+	egress.DNSFailed:        "the endpoint's name could not be resolved",
+	egress.TLSInvalid:       "the endpoint has no valid TLS certificate",
+	egress.ConnectRefused:   "the endpoint refused the connection",
+	egress.ConnectTimeout:   fmt.Sprintf("the endpoint did not answer within %d seconds", int(Timeout.Seconds())),
+	egress.ConnectionBroken: "the connection to the endpoint broke before it answered",
+}
+
+// judge reads an answer as Standard Webhooks has it: 2xx is a success, 410 asks for no more,
+// redirects and all others are failures.
+func judge(response *http.Response) (result notify.Result, gone bool) {
+	status := response.StatusCode
+	result = notify.Result{Outcome: notify.Retry, Reason: fmt.Sprintf("the endpoint answered %d", status)}
+	switch {
+	case status >= 200 && status < 300:
+		result.Outcome = notify.Delivered
+	case status >= 300 && status < 400:
+		result.Reason += ", and redirects are not followed"
+	case status == http.StatusGone:
+		result.Outcome = notify.Gone
+		return result, true
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		result.RetryAfter = entra.RetryAfter(response.Header)
+	}
+	return result, false
+}
