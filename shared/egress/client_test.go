@@ -1,9 +1,7 @@
 package egress_test
 
 import (
-	"context"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -87,7 +85,7 @@ func TestBlocksPorts(t *testing.T) {
 }
 
 func TestErrorHidesAddress(t *testing.T) {
-	c := egress.NewClient(egress.Options{Resolver: nameServer(t, [4]byte{10, 11, 12, 13})})
+	c := egress.NewClient(egress.Options{Resolver: nameServer(t, "10.11.12.13")})
 	_, err := get(t, c, "https://fhir.example.test./")
 	var wrapped *url.Error
 	if !errors.Is(err, egress.ErrBlocked) || !errors.As(err, &wrapped) {
@@ -108,7 +106,7 @@ func TestAllowedOnAnyPort(t *testing.T) {
 func TestRebinding(t *testing.T) {
 	server, hits := backend(t, nil)
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-	resolver := nameServer(t, [4]byte{8, 8, 8, 8}, [4]byte{127, 0, 0, 1})
+	resolver := nameServer(t, "8.8.8.8", "127.0.0.1")
 	first, err := resolver.LookupIPAddr(t.Context(), "fhir.example.test.")
 	if err != nil || first[0].String() != "8.8.8.8" {
 		t.Fatal(first, err)
@@ -123,9 +121,9 @@ func TestRebinding(t *testing.T) {
 func TestSeveralAddresses(t *testing.T) {
 	server, hits := backend(t, nil)
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-	bad, good := [4]byte{10, 0, 0, 1}, [4]byte{127, 0, 0, 1}
-	for _, order := range [][][4]byte{{bad, good}, {good, bad}} {
-		resolver := nameServerFor(t, func(int) [][4]byte { return order })
+	bad, good := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("127.0.0.1")
+	for _, order := range [][]netip.Addr{{bad, good}, {good, bad}} {
+		resolver := nameServerFor(t, func(int) []netip.Addr { return order })
 		c := egress.NewClient(egress.Options{Allow: loopbackOnly, Resolver: resolver, RootCAs: roots(server)})
 		if res, err := get(t, c, "https://example.com:"+port+"/"); err != nil || res.StatusCode != http.StatusOK {
 			t.Errorf("%v: %v", order, err)
@@ -187,7 +185,7 @@ func TestLimitsHeaders(t *testing.T) {
 
 func TestDistinguishesFailures(t *testing.T) {
 	stranger, _ := backend(t, nil)
-	c := egress.NewClient(egress.Options{Allow: loopbackOnly, Resolver: nameServerFor(t, func(int) [][4]byte { return nil })})
+	c := egress.NewClient(egress.Options{Allow: loopbackOnly, Resolver: nameServerFor(t, func(int) []netip.Addr { return nil })})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -234,65 +232,18 @@ func TestIntercept(t *testing.T) {
 }
 
 // nameServer answers its first query with the first address, and so on; the last one stays.
-func nameServer(t *testing.T, addresses ...[4]byte) *net.Resolver {
-	return nameServerFor(t, func(query int) [][4]byte { return addresses[min(query, len(addresses)-1):][:1] })
+func nameServer(t *testing.T, addresses ...string) *net.Resolver {
+	return nameServerFor(t, func(query int) []netip.Addr {
+		return []netip.Addr{netip.MustParseAddr(addresses[min(query, len(addresses)-1)])}
+	})
 }
 
-// nameServerFor is a DNS server on loopback (RFC 1035 §4) for A records; no addresses are NXDOMAIN.
-func nameServerFor(t *testing.T, addresses func(query int) [][4]byte) *net.Resolver {
+func nameServerFor(t *testing.T, addresses func(query int) []netip.Addr) *net.Resolver {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	s, err := egresstest.NewNameServer(addresses)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() }) // ends the loop below
-	go func() {
-		buffer := make([]byte, 1500)
-		for asked := 0; ; {
-			n, from, err := conn.ReadFrom(buffer)
-			if err != nil {
-				return
-			}
-			question := buffer[:n]
-			isA := questionType(question) == 1
-			var found [][4]byte
-			if isA {
-				found = addresses(asked)
-				asked++
-			}
-			_, _ = conn.WriteTo(answer(question, found, isA), from) // a lost answer fails the test
-		}
-	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
-}
-
-const dnsHeader = 12 // bytes
-
-func questionEnd(message []byte) int {
-	i := dnsHeader
-	for message[i] != 0 {
-		i += int(message[i]) + 1
-	}
-	return i + 5
-}
-
-func questionType(message []byte) uint16 {
-	return binary.BigEndian.Uint16(message[questionEnd(message)-4:])
-}
-
-func answer(query []byte, addresses [][4]byte, isA bool) []byte {
-	out := append([]byte{}, query[:questionEnd(query)]...)
-	out[2], out[3] = 0x81, 0x80
-	if isA && len(addresses) == 0 {
-		out[3] |= 3 // NXDOMAIN
-	}
-	binary.BigEndian.PutUint16(out[6:], uint16(len(addresses)))
-	binary.BigEndian.PutUint32(out[8:], 0) // neither authority nor additional records
-	for _, a := range addresses {
-		out = append(out, 0xc0, dnsHeader, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
-		out = append(out, a[:]...)
-	}
-	return out
+	t.Cleanup(func() { _ = s.Close() }) // nothing to flush
+	return s.Resolver()
 }

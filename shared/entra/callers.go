@@ -263,7 +263,7 @@ func (c *Callers) check(claims *callerClaims, key signingKey) error {
 	claims.tenant, claims.expires = strings.ToLower(claims.TenantID), numericDate(claims.Expires)
 	switch {
 	case claims.Version != "2.0":
-		return refuse("the token has version %.10q, needed is 2.0: set requestedAccessTokenVersion: 2 in the manifest of the API's app registration", claims.Version)
+		return refuse("the token has version '%.10s', needed is 2.0: set requestedAccessTokenVersion: 2 in the manifest of the API's app registration", claims.Version)
 	case !IsGUID(claims.TenantID):
 		return refuse("the token has no tenant id (tid)")
 	case claims.Issuer != c.issuer+claims.TenantID+"/v2.0":

@@ -47,7 +47,7 @@ const (
 
 // transient are the numbers that pass by themselves: throttling, loops, outages
 // (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
-var transient = []int{50033, 50196, 90006, 90024, 90033, 90055}
+var transient = []int{90055, 50196, 90024, 90033, 90006, 50033}
 
 // ParseRefusal reads an error answer of the token endpoint or of openid-configuration. It is
 // tolerant of what is missing or of another type, and reads no more than 64 KiB. ok is

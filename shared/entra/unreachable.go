@@ -16,6 +16,7 @@ import (
 // Unreachable means that no usable answer came from the authority.
 type Unreachable struct {
 	Reason string // safe to show: "timed out", "name not found", "answered 503 with a web page", …
+	Status int    // of an answer that is of no use; 0 when there was none
 	Cause  error  // for errors.Is; never printed
 }
 
@@ -37,7 +38,7 @@ func NotUsable(status int, body []byte) *Unreachable {
 	what := "something else than JSON"
 	switch body = bytes.TrimSpace(body); {
 	case status >= 300 && status < 400:
-		return &Unreachable{Reason: fmt.Sprintf("answered %d, a redirect, which is never followed", status)}
+		return &Unreachable{Reason: fmt.Sprintf("answered %d, a redirect, which is never followed", status), Status: status}
 	case len(body) == 0:
 		what = "nothing"
 	case body[0] == '<':
@@ -45,7 +46,7 @@ func NotUsable(status int, body []byte) *Unreachable {
 	case body[0] == '{', body[0] == '[':
 		what = "JSON of another shape"
 	}
-	return &Unreachable{Reason: fmt.Sprintf("answered %d with %s", status, what)}
+	return &Unreachable{Reason: fmt.Sprintf("answered %d with %s", status, what), Status: status}
 }
 
 func reason(err error) string {

@@ -20,6 +20,12 @@ import (
 // host, no trailing slash, no query. The zero BaseURL is not valid.
 type BaseURL struct{ text string }
 
+// StoredBaseURL takes back what String wrote, without looking at it again; ok is false for
+// what String cannot have written.
+func StoredBaseURL(text string) (base BaseURL, ok bool) {
+	return BaseURL{text}, strings.HasPrefix(text, "https://")
+}
+
 // String is the canonical form, e.g. https://ws-clinic.fhir.azurehealthcareapis.com
 func (b BaseURL) String() string { return b.text }
 

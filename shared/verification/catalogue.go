@@ -3,29 +3,57 @@ package verification
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+
+	"fhirlink/shared/entra"
 )
 
-// Failure is one row of the catalogue: what can be found at a FHIR server, and what to do.
-// Words in braces stand for values of the verification.
+// Failure is one row of the catalogue: what a verification can find, and what to do. Words
+// in braces stand for values of the verification.
 type Failure struct {
-	Code    string
-	Sign    string // how it shows on the wire
+	Code    string   // of the check
+	Also    []string // further codes with the same meaning
+	Sign    string   // how it shows on the wire
 	Message string
 	Fix     string
 	Status  Status // Fail or Warn
 	Outcome Outcome
 }
 
-// Failures is the catalogue in the order of its codes; Entra's part is in package entra.
+// Failures is the whole catalogue: what FHIR servers and tokens show, in the order of the
+// codes, then Entra's refusals, which package entra words.
 func Failures() []Failure {
-	all := make([]Failure, 0, len(catalogue))
+	var all []Failure
 	for _, code := range slices.Sorted(maps.Keys(catalogue)) {
 		f := catalogue[code]
 		f.Code = code
 		all = append(all, f)
 	}
+	for _, f := range entra.Failures() {
+		all = append(all, ofEntra(f))
+	}
 	return all
+}
+
+// ofEntra is a row of package entra's as a finding of the check CheckToken. A refusal that it
+// does not know has the number that Entra gives.
+func ofEntra(e entra.Failure) Failure {
+	f := Failure{Code: "aadsts_<number>", Sign: e.Sign, Message: e.Message, Fix: e.Fix, Status: Fail, Outcome: outcomes[e.Class]}
+	for i, n := range e.Numbers {
+		code := "aadsts_" + strconv.Itoa(n)
+		if i == 0 {
+			f.Code = code
+		} else {
+			f.Also = append(f.Also, code)
+		}
+	}
+	return f
+}
+
+// outcomes of Entra's refusals.
+var outcomes = map[entra.Class]Outcome{
+	entra.Config: OutcomeBroken, entra.Expired: OutcomeExpired, entra.Transient: OutcomeTransient,
 }
 
 // facts are the values that the texts of the catalogue name.
@@ -60,6 +88,8 @@ const (
 	ours      = "This is a mistake of this service, not of yours: report it with the code and the correlation id."
 )
 
+var askEntraAgain = (&entra.Unreachable{}).Diagnose().Fix
+
 var catalogue = map[string]Failure{
 	// The connection.
 	"dns_not_found": broken("NXDOMAIN",
@@ -82,7 +112,7 @@ var catalogue = map[string]Failure{
 		"Install a certificate for {host} from a public certificate authority, with its intermediate certificates."),
 	"product_retired": broken("host NAME.azurehealthcareapis.com; NXDOMAIN, 404, 410 or 5xx (a warning while it still answers)",
 		"{host} belongs to Azure API for FHIR, which Microsoft retired on 2026-09-30.",
-		"Migrate to the FHIR service of Azure Health Data Services and set this link to its URL, https://WORKSPACE-SERVICE.fhir.azurehealthcareapis.com. The slug stays the same."),
+		"Migrate to the FHIR service of Azure Health Data Services, then give this link its URL, https://WORKSPACE-SERVICE.fhir.azurehealthcareapis.com, and the client secret again with PATCH /api/links/SLUG. The slug stays the same."),
 
 	// Any answer.
 	"fhir_timeout": transient("no complete answer within 10 seconds",
@@ -150,10 +180,10 @@ var catalogue = map[string]Failure{
 		"Do not link this server unless you know why it asks for that; then give audience in the link."),
 
 	// The token.
-	"entra_unreachable": transient("no usable answer of the token endpoint",
-		"Microsoft Entra could not be reached.", waitAgain),
-	"entra_no_token": transient("200 without an access token",
-		"Microsoft Entra answered without a token.", waitAgain),
+	"entra_unreachable": transient("no answer of Entra, or one that is neither a token nor an error of OAuth",
+		"Microsoft Entra gave no usable answer.", askEntraAgain),
+	"entra_no_token": transient("200 without an access token, as from a captive portal",
+		"Microsoft Entra answered without a token.", askEntraAgain),
 	"token_aud": broken("aud is not the audience asked for",
 		"Entra's token is for another audience than {audience}.",
 		"Correct the audience: the FHIR server's own URL without a trailing slash, or what it names in its 401 answer: {wanted}."),

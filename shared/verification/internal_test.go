@@ -98,3 +98,38 @@ func TestDecideAudience(t *testing.T) {
 		}
 	}
 }
+
+// What a server names is either an authority with a plain DNS name, or nothing.
+func FuzzParseAuthority(f *testing.F) {
+	for _, seed := range []string{
+		"https://login.microsoftonline.com/11111111-1111-4111-8111-111111111111/oauth2/token", "https://login.microsoftonline.com@evil.test/x",
+		"https://[::1]/x", "HTTPS://Login.Microsoftonline.Com", "https://a%2eb/", "https://\x00/", "https:///x",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, uri string) {
+		n, _ := parseAuthority(uri)
+		if n.host == "" && n.tenant == "" {
+			return
+		}
+		if !hostName.MatchString(n.host) || n.tenant != "" && !guid.MatchString(n.tenant) {
+			t.Fatalf("%q gives %+v", uri, n)
+		}
+		if again, _ := parseAuthority("https://" + n.host + "/" + n.tenant); again != n {
+			t.Fatalf("%q gives %+v, which reads as %+v", uri, n, again)
+		}
+	})
+}
+
+// Whatever a server names as its audience, the scope that is asked for holds one resource.
+func FuzzUsableAudience(f *testing.F) {
+	for _, seed := range []string{"https://ws-clinic.fhir.azurehealthcareapis.com/", "api://x/y", "https://a b", "https://graph.microsoft.com/.default openid", "https://x//"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		a := usableAudience(text)
+		if strings.ContainsAny(a, " \t\r\n?#\"\\") || strings.HasSuffix(a, "/") || usableAudience(a) != a {
+			t.Fatalf("%q gives %q", text, a)
+		}
+	})
+}

@@ -125,16 +125,17 @@ func (r Report) Ran(id string) bool {
 	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.ID == id && c.Status != Skipped })
 }
 
-// titles of the checks in their order, by id.
+// titles of the checks in their order, by id. A title names what is looked at, so that it is
+// true whatever was found.
 var titles = []struct{ id, title string }{
-	{CheckFields, "The fields are well-formed"},
-	{CheckAddress, "The server's address can be reached"},
-	{CheckMetadata, "The server presents a CapabilityStatement"},
-	{CheckAuthority, "Tenant and audience are known"},
-	{CheckToken, "Entra issues a token for the credentials"},
-	{CheckClaims, "The token is the one that the server wants"},
-	{CheckRead, "The server lets the app read"},
-	{CheckWrite, "The server lets the app write"},
+	{CheckFields, "Fields of the link"},
+	{CheckAddress, "Address of the FHIR server"},
+	{CheckMetadata, "Capability statement"},
+	{CheckAuthority, "Tenant and audience"},
+	{CheckToken, "Access token from Microsoft Entra"},
+	{CheckClaims, "Contents of the access token"},
+	{CheckRead, "Right to read"},
+	{CheckWrite, "Right to write"},
 }
 
 // Title is the fixed title of a check.
@@ -147,27 +148,29 @@ func Title(id string) string {
 	return id
 }
 
-// skipped is the entry of a check that was not run because of an earlier one.
-func skipped(id string) Check {
-	return Check{ID: id, Title: Title(id), Status: Skipped, Code: "skipped", Message: "Not run, because an earlier check failed."}
+// skipped is the entry of a check that is not run because the check failed did.
+func skipped(id, failed string) Check {
+	return Check{ID: id, Title: Title(id), Status: Skipped, Code: "skipped", Message: "Not run, because the check “" + Title(failed) + "” failed."}
 }
 
 // NotRun is the report of a verification that ended at a check before any request was made;
 // all later checks are skipped.
 func NotRun(failed Check) Report {
+	failed.Title = Title(failed.ID)
 	r := Report{Access: NoAccess, Checks: []Check{failed}}
 	past := false
 	for _, t := range titles {
 		if past {
-			r.Checks = append(r.Checks, skipped(t.id))
+			r.Checks = append(r.Checks, skipped(t.id, failed.ID))
 		}
 		past = past || t.id == failed.ID
 	}
 	return r.sum()
 }
 
-// Prepend puts a check in front of the others.
+// Prepend puts a check in front of the others, under its title.
 func (r Report) Prepend(c Check) Report {
+	c.Title = Title(c.ID)
 	r.Checks = append([]Check{c}, r.Checks...)
 	return r.sum()
 }

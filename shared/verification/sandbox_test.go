@@ -41,7 +41,7 @@ func newSandbox(t testing.TB) *sandbox {
 	authority := entratest.Sandbox(entratest.Registration{
 		URL: login, TenantID: tenant, ClientID: client, Secret: good, ExpiredSecret: expired, Zone: zone,
 	})
-	server := &fhirtest.Server{Domain: "fhir." + zone, Authority: login, TenantID: tenant, Validate: authority.Check}
+	server := &fhirtest.Server{Domain: "fhir." + zone, Authority: login, TenantID: tenant, Validate: authority.Check, Healthy: entratest.Scenarios()}
 	evil := &recorder{}
 	handlers := map[string]http.Handler{"login." + zone: authority, "login.evil.test": evil}
 	for _, host := range server.Hosts() {

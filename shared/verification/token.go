@@ -3,6 +3,7 @@ package verification
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -26,20 +27,13 @@ func (r *run) credentials() entra.Credentials {
 
 func (r *run) tokenCheck(token entra.Token, err error) Check {
 	var refusal *entra.Refusal
-	var unreachable *entra.Unreachable
 	endpoint := &Evidence{Method: "POST", URL: strings.TrimSuffix(r.configured, "/") + "/" + r.TenantID + "/oauth2/v2.0/token"}
 	switch {
 	case errors.As(err, &refusal):
 		endpoint.HTTPStatus, endpoint.TraceID, endpoint.CorrelationID = refusal.HTTPStatus, refusal.TraceID, refusal.CorrelationID
 		return r.refused(refusal, endpoint)
 	case err != nil:
-		c := r.found("entra_unreachable", fhir.Answer{})
-		if errors.As(err, &unreachable) {
-			d := unreachable.Diagnose()
-			c.Message, c.Fix = d.Message, d.Fix
-		}
-		c.Evidence = endpoint
-		return c
+		return r.noAnswer(err, endpoint)
 	case token.Access.IsZero():
 		c := r.found("entra_no_token", fhir.Answer{})
 		c.Evidence = endpoint
@@ -51,19 +45,28 @@ func (r *run) tokenCheck(token entra.Token, err error) Check {
 	return c
 }
 
+// noAnswer is the finding that there is neither a token nor a refusal.
+func (r *run) noAnswer(err error, e *Evidence) Check {
+	c := r.found("entra_unreachable", fhir.Answer{})
+	var unreachable *entra.Unreachable
+	if errors.As(err, &unreachable) {
+		if e.HTTPStatus = unreachable.Status; e.HTTPStatus == http.StatusOK {
+			c = r.found("entra_no_token", fhir.Answer{})
+		}
+		d := unreachable.Diagnose()
+		c.Message, c.Fix = d.Message, d.Fix
+	}
+	c.Evidence = e
+	return c
+}
+
 func (r *run) refused(refusal *entra.Refusal, e *Evidence) Check {
 	d := refusal.Diagnose(r.credentials(), r.Audience)
-	c := Check{Status: Fail, Code: refusal.Code(), Message: d.Message, Fix: d.Fix, Evidence: e}
-	switch refusal.Class() {
-	case entra.Transient:
-		c.Outcome = OutcomeTransient
+	outcome := outcomes[refusal.Class()]
+	if outcome == OutcomeTransient {
 		r.report.RetryAfter = max(r.report.RetryAfter, refusal.RetryAfter)
-	case entra.Expired:
-		c.Outcome = OutcomeExpired
-	default:
-		c.Outcome = OutcomeBroken
 	}
-	return c
+	return Check{Status: Fail, Code: refusal.Code(), Outcome: outcome, Message: d.Message, Fix: d.Fix, Evidence: e}
 }
 
 // minLife is what a fresh token must have left. Entra's last an hour or more.

@@ -44,17 +44,15 @@ func (v *Verifier) Verify(ctx context.Context, t Target) Report {
 	ctx, cancel := context.WithTimeout(ctx, Budget)
 	defer cancel()
 	r := v.run(t)
-	var failed string
+	failed := ""
 	for _, s := range steps {
-		var c Check
+		c := skipped(s.id, failed)
 		if failed == "" {
 			c = s.check(r, ctx)
-		} else {
-			c = r.skip("skipped", "Not run, because the check “"+failed+"” failed.")
 		}
-		c.ID, c.Title = s.id, s.title
+		c.ID, c.Title = s.id, Title(s.id)
 		if c.Status == Fail {
-			failed = c.Title
+			failed = s.id
 		}
 		r.report.add(c)
 	}
@@ -62,16 +60,16 @@ func (v *Verifier) Verify(ctx context.Context, t Target) Report {
 }
 
 var steps = []struct {
-	id, title string
-	check     func(*run, context.Context) Check
+	id    string
+	check func(*run, context.Context) Check
 }{
-	{CheckAddress, "Address of the FHIR server", (*run).address},
-	{CheckMetadata, "Capability statement", (*run).metadata},
-	{CheckAuthority, "Tenant and audience", (*run).authority},
-	{CheckToken, "Access token from Microsoft Entra", (*run).token},
-	{CheckClaims, "Contents of the access token", (*run).claims},
-	{CheckRead, "Right to read", (*run).read},
-	{CheckWrite, "Right to write", (*run).write},
+	{CheckAddress, (*run).address},
+	{CheckMetadata, (*run).metadata},
+	{CheckAuthority, (*run).authority},
+	{CheckToken, (*run).token},
+	{CheckClaims, (*run).claims},
+	{CheckRead, (*run).read},
+	{CheckWrite, (*run).write},
 }
 
 // run is one verification under way: what is asked, and what is known so far.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,7 @@ func TestScenarios(t *testing.T) {
 		{"tls-invalid", fail, "address", "tls_invalid", none, broken, nil},
 		{"product-retired", warn, "address", "product_retired", both, active, nil},
 		{"product-gone", fail, "metadata", "product_retired", none, broken, nil},
+		{"product-nowhere", fail, "address", "product_retired", none, broken, nil},
 		{"fhir-408", fail, "read", "fhir_408", none, transient, nil},
 		{"fhir-503-oidc", fail, "read", "fhir_503_oidc", none, transient, nil},
 		{"fhir-403-edge", fail, "metadata", "fhir_403_edge", none, broken, nil},
@@ -94,6 +96,7 @@ func TestScenarios(t *testing.T) {
 		{"fhir-415", warn, "write", "fhir_415", read, active, nil},
 		{"metadata-not-capability", fail, "metadata", "metadata_not_capability", none, broken, nil},
 		{"metadata-auth-required", warn, "metadata", "metadata_auth_required", both, active, nil},
+		{"metadata-forbidden", warn, "metadata", "metadata_auth_required", both, active, nil},
 		{"metadata-unexpected", fail, "metadata", "metadata_unexpected", none, broken, nil},
 		{"fhir-version-unsupported", fail, "metadata", "fhir_version_unsupported", none, broken, nil},
 		{"no-challenge", warn, "authority", "no_challenge", both, active, nil},
@@ -113,6 +116,7 @@ func TestScenarios(t *testing.T) {
 		{"fhir-403-cmk", fail, "read", "fhir_403_cmk", none, broken, nil},
 		{"smart-user-role", fail, "read", "smart_user_role", none, broken, nil},
 		{"read-inconclusive", warn, "read", "read_inconclusive", none, active, nil},
+		{"read-odd", warn, "read", "read_inconclusive", none, active, nil},
 		{"write-400-405", warn, "write", "write_400_405", read, active, nil},
 		{"write-created", warn, "write", "write_created", both, active, nil},
 		{"write-undeletable", warn, "write", "write_created", both, active, nil},
@@ -139,6 +143,14 @@ func TestScenarios(t *testing.T) {
 		{"clinic", fail, "token", "entra_unreachable", none, transient, func(s *sandbox, _ *verification.Target) { s.entra.Before = entratest.WebPage(503) }},
 		{"clinic", fail, "token", "entra_unreachable", none, transient, func(s *sandbox, _ *verification.Target) { s.entra.Before = entratest.Hang() }},
 		{"clinic", fail, "token", "entra_no_token", none, transient, issues("")},
+		{"entra-no-token", fail, "token", "entra_no_token", none, transient, nil},
+		{"entra-unreachable", fail, "token", "entra_unreachable", none, transient, nil},
+		{"entra-interaction-required", fail, "token", "entra_interaction_required", none, broken, nil},
+		{"token-aud", fail, "claims", "token_aud", none, broken, nil},
+		{"token-tid", fail, "claims", "token_tid", none, broken, nil},
+		{"token-appid", fail, "claims", "token_appid", none, broken, nil},
+		{"token-short", fail, "claims", "token_short", none, broken, nil},
+		{"token-opaque", warn, "claims", "token_opaque", both, active, nil},
 		{"clinic", fail, "claims", "token_aud", none, broken, claims("aud", "https://other.example")},
 		{"clinic", fail, "claims", "token_aud", none, broken, claims("aud", "https://clinic.fhir.sandbox.test/")},
 		{"clinic", fail, "claims", "token_tid", none, broken, claims("tid", client)},
@@ -177,21 +189,52 @@ func TestScenarios(t *testing.T) {
 			})
 		})
 	}
-	sandboxed := newSandbox(t).fhir
-	hosts := sandboxed.Hosts()
-	for host := range sandboxed.Dials() {
-		hosts = append(hosts, host)
-	}
 	for _, f := range verification.Failures() {
-		ofEntra := strings.HasPrefix(f.Code, "token_") || strings.HasPrefix(f.Code, "entra_")
-		if host := strings.ReplaceAll(f.Code, "_", "-") + ".fhir.sandbox.test"; !ofEntra && !slices.Contains(hosts, host) {
-			t.Errorf("the sandbox has no server that shows %s", f.Code)
-		}
-		if !covered[f.Code] {
+		if !covered[f.Code] && !strings.HasPrefix(f.Code, "aadsts_") {
 			t.Errorf("%s of the catalogue has no test", f.Code)
 		}
 		if f.Sign == "" || f.Message == "" || f.Fix == "" || f.Status != fail && f.Status != warn || f.Outcome == "" {
 			t.Errorf("the row of %s is not complete: %+v", f.Code, f)
+		}
+	}
+}
+
+// The sandbox has a server for every row of the catalogue, under the code's name.
+func TestSandboxIsComplete(t *testing.T) {
+	server := newSandbox(t).fhir
+	hosts := server.Hosts()
+	for host := range server.Dials() {
+		hosts = append(hosts, host)
+	}
+	for _, f := range verification.Failures() {
+		for _, code := range append(f.Also, f.Code) {
+			code = strings.Replace(code, "<number>", strconv.Itoa(entratest.UnknownNumber), 1)
+			if host := strings.ReplaceAll(code, "_", "-") + ".fhir.sandbox.test"; !slices.Contains(hosts, host) {
+				t.Errorf("the sandbox has no server that shows %s", code)
+			}
+		}
+	}
+}
+
+// Every number that Entra may refuse with, each at the server that is named after it.
+func TestRefusals(t *testing.T) {
+	for _, f := range verification.Failures() {
+		for _, code := range append(f.Also, f.Code) {
+			code = strings.Replace(code, "<number>", strconv.Itoa(entratest.UnknownNumber), 1)
+			if !strings.HasPrefix(code, "aadsts_") {
+				continue
+			}
+			t.Run(code, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newSandbox(t)
+					r := s.Verify(t.Context(), target(t, strings.ReplaceAll(code, "_", "-")))
+					wellFormed(t, r, verification.CheckToken)
+					c := check(t, r, verification.CheckToken)
+					if c.Code != code || r.Outcome() != f.Outcome || c.Evidence.TraceID == "" || c.Evidence.CorrelationID == "" || c.Evidence.HTTPStatus < 400 {
+						t.Errorf("%+v %+v, outcome %s", c, c.Evidence, r.Outcome())
+					}
+				})
+			})
 		}
 	}
 }

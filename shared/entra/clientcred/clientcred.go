@@ -113,7 +113,7 @@ func (l *line) usable(token azcore.AccessToken) (entra.Token, error) {
 	}
 	now := time.Now()
 	if json.Unmarshal(l.body, &wire) != nil || !strings.EqualFold(wire.TokenType, "Bearer") || !token.ExpiresOn.After(now) {
-		return entra.Token{}, &entra.Unreachable{Reason: "it answered with a token that cannot be used"}
+		return entra.Token{}, &entra.Unreachable{Reason: "it answered with a token that cannot be used", Status: l.status}
 	}
 	expires := token.ExpiresOn
 	if limit := now.Add(maxLifetime); expires.After(limit) {

@@ -23,6 +23,9 @@ type Tenant struct {
 	Apps []App
 	// Knows tells whether a resource is known in the tenant; nil: every https URL is.
 	Knows func(resource string) bool
+
+	// Zone is a DNS name; the FHIR servers below it that [Scenarios] names are answered so.
+	Zone string
 }
 
 // App is an application registration with its service principal.
@@ -53,7 +56,7 @@ type Authority struct {
 	// Lifetime of access tokens; 0: 3599 s, as Entra's usual one.
 	Lifetime time.Duration
 	// Before, unless nil, sees every request first; it returns true if it answered itself.
-	// See [Throttle], [WebPage], [Hang], [Redirect].
+	// See [Authority.Throttle], [WebPage], [Hang], [Redirect].
 	Before func(http.ResponseWriter, *http.Request) bool
 
 	// Requests that came in, by endpoint, including those that Before answered.

@@ -297,3 +297,40 @@ func TestInProcess(t *testing.T) {
 		t.Errorf("%d %v %q (%v)", response.StatusCode, response.Header, body, err)
 	}
 }
+
+// Every scenario answers by the name of the server that the token is for, once the
+// credentials are good, and below the zone only.
+func TestScenarios(t *testing.T) {
+	for _, name := range entratest.Scenarios() {
+		a := sandbox()
+		ask := func(change func(*entra.Credentials), host string) (entra.Token, string) {
+			token, err := a.Source().Token(t.Context(), withChange(change), "https://"+host+"/.default")
+			var r *entra.Refusal
+			var u *entra.Unreachable
+			switch {
+			case errors.As(err, &r):
+				return token, r.Code()
+			case errors.As(err, &u):
+				return token, u.Reason
+			}
+			return token, ""
+		}
+		want := map[string]string{"entra-no-token": "answered 200 with JSON of another shape", "entra-unreachable": "answered 503 with a web page"}[name]
+		if strings.HasPrefix(name, "aadsts") || name == "entra-interaction-required" {
+			want = strings.Replace(strings.Replace(name, "-", "_", 1), "interaction-", "interaction_", 1)
+		}
+		token, got := ask(nil, name+".fhir.sandbox.test")
+		if got != want || token.Access.IsZero() != (want != "") {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+		if claims, err := a.Check(token.Access.Reveal()); want == "" && (err != nil || claims.ObjectID == "") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, got := ask(func(c *entra.Credentials) { c.Secret = secret.New("x") }, name+".fhir.sandbox.test"); got != "aadsts_7000215" {
+			t.Errorf("%s with another secret: %q", name, got)
+		}
+		if _, got := ask(nil, name+".example.org"); got != "aadsts_500011" {
+			t.Errorf("%s outside of the zone: %q", name, got)
+		}
+	}
+}

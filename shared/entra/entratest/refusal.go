@@ -10,7 +10,7 @@ import (
 type refusal struct {
 	status int
 	oauth  string
-	number int
+	number int // 0: none
 	text   string
 }
 
@@ -19,16 +19,19 @@ type refusal struct {
 func (a *Authority) refuse(w http.ResponseWriter, e refusal) {
 	trace, correlation, at := guid(), guid(), a.now().UTC().Format("2006-01-02 15:04:05Z")
 	w.Header().Set("X-Ms-Request-Id", trace)
-	writeJSON(w, e.status, map[string]any{
-		"error": e.oauth,
-		"error_description": fmt.Sprintf("AADSTS%d: %s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s",
-			e.number, e.text, trace, correlation, at),
-		"error_codes":    []int{e.number},
-		"timestamp":      at,
-		"trace_id":       trace,
-		"correlation_id": correlation,
-		"error_uri":      fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", e.number),
-	})
+	body := map[string]any{
+		"error":             e.oauth,
+		"error_description": fmt.Sprintf("%s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", e.text, trace, correlation, at),
+		"timestamp":         at,
+		"trace_id":          trace,
+		"correlation_id":    correlation,
+	}
+	if e.number != 0 {
+		body["error_description"] = fmt.Sprintf("AADSTS%d: %s", e.number, body["error_description"])
+		body["error_codes"] = []int{e.number}
+		body["error_uri"] = fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", e.number)
+	}
+	writeJSON(w, e.status, body)
 }
 
 // Refuse answers every token request with an error of Entra's; the text stands after the

@@ -13,7 +13,7 @@ type Registration struct {
 	ClientID      string
 	Secret        string // works
 	ExpiredSecret string // answers AADSTS7000222
-	Zone          string // FHIR servers below this DNS name are known resources, e.g. sandbox.test
+	Zone          string // FHIR servers below this DNS name are known resources, e.g. sandbox.test; see Scenarios
 }
 
 // Sandbox returns an authority with one tenant and one application.
@@ -21,6 +21,7 @@ func Sandbox(r Registration) *Authority {
 	a := New(Tenant{
 		ID:   r.TenantID,
 		Name: "Sandbox",
+		Zone: r.Zone,
 		Knows: func(resource string) bool {
 			u, err := url.Parse(resource)
 			return err == nil && u.Scheme == "https" && strings.HasSuffix(u.Host, "."+r.Zone)

@@ -34,11 +34,8 @@ func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, *bad)
 		return
 	}
-	seconds := int(a.lifetime().Seconds())
-	writeJSON(w, http.StatusOK, map[string]any{
-		"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds,
-		"access_token": a.resourceToken(tenant, app, resource),
-	})
+	g := grant{a, tenant, app, resource}
+	g.reply()(g, w, r)
 }
 
 func (a *Authority) lifetime() time.Duration {

@@ -17,7 +17,8 @@ func (s *Server) Dials() map[string]func(context.Context) (net.Conn, error) {
 		"address-blocked." + s.Domain: fails(egress.ErrBlocked),
 		"connect-refused." + s.Domain: fails(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
 		"connect-timeout." + s.Domain: timesOut,
-		"dns-not-found." + s.Domain:   fails(&net.DNSError{Err: "no such host", Name: "dns-not-found." + s.Domain, IsNotFound: true}),
+		"dns-not-found." + s.Domain:   fails(notFound("dns-not-found." + s.Domain)),
+		"product-nowhere." + s.Domain: fails(notFound("product-nowhere." + s.Domain)),
 		"dns-failed." + s.Domain:      fails(&net.DNSError{Err: "server misbehaving", Name: "dns-failed." + s.Domain, IsTemporary: true}),
 		"tls-invalid." + s.Domain:     nil,
 	}
@@ -34,6 +35,10 @@ func timesOut(ctx context.Context) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, dialError(ctx.Err())
 	}
+}
+
+func notFound(name string) error {
+	return &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }
 
 func dialError(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }

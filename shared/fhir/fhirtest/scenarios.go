@@ -51,6 +51,7 @@ var scenarios = map[string]scenario{
 	"write-403":                {write: forbidden},
 	"product-retired":          {kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}},
 	"product-gone":             {everything: page(http.StatusNotFound), kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}},
+	"product-nowhere":          {kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}}, // and its name is gone, see Dials
 	"connection-broken":        {everything: hangUp},
 	"fhir-408":                 {read: answer(http.StatusRequestTimeout, "timeout", "The request timed out.")},
 	"fhir-503-oidc":            {read: answer(http.StatusServiceUnavailable, "security", "Failed to retrieve the OpenId configuration from the authentication provider.")},
@@ -59,6 +60,7 @@ var scenarios = map[string]scenario{
 	"fhir-415":                 {write: answer(http.StatusUnsupportedMediaType, "not-supported", "The content type is not supported.")},
 	"metadata-not-capability":  {metadata: func(e *exchange) { e.statement("Conformance", "1.0.2", e.authority()) }},
 	"metadata-auth-required":   {metadata: (*exchange).loginNeeded},
+	"metadata-forbidden":       {metadata: forbidden},
 	"metadata-unexpected":      {metadata: answer(http.StatusBadRequest, "invalid", "The request is not valid.")},
 	"fhir-version-unsupported": {metadata: func(e *exchange) { e.statement("CapabilityStatement", "6.0.0-ballot3", e.authority()) }},
 	"no-challenge":             {anonymous: func(e *exchange) { e.challenge("") }},
@@ -78,6 +80,7 @@ var scenarios = map[string]scenario{
 	"fhir-403-cmk":             {read: answer(http.StatusForbidden, "invalid", "Error occurred during an operation that is dependent on the customer-managed key. Use https://go.microsoft.com/fwlink/?linkid=2300268 to troubleshoot the issue.")},
 	"smart-user-role":          {read: answer(http.StatusBadRequest, "invalid", "The fhirUser claim is missing from the token.")},
 	"read-inconclusive":        {read: noRoute},
+	"read-odd":                 {read: answer(http.StatusForbidden, "business-rule", "Not today.")},
 	"write-400-405":            {write: answer(http.StatusBadRequest, "invalid", "If-Match is not supported.")},
 	"write-created":            {write: created},
 	"write-undeletable":        {write: createdForGood},
@@ -86,6 +89,9 @@ var scenarios = map[string]scenario{
 	"generic":                  {kind: fhir.Kind{Product: fhir.Generic}},
 	"generic-open":             {anonymous: (*exchange).withoutToken, kind: fhir.Kind{Product: fhir.Generic}},
 	"generic-page":             {anonymous: page(http.StatusOK), kind: fhir.Kind{Product: fhir.Generic}},
+
+	// A server of a tenant that does not exist.
+	"aadsts-90002": {metadata: statementAt("urn:none"), smart: noRoute, anonymous: challengeOf("{authority}/99999999-9999-4999-8999-999999999999", "{base}")},
 
 	// Servers that mean harm.
 	"hostile-bulky":      {metadata: bulky},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,6 +113,20 @@ func TestCounters(t *testing.T) {
 	}
 	if want := []int{403, 403, 403, 404, 404}; len(got) != len(want) || got[0] != 403 || got[2] != 403 || got[3] != 404 || got[4] != 404 {
 		t.Errorf("answers %v, want %v", got, want)
+	}
+}
+
+// A name that is given has nothing wrong, and every other one is no server.
+func TestHealthy(t *testing.T) {
+	s := newServer("aadsts-1")
+	s.Healthy = []string{"aadsts-1", "readonly"}
+	if w := ask(s, "aadsts-1", "GET", "/Basic/x", "good"); w.Code != 404 || ask(s, "aadsts-1", "GET", "/metadata", "").Code != 200 || ask(s, "aadsts-2", "GET", "/metadata", "").Code != 404 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	hosts := s.Hosts()
+	slices.Sort(hosts)
+	if !slices.Contains(hosts, "aadsts-1.fhir.sandbox.test") || len(hosts) != len(slices.Compact(hosts)) {
+		t.Errorf("%v", hosts)
 	}
 }
 

@@ -1,0 +1,218 @@
+package entra
+
+import "strings"
+
+// Failure is one row of the catalogue: how Entra refuses, or fails to answer, and what to do.
+// Words in braces stand for the values that were used.
+type Failure struct {
+	Numbers []int  // AADSTS numbers with this meaning, the usual one first; none: told apart otherwise
+	Sign    string // how it shows on the wire
+	Message string
+	Fix     string
+	Class   Class
+}
+
+// Failures is the catalogue of Entra's refusals. Where the Message is that of the unknown
+// number, Entra's own sentence takes its place.
+func Failures() []Failure {
+	return append(catalogue[:len(catalogue):len(catalogue)], throttled, unknown)
+}
+
+func (f Failure) fill(c Credentials, audience string) Diagnosis {
+	r := strings.NewReplacer(
+		"{client}", printable(c.ClientID, 100), "{tenant}", printable(c.TenantID, 100), "{admin}", adminCenter(c.Authority),
+		"{audience}", printable(audience, 300), "{authority}", printable(c.Authority, 100),
+	)
+	return Diagnosis{Message: r.Replace(f.Message), Fix: r.Replace(f.Fix)}
+}
+
+// adminCenter is where people manage the directory of the authority's cloud.
+func adminCenter(authority string) string {
+	if strings.HasPrefix(authority, "https://login.microsoftonline.us") {
+		return "Entra admin center (https://entra.microsoft.us)"
+	}
+	return "Entra admin center (https://entra.microsoft.com)"
+}
+
+const (
+	registrations = "{admin} > Entra ID > App registrations"
+	secrets       = registrations + " > the app {client} > Certificates & secrets"
+	enterprise    = "{admin} > Entra ID > Enterprise apps"
+	// healthcareAPIs is Microsoft's first-party application that FHIR services belong to
+	// (https://learn.microsoft.com/azure/healthcare-apis/azure-api-for-fhir/register-resource-azure-ad-client-app).
+	healthcareAPIs = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
+	ours           = "This is a mistake of this service, not of yours: report it with the code and the correlation id."
+)
+
+var throttled = Failure{
+	Numbers: transient,
+	Sign:    "429 or 5xx, or error `temporarily_unavailable` or `server_error`",
+	Message: "Microsoft Entra asks to slow down or has a passing problem.",
+	Fix:     "Nothing has to be changed: it is tried again. If it lasts for more than an hour, look at https://azure.status.microsoft.",
+	Class:   Transient,
+}
+
+// unknown documents what [Refusal.Diagnose] says of a number that no row has.
+var unknown = Failure{
+	Sign:    "any other error",
+	Message: "Entra refused: “…” (its own first sentence, and the number).",
+	Fix:     "A hint by the OAuth error, Microsoft's page about the number, and the trace and correlation ids that Microsoft's support asks for.",
+	Class:   Config,
+}
+
+// hints serve numbers that the catalogue does not know, by OAuth error (RFC 6749 §5.2 and
+// Entra's invalid_resource, invalid_tenant).
+var hints = map[string]string{
+	"invalid_client":       "Check the client id and the client secret: " + secrets + ".",
+	"unauthorized_client":  "Check that the application {client} exists and is enabled in the tenant {tenant}.",
+	"invalid_resource":     "Check the FHIR server URL and the audience {audience}.",
+	"invalid_scope":        "Check the audience {audience}.",
+	"invalid_tenant":       "Check the tenant id {tenant}.",
+	"invalid_grant":        "Ask the administrator of the tenant {tenant} whether a policy or a missing consent stops the application {client}.",
+	"interaction_required": "Ask the administrator of the tenant {tenant} which policy stops the application {client}; nobody can be asked interactively here.",
+}
+
+// catalogue maps AADSTS numbers to words
+// (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
+var catalogue = []Failure{
+	{
+		[]int{7000215},
+		"401 `invalid_client`, “Invalid client secret provided”",
+		"Entra does not accept this client secret for the application {client}.",
+		"In " + secrets + " create a new client secret and copy its Value, not its Secret ID; the Value is shown only until you leave the page. Paste it without spaces. If the secret is less than two minutes old, wait and send it again: Entra may not know it everywhere yet.",
+		Config,
+	},
+	{
+		[]int{numberExpired},
+		"401 `invalid_client`, “The provided client secret keys … are expired”",
+		"The client secret of the application {client} has expired.",
+		"In " + secrets + " choose New client secret, copy its Value and set it on this link. The old secret can stay there until the new one is confirmed.",
+		Expired,
+	},
+	{
+		[]int{700016, 700011, 700005, 700038},
+		"400 `unauthorized_client`, “Application with identifier … was not found in the directory”",
+		"There is no application with the client id {client} in the tenant {tenant}.",
+		"Copy the Application (client) ID, not the Object ID, from the app's Overview in " + registrations + ", in the tenant of the FHIR service ({tenant}). An application registered in another tenant cannot be used.",
+		Config,
+	},
+	{
+		[]int{7000229},
+		"401 `invalid_client`, “missing service principal in the tenant”",
+		"The application {client} has no service principal in the tenant {tenant}.",
+		"Run `az ad sp create --id {client}` while signed in to the tenant {tenant}, or have an administrator of that tenant consent to the application.",
+		Config,
+	},
+	{
+		[]int{7000112, 70001},
+		"400 or 401 `unauthorized_client`, “Application … is disabled”",
+		"The application {client} is disabled in the tenant {tenant}.",
+		"In " + enterprise + " > the app {client} > Properties set “Enabled for users to sign-in?” to Yes; in App registrations, activate the app if it is deactivated.",
+		Config,
+	},
+	{
+		[]int{90002},
+		"400 `invalid_tenant` or `invalid_request`, “Tenant … not found”",
+		"The tenant {tenant} was not found at {authority}.",
+		"Copy the Tenant ID from {admin} > Entra ID > Overview of the tenant that the FHIR service belongs to. A tenant of Azure for US Government or of Azure China is not found at the public authority.",
+		Config,
+	},
+	{
+		[]int{900023},
+		"400 `invalid_request`, “neither a valid DNS name, nor a valid external domain”",
+		"The tenant id {tenant} is malformed.",
+		"Copy the Tenant ID, a GUID, from {admin} > Entra ID > Overview.",
+		Config,
+	},
+	{
+		[]int{50059, 50128, 90019},
+		"400 `invalid_request`, “No tenant-identifying information found”",
+		"Entra could not tell which tenant is meant.",
+		"Give the Tenant ID of the FHIR service, from {admin} > Entra ID > Overview.",
+		Config,
+	},
+	{
+		[]int{90038, 900382, 900432, 1000104},
+		"400 `invalid_request`, redirection to a national cloud, or cross-cloud request",
+		"The tenant {tenant} or the application {client} lives in another Azure cloud than {authority}.",
+		"Register the application in the cloud of the FHIR service and use an instance of this service that is set up for that cloud. Nothing works across clouds.",
+		Config,
+	},
+	{
+		[]int{500011, 50001, 650052, 650057},
+		"400 `invalid_resource`, “The resource principal named … was not found in the tenant”",
+		"Entra does not know the FHIR service {audience} in the tenant {tenant}.",
+		"Check the FHIR server URL and the audience: the audience is the server's own URL without a trailing slash. If both are right, register the resource provider Microsoft.HealthcareApis in the subscription, or run `az ad sp create --id " + healthcareAPIs + "` (Azure Healthcare APIs) in the tenant {tenant}.",
+		Config,
+	},
+	{
+		[]int{1002012, 70011, 28002, 700022},
+		"400 `invalid_scope`, “must have a scope value with /.default suffixed”",
+		"Entra cannot make a scope of the audience {audience}.",
+		"Correct the audience: the FHIR server's own URL, such as https://workspace-service.fhir.azurehealthcareapis.com, without a path and a trailing slash. If it is that already, report it with the correlation id.",
+		Config,
+	},
+	{
+		[]int{901002},
+		"400 `invalid_request`, “The 'resource' request parameter isn't supported”",
+		"The token was asked for in a form that Entra does not support (parameter resource).",
+		ours,
+		Config,
+	},
+	{
+		[]int{501051, 50105},
+		"400 `invalid_grant`, “is not assigned to a role for the application”",
+		"The tenant {tenant} lets assigned applications only use Azure Healthcare APIs, and {client} is not assigned.",
+		"In " + enterprise + " > Azure Healthcare APIs (" + healthcareAPIs + ") either assign the application {client} under Users and groups, or set Properties > “Assignment required?” to No.",
+		Config,
+	},
+	{
+		[]int{65001, 90094, 650056},
+		"400 `invalid_grant` or `consent_required`, “has not consented”",
+		"The application {client} has no administrator's consent in the tenant {tenant}.",
+		"In " + registrations + " > the app {client} > API permissions choose “Grant admin consent” as Cloud Application Administrator or higher.",
+		Config,
+	},
+	{
+		[]int{53003, 530032, 530035},
+		"400 `invalid_grant`, “blocked by Conditional Access policies”",
+		"A Conditional Access policy of the tenant {tenant} blocks the application {client} from here.",
+		"In {admin} > Entra ID > Conditional Access > Policies exclude the application {client} from the policy for workload identities, or add the outbound IP addresses of this service to a named location that the policy allows.",
+		Config,
+	},
+	{
+		[]int{7000218},
+		"401 `invalid_client`, “must contain … 'client_assertion' or 'client_secret'”",
+		"The client secret of the application {client} is empty.",
+		"In " + secrets + " create a client secret, copy its Value and enter it.",
+		Config,
+	},
+	{
+		[]int{700025},
+		"401 `invalid_client`, “Client is public so neither 'client_assertion' nor 'client_secret' should be presented”",
+		"The application {client} is registered as a public client, which cannot have a secret.",
+		"In " + registrations + " > the app {client} > Authentication add the platform Web and set “Allow public client flows” to No, then create a client secret.",
+		Config,
+	},
+	{
+		[]int{50194, 90130, 9001023},
+		"400 `invalid_request`, the endpoint /common for an application of one tenant",
+		"The token was asked for at an endpoint that this application cannot use.",
+		ours,
+		Config,
+	},
+	{
+		[]int{700027, 700024, 5002723, 5002738, 50012},
+		"401 `invalid_client`, the assertion's signature, key or time",
+		"Entra does not accept the certificate of the application {client}, or the time of its assertion.",
+		"Upload the current public certificate in " + secrets + " > Certificates, and check the clock of this service.",
+		Config,
+	},
+	{
+		[]int{70021, 700213, 700211, 90061},
+		"400 `invalid_request`, “No matching federated identity record found”",
+		"The application {client} has no federated credential that matches.",
+		"In " + secrets + " > Federated credentials copy issuer, subject and audience exactly; upper and lower case and trailing slashes matter.",
+		Config,
+	},
+}
