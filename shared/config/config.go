@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"fhirlink/shared/egress"
+	"fhirlink/shared/notify/mail"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smart"
 )
@@ -26,6 +27,7 @@ const (
 	EgressAllow           = "FHIRLINK_EGRESS_ALLOW"
 	MaxLinks              = "FHIRLINK_MAX_LINKS"
 	ScopeAliases          = "FHIRLINK_SCOPE_ALIASES"
+	ExpiryThresholds      = "FHIRLINK_EXPIRY_THRESHOLDS"
 	ClientID              = "AZURE_CLIENT_ID"
 	CoreTools             = "FUNCTIONS_CORETOOLS_ENVIRONMENT"
 )
@@ -51,6 +53,10 @@ type Config struct {
 	ScopeAliases          smart.Aliases
 	ClientID              string // of the user-assigned managed identity, "" when there is none
 	CoreTools             bool   // under Azure Functions Core Tools: the Azure CLI's credential stands in
+
+	ExpiryThresholds  []int       // days before a secret's end at which people are told; nil: the default ones
+	EventGridEndpoint string      // of a custom topic, no trailing slash; "" when there is none
+	Mail              mail.Server // Host is "" when there is none
 }
 
 // Lookup is os.LookupEnv, or a map in tests. A variable that is set to nothing but space
@@ -113,6 +119,10 @@ func (e *reader) common() Config {
 		ScopeAliases:          e.aliases(),
 		ClientID:              e.guid(ClientID),
 		CoreTools:             e.get(CoreTools) == "true",
+
+		ExpiryThresholds:  e.thresholds(),
+		EventGridEndpoint: e.url(EventGridEndpoint, topicURL),
+		Mail:              e.mail(),
 	}
 }
 

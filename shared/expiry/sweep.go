@@ -1,7 +1,13 @@
 // Package expiry is the timer's work: once a minute it looks at the links that are due, and
-// at no others. It reports secrets whose end comes nearer, verifies again what waits or
-// failed, and finishes what a crash left. The same [Sweep] runs under the Azure timer, the
-// AWS schedule and cmd/local.
+// at no others. It tells people that secrets end, verifies again what waits or failed, and
+// finishes what a crash left. The same [Sweep] runs under the Azure timer, the AWS schedule and
+// cmd/local.
+//
+// A run may fire twice, late, never, or while another one is under way: what is due is written
+// on the links' rows, every change compares the row, and each link that is done leaves the
+// index. So the index is the checkpoint: a run that ends early has lost nothing, and the next
+// one goes on where it was. A lease keeps two runs from doing the same work; nothing but the
+// work depends on it.
 package expiry
 
 import (
@@ -22,8 +28,12 @@ import (
 const (
 	// runTime bounds one run, so that it ends before the next and before the host's patience.
 	runTime = 50 * time.Second
+	// tendTime is when a run takes up no more links; what is left of runTime is for mail.
+	tendTime = 45 * time.Second
 	// linkTime bounds the work on one link; a verification takes at most 25 s.
 	linkTime = 30 * time.Second
+	// abandonAfter is how long a link is waited for that does not heed linkTime.
+	abandonAfter = 2 * time.Second
 	// atOnce is how many links are worked on at the same time.
 	atOnce = 8
 	// perRun bounds how many links one run takes up; the next run takes up the rest.
@@ -34,23 +44,33 @@ const (
 type Links interface {
 	Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error
 	Tend(ctx context.Context, slug link.Slug) (link.Finding, error)
+	// Postpone is told of every link whose Tend failed.
+	Postpone(ctx context.Context, slug link.Slug) error
+	// Digest is given the letters of one organization.
+	Digest(ctx context.Context, letters []link.Letter) error
 }
 
-// Sweep is the timer's function. The zero Now is time.Now, the zero Log slog.Default().
+// Sweep is the timer's function. Without Cells, runs may overlap and leave no heartbeat. The
+// zero Now is time.Now, the zero Log slog.Default().
 type Sweep struct {
 	Links Links
+	Cells link.Cells
 	Now   func() time.Time
 	Log   *slog.Logger
 }
 
 // Result counts what one run did.
 type Result struct {
-	Due, Done, Failed, Left int // Left: not taken up for want of time
-	Notices                 int // links whose secret's end has come nearer
+	Due, Done, Failed, Left int  // Left: not taken up for want of time
+	Notices                 int  // links whose secret's end has come nearer
+	Skipped                 bool // another run is under way: this one did nothing
 }
 
 // String is the one line that the host shows of a run.
 func (r Result) String() string {
+	if r.Skipped {
+		return "secret-expiry: skipped, another run is under way"
+	}
 	return fmt.Sprintf("secret-expiry: %d due, %d done, %d failed, %d left for the next run, %d notices", r.Due, r.Done, r.Failed, r.Left, r.Notices)
 }
 
@@ -65,8 +85,41 @@ func (s Sweep) Run(ctx context.Context) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, runTime)
 	defer cancel()
+	if s.Cells == nil {
+		return s.run(ctx, new(atomic.Int64))
+	}
+	return s.runAlone(ctx, cancel)
+}
+
+// runAlone is a run under the lease.
+func (s Sweep) runAlone(ctx context.Context, cancel func()) (Result, error) {
+	lease, err := acquire(ctx, s.Cells, s.Now)
+	if errors.Is(err, errHeld) {
+		s.Log.InfoContext(ctx, "sweep.skipped", "because", "another run is under way")
+		return Result{Skipped: true}, nil
+	}
+	if err != nil {
+		return Result{}, s.explain(err)
+	}
+	var done atomic.Int64
+	kept := make(chan struct{})
+	keeping, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(kept)
+		lease.keep(keeping, func() int { return int(done.Load()) }, cancel)
+	}()
+	r, err := s.run(ctx, &done)
+	stop()
+	<-kept
+	if held, releaseErr := lease.release(ctx, r.Done, err == nil && r.Left == 0); releaseErr != nil || !held {
+		s.Log.WarnContext(ctx, "sweep.overtaken", "fence", lease.state.Fence, "reachable", releaseErr == nil)
+	}
+	return r, err
+}
+
+func (s Sweep) run(ctx context.Context, done *atomic.Int64) (Result, error) {
 	due, err := s.due(ctx)
-	r := s.tendAll(ctx, due)
+	r := s.tendAll(ctx, due, done)
 	s.Log.InfoContext(ctx, "sweep.done", "due", r.Due, "done", r.Done, "failed", r.Failed, "left", r.Left, "notices", r.Notices, "complete", err == nil)
 	return r, err
 }
@@ -77,50 +130,91 @@ func (s Sweep) due(ctx context.Context) ([]link.Slug, error) {
 		due = append(due, slug)
 		return len(due) < perRun
 	})
-	if errors.Is(err, link.ErrUnavailable) {
-		err = fmt.Errorf("the table of links did not answer completely; the next run looks again: %w", link.ErrUnavailable)
-	}
-	return due, err
+	return due, s.explain(err)
 }
 
-func (s Sweep) tendAll(ctx context.Context, due []link.Slug) Result {
-	var done, failed, notices, left atomic.Int64
+func (s Sweep) explain(err error) error {
+	if errors.Is(err, link.ErrUnavailable) {
+		return fmt.Errorf("the table of links did not answer completely; the next run looks again: %w", link.ErrUnavailable)
+	}
+	return err
+}
+
+func (s Sweep) tendAll(ctx context.Context, due []link.Slug, done *atomic.Int64) Result {
+	var failed, notices, left atomic.Int64
 	var group errgroup.Group
+	var mail post
 	group.SetLimit(atOnce)
+	tending, cancel := context.WithTimeout(ctx, tendTime)
+	defer cancel()
 	for _, slug := range due {
-		if ctx.Err() != nil {
+		if tending.Err() != nil {
 			left.Add(1)
 			continue
 		}
 		group.Go(func() error {
-			f, err := s.tend(ctx, slug)
-			if err != nil {
-				failed.Add(1)
-				s.Log.ErrorContext(ctx, "sweep.failed", "link", slug, "cause", err.Error())
-				return nil
-			}
-			done.Add(1)
+			f, err := s.tend(tending, slug)
+			mail.add(f.Letters)
 			if f.Notice {
 				notices.Add(1)
 			}
+			if err != nil {
+				failed.Add(1)
+				s.failed(ctx, slug, err)
+				return nil
+			}
+			done.Add(1)
 			s.report(ctx, f)
 			return nil
 		})
 	}
 	_ = group.Wait() // its functions return nil always
+	mail.send(ctx, s)
 	return Result{Due: len(due), Done: int(done.Load()), Failed: int(failed.Load()), Left: int(left.Load()), Notices: int(notices.Load())}
 }
 
-// tend turns a panic into an error, so that one link's fault stays its own.
-func (s Sweep) tend(ctx context.Context, slug link.Slug) (f link.Finding, err error) {
+// tend works on one link and turns a panic into an error, so that one link's fault stays its
+// own. What does not end in time although its context did is left behind.
+func (s Sweep) tend(ctx context.Context, slug link.Slug) (link.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, linkTime)
 	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %s", debug.Stack())
-		}
+	type outcome struct {
+		finding link.Finding
+		err     error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() { ended <- o }()
+		defer func() {
+			if p := recover(); p != nil {
+				o.err = fmt.Errorf("panic: %s", debug.Stack())
+			}
+		}()
+		o.finding, o.err = s.Links.Tend(ctx, slug)
 	}()
-	return s.Links.Tend(ctx, slug)
+	select {
+	case o := <-ended:
+		return o.finding, o.err
+	case <-ctx.Done():
+	}
+	select {
+	case o := <-ended:
+		return o.finding, o.err
+	case <-time.After(abandonAfter):
+		return link.Finding{Slug: slug}, fmt.Errorf("it does not end: %w", ctx.Err())
+	}
+}
+
+// failed has a link wait before it is looked at again, longer each time, so that links that
+// cannot be helped do not use up the runs.
+func (s Sweep) failed(ctx context.Context, slug link.Slug, err error) {
+	s.Log.ErrorContext(ctx, "sweep.failed", "link", slug, "cause", err.Error())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseCall)
+	defer cancel()
+	if err := s.Links.Postpone(ctx, slug); err != nil {
+		s.Log.WarnContext(ctx, "sweep.unpostponed", "link", slug, "cause", err.Error())
+	}
 }
 
 // report logs what was found; a secret's end is worth a warning.

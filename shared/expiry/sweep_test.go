@@ -23,6 +23,8 @@ type ledger struct {
 	tend   func(context.Context, link.Slug) (link.Finding, error)
 	dueErr error
 	tended map[link.Slug]int
+
+	postponed []link.Slug
 }
 
 func (l *ledger) Due(_ context.Context, _ time.Time, yield func(link.Slug) bool) error {
@@ -40,6 +42,15 @@ func (l *ledger) Tend(ctx context.Context, s link.Slug) (link.Finding, error) {
 	l.mu.Unlock()
 	return l.tend(ctx, s)
 }
+
+func (l *ledger) Postpone(_ context.Context, s link.Slug) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.postponed = append(l.postponed, s)
+	return nil
+}
+
+func (l *ledger) Digest(context.Context, []link.Letter) error { return nil }
 
 func slugs(n int) (all []link.Slug) {
 	for i := range n {

@@ -20,17 +20,24 @@ func ReadBody(r *http.Request) ([]byte, error) {
 		return nil, tooLarge()
 	}
 	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	var limit *http.MaxBytesError
 	switch {
-	case errors.As(err, &limit), len(data) > MaxBody:
-		return nil, tooLarge()
 	case err != nil:
-		return nil, malformed("The body ended before all of it had arrived. Send it again.")
+		return nil, unread(err)
+	case len(data) > MaxBody:
+		return nil, tooLarge()
 	case len(data) == 0:
 		return nil, malformed("The body is empty. If you did send one, send it with a Content-Length: " +
 			"the Azure Functions host drops bodies sent with Transfer-Encoding: chunked.")
 	}
 	return data, nil
+}
+
+func unread(err error) *problem.Error {
+	var limit *http.MaxBytesError // of LimitBody
+	if errors.As(err, &limit) {
+		return tooLarge()
+	}
+	return malformed("The body ended before all of it had arrived. Send it again.")
 }
 
 func tooLarge() *problem.Error {
@@ -72,67 +79,53 @@ func parseObject(data []byte) (Object, error) {
 	if !utf8.Valid(data) {
 		return Object{}, malformed("The body is not valid UTF-8. Send it as UTF-8 JSON.")
 	}
-	if err := syntax(data); err != nil {
+	if err := checkSyntax(data); err != nil {
 		return Object{}, err
 	}
 	if loneSurrogate(data) {
-		return Object{}, malformed("The body has a \\u escape that is half of a surrogate pair and so no character. Send the character itself in UTF-8.")
+		return Object{}, malformed("A text in the body has an escape (backslash, u, four digits) that is half of a surrogate pair and so no character. Send the character itself in UTF-8.")
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	if err := uniqueNames(dec, 0); err != nil {
+	if err := uniqueNames(dec, true); err != nil {
 		return Object{}, err
 	}
 	return members(data)
 }
 
-func syntax(data []byte) error {
-	var raw json.RawMessage
-	err := json.Unmarshal(data, &raw)
-	var wrong *json.SyntaxError
-	if errors.As(err, &wrong) {
-		return malformed("The body is not valid JSON: look at byte %d of %d. Nothing may follow the object.", wrong.Offset, len(data))
-	}
-	if err != nil {
-		return malformed("The body is not valid JSON.")
-	}
-	return nil
-}
-
-// uniqueNames walks one value and refuses a name that an object holds twice and nesting beyond
-// MaxDepth. In the outermost object names that differ in case only count as one; below it they
-// may be the caller's own words, such as scopes.
-func uniqueNames(dec *json.Decoder, depth int) error {
+// uniqueNames walks one value and refuses a name that an object holds twice. In the outermost
+// object names that differ in case only count as one; below it they may be the caller's own
+// words, such as scopes.
+func uniqueNames(dec *json.Decoder, outermost bool) error {
 	token, err := dec.Token()
 	if err != nil {
-		return malformed("The body is not valid JSON.")
+		return errUnread
 	}
 	delim, compound := token.(json.Delim)
 	if !compound {
 		return nil
 	}
-	if depth == MaxDepth {
-		return malformed("The body is nested deeper than %d levels. Send a flat object.", MaxDepth)
-	}
 	seen := map[string]bool{}
 	for dec.More() {
 		if delim == '{' {
-			if err := name(dec, seen, depth == 0); err != nil {
+			if err := name(dec, seen, outermost); err != nil {
 				return err
 			}
 		}
-		if err := uniqueNames(dec, depth+1); err != nil {
+		if err := uniqueNames(dec, false); err != nil {
 			return err
 		}
 	}
-	_, err = dec.Token() // the closing delimiter, which syntax has seen already
-	return err
+	if _, err = dec.Token(); err != nil { // the closing delimiter
+		return errUnread
+	}
+	return nil
 }
 
 func name(dec *json.Decoder, seen map[string]bool, fold bool) error {
 	token, err := dec.Token()
 	if err != nil {
-		return malformed("The body is not valid JSON.")
+		return errUnread
 	}
 	text, _ := token.(string)
 	key := text
@@ -146,21 +139,24 @@ func name(dec *json.Decoder, seen map[string]bool, fold bool) error {
 	return nil
 }
 
+// errUnread cannot be: checkSyntax has let the body through.
+var errUnread = malformed("The body is not valid JSON.")
+
 // members splits an object into its members, which parseObject has found to be unique.
 func members(data []byte) (Object, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
-	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
-		return Object{}, malformed("The body must be a JSON object: { … }.")
+	if _, err := dec.Token(); err != nil { // the opening brace
+		return Object{}, errUnread
 	}
 	o := Object{members: map[string]json.RawMessage{}}
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
-			return Object{}, malformed("The body is not valid JSON.")
+			return Object{}, errUnread
 		}
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
-			return Object{}, malformed("The body is not valid JSON.")
+			return Object{}, errUnread
 		}
 		text, _ := token.(string)
 		o.names = append(o.names, text)

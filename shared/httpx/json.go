@@ -3,11 +3,11 @@ package httpx
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
 	"fhirlink/shared/problem"
 )
@@ -57,8 +57,24 @@ func ReadObject(r *http.Request) (Object, error) {
 // Names are the object's member names in the order of the body.
 func (o Object) Names() []string { return o.names }
 
-// Null tells whether the object has the member and it is null.
-func (o Object) Null(name string) bool { return string(o.members[name]) == "null" }
+// RefuseNull is for members that have no "none" which null could stand for: ignoring what was
+// asked for would be worse than refusing it. Its error is InvalidFields with the code
+// "not_nullable" for each member that is null and not among the nullable ones.
+func (o Object) RefuseNull(nullable ...string) error {
+	var mistakes []problem.Field
+	for _, name := range o.names {
+		if string(o.members[name]) == "null" && !slices.Contains(nullable, name) {
+			mistakes = append(mistakes, problem.Field{
+				Field: name, Code: "not_nullable", Message: "The field cannot be cleared.",
+				Fix: "Send a value, or leave the field out to keep what it is.",
+			})
+		}
+	}
+	if mistakes == nil {
+		return nil
+	}
+	return problem.Invalid(mistakes...)
+}
 
 // Into is the second half of DecodeJSON.
 func (o Object) Into(into any) error {
@@ -155,4 +171,13 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:maxEcho], "") + "…"
 }
 
-func quote(s string) string { return fmt.Sprintf("%q", shorten(s)) }
+// quote puts a name that a client sent between single quotes, without what could break a line
+// or turn the direction of the text.
+func quote(s string) string {
+	return "'" + strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, shorten(s)) + "'"
+}

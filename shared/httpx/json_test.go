@@ -80,26 +80,21 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		says       string // part of the detail
 	}{
 		{"empty", "", malformed, "Content-Length"},
-		{"space", "  ", malformed, "not valid JSON"},
-		{"truncated", `{"text":"a"`, malformed, "byte 11 of 11"},
-		{"trailing comma", `{"text":"a",}`, malformed, "not valid JSON"},
-		{"trailing object", `{"text":"a"}{}`, malformed, "Nothing may follow"},
-		{"trailing garbage", `{"text":"a"} x`, malformed, "Nothing may follow"},
-		{"byte order mark", "\ufeff{}", malformed, "not valid JSON"},
+		{"space", " \r\n\t ", malformed, "nothing but white space"},
+		{"byte order mark", "\ufeff{}", malformed, "byte order mark"},
 		{"array", `[]`, malformed, "must be a JSON object"},
 		{"null", `null`, malformed, "must be a JSON object"},
 		{"string", `"canary"`, malformed, "must be a JSON object"},
 		{"invalid UTF-8", "{\"text\":\"\xff\"}", malformed, "UTF-8"},
 		{"UTF-16", "\xff\xfe{\x00}\x00", malformed, "UTF-8"},
-		{"NUL", "{\"text\":\"\x00\"}", malformed, "not valid JSON"},
-		{"lone high surrogate", `{"text":"\ud83d"}`, malformed, "surrogate"},
+		{"lone high surrogate", `{"text":"\ud83d"}`, malformed, "half of a surrogate pair"},
 		{"lone low surrogate", `{"text":"\uDE00x"}`, malformed, "surrogate"},
 		{"two high surrogates", `{"text":"\ud83d\ud83d"}`, malformed, "surrogate"},
 		{"unknown", `{"canary":1}`, malformed, "There is no such field"},
 		{"unknown lists the known", `{"x":1}`, malformed, "clientSecret, flag, list, nullable, picky, pointer, text"},
 		{"ignored", `{"-":1}`, malformed, "There is no such field"},
 		{"untagged", `{"Untagged":"x"}`, malformed, "There is no such field"},
-		{"other case", `{"Text":"x"}`, malformed, `written "text"`},
+		{"other case", `{"Text":"x"}`, malformed, "written 'text'"},
 		{"Kelvin sign", "{\"\u212a\":1,\"k\":1}", malformed, "twice"},
 		{"duplicate", `{"text":"a","text":"b"}`, malformed, "twice"},
 		{"duplicate by escape", `{"text":"a","te\u0078t":"b"}`, malformed, "twice"},
@@ -108,13 +103,17 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		{"number for text", `{"text":12345}`, malformed, "Send a string"},
 		{"text for flag", `{"flag":"true"}`, malformed, "Send true or false"},
 		{"number for pointer", `{"pointer":1}`, malformed, "Send a string"},
-		{"number for nullable", `{"nullable":1}`, malformed, `"nullable"`},
+		{"number for nullable", `{"nullable":1}`, malformed, "'nullable'"},
 		{"object for secret", `{"clientSecret":{"value":"canary"}}`, malformed, "Send a string"},
 		{"number for secret", `{"clientSecret":12345}`, malformed, "Send a string"},
 		{"object for list", `{"list":{}}`, malformed, "Send an array"},
 		{"own error", `{"picky":"canary"}`, malformed, "own words"},
-		{"17 levels", `{"list":` + deep(16) + `}`, malformed, "nested deeper than 16"},
-		{"thousands of levels", `{"list":` + deep(20_000) + `}`, malformed, ""},
+		{"17 levels", `{"list":` + deep(16) + `}`, malformed, "nested deeper than 16 levels at line 1, column 24"},
+		{"thousands of levels", `{"list":` + deep(20_000) + `}`, malformed, "nested deeper than 16 levels"},
+		{"30,000 arrays", deep(30_000), malformed, "nested deeper than 16 levels"},
+		{"30,000 unclosed arrays", strings.Repeat("[", 30_000), malformed, "nested deeper than 16 levels"},
+		{"10,000 unclosed objects", strings.Repeat(`{"a":`, 10_000), malformed, "nested deeper than 16 levels"},
+		{"brackets in a text", `{"text":"` + strings.Repeat(`[\"`, 20) + `",}`, malformed, "comma"},
 		{"huge number", `{"text":1e999999}`, malformed, "Send a string"},
 		{"too large", `{"text":"` + strings.Repeat("a", httpx.MaxBody) + `"}`, problem.BodyTooLarge, "64 KiB"},
 	}
@@ -129,10 +128,76 @@ func TestDecodeJSONRefuses(t *testing.T) {
 			if told.Code != tt.code || !strings.Contains(told.Detail, tt.says) {
 				t.Errorf("%s: %s; want %s: …%s…", told.Code, told.Detail, tt.code, tt.says)
 			}
+			if !isPlain(told.Detail) {
+				t.Errorf("not for RFC 6749: %s", told.Detail)
+			}
 			if strings.Contains(told.Detail, "12345") || tt.name != "unknown" && strings.Contains(told.Detail, "canary") {
 				t.Errorf("the value comes back: %s", told.Detail)
 			}
 		})
+	}
+}
+
+// isPlain tells whether error_description may hold the text as it is (RFC 6749 §5.2): the token
+// endpoint says the same of a body as every other.
+func isPlain(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
+// What is wrong, where, and what to do.
+func TestDecodeJSONPointsAtTheMistake(t *testing.T) {
+	const comma, value, name = "comma", "value", "name"
+	tests := []struct{ body, where, says, fix string }{
+		{`{"text":"a"`, "line 1, column 12", "the object that begins at line 1, column 1 is not closed", "Add }"},
+		{"{\n  \"list\": [1, 2", "line 2, column 16", "the array that begins at line 2, column 11 is not closed", "Add ]"},
+		{`{"text":"été`, "line 1, column 13", "the text that begins at line 1, column 9 is not closed", "Add a double quote"},
+		{`{"text":"a\"}`, "line 1, column 14", "the text that begins at line 1, column 9 is not closed", "double quote"},
+		{`{"text":tru`, "line 1, column 11", value, "true"},
+		{`{"text":"a",}`, "line 1, column 13", "nothing stands after the comma", "Take the comma out"},
+		{"{\"list\":[1,\n]}", "line 2, column 1", "nothing stands after the comma", "Take the comma out"},
+		{`{"list":[,1]}`, "line 1, column 10", value, "Write"},
+		{`{"text":}`, "line 1, column 9", value, "Write"},
+		{`{"text":'a'}`, "line 1, column 9", value, "double quotes"},
+		{`{"text":None}`, "line 1, column 9", value, "null"},
+		{`{"text":nil}`, "line 1, column 10", value, "null"},
+		{`{"flag":01}`, "line 1, column 10", comma, ","},
+		{`{"flag":-}`, "line 1, column 10", "number", "Write"},
+		{`{"flag":1.}`, "line 1, column 11", "number", "Write"},
+		{`{"flag":1e}`, "line 1, column 11", "number", "Write"},
+		{`{text:"a"}`, "line 1, column 2", name, "double quotes"},
+		{`{"text":"a",'flag':1}`, "line 1, column 13", name, "double quotes"},
+		{"{\n// ours\n}", "line 2, column 1", "no comments", "Take"},
+		{`{"text" "a"}`, "line 1, column 9", "colon", "Write"},
+		{`{"text","a"}`, "line 1, column 8", "colon", "Write"},
+		{`{"text":"a" "flag":true}`, "line 1, column 13", comma, "Separate"},
+		{`{"list":[1 2]}`, "line 1, column 12", comma, "Separate"},
+		{`{"text":"a"}{}`, "line 1, column 13", "something follows the object", "Take it out"},
+		{`{"text":"a"} x`, "line 1, column 14", "something follows the object", "Take it out"},
+		{`{"text":"a"}}`, "line 1, column 13", "something follows the object", "Take it out"},
+		{"{\"text\":\"a\nb\"}", "line 1, column 11", "control character", "escape"},
+		{"{\"text\":\"\x00\"}", "line 1, column 10", "control character", "escape"},
+		{`{"text":"C:\dir"}`, "line 1, column 13", "backslash", "two"},
+		{`{"text":"\u12x4"}`, "line 1, column 14", "backslash", "two"},
+		{`"text":"a"}`, "line 1, column 1", "does not begin with {", "{...}"},
+		{`slug=a&b=c`, "line 1, column 1", "does not begin with {", "{...}"},
+		{"\n <xml/>", "line 2, column 2", "does not begin with {", "{...}"},
+		{`[]`, "line 1, column 1", "does not begin with {", "{...}"},
+	}
+	for _, tt := range tests {
+		err := httpx.DecodeJSON(request(tt.body), &target{})
+		var told *problem.Error
+		if !errors.As(err, &told) || told.Code != problem.MalformedBody {
+			t.Errorf("%s: %v", tt.body, err)
+			continue
+		}
+		for _, want := range []string{tt.where, tt.says, tt.fix} {
+			if !strings.Contains(told.Detail, want) {
+				t.Errorf("%s: %s; want …%s…", tt.body, told.Detail, want)
+			}
+		}
+		if !isPlain(told.Detail) {
+			t.Errorf("%s: not for RFC 6749: %s", tt.body, told.Detail)
+		}
 	}
 }
 
@@ -158,7 +223,7 @@ func TestDecodeJSONNamesTheField(t *testing.T) {
 	long := strings.Repeat("é", 100)
 	for body, want := range map[string]problem.Field{
 		`{"text":1}`:          {Field: "text", Code: "wrong_type", Message: "The value is of the type number.", Fix: "Send a string."},
-		`{"Flag":true}`:       {Field: "Flag", Code: "unknown_field", Message: `The name is written "flag": upper and lower case count.`, Fix: `Write "flag".`},
+		`{"Flag":true}`:       {Field: "Flag", Code: "unknown_field", Message: "The name is written 'flag': upper and lower case count.", Fix: "Write 'flag'."},
 		`{"flag":1,"flag":2}`: {Field: "flag", Code: "duplicate_field", Message: "The field stands twice in the body.", Fix: "Send it once."},
 		`{"` + long + `":1,"` + long + `":2}`: {
 			Field: strings.Repeat("é", 20) + "…", Code: "duplicate_field", Message: "The field stands twice in the body.", Fix: "Send it once.",
@@ -249,8 +314,12 @@ func TestObject(t *testing.T) {
 	if got := o.Names(); !reflect.DeepEqual(got, []string{"b", "a"}) {
 		t.Errorf("Names = %q", got)
 	}
-	if !o.Null("b") || o.Null("a") || o.Null("c") {
-		t.Error("Null does not tell null from other values")
+	var told *problem.Error
+	if err := o.RefuseNull("c"); !errors.As(err, &told) || told.Code != problem.InvalidFields || len(told.Fields) != 1 || told.Fields[0].Field != "b" {
+		t.Errorf("RefuseNull: %v", err)
+	}
+	if err := o.RefuseNull("b"); err != nil {
+		t.Errorf("RefuseNull: %v", err)
 	}
 }
 

@@ -131,6 +131,13 @@ func TestHandle(t *testing.T) {
 	}
 }
 
+func TestWriteJSONSaysHowLongItIs(t *testing.T) {
+	w := httptest.NewRecorder()
+	if err := httpx.WriteJSON(w, 200, strings.Repeat("é", 10_000)); err != nil || w.Header().Get("Content-Length") != "20003" || w.Body.Len() != 20_003 {
+		t.Errorf("%v, %v, %d bytes", err, w.Header(), w.Body.Len())
+	}
+}
+
 func TestWriteJSONFailsBeforeWriting(t *testing.T) {
 	w := httptest.NewRecorder()
 	if err := httpx.WriteJSON(w, 200, func() {}); err == nil || w.Body.Len() > 0 || len(w.Header()) > 0 {

@@ -3,9 +3,11 @@ package link
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
+	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
@@ -32,11 +34,12 @@ func (s *Service) SetSecret(ctx context.Context, organization, slug, ifMatch str
 
 // Patch changes fields of a link. ifMatch is the If-Match header, "" if absent. What the
 // secret is used with changes only together with the secret, and after a verification.
-func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string, p Patch) (Result, error) {
+func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string, p Patch) (result Result, err error) {
 	l, err := s.own(ctx, organization, slug)
 	if err != nil {
 		return Result{}, err
 	}
+	defer func() { s.refused(ctx, l, p.action(), err) }()
 	if err := l.match(ifMatch); err != nil {
 		return Result{}, err
 	}
@@ -48,6 +51,9 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	if p.Description != nil {
 		*p.Description = f.description(*p.Description)
 	}
+	if p.Contacts != nil {
+		*p.Contacts = f.contacts(*p.Contacts)
+	}
 	if err := f.err(); err != nil {
 		return Result{}, err
 	}
@@ -57,16 +63,28 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, patch: p, changes: c}
 	var report *verification.Report
 	if c.credentials {
-		r := s.verify(ctx, c.target, c.expiresOn)
+		r, end := s.verifyDated(ctx, f, c.target, dated{on: c.expiresOn, source: c.source})
 		if err := verdict(r); err != nil {
 			return Result{}, err
 		}
 		report = &r
+		e.changes.expiresOn, e.changes.source, e.changes.keyID = end.on, end.source, end.keyID
 		l, err = s.replaceSecret(ctx, e, r)
-	} else {
+	} else if e.changesAnything(l) {
 		l, err = s.edit(ctx, e)
 	}
-	return Result{Link: l, Notes: f.notes, Report: report}, err
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Link: s.enter(ctx, l), Notes: f.notes, Report: report}, nil
+}
+
+// action is what the trail calls the patch.
+func (p Patch) action() Action {
+	if p.brings() {
+		return SecretChanged
+	}
+	return Changed
 }
 
 // edit is a change that was found good and is to be written.
@@ -94,11 +112,23 @@ func (e edit) apply(row *Link, now time.Time) {
 	if e.patch.Listed != nil {
 		row.Listed = *e.patch.Listed
 	}
+	if e.patch.Contacts != nil {
+		row.Contacts = *e.patch.Contacts
+	}
 	if e.changes.dated || e.changes.credentials {
-		row.Secret.ExpiresOn, row.NoticedOn = e.changes.expiresOn, DateOf(now)
+		row.Secret.ExpiresOn, row.Secret.Source, row.NoticedOn = e.changes.expiresOn, e.changes.source, DateOf(now)
 	}
 	row.Revision++
 	row.UpdatedAt = now
+}
+
+// changesAnything tells whether a change without a new secret differs from what is there: only
+// then does it raise the revision.
+func (e edit) changesAnything(l Link) bool {
+	before, after := l.Stored(), l.Stored()
+	e.apply(&after, l.UpdatedAt)
+	after.Revision, after.NoticedOn = before.Revision, before.NoticedOn
+	return !reflect.DeepEqual(before, after)
 }
 
 // busy is an error while somebody else is changing the secret.
@@ -125,6 +155,7 @@ func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
 			row.Change = &Change{ID: marker, Since: now}
 		}
 		e.apply(&row, now)
+		row.note(ctx, Changed, now)
 		return row, nil
 	})
 	if err != nil {
@@ -146,7 +177,7 @@ func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
 }
 
 // replaceSecret writes a change with a new secret: mark the row; put the secret; commit its
-// version with the other fields; disable the version before the previous one.
+// version with the other fields; disable the versions that cannot stand in for it.
 func (s *Service) replaceSecret(ctx context.Context, e edit, report verification.Report) (Link, error) {
 	slug, marker := string(e.slug), word()
 	row, err := s.update(ctx, e.slug, func(row Link) (Link, error) {
@@ -169,18 +200,15 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		return Link{}, vaultProblem(err, slug)
 	}
 	put := Link{Slug: row.Slug, Organization: row.Organization, Secret: Secret{Name: name, ExpiresOn: row.Secret.ExpiresOn}}
-	var superseded string
+	var superseded []string
 	row, err = s.update(ctx, e.slug, func(row Link) (Link, error) {
 		now := s.Now()
 		if row.Phase != Live || row.Change == nil || row.Change.ID != marker || now.Sub(row.Change.Since) >= commitWithin {
 			return Link{}, errLost
 		}
-		superseded = row.Secret.Previous
-		if name != row.Secret.Name {
-			superseded = ""
-		}
-		row.cutOver(e, name, version, report, now)
-		if superseded == "" {
+		superseded = row.cutOver(e, name, version, report, now)
+		row.note(ctx, SecretChanged, now)
+		if len(superseded) == 0 {
 			row.Change = nil
 		}
 		return row, nil
@@ -193,7 +221,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		return Link{}, problem.New(problem.ChangedMeanwhile, "The link %q was changed while the new secret was being stored; the new secret was not taken. Read the link again and repeat the request.", slug)
 	case err != nil:
 		return Link{}, storeProblem(err, slug)
-	case superseded != "" && s.disable(ctx, row, superseded):
+	case len(superseded) > 0 && s.disable(ctx, row, superseded...):
 		if cleared, err := s.unmark(ctx, row, marker); err == nil {
 			row = cleared
 		}
@@ -226,18 +254,34 @@ func (s *Service) putVersion(ctx context.Context, row Link, marker string, value
 }
 
 // cutOver makes version of name the link's secret, with the settings that it was verified for.
-func (l *Link) cutOver(e edit, name, version string, report verification.Report, now time.Time) {
+// The version before stays as the previous one if it is of the same application; superseded are
+// those that are to be disabled.
+func (l *Link) cutOver(e edit, name, version string, report verification.Report, now time.Time) (superseded []string) {
+	old := l.Secret
+	l.Secret = Secret{Name: name, Version: version, Since: now}
+	switch {
+	case name != old.Name: // whose versions are gone
+		l.Discard = slices.DeleteFunc(slices.Clone(l.Discard), func(n string) bool { return n == name })
+	case l.ClientID == e.changes.target.ClientID && l.TenantID == report.TenantID:
+		l.Secret.Previous, l.Secret.PreviousUntil = old.Version, now.Add(KeepPrevious)
+		superseded = named(old.Previous)
+	default:
+		superseded = named(old.Version, old.Previous)
+	}
 	l.FHIRServerURL, l.ClientID = e.changes.target.Server.String(), e.changes.target.ClientID
 	l.TenantID, l.Audience = report.TenantID, report.Audience
-	l.Secret.Previous, l.Secret.Version, l.Secret.Expired = l.Secret.Version, version, false
-	if name != l.Secret.Name {
-		l.Secret.Previous, l.Secret.Name = "", name
-		l.Discard = slices.DeleteFunc(slices.Clone(l.Discard), func(n string) bool { return n == name })
-	}
 	e.apply(l, now)
-	l.Health, l.Attempts = "", 0
+	l.Secret.KeyID = e.changes.keyID
+	l.Health, l.Attempts, l.Told = "", 0, ""
 	l.judge(report, now)
 	l.VerifiedAt = now
+	l.record(Notice{Type: notify.SecretRotated}, "", now)
+	return superseded
+}
+
+// named are those of the versions that are not "".
+func named(versions ...string) []string {
+	return slices.DeleteFunc(versions, func(v string) bool { return v == "" })
 }
 
 // yield lets others start a change at once after this one failed. The marker stays, so that
@@ -257,13 +301,16 @@ func (s *Service) yield(ctx context.Context, row Link, marker string) {
 	}
 }
 
-// disable switches off a version that no row names any more; the timer does it if this fails.
-func (s *Service) disable(ctx context.Context, l Link, version string) bool {
-	err := ignore(s.Secrets.Update(ctx, l.Secret.Name, version, false, l.attributes()), secret.ErrNotFound)
-	if err != nil {
-		s.Log.WarnContext(ctx, "secret.disable.failed", "link", l.Slug, "left", "to the timer", "cause", describe(err))
+// disable switches off versions that no row names any more; the timer does it if this fails.
+func (s *Service) disable(ctx context.Context, l Link, versions ...string) bool {
+	for _, version := range versions {
+		err := ignore(s.Secrets.Update(ctx, l.Secret.Name, version, false, l.attributes()), secret.ErrNotFound)
+		if err != nil {
+			s.Log.WarnContext(ctx, "secret.disable.failed", "link", l.Slug, "left", "to the timer", "cause", describe(err))
+			return false
+		}
 	}
-	return err == nil
+	return true
 }
 
 // unmark ends a change. The row may have gone on without it.

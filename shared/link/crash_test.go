@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/secrettest"
@@ -53,10 +55,13 @@ type world struct {
 	vault *secrettest.Store
 	now   time.Time
 	lost  string // name of a secret that was deleted in the vault by hand
+	sink  *sink
+
+	before int // events of the operation's kind in the trail before it
 }
 
 func newWorld() *world {
-	return &world{links: linktest.New(), vault: secrettest.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	return &world{links: linktest.New(), vault: secrettest.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), sink: &sink{}}
 }
 
 // process is a fresh instance over the world, which passes the crash point c at every call.
@@ -76,8 +81,25 @@ func (w *world) process(c *crashPoint) *link.Service {
 		}
 	}
 	return link.New(link.Deps{
-		Stores: w.links, Secrets: w.vault, Verifier: verifier, Authority: testAuthority,
-		Now: func() time.Time { return w.now }, Log: quiet,
+		Stores: w.links, Secrets: w.vault, Verifier: verifier, Authority: testAuthority, Tokens: w.authority(c),
+		Channel: w.sink, Now: func() time.Time { return w.now }, Log: quiet,
+	})
+}
+
+// authority knows the first secret only, so that a new one is refused where it is asked.
+func (w *world) authority(c *crashPoint) entra.TokenSource {
+	return tokenFunc(func(credentials entra.Credentials) error {
+		for range 2 { // before and after the network call
+			if c != nil {
+				if err := c.pass(errInjected); err != nil {
+					return &entra.Unreachable{Reason: "injected", Cause: err}
+				}
+			}
+		}
+		if credentials.Secret.Reveal() != "first-secret" {
+			return refuse(7000222)(credentials)
+		}
+		return nil
 	})
 }
 
@@ -85,7 +107,7 @@ func (w *world) process(c *crashPoint) *link.Service {
 func run(op func(*link.Service) error, s *link.Service) (err error, died bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			if p != errInjected { //nolint:errorlint // the very value that was thrown
+			if p != errInjected { // the very value that was thrown
 				panic(p)
 			}
 			err, died = errInjected, true
@@ -99,6 +121,7 @@ type operation struct {
 	prepare func(t *testing.T, w *world)
 	do      func(*link.Service) error
 	done    func(row link.Link, exists bool, value string) bool // the effect of success
+	leaves  link.Action                                         // in the trail, "" when nothing
 }
 
 func registered(t *testing.T, w *world) {
@@ -118,12 +141,12 @@ func prepared(t *testing.T, w *world, err error) {
 
 var operations = []operation{
 	{
-		name: "register",
+		name: "register", leaves: link.Registered,
 		do:   func(s *link.Service) error { return register(s, "first-secret") },
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "first-secret" },
 	},
 	{
-		name: "register again over a tombstone",
+		name: "register again over a tombstone", leaves: link.Registered,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			prepared(t, w, w.process(nil).Delete(t.Context(), orgA, slug, "*"))
@@ -132,7 +155,7 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "second-secret" },
 	},
 	{
-		name: "register over what a crash left",
+		name: "register over what a crash left", leaves: link.Registered,
 		prepare: func(t *testing.T, w *world) {
 			c := &crashPoint{at: -1, mode: killed}
 			s := w.process(c)
@@ -151,13 +174,13 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "second-secret" },
 	},
 	{
-		name:    "change the description",
+		name: "change the description", leaves: link.Changed,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do:      func(s *link.Service) error { return patch(s, link.Patch{Description: ptr("New")}) },
 		done:    func(l link.Link, _ bool, _ string) bool { return l.Description == "New" },
 	},
 	{
-		name:    "change the date",
+		name: "change the date", leaves: link.Changed,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do: func(s *link.Service) error {
 			return patch(s, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
@@ -165,13 +188,13 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, _ string) bool { return l.Secret.ExpiresOn.String() == "2027-02-03" },
 	},
 	{
-		name:    "new secret",
+		name: "new secret", leaves: link.SecretChanged,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do:      func(s *link.Service) error { return setSecret(s, "second-secret") },
 		done:    func(_ link.Link, _ bool, v string) bool { return v == "second-secret" },
 	},
 	{
-		name: "third secret",
+		name: "third secret", leaves: link.SecretChanged,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			prepared(t, w, setSecret(w.process(nil), "second-secret"))
@@ -180,7 +203,7 @@ var operations = []operation{
 		done: func(_ link.Link, _ bool, v string) bool { return v == "third-secret" },
 	},
 	{
-		name: "new secret after the vault lost the old one",
+		name: "new secret after the vault lost the old one", leaves: link.SecretChanged,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			row, err := w.links.Get(t.Context(), slug)
@@ -194,7 +217,7 @@ var operations = []operation{
 		done: func(_ link.Link, _ bool, v string) bool { return v == "second-secret" },
 	},
 	{
-		name:    "another application",
+		name: "another application", leaves: link.SecretChanged,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do: func(s *link.Service) error {
 			return patch(s, link.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("second-secret")})
@@ -202,13 +225,41 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, v string) bool { return l.ClientID == otherClient && v == "second-secret" },
 	},
 	{
-		name: "delete",
+		name: "delete", leaves: link.Deleted,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			prepared(t, w, setSecret(w.process(nil), "second-secret"))
 		},
 		do:   func(s *link.Service) error { return s.Delete(context.Background(), orgA, slug, "*") },
 		done: func(l link.Link, exists bool, _ string) bool { return !exists || l.Phase != link.Live },
+	},
+	{
+		name: "fall back to the previous secret", leaves: link.FellBack,
+		prepare: func(t *testing.T, w *world) {
+			registered(t, w)
+			prepared(t, w, setSecret(w.process(nil), "second-secret"))
+		},
+		do: func(s *link.Service) error {
+			_, err := s.Token(context.Background(), orgA, false, slug)
+			return err
+		},
+		done: func(l link.Link, _ bool, _ string) bool { return !l.Secret.FellBackAt.IsZero() },
+	},
+	{
+		name: "retire the previous secret", leaves: link.Retired,
+		prepare: func(t *testing.T, w *world) {
+			registered(t, w)
+			prepared(t, w, setSecret(w.process(nil), "second-secret"))
+			if err := w.reconcile(w.process(nil)); err != nil {
+				t.Fatal(err)
+			}
+			w.now = w.now.Add(link.KeepPrevious)
+		},
+		do: func(s *link.Service) error {
+			_, err := s.Tend(context.Background(), slug)
+			return err
+		},
+		done: func(l link.Link, _ bool, v string) bool { return l.Secret.Previous == "" && v == "second-secret" },
 	},
 }
 
@@ -271,6 +322,7 @@ func (op operation) crash(t *testing.T, c, reconciling *crashPoint) {
 	if op.prepare != nil {
 		op.prepare(t, w)
 	}
+	w.before = w.trailed(t, op.leaves)
 	err, died := run(op.do, w.process(c))
 	w.now = w.now.Add(link.Grace + time.Minute)
 	if reconciling != nil {
@@ -324,8 +376,8 @@ func (w *world) check(t *testing.T, name string) {
 	if exists && !live && row.Phase != link.Tombstone {
 		t.Errorf("%s: the row is still %s", name, row.Phase)
 	}
-	if row.Change != nil || len(row.Discard) > 0 {
-		t.Errorf("%s: left over: change %v, discard %v", name, row.Change, row.Discard)
+	if row.Change != nil || len(row.Discard) > 0 || len(row.Untold) > 0 || len(row.Notices) > 0 {
+		t.Errorf("%s: left over: change %v, discard %v, untold %v, notices %v", name, row.Change, row.Discard, row.Untold, row.Notices)
 	}
 	if live && row.Secret.Name != w.lost {
 		if _, err := w.vault.Get(t.Context(), row.Secret.Name, row.Secret.Version); err != nil {
@@ -347,6 +399,21 @@ func (w *world) check(t *testing.T, name string) {
 	if err != nil || slices.Contains(entries, slug) != live {
 		t.Errorf("%s: roster %v, live is %v, error %v", name, entries, live, err)
 	}
+}
+
+// trailed counts the events of an action that succeeded.
+func (w *world) trailed(t *testing.T, action link.Action) (n int) {
+	t.Helper()
+	events, err := w.links.Events(t.Context(), orgA, slug, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		if e.Action == action && e.Outcome == "ok" {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *world) snapshot(t *testing.T) string {
@@ -371,12 +438,15 @@ func (op operation) checkEffect(t *testing.T, w *world, name string, err error, 
 	}
 	done := op.done(row, exists, value)
 	switch {
-	case err == nil && !died && !done:
+	case err == nil && !died && !done && op.leaves != link.FellBack: // a token is handed out although the row cannot be written
 		t.Errorf("%s: reported as done, but is not: %+v", name, row)
-	case err != nil && !died && done && problem.CodeOf(err) != problem.UpstreamUnavailable:
+	case err != nil && !died && done && op.leaves != link.FellBack && op.leaves != link.Retired && problem.CodeOf(err) != problem.UpstreamUnavailable:
 		t.Errorf("%s: refused with %v, but done: %+v", name, err, row)
 	}
 	s := w.process(nil)
+	if n := w.trailed(t, op.leaves) - w.before; done && n != 1 || !done && n != 0 {
+		t.Errorf("%s: done is %v, and the trail has %d new events %s", name, done, n, op.leaves)
+	}
 	if exists && row.Phase == link.Live {
 		err = setSecret(s, "next-secret")
 	} else {
@@ -390,4 +460,10 @@ func (op operation) checkEffect(t *testing.T, w *world, name string, err error, 
 		t.Errorf("%s: reconcile after going on: %v", name, err)
 	}
 	w.check(t, name+", and gone on")
+	if told, changed := w.sink.distinct(notify.SecretRotated), w.trailed(t, link.SecretChanged); told != changed && row.ReservedUntil.IsZero() && !w.buried(t) {
+		t.Errorf("%s: %d changes of the secret, and %d were told", name, changed, told)
+	}
 }
+
+// buried tells whether the link was deleted once: what was not told by then is not told.
+func (w *world) buried(t *testing.T) bool { return w.trailed(t, link.Deleted) > 0 }

@@ -84,7 +84,7 @@ func (f *fields) expiresOn(raw string) Date {
 	d, err := ParseDate(strings.TrimSpace(raw))
 	switch {
 	case err != nil:
-		f.fail("secretExpiresOn", "expiry_syntax", fix, "The value %v.", err)
+		f.fail("secretExpiresOn", "expiry_syntax", fix, "The value is not a date of the form YYYY-MM-DD.")
 	case d.IsZero():
 	case d.DaysFrom(f.today) < 0:
 		f.fail("secretExpiresOn", "expiry_past", fix+" If it is right, create a new secret.", "The date %s has passed.", d)

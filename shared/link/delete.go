@@ -14,10 +14,12 @@ const keepTombstone = 90 * 24 * time.Hour
 //
 // The writes: mark the row, which makes it invisible; delete the secret; leave a tombstone;
 // leave the roster. The timer finishes what a crash leaves.
-func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) error {
-	if _, err := s.own(ctx, organization, slug); err != nil {
+func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) (err error) {
+	l, err := s.own(ctx, organization, slug)
+	if err != nil {
 		return err
 	}
+	defer func() { s.refused(ctx, l, Deleted, err) }()
 	row, err := s.update(ctx, Slug(slug), func(l Link) (Link, error) {
 		if !l.visibleTo(organization) {
 			return Link{}, notFound(slug)
@@ -26,6 +28,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 			return Link{}, err
 		}
 		l.Phase, l.PhaseSince, l.Change = Deleting, s.Now(), nil
+		l.note(ctx, Deleted, s.Now())
 		return l, nil
 	})
 	if err != nil {
@@ -33,6 +36,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 	}
 	ctx, cancel := aside(ctx)
 	defer cancel()
+	row = s.enter(ctx, row)
 	if err := s.bury(ctx, row); err != nil {
 		s.Log.WarnContext(ctx, "deletion.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
 	}
@@ -62,6 +66,6 @@ func (s *Service) bury(ctx context.Context, row Link) error {
 func (l Link) tombstone(until, now time.Time) Link {
 	return Link{
 		Slug: l.Slug, ID: l.ID, Organization: l.Organization, Phase: Tombstone, PhaseSince: now,
-		ReservedUntil: until, CreatedAt: l.CreatedAt, UpdatedAt: now, Revision: l.Revision, Enrolled: true,
+		ReservedUntil: until, CreatedAt: l.CreatedAt, UpdatedAt: now, Revision: l.Revision, Enrolled: true, Untold: l.Untold,
 	}
 }

@@ -6,13 +6,25 @@ import "time"
 // is far longer than any request lives, so the timer never works against a writer.
 const Grace = 15 * time.Minute
 
-// noticeDays are the days before the secret's end at which the timer reports a link: at
-// these dates, and once on the day after the end.
-var noticeDays = [...]int{ExpiringDays, 30, 14, 7, 3, 1, 0, -1}
-
 // Due is when the timer must look at the row next; zero: never. A pure function of the row,
 // so that a store can keep its index right with every write.
 func (l Link) Due() time.Time {
+	due := l.due()
+	if !due.IsZero() && due.Before(l.NotBefore) {
+		return l.NotBefore
+	}
+	return due
+}
+
+func (l Link) due() time.Time {
+	due := l.phaseDue()
+	if len(l.Untold) > 0 { // whoever did it may be about to tell it
+		due = earliest(due, l.Untold[0].At.Add(Grace))
+	}
+	return due
+}
+
+func (l Link) phaseDue() time.Time {
 	switch l.Phase {
 	case Reserved, Deleting:
 		return l.PhaseSince.Add(Grace)
@@ -22,7 +34,11 @@ func (l Link) Due() time.Time {
 		}
 		return l.ReservedUntil
 	}
-	due := earliest(l.NextVerify, l.noticeDue())
+	due := earliest(l.NextVerify, l.NoticeAt)
+	due = earliest(due, l.Secret.PreviousUntil)
+	for _, n := range l.Notices {
+		due = earliest(due, n.due())
+	}
 	switch {
 	case l.Change != nil: // the one who changes the secret may need what is to be discarded
 		due = earliest(due, l.Change.Since.Add(Grace))
@@ -30,19 +46,6 @@ func (l Link) Due() time.Time {
 		due = earliest(due, l.PhaseSince.Add(Grace))
 	}
 	return due
-}
-
-// noticeDue is the first notice date after NoticedOn.
-func (l Link) noticeDue() time.Time {
-	if l.Secret.ExpiresOn.IsZero() {
-		return time.Time{}
-	}
-	for _, days := range noticeDays {
-		if d := l.Secret.ExpiresOn.AddDays(-days); d.DaysFrom(l.NoticedOn) > 0 {
-			return d.Time()
-		}
-	}
-	return time.Time{}
 }
 
 func earliest(a, b time.Time) time.Time {

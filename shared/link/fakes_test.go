@@ -3,6 +3,7 @@ package link_test
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
@@ -18,6 +19,8 @@ const (
 	slug        = "good-health-clinic"
 	server      = "https://ws-clinic.fhir.azurehealthcareapis.com"
 )
+
+var farOff = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
 var quiet = slog.New(slog.DiscardHandler)
 

@@ -8,7 +8,7 @@ import (
 )
 
 // pendingSchedule is when a link whose FHIR role is missing is verified again, counted from
-// the attempt before. Role assignments take up to 30 minutes to spread
+// when it was first found missing. Role assignments take up to 30 minutes to spread
 // (https://learn.microsoft.com/azure/healthcare-apis/configure-azure-rbac-for-fhir).
 var pendingSchedule = [...]time.Duration{time.Minute, 3 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute}
 
@@ -26,10 +26,14 @@ const (
 // judge takes over what a verification of this row found, or a request for a token alone.
 func (l *Link) judge(report verification.Report, now time.Time) {
 	failed, _ := report.Failed()
-	switch report.Outcome() {
+	outcome := report.Outcome()
+	if outcome == verification.OutcomeBroken && l.spreading(failed.Code, now) {
+		outcome = verification.OutcomeTransient
+	}
+	switch outcome {
 	case verification.OutcomeActive:
 		l.settle(Active, "", now)
-		l.Secret.Expired = false
+		l.Secret.Expired, l.Secret.FellBackAt = false, time.Time{}
 	case verification.OutcomePendingAccess:
 		l.pending(failed.ID, now)
 	case verification.OutcomeTransient:
@@ -41,6 +45,7 @@ func (l *Link) judge(report verification.Report, now time.Time) {
 		l.settle(Broken, failed.ID, now)
 		l.Secret.Expired = l.Secret.Expired && !report.Ran(verification.CheckToken)
 	}
+	l.news(failed, now)
 }
 
 // settle sets a health that the timer looks at once a day.
@@ -65,26 +70,35 @@ func (l Link) whole(now time.Time) bool {
 	return now.Sub(l.VerifiedAt) >= wholeEvery || l.Failing != "" && l.Failing != verification.CheckToken
 }
 
-// pending counts an attempt that found the role missing; after the last of the schedule the
-// link is broken.
+// pending goes by the time since the role was first found missing, so that people who verify
+// meanwhile use nothing up. Past the last of the schedule the link is broken, and stays so
+// until the role is there.
 func (l *Link) pending(failing string, now time.Time) {
-	if l.Health != PendingAccess {
-		l.settle(PendingAccess, failing, now)
-	}
-	if l.Attempts == len(pendingSchedule) {
+	if l.Health == Broken && l.Failing == failing {
 		l.settle(Broken, failing, now)
 		return
 	}
-	l.NextVerify = now.Add(pendingSchedule[l.Attempts])
-	l.Attempts++
+	since := now
+	if l.Health == PendingAccess {
+		since = l.NextVerify.Add(-pendingSchedule[l.Attempts-1])
+	}
+	for i, after := range pendingSchedule {
+		if now.Sub(since) < after {
+			l.Health, l.Failing, l.Attempts, l.NextVerify = PendingAccess, failing, i+1, since.Add(after)
+			return
+		}
+	}
+	l.settle(Broken, failing, now)
 }
 
 // transient counts a failure that may pass by itself. A link that waits for its role goes on
 // waiting; a broken one stays broken, for nothing was learned about it.
 func (l *Link) transient(failing string, now time.Time) {
 	switch l.Health {
-	case PendingAccess:
-		l.NextVerify = now.Add(transientPause)
+	case PendingAccess: // nothing was learned: as if the wait had begun so much later
+		if !now.Before(l.NextVerify) {
+			l.NextVerify = now.Add(transientPause)
+		}
 		return
 	case Broken:
 		l.NextVerify = l.nextDaily(now)

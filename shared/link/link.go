@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"time"
+
+	"fhirlink/shared/notify"
 )
 
 // Phase says where a row stands in its life. Only a Live row is visible through any route.
@@ -52,7 +54,24 @@ type Secret struct {
 	Previous  string // the version before, enabled still; empty if there is none
 	ExpiresOn Date   // zero: not known
 	Expired   bool   // Entra answered AADSTS7000222 to this version
+
+	Source        Source    `json:",omitzero"` // where ExpiresOn comes from
+	KeyID         string    `json:",omitzero"` // of the credential in Entra, when Microsoft Graph told it
+	Since         time.Time `json:",omitzero"` // when Version became the current one
+	PreviousUntil time.Time `json:",omitzero"` // until when Previous may stand in for Version; then it is disabled
+	FellBackAt    time.Time `json:",omitzero"` // since when Previous stands in for Version; zero: it does not
 }
+
+// Source is where the date of a secret's end comes from.
+type Source string
+
+// The sources of dates.
+const (
+	Typed       Source = "typed"       // by whoever registered the secret
+	Certificate Source = "certificate" // the certificate's own date
+	Graph       Source = "graph"       // Microsoft Graph
+	Observed    Source = "observed"    // Entra answered AADSTS7000222, whatever the date was to be
+)
 
 // Change marks that somebody is changing the secret of a live link.
 type Change struct {
@@ -73,19 +92,28 @@ type Link struct {
 	TenantID      string
 	Audience      string
 	Listed        bool
+	Contacts      []string // e-mail addresses of whom to tell
 
 	// Health is the last verification's outcome: Active, PendingAccess, Degraded or Broken.
 	// What users see is Status, which the secret's end overrides.
 	Health   Status
 	Failing  string // id of the check that failed, empty when Health is Active
-	Attempts int    // verifications in a row that ended as Health says; paces the next
+	Attempts int    // transient failures in a row; of a link that waits for its role, the place in the schedule
 
 	Secret  Secret
 	Change  *Change  // nil unless the secret is being changed
 	Discard []string // names of secrets that are to be deleted
 
-	Enrolled  bool // the organization's roster may hold an entry for this row
-	NoticedOn Date // up to which the timer has reported how near the secret's end is
+	Enrolled bool // the organization's roster may hold an entry for this row
+
+	NoticedOn Date        // up to which it has been told how near the secret's end is
+	NoticeAt  time.Time   // when that is to be told next; zero: not planned
+	Told      notify.Type // what was told last of the link's condition: LinkBroken, SecretExpired or nothing
+	Notices   []Notice    // that are not yet delivered to everybody
+	Untold    []Event     // that are not yet in the trail
+
+	Failures  int       // runs of the timer in a row that failed on this row
+	NotBefore time.Time // the timer leaves the row alone until then, because it failed
 
 	Revision      int64     // raised by changes of user-settable fields and of the secret only
 	ReservedUntil time.Time // of a tombstone, and of a row that was one: the slug is the organization's until then
@@ -119,6 +147,19 @@ func (l Link) SecretState(now time.Time) SecretState {
 		return SecretExpiring
 	}
 	return SecretOK
+}
+
+// SecretSource is where what is known of the secret's end is known from; empty when nothing is.
+func (l Link) SecretSource() Source {
+	switch {
+	case l.Secret.Expired:
+		return Observed
+	case l.Secret.ExpiresOn.IsZero():
+		return ""
+	case l.Secret.Source == "":
+		return Typed
+	}
+	return l.Secret.Source
 }
 
 // DaysLeft is the number of UTC dates from today to the secret's end; meaningless while

@@ -15,6 +15,19 @@ import (
 // continue ("" at the end). A continuation that is not this organization's is an
 // InvalidFields error.
 func (s *Service) List(ctx context.Context, organization string, limit int, continuation string) ([]Link, string, error) {
+	return s.list(ctx, organization, limit, continuation, func(Link) bool { return true })
+}
+
+// ListExpiring is List for the links whose secrets end within so many days, or have ended. A
+// secret whose end is not known is not among them.
+func (s *Service) ListExpiring(ctx context.Context, organization string, days, limit int, continuation string) ([]Link, string, error) {
+	now := s.Now()
+	return s.list(ctx, organization, limit, continuation, func(l Link) bool {
+		return l.SecretState(now) == SecretExpired || !l.Secret.ExpiresOn.IsZero() && l.DaysLeft(now) <= days
+	})
+}
+
+func (s *Service) list(ctx context.Context, organization string, limit int, continuation string, wanted func(Link) bool) ([]Link, string, error) {
 	after, err := parseContinuation(organization, continuation)
 	if err != nil {
 		return nil, "", err
@@ -33,7 +46,7 @@ func (s *Service) List(ctx context.Context, organization string, limit int, cont
 			return nil, "", err
 		}
 		for _, l := range page {
-			if l.visibleTo(organization) {
+			if l.visibleTo(organization) && wanted(l) {
 				links = append(links, l)
 			}
 		}

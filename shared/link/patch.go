@@ -10,6 +10,8 @@ type changes struct {
 	target      verification.Target
 	credentials bool // the target differs from the link's: the secret is needed, and a verification
 	expiresOn   Date
+	source      Source
+	keyID       string
 	dated       bool // the date of the secret's end is among the changes
 }
 
@@ -18,7 +20,7 @@ func (s *Service) changes(f *fields, l Link, p Patch) (changes, error) {
 	if err != nil {
 		return changes{}, err
 	}
-	c := changes{target: target, expiresOn: l.Secret.ExpiresOn}
+	c := changes{target: target, expiresOn: l.Secret.ExpiresOn, source: l.Secret.Source}
 	if p.FHIRServerURL != nil {
 		c.target.Server = f.server(*p.FHIRServerURL)
 	}
@@ -51,6 +53,9 @@ func (s *Service) changes(f *fields, l Link, p Patch) (changes, error) {
 	}
 	if p.brings() {
 		c.target.Secret, c.expiresOn = f.credential(p.ClientSecret, p.ClientCertificate, c.expiresOn)
+	}
+	if c.dated || p.brings() {
+		c.source = sourceOf(c.expiresOn, p.ClientCertificate)
 	}
 	return c, nil
 }

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -34,15 +35,17 @@ func (s *Service) Register(ctx context.Context, organization string, r Registrat
 	if err := s.room(ctx, organization, 1); err != nil {
 		return Result{}, err
 	}
-	report := s.verify(ctx, a.target(), a.expiresOn)
-	if err := verdict(report); err != nil {
-		return Result{}, err
+	report, end := s.verifyDated(ctx, f, a.target(), dated{on: a.expiresOn, source: a.source})
+	a.end = end
+	l, err := Link{}, verdict(report)
+	if err == nil {
+		l, err = s.store(ctx, a.link(organization, report, s.Now()), a.secret)
 	}
-	l, err := s.store(ctx, a.link(organization, report, s.Now()), a.secret)
 	if err != nil {
+		s.refused(ctx, Link{Slug: a.slug, Organization: organization}, Registered, err)
 		return Result{}, err
 	}
-	return Result{Link: l, Notes: f.notes, Report: &report}, nil
+	return Result{Link: s.enter(ctx, l), Notes: f.notes, Report: &report}, nil
 }
 
 // Rehearse verifies r without storing anything; every finding is in the report.
@@ -57,7 +60,8 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r Registrat
 	}
 	err := s.claimable(ctx, organization, a.slug)
 	if err == nil {
-		return s.verify(ctx, a.target(), a.expiresOn), nil
+		report, _ := s.verifyDated(ctx, f, a.target(), dated{on: a.expiresOn, source: a.source})
+		return report, nil
 	}
 	var taken *problem.Error
 	if !errors.As(err, &taken) || taken.Code != problem.SlugTaken {
@@ -68,10 +72,22 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r Registrat
 	return verification.NotRun(check), nil
 }
 
-// verify runs all checks, the fields' first.
-func (s *Service) verify(ctx context.Context, t verification.Target, expiresOn Date) verification.Report {
-	return s.Verifier.Verify(ctx, t).Prepend(fieldsCheck(expiresOn, s.Now()))
+// verifyDated runs all checks, and asks the directory when the secret ends: what it says counts
+// more than what was typed.
+func (s *Service) verifyDated(ctx context.Context, f *fields, t verification.Target, typed dated) (verification.Report, dated) {
+	report := s.Verifier.Verify(ctx, t)
+	end, found := s.lookUp(ctx, t, report, "")
+	switch {
+	case !found:
+		end = typed
+	case !typed.on.IsZero() && typed.on != end.on:
+		f.note("took the date of the secret's end from Microsoft Graph, %s, instead of secretExpiresOn", end.on)
+	}
+	return report.Prepend(fieldsCheck(end.on, s.Now())), end
 }
+
+// verifyRetry is how long to wait after a transient failure that did not say so itself.
+const verifyRetry = 30 * time.Second
 
 // verdict is nil when a report is good enough to store what it is about.
 func verdict(report verification.Report) error {
@@ -81,7 +97,7 @@ func verdict(report verification.Report) error {
 		return nil
 	case verification.OutcomeTransient:
 		return &problem.Error{
-			Code: problem.UpstreamUnavailable, Report: report, RetryAfter: 30 * time.Second,
+			Code: problem.UpstreamUnavailable, Report: report, RetryAfter: cmp.Or(report.RetryAfter, verifyRetry),
 			Detail: "The verification could not be finished: " + failed.Message + " Nothing was stored; send the request again later.",
 		}
 	}
@@ -93,7 +109,8 @@ func (a application) link(organization string, report verification.Report, now t
 		Slug: a.slug, ID: word(), Organization: organization, Phase: Reserved,
 		Description: a.description, FHIRServerURL: a.server.String(), ClientID: a.clientID,
 		TenantID: report.TenantID, Audience: report.Audience, Listed: a.listed,
-		Secret:   Secret{Name: newSecretName(), ExpiresOn: a.expiresOn},
+		Contacts: a.contacts,
+		Secret:   Secret{Name: newSecretName(), ExpiresOn: a.end.on, Source: a.end.source, KeyID: a.end.keyID},
 		Enrolled: true, NoticedOn: DateOf(now),
 		Revision: 1, CreatedAt: now, UpdatedAt: now, VerifiedAt: now, PhaseSince: now,
 	}
@@ -197,7 +214,7 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 			return Link{}, err
 		}
 		claimed := l
-		claimed.Discard = old.Discard
+		claimed.Discard, claimed.Untold = old.Discard, old.Untold
 		if old.Secret.Name != "" {
 			claimed.Discard = append(claimed.Discard[:len(claimed.Discard):len(claimed.Discard)], old.Secret.Name)
 		}
@@ -230,16 +247,24 @@ func (s *Service) activate(ctx context.Context, l Link, version string) (Link, e
 			return Link{}, errLost
 		}
 		row.Phase, row.PhaseSince = Live, now
-		row.Secret.Version = version
+		row.Secret.Version, row.Secret.Since = version, now
 		row.ReservedUntil = time.Time{}
+		row.note(ctx, Registered, now)
 		return row, nil
 	})
 }
 
-// update writes through to the store and makes this instance forget the row it remembered.
+// update writes through to the store, plans the next notice, and makes this instance forget the
+// row it remembered.
 func (s *Service) update(ctx context.Context, slug Slug, change func(Link) (Link, error)) (Link, error) {
 	defer s.rows.forget(slug)
-	return s.Stores.Update(ctx, slug, change)
+	return s.Stores.Update(ctx, slug, func(row Link) (Link, error) {
+		next, err := change(row)
+		if err == nil {
+			next.NoticeAt = s.nextNotice(next)
+		}
+		return next, err
+	})
 }
 
 // abandon is giveUp on behalf of a request that failed; what fails is left to the timer.

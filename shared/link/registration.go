@@ -27,6 +27,7 @@ type Registration struct {
 	TenantID        string       `json:"tenantId"`
 	Audience        string       `json:"audience"`
 	Listed          bool         `json:"listed"`
+	Contacts        []string     `json:"contacts"` // e-mail addresses of whom to tell about the secret's end
 
 	// ClientCertificate takes the place of ClientSecret: a certificate and its RSA key, PEM.
 	ClientCertificate secret.Value `json:"clientCertificate"`
@@ -48,6 +49,7 @@ type Patch struct {
 	ClientID        *string          `json:"clientId"`
 	TenantID        *string          `json:"tenantId"`
 	Audience        *string          `json:"audience"`
+	Contacts        *[]string        `json:"contacts"`
 	ClientSecret    secret.Value     `json:"clientSecret"`
 
 	ClientCertificate secret.Value `json:"clientCertificate"`
@@ -75,16 +77,31 @@ type application struct {
 	clientID    string
 	secret      secret.Value
 	expiresOn   Date
+	source      Source
+	end         dated // what counts, after the directory was asked
 	tenantID    string
 	audience    string
 	listed      bool
+	contacts    []string
 }
 
 func (a application) target() verification.Target {
 	return verification.Target{Server: a.server, TenantID: a.tenantID, Audience: a.audience, ClientID: a.clientID, Secret: a.secret}
 }
 
-// fields reads field after field, gathering all mistakes and all that was changed.
+// sourceOf is where a date of the secret's end comes from, if it was given.
+func sourceOf(d Date, certificate secret.Value) Source {
+	switch {
+	case d.IsZero():
+		return ""
+	case !certificate.IsZero():
+		return Certificate
+	}
+	return Typed
+}
+
+// fields reads field after field, gathering all mistakes and all that was changed. No message
+// quotes a value: in the wrong field it may be the client secret.
 type fields struct {
 	today     Date
 	anyTarget bool
@@ -129,7 +146,9 @@ func (f *fields) registration(r Registration) application {
 	a.clientID = f.clientID(r.ClientID, a.tenantID)
 	a.audience = f.audience(r.Audience)
 	a.expiresOn = f.expiresOn(r.SecretExpiresOn)
+	a.contacts = f.contacts(r.Contacts)
 	a.secret, a.expiresOn = f.credential(r.ClientSecret, r.ClientCertificate, a.expiresOn)
+	a.source = sourceOf(a.expiresOn, r.ClientCertificate)
 	return a
 }
 
@@ -178,7 +197,7 @@ func (f *fields) clientID(raw, tenantID string) string {
 	case id == "":
 		f.bad(required("clientId", fix))
 	case !guid.MatchString(id):
-		f.fail("clientId", "client_id_syntax", fix, "The client id %.60q is not a GUID.", id)
+		f.fail("clientId", "client_id_syntax", fix, "The client id is not a GUID.")
 	case id == healthcareAPIs:
 		f.fail("clientId", "client_id_is_healthcare_apis", fix, "This is the id of Microsoft's own application Azure Healthcare APIs, not of your app registration.")
 	case id == tenantID:
@@ -196,7 +215,7 @@ func (f *fields) tenantID(raw string) string {
 	switch {
 	case id == "":
 	case !guid.MatchString(id):
-		f.fail("tenantId", "tenant_id_syntax", fix, "The tenant id %.60q is not a GUID.", id)
+		f.fail("tenantId", "tenant_id_syntax", fix, "The tenant id is not a GUID.")
 	case id == personalAccounts:
 		f.fail("tenantId", "tenant_id_personal", fix, "This is the tenant of personal Microsoft accounts; a FHIR server belongs to an organization's tenant.")
 	}
@@ -212,7 +231,7 @@ func (f *fields) audience(raw string) string {
 		f.note("removed the slash at the end of the audience")
 	}
 	if trimmed != "" && (len(trimmed) > 255 || !audienceSyntax.MatchString(trimmed) || strings.ContainsAny(trimmed, `"\?#`)) {
-		f.fail("audience", "audience_syntax", "Give the audience as the FHIR server expects it, e.g. https://ws-clinic.fhir.azurehealthcareapis.com, or leave the field out: it is found from the server.", "The audience %.80q is not an https:// or api:// URI.", trimmed)
+		f.fail("audience", "audience_syntax", "Give the audience as the FHIR server expects it, e.g. https://ws-clinic.fhir.azurehealthcareapis.com, or leave the field out: it is found from the server.", "The audience is not an https:// or api:// URI.")
 	}
 	return trimmed
 }

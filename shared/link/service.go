@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
+	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
@@ -24,13 +26,18 @@ type Verifier interface {
 	Verify(ctx context.Context, t verification.Target) verification.Report
 }
 
-// Deps is what a Service works with. All fields but the last four are required.
+// Deps is what a Service works with. The first block is required.
 type Deps struct {
 	Stores    Stores
 	Secrets   secret.Store
 	Verifier  Verifier
 	Tokens    entra.TokenSource
 	Authority func(fhir.BaseURL) string // the configured authority for a server
+
+	Channel    notify.Channel // carries notices out; nil: nobody is told
+	Mailer     notify.Mailer  // sends digests to the links' contacts; nil: no mail
+	Ends       SecretEnds     // tells when secrets end; nil: people do
+	Thresholds []int          // days before a secret's end at which people are told; nil: 60, 30, 14, 7, 3, 1, 0
 
 	AnyTarget bool             // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	MaxLinks  int              // links per organization; zero: DefaultMaxLinks
@@ -46,6 +53,7 @@ type Service struct {
 	Deps
 	rows        *rowCache
 	credentials *credentialCache
+	issued      *issued
 }
 
 // New makes a Service. It does nothing else: no network, no goroutine.
@@ -53,13 +61,18 @@ func New(d Deps) *Service {
 	if d.MaxLinks == 0 {
 		d.MaxLinks = DefaultMaxLinks
 	}
+	if d.Thresholds == nil {
+		d.Thresholds = defaultThresholds
+	}
+	d.Thresholds = slices.Sorted(slices.Values(d.Thresholds))
+	slices.Reverse(d.Thresholds)
 	if d.Now == nil {
 		d.Now = time.Now
 	}
 	if d.Log == nil {
 		d.Log = slog.Default()
 	}
-	return &Service{Deps: d, rows: newRowCache(d.Stores, d.Now), credentials: newCredentialCache()}
+	return &Service{Deps: d, rows: newRowCache(d.Stores, d.Now), credentials: newCredentialCache(), issued: newIssued()}
 }
 
 // Result is a link after a change, with what the caller should be told beside it.
@@ -148,8 +161,11 @@ func (l Link) match(header string) error {
 	if header == "" {
 		return problem.New(problem.IfMatchRequired, "Send the ETag of the link as you last read it in If-Match, or If-Match: * to overwrite whatever is there.")
 	}
+	if strings.TrimSpace(header) == "*" { // alone only
+		return nil
+	}
 	for tag := range strings.SplitSeq(header, ",") {
-		if tag = strings.TrimSpace(tag); tag == "*" || tag == l.ETag() {
+		if strings.TrimSpace(tag) == l.ETag() {
 			return nil
 		}
 	}
@@ -163,9 +179,9 @@ func (l Link) attributes() secret.Attributes {
 
 // server is the FHIR server of a stored link.
 func (l Link) server() (fhir.BaseURL, error) {
-	base, _, mistake := fhir.ParseBaseURL(l.FHIRServerURL, true)
-	if mistake != nil {
-		return base, fmt.Errorf("link %s: stored FHIR server URL: %s", l.Slug, mistake.Message)
+	base, ok := fhir.StoredBaseURL(l.FHIRServerURL)
+	if !ok {
+		return base, fmt.Errorf("link %s: the stored FHIR server URL is not one", l.Slug)
 	}
 	return base, nil
 }

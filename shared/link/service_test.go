@@ -188,6 +188,27 @@ func TestRegisterFields(t *testing.T) {
 	}
 }
 
+// TestNothingIsQuoted: whatever is pasted into the wrong field, no answer repeats it.
+func TestNothingIsQuoted(t *testing.T) {
+	const pasted = "canary~8Q~pasted into the wrong field"
+	for name, put := range map[string]func(*link.Registration){
+		"slug":            func(r *link.Registration) { r.Slug = pasted },
+		"fhirServerUrl":   func(r *link.Registration) { r.FHIRServerURL = pasted },
+		"clientId":        func(r *link.Registration) { r.ClientID = pasted },
+		"tenantId":        func(r *link.Registration) { r.TenantID = pasted },
+		"audience":        func(r *link.Registration) { r.Audience = pasted },
+		"secretExpiresOn": func(r *link.Registration) { r.SecretExpiresOn = pasted },
+	} {
+		r := registration("the-secret")
+		put(&r)
+		_, err := newDesk().Register(t.Context(), orgA, r)
+		p := wantCode(t, err, problem.InvalidFields)
+		if said := strings.ToLower(fmt.Sprintf("%v %+v", err, p.Fields)); strings.Contains(said, "canary") {
+			t.Errorf("%s: %s", name, said)
+		}
+	}
+}
+
 func TestSlugTaken(t *testing.T) {
 	d := newDesk()
 	d.register(t, orgA, slug)
@@ -271,6 +292,10 @@ func TestIfMatch(t *testing.T) {
 	wantCode(t, err, problem.IfMatchRequired)
 	_, err = change("W/"+first.ETag(), "A")
 	wantCode(t, err, problem.ChangedMeanwhile)
+	for _, list := range []string{`"a", *`, "*, *", `*, "a"`, "*,", "**", `"*"`} { // RFC 9110 §13.1.1: * stands alone
+		_, err = change(list, "A")
+		wantCode(t, err, problem.ChangedMeanwhile)
+	}
 	second, err := change(first.ETag(), "A")
 	if err != nil || second.ETag() == first.ETag() {
 		t.Fatal(second.ETag(), err)
@@ -294,6 +319,25 @@ func TestIfMatch(t *testing.T) {
 	}
 	if again := d.register(t, orgA, slug); again.ETag() == first.ETag() {
 		t.Error("the slug's next link has the ETag of the one before")
+	}
+}
+
+// TestPatchWithoutEffect: what is sent as it is already changes nothing, the ETag least of all.
+func TestPatchWithoutEffect(t *testing.T) {
+	d := newDesk()
+	first := d.register(t, orgA, slug)
+	d.now = d.now.Add(time.Hour)
+	for name, p := range map[string]link.Patch{
+		"nothing":     {},
+		"description": {Description: ptr(first.Description)},
+		"listed":      {Listed: ptr(false)},
+		"date":        {SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr(first.Secret.ExpiresOn.String())}},
+		"client":      {ClientID: ptr(first.ClientID)},
+	} {
+		res, err := d.Patch(t.Context(), orgA, slug, first.ETag(), p)
+		if err != nil || res.Link.ETag() != first.ETag() || !res.Link.UpdatedAt.Equal(first.UpdatedAt) {
+			t.Errorf("%s: %v, ETag %s, updated %s", name, err, res.Link.ETag(), res.Link.UpdatedAt)
+		}
 	}
 }
 
@@ -457,7 +501,7 @@ func (d *desk) sweep(t *testing.T) (findings []link.Finding) {
 }
 
 // TestPendingAccess: a link whose role is missing is verified again after 1, 3, 5, 10, 20 and
-// 30 minutes; then it is active, or broken.
+// 30 minutes; then it is active, or broken. Whoever verifies meanwhile uses nothing up.
 func TestPendingAccess(t *testing.T) {
 	for name, spreads := range map[string]bool{"the role spreads": true, "the role never comes": false} {
 		t.Run(name, func(t *testing.T) {
@@ -473,13 +517,16 @@ func TestPendingAccess(t *testing.T) {
 				if f := d.sweep(t); len(f) > 0 {
 					at = append(at, d.now.Sub(start))
 				}
+				if _, err := d.Verify(t.Context(), orgA, slug); err != nil { // somebody is impatient
+					t.Fatal(err)
+				}
 				if spreads && d.now.Sub(start) > 8*time.Minute {
 					d.report = healthy
 				}
 			}
 			l, _ := d.Get(t.Context(), orgA, slug)
 			m := time.Minute
-			want, status := []time.Duration{1 * m, 4 * m, 9 * m, 19 * m, 39 * m, 69 * m}, link.Broken
+			want, status := []time.Duration{1 * m, 3 * m, 5 * m, 10 * m, 20 * m, 30 * m}, link.Broken
 			if spreads {
 				want, status = want[:3], link.Active
 			}
@@ -615,4 +662,49 @@ func FuzzParseSlug(f *testing.F) {
 			t.Errorf("%q: %+v", s, mistake)
 		}
 	})
+}
+
+// TestListExpiring: those that end soon or have ended, page by page.
+func TestListExpiring(t *testing.T) {
+	d := newDesk()
+	ends := d.Deps
+	ends.MaxLinks = 50
+	d.Service = link.New(ends)
+	var want []link.Slug
+	for i := range 40 {
+		r := registration("the-secret")
+		r.Slug = fmt.Sprintf("clinic-%02d", i)
+		r.SecretExpiresOn = ""
+		if i%8 != 0 {
+			r.SecretExpiresOn = link.DateOf(d.now).AddDays(i * 2).String()
+		}
+		if _, err := d.Register(t.Context(), orgA, r); err != nil {
+			t.Fatal(err)
+		}
+		if i%8 != 0 && i*2 <= 30 {
+			want = append(want, link.Slug(r.Slug))
+		}
+	}
+	want = append(want, "clinic-32")
+	if _, err := d.links.Update(t.Context(), "clinic-32", func(l link.Link) (link.Link, error) { l.Secret.Expired = true; return l, nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, limit := range []int{1, 5, 100} {
+		var got []link.Slug
+		for next := ""; ; {
+			links, more, err := d.ListExpiring(t.Context(), orgA, 30, limit, next)
+			if err != nil || len(links) > limit {
+				t.Fatal(len(links), err)
+			}
+			for _, l := range links {
+				got = append(got, l.Slug)
+			}
+			if next = more; next == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("by %d: %v, want %v", limit, got, want)
+		}
+	}
 }

@@ -61,9 +61,38 @@ type Roster interface {
 	Slugs(ctx context.Context, organization string, after Slug, limit int) ([]Slug, error)
 }
 
+// Trail keeps what was done with links: it is added to, and never changed. An organization's
+// events about a slug are kept together, whichever registrations of it they are about.
+type Trail interface {
+	// Append adds the event under its ID; one that is there already stays as it is, and that
+	// is no error. ErrUnavailable.
+	Append(ctx context.Context, e Event) error
+	// Events returns up to limit events of the organization about the slug in ascending order
+	// of their IDs, which is the latest first, those with an ID greater than after.
+	Events(ctx context.Context, organization string, slug Slug, after string, limit int) ([]Event, error)
+}
+
+// Cells are small named values that all processes share, each changed only by whoever has read
+// it as it is.
+type Cells interface {
+	// Cell returns the cell of that name; the zero Cell when there is none. ErrUnavailable.
+	Cell(ctx context.Context, name string) (Cell, error)
+	// Swap writes value if the cell is still old, and tells whether it did; next is the cell
+	// then. ErrUnavailable.
+	Swap(ctx context.Context, name string, old Cell, value string) (next Cell, swapped bool, err error)
+}
+
+// Cell is a value as it was read. The zero Cell stands for none.
+type Cell struct {
+	Value   string
+	Version string // the driver's own
+}
+
 // Stores is all that a Service needs of a driver.
 type Stores interface {
 	Store
 	Schedule
 	Roster
+	Trail
+	Cells
 }

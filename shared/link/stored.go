@@ -3,10 +3,11 @@ package link
 import "time"
 
 // Stored is l as every Store keeps it, sharing no memory with l: times in UTC and cut to
-// the microsecond, an empty Discard nil. What a Store returns is as Stored would return it.
+// the microsecond, empty lists nil. What a Store returns is as Stored would return it.
 func (l Link) Stored() Link {
 	for _, t := range []*time.Time{
 		&l.ReservedUntil, &l.CreatedAt, &l.UpdatedAt, &l.VerifiedAt, &l.PhaseSince, &l.NextVerify,
+		&l.NoticeAt, &l.NotBefore, &l.Secret.Since, &l.Secret.PreviousUntil, &l.Secret.FellBackAt,
 	} {
 		*t = storedTime(*t)
 	}
@@ -14,7 +15,33 @@ func (l Link) Stored() Link {
 		l.Change = &Change{ID: l.Change.ID, Since: storedTime(l.Change.Since)}
 	}
 	l.Discard = append([]string(nil), l.Discard...)
+	l.Contacts = append([]string(nil), l.Contacts...)
+	l.Notices = each(l.Notices, Notice.stored)
+	l.Untold = each(l.Untold, Event.Stored)
 	return l
+}
+
+func (n Notice) stored() Notice {
+	n.At = storedTime(n.At)
+	n.Deliveries = each(n.Deliveries, func(d Delivery) Delivery {
+		d.Next = storedTime(d.Next)
+		return d
+	})
+	return n
+}
+
+// Stored is e as every Trail keeps it.
+func (e Event) Stored() Event {
+	e.At = storedTime(e.At)
+	return e
+}
+
+// each is a list of its own with f of every element; nil when it is empty.
+func each[T any](list []T, f func(T) T) (all []T) {
+	for _, v := range list {
+		all = append(all, f(v))
+	}
+	return all
 }
 
 func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

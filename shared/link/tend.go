@@ -16,68 +16,100 @@ type Finding struct {
 	State        SecretState
 	DaysLeft     int  // when ExpiresOn is known
 	ExpiresOn    Date // zero: not known
-	Notice       bool // the secret's end has come nearer past one of the notice dates
+	Notice       bool // the secret's end has come nearer past one of the thresholds
+
+	Letters []Letter // for Digest, together with those of the organization's other links
 }
+
+const didVerify = "verified"
 
 // Due calls yield for every link that Tend has something to do for.
 func (s *Service) Due(ctx context.Context, now time.Time, yield func(Slug) bool) error {
 	return s.Stores.Due(ctx, now, yield)
 }
 
-// Tend does what is due for one link: finishes or removes what a crash left, verifies again,
-// and notices that the secret's end comes nearer. A second Tend finds nothing to do.
+// Tend does what is due for one link: tells what is to be told, finishes or removes what a
+// crash left, and verifies again. A second Tend finds nothing to do. What fails does not keep
+// the rest from being done.
 func (s *Service) Tend(ctx context.Context, slug Slug) (Finding, error) {
-	l, err := s.Stores.Get(ctx, slug)
-	if errors.Is(err, ErrNotFound) {
-		return Finding{Slug: slug}, nil
+	f := Finding{Slug: slug}
+	l, err := s.tell(ctx, slug, &f)
+	if l.Slug == "" { // it is gone, or cannot be read
+		return f, ignore(err, ErrNotFound)
 	}
-	if err != nil {
-		return Finding{Slug: slug}, err
+	did, tendErr := s.tend(ctx, l)
+	f.Did = append(f.Did, did...)
+	if slices.Contains(did, didVerify) && l.Phase == Live {
+		_, again := s.tell(ctx, slug, &f)
+		tendErr = errors.Join(tendErr, ignore(again, ErrNotFound))
 	}
-	did, err := s.tend(ctx, l)
-	f := Finding{Slug: slug, Organization: l.Organization, Did: did}
-	if err != nil || l.Phase != Live {
-		return f, err
+	if err = errors.Join(err, tendErr); err == nil && l.Failures > 0 {
+		err = s.succeeded(ctx, l)
 	}
-	return s.notice(ctx, f)
+	return f, err
 }
 
+// succeeded forgets that the timer failed on a link before.
+func (s *Service) succeeded(ctx context.Context, l Link) error {
+	_, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
+		row.Failures, row.NotBefore = 0, time.Time{}
+		return row, nil
+	})
+	return ignore(err, ErrNotFound)
+}
+
+// tend does one thing that a phase of a row's life wants, or all that a live link wants.
 func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
-	now := s.Now()
-	aged := now.Sub(l.PhaseSince) >= Grace
-	do := func(what string, err error) error {
-		if err == nil {
+	do := func(what string, one error) {
+		if err = errors.Join(err, one); one == nil {
 			did = append(did, what)
 		}
-		return err
 	}
+	now := s.Now()
+	if len(l.Untold) > 0 && now.Sub(l.Untold[0].At) >= Grace {
+		entered, err := s.tryEnter(ctx, l)
+		do("entered the trail", err)
+		l = entered
+	}
+	if l.Phase == Live {
+		s.tendLive(ctx, l, do)
+		return did, err
+	}
+	aged := now.Sub(l.PhaseSince) >= Grace
 	switch {
 	case l.Phase == Reserved && aged:
-		return did, do("removed an unfinished registration", s.undo(ctx, l))
+		do("removed an unfinished registration", s.undo(ctx, l))
 	case l.Phase == Deleting && aged:
-		return did, do("finished a deletion", s.bury(ctx, l))
+		do("finished a deletion", s.bury(ctx, l))
 	case l.Phase == Tombstone && !now.Before(l.ReservedUntil):
-		return did, do("released the slug of a deleted link", s.forgetTombstone(ctx, l))
+		do("released the slug of a deleted link", s.forgetTombstone(ctx, l))
 	case l.Phase == Tombstone && l.Enrolled && aged:
-		return did, do("took a deleted link off the list", s.unenroll(ctx, l))
-	case l.Phase != Live:
-		return nil, nil
-	}
-	switch {
-	case l.Change != nil && now.Sub(l.Change.Since) >= Grace:
-		err = do("finished a change of the secret", s.settleChange(ctx, l))
-	case l.Change == nil && len(l.Discard) > 0 && aged:
-		err = do("removed secrets of unfinished registrations", s.discard(ctx, l))
-	}
-	if err == nil && !l.NextVerify.IsZero() && !now.Before(l.NextVerify) {
-		if l.whole(now) {
-			_, err = s.reverify(ctx, l)
-		} else {
-			err = s.recheckToken(ctx, l)
-		}
-		err = do("verified", err)
+		do("took a deleted link off the list", s.unenroll(ctx, l))
 	}
 	return did, err
+}
+
+func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) {
+	now := s.Now()
+	come := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	switch {
+	case l.Change != nil && now.Sub(l.Change.Since) >= Grace:
+		do("finished a change of the secret", s.settleChange(ctx, l))
+	case l.Change == nil && len(l.Discard) > 0 && now.Sub(l.PhaseSince) >= Grace:
+		do("removed secrets of unfinished registrations", s.discard(ctx, l))
+	}
+	if come(l.Secret.PreviousUntil) {
+		do("disabled the previous secret", s.retire(ctx, l))
+	}
+	if !come(l.NextVerify) {
+		return
+	}
+	if l.whole(now) {
+		_, err := s.reverify(ctx, l)
+		do(didVerify, err)
+	} else {
+		do(didVerify, s.recheckToken(ctx, l))
+	}
 }
 
 // undo removes a registration that was not finished.
@@ -163,27 +195,21 @@ func (s *Service) discard(ctx context.Context, l Link) error {
 	return ignore(err, ErrNotFound)
 }
 
-// notice reports how near the secret's end is when a notice date has passed, and remembers it.
-func (s *Service) notice(ctx context.Context, f Finding) (Finding, error) {
-	now := s.Now()
-	passed := func(l Link) bool {
-		due := l.noticeDue()
-		return l.Phase == Live && !due.IsZero() && !now.Before(due)
-	}
-	l, err := s.Stores.Get(ctx, f.Slug)
-	if err == nil && passed(l) {
-		l, err = s.update(ctx, f.Slug, func(row Link) (Link, error) {
-			f.Notice = passed(row)
-			row.NoticedOn = DateOf(now)
-			return row, nil
-		})
-	}
-	if err != nil {
-		return f, ignore(err, ErrNotFound)
-	}
-	f.Status, f.State, f.ExpiresOn = l.Status(now), l.SecretState(now), l.Secret.ExpiresOn
-	if !f.ExpiresOn.IsZero() {
-		f.DaysLeft = l.DaysLeft(now)
-	}
-	return f, nil
+const (
+	// postponeFirst is how long a link waits after a run of the timer failed on it, twice as
+	// long after each further one.
+	postponeFirst = time.Minute
+	// postponeMost is the longest that it waits.
+	postponeMost = time.Hour
+)
+
+// Postpone has the timer leave a link alone for a while, because Tend failed or hung. A row that
+// cannot be read cannot be postponed either; it costs each run one read.
+func (s *Service) Postpone(ctx context.Context, slug Slug) error {
+	_, err := s.update(ctx, slug, func(row Link) (Link, error) {
+		wait := min(postponeFirst<<min(row.Failures, 10), postponeMost)
+		row.Failures, row.NotBefore = row.Failures+1, s.Now().Add(wait)
+		return row, nil
+	})
+	return ignore(err, ErrNotFound)
 }

@@ -53,18 +53,41 @@ func (r *Refused) Error() string { return r.Message + " " + r.Fix }
 // A token that has used up most of its life is renewed in the background while it is still
 // handed out. A refusal is remembered, and is itself the re-check of the link's status.
 func (s *Service) Token(ctx context.Context, organization string, operator bool, slug string) (Grant, error) {
+	l, err := s.tokenLink(ctx, organization, operator, slug)
+	if err != nil {
+		return Grant{}, err
+	}
+	g, err := s.grant(ctx, l)
+	if outcome, worth := outcomeOf(err); worth {
+		s.noteToken(ctx, l, outcome)
+	}
+	return g, err
+}
+
+// Scope is the one scope that tokens for a link have, for whoever Token hands them out to. It
+// asks neither Entra nor the vault. Errors: LinkNotFound, UpstreamUnavailable.
+func (s *Service) Scope(ctx context.Context, organization string, operator bool, slug string) (string, error) {
+	l, err := s.tokenLink(ctx, organization, operator, slug)
+	if err != nil {
+		return "", err
+	}
+	return credential{audience: l.Audience}.scope(), nil
+}
+
+// tokenLink is a link that the caller may have tokens for, as the row cache has it.
+func (s *Service) tokenLink(ctx context.Context, organization string, operator bool, slug string) (Link, error) {
 	parsed, mistake := ParseSlug(slug)
 	if mistake != nil {
-		return Grant{}, notFound(slug)
+		return Link{}, notFound(slug)
 	}
 	l, err := s.rows.get(ctx, parsed)
 	if err != nil {
-		return Grant{}, storeProblem(err, slug)
+		return Link{}, storeProblem(err, slug)
 	}
 	if !l.visibleTo(organization) && (!operator || l.Phase != Live) {
-		return Grant{}, notFound(slug)
+		return Link{}, notFound(slug)
 	}
-	return s.grant(ctx, l)
+	return l, nil
 }
 
 // credential is all that a token depends on; a new version of the secret is another one.
@@ -95,11 +118,22 @@ func (h held) usable(now time.Time) bool {
 	return !h.token.Access.IsZero() && h.token.ExpiresOn.Sub(now) > tokenMargin
 }
 
+// grant is a token by the current secret, or by the previous one where that stands in.
 func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
 	c, err := s.credentialOf(l)
 	if err != nil {
 		return Grant{}, err
 	}
+	g, err := s.grantBy(ctx, l, c)
+	if err != nil && l.mayFallBack(err, s.Now()) {
+		if g, previousErr := s.fallBack(ctx, l, c); previousErr == nil {
+			return g, nil
+		}
+	}
+	return g, err
+}
+
+func (s *Service) grantBy(ctx context.Context, l Link, c credential) (_ Grant, err error) {
 	now := s.Now()
 	h, _ := s.credentials.held.Get(c)
 	switch {
@@ -110,17 +144,26 @@ func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
 	case h.failure != nil && now.Before(h.until):
 		return Grant{}, h.failed(now)
 	default:
-		h, err = wait(ctx, &s.credentials.flights, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {
-			return s.obtain(ctx, l, c), nil
-		})
-		if err != nil {
-			return Grant{}, problem.Unavailable(err, heldFor, "The token did not come in time. Send the request again in a few seconds.")
-		}
-		if !h.usable(s.Now()) {
-			return Grant{}, h.failed(s.Now())
+		if h, err = s.await(ctx, l, c); err != nil {
+			return Grant{}, err
 		}
 	}
 	return Grant{AccessToken: h.token.Access.Reveal(), ExpiresOn: h.token.ExpiresOn, Scope: c.scope(), Resource: c.audience}, nil
+}
+
+// await waits for the flight that asks for a token, and starts one if there is none. It is a
+// function of its own because its closure would cost every warm request a copy of the link.
+func (s *Service) await(ctx context.Context, l Link, c credential) (held, error) {
+	h, err := wait(ctx, &s.credentials.flights, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {
+		return s.obtain(ctx, l, c), nil
+	})
+	if err != nil {
+		return held{}, problem.Unavailable(err, heldFor, "The token did not come in time. Send the request again in a few seconds.")
+	}
+	if now := s.Now(); !h.usable(now) {
+		return held{}, h.failed(now)
+	}
+	return h, nil
 }
 
 // credentialOf is what a token for the link depends on.
@@ -134,7 +177,11 @@ func (s *Service) credentialOf(l Link) (credential, error) {
 
 // ask requests a token; nothing is remembered.
 func (s *Service) ask(ctx context.Context, c credential, value secret.Value) (entra.Token, error) {
-	return s.Tokens.Token(ctx, entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client, Secret: value}, c.scope())
+	return s.Tokens.Token(ctx, c.credentials(value), c.scope())
+}
+
+func (c credential) credentials(value secret.Value) entra.Credentials {
+	return entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client, Secret: value}
 }
 
 func (c credential) scope() string { return c.audience + "/.default" }
@@ -171,7 +218,7 @@ func (s *Service) obtain(ctx context.Context, l Link, c credential) held {
 	if h.usable(now) && now.Before(h.renewAt) || h.failure != nil && now.Before(h.until) {
 		return h // a flight that ended just now has done it
 	}
-	err := s.readSecret(ctx, l, &h)
+	err := s.readSecret(ctx, c, &h)
 	if err == nil {
 		var t entra.Token
 		t, err = s.ask(ctx, c, h.secret)
@@ -179,10 +226,10 @@ func (s *Service) obtain(ctx context.Context, l Link, c credential) held {
 			h.token, h.renewAt = t, renewal(s.Now(), t.ExpiresOn)
 			h.failure, h.until = nil, time.Time{}
 		}
-		s.recheck(ctx, l, err)
+		s.recheck(ctx, l, c, err)
 	}
 	if err != nil {
-		h.failure, h.until = s.failure(l, c, err)
+		h.until, h.failure = s.failure(c, err)
 	}
 	s.credentials.held.Add(c, h)
 	return h
@@ -195,11 +242,11 @@ func renewal(now, expires time.Time) time.Time {
 	return now.Add(time.Duration(life * (0.80 + 0.15*rand.Float64())))
 }
 
-func (s *Service) readSecret(ctx context.Context, l Link, h *held) error {
+func (s *Service) readSecret(ctx context.Context, c credential, h *held) error {
 	if !h.secret.IsZero() && s.Now().Sub(h.readAt) < secretFor {
 		return nil
 	}
-	v, err := s.Secrets.Get(ctx, l.Secret.Name, l.Secret.Version)
+	v, err := s.Secrets.Get(ctx, c.secretName, c.secretVersion)
 	if err != nil {
 		return err
 	}
@@ -207,43 +254,48 @@ func (s *Service) readSecret(ctx context.Context, l Link, h *held) error {
 	return nil
 }
 
-// failure is what the caller is told of an error, and until when it is remembered.
-func (s *Service) failure(l Link, c credential, err error) (error, time.Time) {
+// failure is until when an error is remembered, and what the caller is told of it.
+func (s *Service) failure(c credential, err error) (until time.Time, told error) {
 	now := s.Now()
 	var refusal *entra.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Class() != entra.Transient:
-		d := refusal.Diagnose(entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client}, c.audience)
-		return &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Fix}, now.Add(refusedFor)
+		d := refusal.Diagnose(c.credentials(secret.Value{}), c.audience)
+		return now.Add(refusedFor), &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Fix}
 	case errors.Is(err, secret.ErrNotFound):
 		missing := secretMissing()
-		return &Refused{Code: missing.Code, Message: missing.Message, Fix: missing.Fix}, now.Add(refusedFor)
+		return now.Add(refusedFor), &Refused{Code: missing.Code, Message: missing.Message, Fix: missing.Fix}
 	}
 	pause := heldFor
 	if refusal != nil && refusal.RetryAfter > 0 {
 		pause = min(refusal.RetryAfter, heldAtMost)
 	}
-	return problem.Unavailable(err, pause, "Entra or the store of secrets did not answer, or asked to wait. Nothing is wrong with your request: send it again later."), now.Add(pause)
+	return now.Add(pause), problem.Unavailable(err, pause, "Entra or the store of secrets did not answer, or asked to wait. Nothing is wrong with your request: send it again later.")
 }
 
-// recheck lets an answer of Entra change the link's status, when it says something new. A
-// failure to write that down costs nothing but the next answer's doing it.
-func (s *Service) recheck(ctx context.Context, l Link, answer error) {
-	report := tokenReport(answer)
+// recheck lets an answer of Entra to the current secret change the link's status, when it says
+// something new. A failure to write that down costs nothing but the next answer's doing it.
+func (s *Service) recheck(ctx context.Context, l Link, c credential, answer error) {
+	if c.secretVersion != l.Secret.Version {
+		return
+	}
+	report := tokenReport(c, answer)
+	failed, _ := report.Failed()
 	about := l.Failing == verification.CheckToken
+	known := about && l.Health == Broken
 	switch report.Outcome() {
 	case verification.OutcomeTransient:
 		return
 	case verification.OutcomeActive:
-		if !about {
+		if !about && l.Secret.FellBackAt.IsZero() {
 			return
 		}
 	case verification.OutcomeExpired:
-		if about && l.Secret.Expired {
+		if known && l.Secret.Expired {
 			return
 		}
 	case verification.OutcomeBroken:
-		if about && !l.Secret.Expired {
+		if known && !l.Secret.Expired || l.spreading(failed.Code, s.Now()) {
 			return
 		}
 	}

@@ -129,6 +129,30 @@ func TestTokenColdCrowd(t *testing.T) {
 	})
 }
 
+// Whoever may have a token may know its scope; nobody upstream is asked.
+func TestScope(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		for _, c := range []struct {
+			organization string
+			operator     bool
+		}{{orgA, false}, {orgB, true}} {
+			if got, err := st.Scope(t.Context(), c.organization, c.operator, slug); err != nil || got != server+"/.default" {
+				t.Errorf("%+v: %q, %v", c, got, err)
+			}
+		}
+		for _, name := range []string{slug, "no-such-clinic", "NO SLUG"} {
+			got, err := st.Scope(t.Context(), orgB, false, name)
+			if wantCode(t, err, problem.LinkNotFound); got != "" {
+				t.Errorf("%s: %q", name, got)
+			}
+		}
+		if st.source.calls.Load() != 0 || st.reads.Load() != 0 {
+			t.Errorf("%d token requests, %d vault reads, want none", st.source.calls.Load(), st.reads.Load())
+		}
+	})
+}
+
 func TestTokenRefusedCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)

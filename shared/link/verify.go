@@ -17,10 +17,25 @@ func (s *Service) Verify(ctx context.Context, organization, slug string) (verifi
 	if err != nil {
 		return verification.Report{}, err
 	}
-	return s.reverify(ctx, l)
+	report, err := s.reverify(ctx, l)
+	if err != nil {
+		s.refused(ctx, l, Verified, err)
+		return report, err
+	}
+	s.append(ctx, l.event(ctx, Verified, outcomeOfReport(report), s.Now()))
+	return report, nil
 }
 
-// reverify is Verify for a row that was read already.
+// outcomeOfReport is what the trail says of a verification: ok, or the code of what failed.
+func outcomeOfReport(report verification.Report) string {
+	if failed, found := report.Failed(); found {
+		return failed.Code
+	}
+	return outcomeOK
+}
+
+// reverify is Verify for a row that was read already. It also asks the directory when the
+// secret ends.
 func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, error) {
 	target, err := l.target()
 	if err != nil {
@@ -28,18 +43,41 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 	}
 	target.Secret, err = s.Secrets.Get(ctx, l.Secret.Name, l.Secret.Version)
 	var report verification.Report
+	end, found := dated{}, false
 	switch {
 	case err == nil:
-		report = s.verify(ctx, target, l.Secret.ExpiresOn)
+		report = s.Verifier.Verify(ctx, target)
+		if end, found = s.lookUp(ctx, target, report, l.Secret.KeyID); !found {
+			end.on = l.Secret.ExpiresOn
+		}
+		report = report.Prepend(fieldsCheck(end.on, s.Now()))
 	case errors.Is(err, secret.ErrNotFound):
 		report = verification.NotRun(secretMissing())
 	default:
 		return verification.Report{}, vaultProblem(err, string(l.Slug))
 	}
-	return report, s.record(ctx, l, func(row *Link, now time.Time) {
+	redated := found && end.on != l.Secret.ExpiresOn
+	err = s.record(ctx, l, func(row *Link, now time.Time) {
+		if found {
+			row.redate(end, now)
+		}
 		row.judge(report, now)
 		row.VerifiedAt = now
 	})
+	if err == nil && redated {
+		s.tellVault(ctx, l, end.on)
+	}
+	return report, err
+}
+
+// tellVault gives the store of secrets the date that the row has got, for its own near-expiry
+// events; nothing here depends on it.
+func (s *Service) tellVault(ctx context.Context, l Link, end Date) {
+	l.Secret.ExpiresOn = end
+	err := s.Secrets.Update(ctx, l.Secret.Name, l.Secret.Version, true, l.attributes())
+	if err = ignore(err, secret.ErrNotFound); err != nil {
+		s.Log.WarnContext(ctx, "secret.date.unwritten", "link", l.Slug, "cause", describe(err))
+	}
 }
 
 // recheckToken asks for a token only, afresh, and lets the answer change the link's status.
@@ -57,23 +95,25 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 		return err
 	}
 	_, err = s.ask(ctx, c, value)
-	report := tokenReport(err)
+	report := tokenReport(c, err)
 	return s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
 }
 
 // tokenReport is the verification that a request for a token amounts to.
-func tokenReport(answer error) verification.Report {
-	check := verification.Check{ID: verification.CheckToken, Status: verification.Fail}
+func tokenReport(c credential, answer error) verification.Report {
+	check := verification.Check{ID: verification.CheckToken, Status: verification.Fail, Outcome: verification.OutcomeBroken}
 	var refusal *entra.Refusal
 	switch {
 	case answer == nil:
-		check.Status = verification.Pass
+		check.Status, check.Code, check.Outcome = verification.Pass, "ok", ""
 	case !errors.As(answer, &refusal) || refusal.Class() == entra.Transient:
 		check.Outcome = verification.OutcomeTransient
 	case refusal.Class() == entra.Expired:
 		check.Outcome = verification.OutcomeExpired
-	default:
-		check.Outcome = verification.OutcomeBroken
+	}
+	if refusal != nil {
+		d := refusal.Diagnose(c.credentials(secret.Value{}), c.audience)
+		check.Code, check.Message, check.Fix = refusal.Code(), d.Message, d.Fix
 	}
 	return verification.Report{Checks: []verification.Check{check}}
 }

@@ -4,7 +4,9 @@
 package oauth
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,7 +33,7 @@ const (
 // Error is an error answer of the token endpoint.
 type Error struct {
 	Code        string
-	Description string        // for people; Write keeps to the characters that RFC 6749 §5.2 allows
+	Description string        // for people; Write makes it Plain
 	Status      int           // 400 when zero
 	RetryAfter  time.Duration // Retry-After in seconds, rounded up; none when zero
 	Allow       []string      // with 405
@@ -78,39 +80,39 @@ func (e *Error) Write(w http.ResponseWriter) {
 	}{e.Code, Plain(e.Description)})
 }
 
-// write answers with JSON. Marshalling the two structs above cannot fail.
+// write answers with JSON. & < > stay as they are: the answer is never a part of HTML.
 func write(w http.ResponseWriter, status int, body any) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(body) // the two structs above hold strings and a number: that cannot fail
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
-	payload, err := json.Marshal(body)
-	if err != nil {
-		status, payload = http.StatusInternalServerError, []byte(`{"error":"server_error","error_description":"The answer could not be written."}`)
-	}
 	w.WriteHeader(status)
-	_, _ = w.Write(payload) // the client is gone: nobody is left to tell
+	_, _ = w.Write(b.Bytes()) // the client is gone: nobody is left to tell
 }
 
-// Plain replaces what error_description must not hold (RFC 6749 §5.2 allows %x20-21,
-// %x23-5B and %x5D-7E): the double quote becomes a single one, all else a question mark.
+// typography is what our texts have of it, in ASCII.
+var typography = strings.NewReplacer(
+	`"`, "'", "“", "'", "”", "'", "‘", "'", "’", "'", "–", "-", "—", "-", "→", ">", "…", "...", "\r", " ", "\n", " ", "\t", " ",
+)
+
+// Plain writes s in the characters that error_description may have: RFC 6749 §5.2 allows
+// %x20-21, %x23-5B and %x5D-7E. What has no likeness among them is percent-encoded in UTF-8.
 func Plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '"' || r == '’' || r == '‘' || r == '“' || r == '”':
-			return '\''
-		case r == '–' || r == '—':
-			return '-'
-		case r == '→':
-			return '>'
-		case r == '\n' || r == '\t':
-			return ' '
-		case r < 0x20 || r > 0x7e || r == '\\':
-			return '?'
+	var b strings.Builder
+	for _, c := range []byte(typography.Replace(s)) {
+		if c < ' ' || c > '~' || c == '\\' {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
 		}
-		return r
-	}, s)
+		b.WriteByte(c)
+	}
+	return b.String()
 }
 
 // Bearer is the challenge to a request without a token: RFC 6750 §3.1 wants no error code

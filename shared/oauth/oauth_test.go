@@ -3,6 +3,7 @@ package oauth_test
 import (
 	"encoding/json"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,17 +13,17 @@ import (
 func TestErrorWrite(t *testing.T) {
 	w := httptest.NewRecorder()
 	(&oauth.Error{
-		Code: oauth.Unavailable, Description: "wait “a bit” — it's \\busy\n", Status: 503, RetryAfter: 1100 * time.Millisecond,
+		Code: oauth.Unavailable, Description: "wait “a bit” — it's <&> \\büsy…\n", Status: 503, RetryAfter: 1100 * time.Millisecond,
 		Allow: []string{"POST", "OPTIONS"}, Challenge: oauth.Bearer,
 	}).Write(w)
 
-	want := `{"error":"temporarily_unavailable","error_description":"wait 'a bit' - it's ?busy "}`
+	want := `{"error":"temporarily_unavailable","error_description":"wait 'a bit' - it's <&> %5Cb%C3%BCsy... "}` + "\n"
 	if w.Code != 503 || w.Body.String() != want {
 		t.Errorf("%d %s, want %s", w.Code, w.Body, want)
 	}
 	for name, want := range map[string]string{
 		"Content-Type": "application/json", "Cache-Control": "no-store", "Pragma": "no-cache", "Retry-After": "2",
-		"Allow": "POST, OPTIONS", "WWW-Authenticate": "Bearer", "X-Content-Type-Options": "nosniff",
+		"Allow": "POST, OPTIONS", "WWW-Authenticate": "Bearer", "X-Content-Type-Options": "nosniff", "Content-Length": strconv.Itoa(len(want)),
 	} {
 		if got := w.Header().Get(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
@@ -41,20 +42,22 @@ func TestErrorWriteDefaultsTo400(t *testing.T) {
 func TestTokenWrite(t *testing.T) {
 	w := httptest.NewRecorder()
 	oauth.Token{AccessToken: "t", TokenType: "Bearer", ExpiresIn: 3599, Scope: "https://a/.default", Resource: "https://a"}.Write(w)
-	want := `{"access_token":"t","token_type":"Bearer","expires_in":3599,"scope":"https://a/.default","resource":"https://a"}`
+	want := `{"access_token":"t","token_type":"Bearer","expires_in":3599,"scope":"https://a/.default","resource":"https://a"}` + "\n"
 	if w.Code != 200 || w.Body.String() != want {
 		t.Errorf("%d %s, want %s", w.Code, w.Body, want)
 	}
-	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Pragma") != "no-cache" {
-		t.Errorf("a cache may keep the token: %v", w.Header())
+	for name, want := range map[string]string{"Cache-Control": "no-store", "Pragma": "no-cache", "Content-Length": strconv.Itoa(len(want))} {
+		if got := w.Header().Get(name); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
 	}
 }
 
 func TestChallenge(t *testing.T) {
 	tests := []struct{ code, description, scope, want string }{
 		{"invalid_token", "", "", `Bearer error="invalid_token"`},
-		{"invalid_token", `a "b" \`, "", `Bearer error="invalid_token", error_description="a 'b' ?"`},
-		{"insufficient_scope", "x\r\nSet-Cookie: a", "Links.Manage", `Bearer error="insufficient_scope", error_description="x? Set-Cookie: a", scope="Links.Manage"`},
+		{"invalid_token", `a "b" \`, "", `Bearer error="invalid_token", error_description="a 'b' %5C"`},
+		{"insufficient_scope", "x\r\nSet-Cookie: a", "Links.Manage", `Bearer error="insufficient_scope", error_description="x  Set-Cookie: a", scope="Links.Manage"`},
 	}
 	for _, tt := range tests {
 		if got := oauth.Challenge(tt.code, tt.description, tt.scope); got != tt.want {

@@ -37,6 +37,9 @@ const (
 	Misdirected          Code = "misdirected_request" // cmd/local only: the Host header names another server
 	UpstreamUnavailable  Code = "upstream_unavailable"
 	Internal             Code = "internal"
+
+	WebhookNotFound Code = "webhook_not_found"
+	TooManyWebhooks Code = "too_many_webhooks"
 )
 
 var kinds = map[Code]struct {
@@ -63,6 +66,9 @@ var kinds = map[Code]struct {
 	Misdirected:          {http.StatusMisdirectedRequest, "The request was meant for another server"},
 	UpstreamUnavailable:  {http.StatusServiceUnavailable, "A service that is needed did not answer"},
 	Internal:             {http.StatusInternalServerError, "Something went wrong here"},
+
+	WebhookNotFound: {http.StatusNotFound, "There is no such webhook"},
+	TooManyWebhooks: {http.StatusConflict, "The organization has as many webhooks as it may have"},
 }
 
 // Status is the HTTP status of the code; 500 for one that is not in the table.

@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -49,7 +50,7 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	if id == "" {
 		id = NewCorrelation()
 	}
-	payload, err := json.Marshal(body{
+	payload, err := encode(body{
 		Type: "urn:fhirlink:problem:" + string(e.Code), Title: e.Code.Title(), Status: e.Code.Status(),
 		Detail: e.Detail, Code: e.Code, Instance: "urn:uuid:" + id,
 		Errors: e.Fields, Report: e.Report, Results: e.Results,
@@ -58,8 +59,18 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 		Write(w, r, err)
 		return
 	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(payload)))
 	w.WriteHeader(e.Code.Status())
 	_, _ = w.Write(payload) // the client is gone: nobody is left to tell
+}
+
+// encode leaves & < > as they are: the answer is never a part of HTML, and people read it.
+func encode(v body) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
 func (e *Error) headers(h http.Header) {
@@ -72,13 +83,13 @@ func (e *Error) headers(h http.Header) {
 	if e.Code == MethodNotAllowed {
 		h.Set("Allow", strings.Join(e.Allow, ", "))
 	}
-	if challenge := e.challenge(); challenge != "" {
+	if challenge := e.WWWAuthenticate(); challenge != "" {
 		h.Set("WWW-Authenticate", challenge)
 	}
 }
 
-// challenge is the WWW-Authenticate that RFC 9110 §11.6.1 wants on every 401.
-func (e *Error) challenge() string {
+// WWWAuthenticate is the header that RFC 9110 §11.6.1 wants on every 401; "" for none.
+func (e *Error) WWWAuthenticate() string {
 	if e.Code == Unauthenticated && e.Challenge == "" {
 		return "Bearer"
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,18 @@ func TestWriteSaysNothingOfAFault(t *testing.T) {
 				t.Errorf("%d %v", response.StatusCode, body)
 			}
 		})
+	}
+}
+
+// The answer is JSON, never a part of HTML, and says how long it is.
+func TestWriteLeavesTextAsItIs(t *testing.T) {
+	w := httptest.NewRecorder()
+	problem.Write(w, httptest.NewRequest("GET", "/", nil), problem.New(problem.NotFound, "App registrations > Certificates & secrets < all"))
+	if !strings.Contains(w.Body.String(), `"App registrations > Certificates & secrets < all"`) {
+		t.Errorf("%s", w.Body)
+	}
+	if got := w.Header().Get("Content-Length"); got != strconv.Itoa(w.Body.Len()) {
+		t.Errorf("Content-Length = %q of %d bytes", got, w.Body.Len())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf16"
 
@@ -49,10 +50,22 @@ func columns(r *row) []column {
 		{"SecretPrevious", &l.Secret.Previous},
 		{"SecretExpiresOn", &l.Secret.ExpiresOn},
 		{"SecretExpired", &l.Secret.Expired},
+		{"SecretSource", (*string)(&l.Secret.Source)},
+		{"SecretKeyID", &l.Secret.KeyID},
+		{"SecretSince", &l.Secret.Since},
+		{"SecretPreviousUntil", &l.Secret.PreviousUntil},
+		{"SecretFellBackAt", &l.Secret.FellBackAt},
+		{"Contacts", jsonText{&l.Contacts}},
 		{"Change", jsonText{&l.Change}},
 		{"Discard", jsonText{&l.Discard}},
 		{"Enrolled", &l.Enrolled},
 		{"NoticedOn", &l.NoticedOn},
+		{"NoticeAt", &l.NoticeAt},
+		{"Told", (*string)(&l.Told)},
+		{"Notices", jsonText{&l.Notices}},
+		{"Untold", jsonText{&l.Untold}},
+		{"Failures", &l.Failures},
+		{"NotBefore", &l.NotBefore},
 		{"Revision", &l.Revision},
 		{"ReservedUntil", &l.ReservedUntil},
 		{"CreatedAt", &l.CreatedAt},
@@ -65,18 +78,27 @@ func columns(r *row) []column {
 
 // entity writes r's link as Table Storage takes it.
 func (r row) entity() ([]byte, error) {
-	e := newEntity(partitionOf(r.link.Slug), linkKey(r.link.Slug))
-	for _, c := range columns(&r) {
+	data, err := encode(partitionOf(r.link.Slug), linkKey(r.link.Slug), columns(&r))
+	if err != nil {
+		return nil, fmt.Errorf("link %s cannot be stored: %w", r.link.Slug, err)
+	}
+	return data, nil
+}
+
+// encode writes an entity with the columns that have a value.
+func encode(partitionKey, rowKey string, columns []column) ([]byte, error) {
+	e := newEntity(partitionKey, rowKey)
+	for _, c := range columns {
 		v, err := c.encode()
 		if err != nil {
-			return nil, fmt.Errorf("link %s: its %s cannot be stored: %w", r.link.Slug, c.name, err)
+			return nil, fmt.Errorf("its %s: %w", c.name, err)
 		}
 		if v != nil {
 			e.Properties[c.name] = v
 		}
 	}
 	if size := entitySize(e); size > maxEntity {
-		return nil, fmt.Errorf("link %s cannot be stored: it takes %d bytes, and a row can have %d", r.link.Slug, size, maxEntity)
+		return nil, fmt.Errorf("it takes %d bytes, and a row can have %d", size, maxEntity)
 	}
 	return json.Marshal(e)
 }
@@ -86,12 +108,8 @@ func decode(slug link.Slug, data []byte, etag azcore.ETag) (row, error) {
 	r := row{link: link.Link{Slug: slug}, etag: etag}
 	var e aztables.EDMEntity
 	err := json.Unmarshal(data, &e)
-	for _, c := range columns(&r) {
-		if v, ok := e.Properties[c.name]; ok && err == nil {
-			if err = c.decode(v); err != nil {
-				err = fmt.Errorf("property %s: %w", c.name, err)
-			}
-		}
+	if err == nil {
+		err = decodeColumns(e, columns(&r))
 	}
 	if err == nil {
 		err = r.check()
@@ -100,6 +118,17 @@ func decode(slug link.Slug, data []byte, etag azcore.ETag) (row, error) {
 		return row{}, fmt.Errorf("row %s in partition %s of the links' table cannot be read, repair it there: %w", linkKey(slug), partitionOf(slug), err)
 	}
 	return r, nil
+}
+
+func decodeColumns(e aztables.EDMEntity, columns []column) error {
+	for _, c := range columns {
+		if v, ok := e.Properties[c.name]; ok {
+			if err := c.decode(v); err != nil {
+				return fmt.Errorf("property %s: %w", c.name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // check is about what this driver relies on. A DueRow of another slug would have another link's
@@ -140,13 +169,22 @@ func (c column) encode() (any, error) {
 	case *link.Date:
 		return text(v.String())
 	case jsonText:
-		data, err := json.Marshal(v.pointer)
-		if err != nil || string(data) == "null" {
+		data, err := plainJSON(v.pointer)
+		if err != nil || data == "null" {
 			return nil, err
 		}
-		return text(string(data))
+		return text(data)
 	}
 	return nil, fmt.Errorf("no form is known for a %T", c.value)
+}
+
+// plainJSON has <, > and & as they are, which would take six characters each.
+func plainJSON(v any) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 func (c column) decode(v any) error {

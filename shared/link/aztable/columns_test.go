@@ -153,9 +153,11 @@ func TestTooMuch(t *testing.T) {
 func TestTooLargeRow(t *testing.T) {
 	r := newRow(clinic(), strings.Repeat("x", maxText))
 	r.opIDs = []string{strings.Repeat("x", maxText-10)}
+	long := 0
 	for _, c := range columns(&r) {
-		if p, ok := c.value.(*string); ok && c.name != "DueRow" {
+		if p, ok := c.value.(*string); ok && c.name != "DueRow" && long < 14 {
 			*p = strings.Repeat("x", maxText)
+			long++
 		}
 	}
 	if _, err := r.entity(); err != nil {

@@ -55,4 +55,8 @@ func dueSlug(key string) (link.Slug, error) {
 	return link.Slug(key[n+1:]), nil
 }
 
+func trailPartition(organization string, slug link.Slug) string {
+	return "e" + organization + "_" + string(slug)
+}
+
 func rosterPartition(organization string) string { return "o" + organization }

@@ -72,7 +72,7 @@ func (s *Store) Slugs(ctx context.Context, organization string, after link.Slug,
 	if err := checkKey("organization", organization); err != nil || limit <= 0 {
 		return nil, err
 	}
-	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey gt '%s'", rosterPartition(organization), quoted(after))
+	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey gt '%s'", rosterPartition(organization), quoted(string(after)))
 	pager := s.client.NewListEntitiesPager(&aztables.ListEntitiesOptions{
 		Filter: &filter, Select: to.Ptr("RowKey"), Top: to.Ptr(int32(min(limit, maxPage))),
 	})
@@ -115,4 +115,4 @@ func checkEntry(organization string, slug link.Slug) error {
 }
 
 // quoted doubles the quotes, as the OData literal wants it.
-func quoted(after link.Slug) string { return strings.ReplaceAll(string(after), "'", "''") }
+func quoted(s string) string { return strings.ReplaceAll(s, "'", "''") }

@@ -7,6 +7,9 @@
 //	s00 … s3f     L_<slug>                     the link
 //	s00 … s3f     X_<due, µs since 1970>_<slug> when the timer must look at it
 //	o<tenant>     <slug>                       the organization's roster
+//	e<tenant>_<slug> <ID>                      an event of the trail
+//	cells         <name>                       a cell
+//	w<tenant>     <id>                         its webhook endpoints, see [Endpoints]
 //
 // The SDK asks again after an answer that got lost; the second answer is then a 404, 409 or
 // 412 although the first try took effect. So every such answer makes the driver read the row

@@ -32,7 +32,7 @@ type table struct{ connectionString, name string }
 
 // newTable is a table of Azurite when its connection string is in the environment (run: make
 // azurite-test), else of the server in tabletest.
-func newTable(t *testing.T) table {
+func newTable(t testing.TB) table {
 	t.Helper()
 	connectionString := os.Getenv("AZURITE_TABLE_CONNECTION_STRING")
 	if connectionString == "" {

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -14,37 +15,62 @@ import (
 // timeBytes is the length of the time that begins a key of the index.
 const timeBytes = 8
 
-// Due is link.Schedule's: in order of time. All that is due is read before the first yield,
-// as a write must not wait for the reading transaction of its own goroutine. An entry that
-// cannot be read does not keep others from yield; Due then fails at its end.
+// duePage is how many entries of the index are read in one transaction.
+const duePage = 1000
+
+// Due is link.Schedule's: in order of time. It reads page by page, and no transaction is open
+// while yield runs, as a write must not wait for the reading transaction of its own goroutine.
+// An entry that cannot be read does not keep others from yield; Due then fails at its end.
 func (s *Store) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
-	var due []link.Slug
-	err := s.view(ctx, func(tx *bbolt.Tx) (err error) {
-		due, err = dueBy(tx, now)
-		return err
-	})
-	for _, slug := range due {
-		if !yield(slug) {
+	var odd error
+	for after := []byte(nil); ; {
+		var page []link.Slug
+		var more bool
+		err := s.view(ctx, func(tx *bbolt.Tx) (err error) {
+			page, after, more, err = dueBy(tx, now, after)
+			if err != nil {
+				odd = err
+			}
 			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, slug := range page {
+			if !yield(slug) {
+				return nil
+			}
+		}
+		if !more {
+			return odd
 		}
 	}
-	return err
 }
 
-func dueBy(tx *bbolt.Tx, now time.Time) (due []link.Slug, err error) {
+// dueBy reads a page of what is due, behind the key after. An entry that yield moves to a later
+// time is met again, if that is due too.
+func dueBy(tx *bbolt.Tx, now time.Time, after []byte) (due []link.Slug, last []byte, more bool, err error) {
 	end := string(sortable(now))
 	c := tx.Bucket(dueBucket).Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+	k, _ := c.Seek(after)
+	if k != nil && bytes.Equal(k, after) {
+		k, _ = c.Next()
+	}
+	for ; k != nil; k, _ = c.Next() {
+		if len(k) > timeBytes && string(k[:timeBytes]) > end {
+			break
+		}
+		if len(due) == duePage {
+			return due, last, true, err
+		}
+		last = bytes.Clone(k)
 		if len(k) <= timeBytes {
 			err = fmt.Errorf("the index of due links has the key %x, which names no slug; restore the links' file, or remove that key", k)
 			continue
 		}
-		if string(k[:timeBytes]) > end {
-			break
-		}
 		due = append(due, link.Slug(k[timeBytes:]))
 	}
-	return due, err
+	return due, last, false, err
 }
 
 // schedule puts the entry of a row where r.Due says; unschedule removes it from there.

@@ -1,9 +1,10 @@
 // Package bolt keeps links in one embedded file: a [link.Stores] over bbolt.
 //
-// Three buckets: "links" (slug → the row as JSON), "links.due" (due time and slug → nothing)
-// and "links.roster" (organization and slug → receipt). A row and its entry in the index
-// change in one transaction. No transaction is open while a caller's function runs, so that
-// function may use the store.
+// Buckets: "links" (slug → the row as JSON), "links.due" (due time and slug → nothing),
+// "links.roster" (organization and slug → receipt), "links.trail" (organization, slug and ID →
+// the event as JSON), "links.cells" (name → value), and "webhooks" (see [Endpoints]). A row and
+// its entry in the index change in one transaction. No transaction is open while a caller's
+// function runs, so that function may use the store.
 package bolt
 
 import (
@@ -23,6 +24,8 @@ var (
 	linksBucket  = []byte("links")
 	dueBucket    = []byte("links.due")
 	rosterBucket = []byte("links.roster")
+	trailBucket  = []byte("links.trail")
+	cellsBucket  = []byte("links.cells")
 )
 
 // attempts bounds how often a change is made anew because somebody else wrote meanwhile.
@@ -37,7 +40,7 @@ var _ link.Stores = (*Store)(nil)
 // blocks for ever otherwise.
 func New(db *bbolt.DB) (*Store, error) {
 	err := db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{linksBucket, dueBucket, rosterBucket} {
+		for _, name := range [][]byte{linksBucket, dueBucket, rosterBucket, trailBucket, cellsBucket, webhooksBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -20,6 +20,7 @@ type Link struct {
 	TenantID      string      `json:"tenantId"`
 	Audience      string      `json:"audience"`
 	Listed        bool        `json:"listed"`
+	Contacts      []string    `json:"contacts,omitempty"` // e-mail addresses
 	Status        link.Status `json:"status"`
 	Secret        Secret      `json:"secret"`
 	CreatedAt     *time.Time  `json:"createdAt"`
@@ -34,13 +35,22 @@ type Secret struct {
 	ExpiresOn *link.Date       `json:"expiresOn"`
 	DaysLeft  *int             `json:"daysLeft"`
 	State     link.SecretState `json:"state"`
+	Source    link.Source      `json:"source,omitempty"`   // where that is known from
+	Fallback  *Fallback        `json:"fallback,omitempty"` // only while the previous secret stands in
+}
+
+// Fallback says that Entra refuses the current secret and that tokens are got by the previous
+// one.
+type Fallback struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"` // then the previous secret is disabled
 }
 
 // Of describes l as of now.
 func Of(l link.Link, now time.Time) Link {
 	return Link{
 		Slug: l.Slug, Description: l.Description, FHIRServerURL: l.FHIRServerURL, ClientID: l.ClientID,
-		TenantID: l.TenantID, Audience: l.Audience, Listed: l.Listed,
+		TenantID: l.TenantID, Audience: l.Audience, Listed: l.Listed, Contacts: l.Contacts,
 		Status: l.Status(now), Secret: secretOf(l, now),
 		CreatedAt: instant(l.CreatedAt), UpdatedAt: instant(l.UpdatedAt), VerifiedAt: instant(l.VerifiedAt),
 		ETag: l.ETag(),
@@ -48,10 +58,13 @@ func Of(l link.Link, now time.Time) Link {
 }
 
 func secretOf(l link.Link, now time.Time) Secret {
-	s := Secret{State: l.SecretState(now)}
+	s := Secret{State: l.SecretState(now), Source: l.SecretSource()}
 	if end := l.Secret.ExpiresOn; !end.IsZero() {
 		days := l.DaysLeft(now)
 		s.ExpiresOn, s.DaysLeft = &end, &days
+	}
+	if since := instant(l.Secret.FellBackAt); since != nil {
+		s.Fallback = &Fallback{Since: *since, Until: *instant(l.Secret.PreviousUntil)}
 	}
 	return s
 }

@@ -24,12 +24,18 @@ func TestSecret(t *testing.T) {
 		want   string
 		status link.Status
 	}{
-		{"long to go", link.Secret{ExpiresOn: on("2027-05-01")}, `{"expiresOn":"2027-05-01","daysLeft":159,"state":"ok"}`, link.Active},
-		{"60 days", link.Secret{ExpiresOn: on("2027-01-22")}, `{"expiresOn":"2027-01-22","daysLeft":60,"state":"expiring"}`, link.Active},
-		{"today", link.Secret{ExpiresOn: on("2026-11-23")}, `{"expiresOn":"2026-11-23","daysLeft":0,"state":"expiring"}`, link.Active},
-		{"yesterday", link.Secret{ExpiresOn: on("2026-11-22")}, `{"expiresOn":"2026-11-22","daysLeft":-1,"state":"expired"}`, link.Expired},
+		{"long to go", link.Secret{ExpiresOn: on("2027-05-01")}, `{"expiresOn":"2027-05-01","daysLeft":159,"state":"ok","source":"typed"}`, link.Active},
+		{"60 days", link.Secret{ExpiresOn: on("2027-01-22")}, `{"expiresOn":"2027-01-22","daysLeft":60,"state":"expiring","source":"typed"}`, link.Active},
+		{"today", link.Secret{ExpiresOn: on("2026-11-23")}, `{"expiresOn":"2026-11-23","daysLeft":0,"state":"expiring","source":"typed"}`, link.Active},
+		{"yesterday", link.Secret{ExpiresOn: on("2026-11-22")}, `{"expiresOn":"2026-11-22","daysLeft":-1,"state":"expired","source":"typed"}`, link.Expired},
 		{"unknown", link.Secret{}, `{"expiresOn":null,"daysLeft":null,"state":"unknown"}`, link.Active},
-		{"Entra said so", link.Secret{Expired: true}, `{"expiresOn":null,"daysLeft":null,"state":"expired"}`, link.Expired},
+		{"Entra said so", link.Secret{Expired: true}, `{"expiresOn":null,"daysLeft":null,"state":"expired","source":"observed"}`, link.Expired},
+		{"Graph said so", link.Secret{ExpiresOn: on("2027-05-01"), Source: link.Graph}, `{"expiresOn":"2027-05-01","daysLeft":159,"state":"ok","source":"graph"}`, link.Active},
+		{
+			"the previous one stands in",
+			link.Secret{Expired: true, FellBackAt: now.Add(-time.Hour), PreviousUntil: now.Add(time.Hour)},
+			`{"expiresOn":null,"daysLeft":null,"state":"expired","source":"observed","fallback":{"since":"2026-11-23T22:59:59Z","until":"2026-11-24T00:59:59Z"}}`, link.Expired,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

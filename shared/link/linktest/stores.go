@@ -18,13 +18,15 @@ type Stores struct {
 	// Fault, unless nil, runs before and after each operation; an error it returns becomes
 	// the operation's. Before means that nothing took place; after, that whatever there was
 	// to do is done and its answer got lost. op is the method's name; slug is empty for Due
-	// and Slugs, which are about many.
+	// and Slugs, which are about many, and for Cell and Swap, which are about none.
 	Fault func(op string, slug link.Slug, before bool) error
 
 	mu       sync.Mutex
 	writes   int64 // counts every write; the receipts and the rows' versions come from it
 	rows     map[link.Slug]row
 	receipts map[entry]string
+	trail    map[entry]map[string]link.Event
+	cells    map[string]link.Cell
 }
 
 type row struct {
@@ -41,7 +43,10 @@ var _ link.Stores = (*Stores)(nil)
 
 // New returns empty stores.
 func New() *Stores {
-	return &Stores{rows: map[link.Slug]row{}, receipts: map[entry]string{}}
+	return &Stores{
+		rows: map[link.Slug]row{}, receipts: map[entry]string{},
+		trail: map[entry]map[string]link.Event{}, cells: map[string]link.Cell{},
+	}
 }
 
 // Get is link.Store's.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/notify"
 )
 
 // Run holds a driver to the contract of [link.Stores]. newStores returns empty ones; it is
@@ -46,6 +47,12 @@ func Run(t *testing.T, newStores func(*testing.T) link.Stores) {
 		{"roster pages", rosterPages},
 		{"roster keeps organizations apart", rosterKeepsApart},
 		{"roster and rows are apart", rosterAndRows},
+		{"trail keeps events", trailKeeps},
+		{"trail keeps the first of an ID", trailKeepsFirst},
+		{"trail pages", trailPages},
+		{"trail keeps links apart", trailKeepsApart},
+		{"cells swap", cellsSwap},
+		{"one of many swaps wins", oneSwapWins},
 		{"ends with the context", endsWithContext},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, newStores(t)) })
@@ -71,12 +78,37 @@ func full() link.Link {
 		Health: link.Degraded, Failing: "metadata", Attempts: 3,
 		Secret: link.Secret{
 			Name: "link-a", Version: "v2", Previous: "v1", ExpiresOn: date.AddDays(159), Expired: true,
+			Source: link.Graph, KeyID: "key-1", Since: noon.Add(-1 * time.Hour), PreviousUntil: noon.Add(8 * time.Hour),
+			FellBackAt: noon.Add(-2 * time.Hour),
 		},
+		Contacts: []string{"it@clinic.example", "ops@clinic.example"},
+		NoticeAt: noon.Add(9 * time.Hour), Told: notify.LinkBroken, Notices: []link.Notice{notice(), {ID: "msg_2", Type: notify.SecretRotated, At: noon}},
+		Untold: []link.Event{event("1")}, Failures: 2, NotBefore: noon.Add(-3 * time.Hour),
 		Change:  &link.Change{ID: "change-1", Since: noon.Add(1 * time.Hour)},
 		Discard: []string{"link-b", "link-c"}, Enrolled: true, NoticedOn: date, Revision: 7,
 		ReservedUntil: noon.Add(2 * time.Hour), CreatedAt: noon.Add(3 * time.Hour),
 		UpdatedAt: noon.Add(4 * time.Hour), VerifiedAt: noon.Add(5 * time.Hour),
 		PhaseSince: noon.Add(6 * time.Hour), NextVerify: noon.Add(7 * time.Hour),
+	}
+}
+
+// notice returns a notice in which no field is zero.
+func notice() link.Notice {
+	return link.Notice{
+		ID: "msg_1", Type: notify.SecretExpiring, At: noon.Add(10 * time.Hour), Version: "v2", Status: link.Active, State: link.SecretExpiring,
+		ExpiresOn: link.DateOf(noon).AddDays(30), Threshold: 30, Code: "code", Message: "Was geschah 🏥", Fix: `<what> "to" do`,
+		Deliveries: []link.Delivery{
+			{Target: notify.Target{Channel: "webhook", ID: "wh-1"}, Next: noon.Add(11 * time.Hour), Claim: "claim", Attempts: 4},
+			{Target: notify.Target{Channel: "mail", ID: "contacts"}, Next: noon.Add(12 * time.Hour)},
+		},
+	}
+}
+
+// event returns an event in which no field is zero.
+func event(id string) link.Event {
+	return link.Event{
+		ID: id, At: noon, Organization: contoso, Slug: "good-health-clinic", LinkID: "id-1", Action: link.SecretChanged, Outcome: "ok",
+		By: link.Actor{Organization: fabrikam, ObjectID: "oid", AppID: "azp", App: true},
 	}
 }
 
@@ -189,6 +221,10 @@ func endsWithContext(t *testing.T, s link.Stores) {
 		"Receipt":  func() error { _, err := s.Receipt(over, contoso, "kept"); return err },
 		"Withdraw": func() error { return s.Withdraw(over, contoso, "kept", receipt) },
 		"Slugs":    func() error { _, err := s.Slugs(over, contoso, "", 10); return err },
+		"Append":   func() error { return s.Append(over, event("new")) },
+		"Events":   func() error { _, err := s.Events(over, contoso, "kept", "", 10); return err },
+		"Cell":     func() error { _, err := s.Cell(over, "cell"); return err },
+		"Swap":     func() error { _, _, err := s.Swap(over, "cell", link.Cell{}, "x"); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) || !errors.Is(err, link.ErrUnavailable) {
 			t.Errorf("%s with a cancelled context = %v, want ErrUnavailable and context.Canceled", name, err)

@@ -8,7 +8,11 @@ import (
 )
 
 // TestFull makes whoever adds a field to link.Link add it to the suite, and so to every driver.
-func TestFull(t *testing.T) { notZero(t, "Link", reflect.ValueOf(full())) }
+func TestFull(t *testing.T) {
+	notZero(t, "Link", reflect.ValueOf(full()))
+	notZero(t, "Notice", reflect.ValueOf(notice()))
+	notZero(t, "Event", reflect.ValueOf(event("1")))
+}
 
 func notZero(t *testing.T, path string, v reflect.Value) {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
@@ -18,7 +22,7 @@ func notZero(t *testing.T, path string, v reflect.Value) {
 		t.Errorf("%s is zero in full()", path)
 	}
 	switch v.Interface().(type) {
-	case link.Link, link.Secret, link.Change:
+	case link.Link, link.Secret, link.Change, link.Notice, link.Event, link.Actor:
 		for i := range v.NumField() {
 			notZero(t, path+"."+v.Type().Field(i).Name, v.Field(i))
 		}

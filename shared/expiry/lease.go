@@ -1,0 +1,135 @@
+package expiry
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"fhirlink/shared/link"
+)
+
+const (
+	// leaseCell is the name of the cell with the Heartbeat.
+	leaseCell = "sweep"
+	// leaseTime is how long a run that is not heard of keeps others from starting.
+	leaseTime = 30 * time.Second
+	// beat is how often a run says that it is still there.
+	beat = 10 * time.Second
+	// leaseCall bounds one such call.
+	leaseCall = 5 * time.Second
+)
+
+// Heartbeat is what the runs of the timer leave for each other and for who watches them.
+type Heartbeat struct {
+	Fence       int64     `json:"fence"`       // raised by every run; the greatest is the run that counts
+	Holder      string    `json:"holder"`      // of the run that is under way; empty: none
+	Until       time.Time `json:"until"`       // when its lease ends, unless it is heard of again
+	StartedAt   time.Time `json:"startedAt"`   // of the latest run
+	SucceededAt time.Time `json:"succeededAt"` // when a run last did all that was due; zero: never
+	Done        int       `json:"done"`        // links that the latest run was done with when it was last heard of
+}
+
+// ReadHeartbeat returns the heartbeat; the zero one before the first run.
+func ReadHeartbeat(ctx context.Context, cells link.Cells) (Heartbeat, error) {
+	_, h, err := readHeartbeat(ctx, cells)
+	return h, err
+}
+
+func readHeartbeat(ctx context.Context, cells link.Cells) (c link.Cell, h Heartbeat, err error) {
+	c, err = cells.Cell(ctx, leaseCell)
+	if err != nil || c.Value == "" {
+		return c, h, err
+	}
+	if err := json.Unmarshal([]byte(c.Value), &h); err != nil { // the next run writes it anew
+		return c, Heartbeat{}, nil
+	}
+	return c, h, nil
+}
+
+// errHeld means that another run is under way.
+var errHeld = errors.New("another run is under way")
+
+// lease is the right to sweep. Every write behind it compares the cell with what this run wrote
+// last: a run that slept past its lease finds that it was overtaken, and stops. What it wrote to
+// links until then is as safe as ever, because every such write compares the row.
+type lease struct {
+	cells link.Cells
+	now   func() time.Time
+	cell  link.Cell
+	state Heartbeat
+}
+
+// acquire takes the lease, or returns errHeld. A lease that would last longer than any is given
+// for was written by a clock that was ahead, and does not count.
+func acquire(ctx context.Context, cells link.Cells, now func() time.Time) (*lease, error) {
+	l := &lease{cells: cells, now: now}
+	var err error
+	if l.cell, l.state, err = readHeartbeat(ctx, cells); err != nil {
+		return nil, err
+	}
+	at := now()
+	if left := l.state.Until.Sub(at); l.state.Holder != "" && left > 0 && left <= leaseTime {
+		return nil, errHeld
+	}
+	l.state.Fence++
+	l.state.Holder, l.state.StartedAt, l.state.Done = rand.Text(), at.UTC(), 0
+	if held, err := l.write(ctx); err != nil || !held {
+		return nil, errors.Join(err, errHeld)
+	}
+	return l, nil
+}
+
+// write says that this run is there; held is false when another one has taken over.
+func (l *lease) write(ctx context.Context) (held bool, err error) {
+	l.state.Until = l.now().UTC().Add(leaseTime)
+	return l.put(ctx)
+}
+
+func (l *lease) put(ctx context.Context) (held bool, err error) {
+	data, err := json.Marshal(l.state)
+	if err != nil {
+		return false, fmt.Errorf("heartbeat: %w", err)
+	}
+	next, held, err := l.cells.Swap(ctx, leaseCell, l.cell, string(data))
+	if held {
+		l.cell = next
+	}
+	return held, err
+}
+
+// keep renews the lease until ctx ends, and calls lost when another run has taken over. done is
+// how many links this run is done with by then.
+func (l *lease) keep(ctx context.Context, done func() int, lost func()) {
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		l.state.Done = done()
+		call, cancel := context.WithTimeout(ctx, leaseCall)
+		held, err := l.write(call)
+		cancel()
+		if err == nil && !held {
+			lost()
+			return
+		}
+	}
+}
+
+// release ends the lease. complete says that all that was due was done.
+func (l *lease) release(ctx context.Context, done int, complete bool) (held bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseCall)
+	defer cancel()
+	at := l.now().UTC()
+	l.state.Holder, l.state.Until, l.state.Done = "", at, done
+	if complete {
+		l.state.SucceededAt = at
+	}
+	return l.put(ctx)
+}

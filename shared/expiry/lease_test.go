@@ -1,0 +1,203 @@
+package expiry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fhirlink/shared/expiry"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linktest"
+)
+
+// slow is a ledger of one link that takes its time.
+func slow(takes time.Duration) *ledger {
+	return &ledger{due: slugs(1), tended: map[link.Slug]int{}, tend: func(ctx context.Context, s link.Slug) (link.Finding, error) {
+		select {
+		case <-ctx.Done():
+			return link.Finding{}, ctx.Err()
+		case <-time.After(takes):
+			return link.Finding{Slug: s}, nil
+		}
+	}}
+}
+
+func heartbeat(t *testing.T, cells link.Cells) expiry.Heartbeat {
+	t.Helper()
+	h, err := expiry.ReadHeartbeat(t.Context(), cells)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// TestFiringTwice: of runs that fire at once, one works.
+func TestFiringTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cells, l := linktest.New(), slow(20*time.Second)
+		var mu sync.Mutex
+		var results []expiry.Result
+		var wg sync.WaitGroup
+		for i := range 5 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 4 * time.Second)
+				r, err := expiry.Sweep{Links: l, Cells: cells, Log: quiet}.Run(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				results = append(results, r)
+			})
+		}
+		wg.Wait()
+		skipped := 0
+		for _, r := range results {
+			if r.Skipped {
+				skipped++
+				if r.String() != "secret-expiry: skipped, another run is under way" {
+					t.Error(r)
+				}
+			}
+		}
+		if skipped != 4 || l.tended["clinic-0"] != 1 {
+			t.Errorf("%d of 5 runs were skipped, the link was tended %d times", skipped, l.tended["clinic-0"])
+		}
+		h := heartbeat(t, cells)
+		if h.Fence != 1 || h.Holder != "" || !h.SucceededAt.Equal(time.Now()) || !h.StartedAt.Equal(time.Now().Add(-20*time.Second)) || h.Done != 1 {
+			t.Errorf("heartbeat %+v at %v", h, time.Now())
+		}
+	})
+}
+
+// TestCrashedRun: its lease ends by itself, and the next run does the work.
+func TestCrashedRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cells, l := linktest.New(), slow(time.Second)
+		crashed := errors.New("crash")
+		beats := 0
+		cells.Fault = func(op string, _ link.Slug, before bool) error {
+			if op == "Swap" && before {
+				if beats++; beats > 1 {
+					return crashed
+				}
+			}
+			return nil
+		}
+		sweep := expiry.Sweep{Links: l, Cells: cells, Log: quiet}
+		if r, err := sweep.Run(t.Context()); err != nil || r.Done != 1 {
+			t.Fatal(r, err)
+		}
+		cells.Fault = nil
+		if r, err := sweep.Run(t.Context()); err != nil || !r.Skipped {
+			t.Errorf("right after the crash: %v, %v", r, err)
+		}
+		time.Sleep(30 * time.Second)
+		if r, err := sweep.Run(t.Context()); err != nil || r.Done != 1 {
+			t.Errorf("half a minute later: %v, %v", r, err)
+		}
+		if h := heartbeat(t, cells); h.Fence != 2 {
+			t.Errorf("heartbeat %+v", h)
+		}
+	})
+}
+
+// TestOvertaken: a run that finds another one in its place stops, and leaves no heartbeat.
+func TestOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cells, l := linktest.New(), slow(29*time.Second)
+		l.due = slugs(9)
+		var log bytes.Buffer
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			r, err := expiry.Sweep{Links: l, Cells: cells, Log: slog.New(slog.NewJSONHandler(&log, nil))}.Run(t.Context())
+			if err != nil || r.Done != 0 || r.Failed == 0 {
+				t.Errorf("the overtaken run: %v, %v", r, err)
+			}
+		})
+		time.Sleep(5 * time.Second)
+		c, err := cells.Cell(t.Context(), "sweep")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := `{"fence":7,"holder":"other","until":"2000-01-01T00:00:30Z"}`
+		if _, swapped, err := cells.Swap(t.Context(), "sweep", c, other); !swapped || err != nil {
+			t.Fatal(swapped, err)
+		}
+		start := time.Now()
+		wg.Wait()
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("it went on for %v", took)
+		}
+		if c, _ := cells.Cell(t.Context(), "sweep"); c.Value != other || !strings.Contains(log.String(), "sweep.overtaken") {
+			t.Errorf("the cell is %s, the log %s", c.Value, log.String())
+		}
+	})
+}
+
+// TestClockThatWasAhead: a lease that no run can have had keeps nobody waiting.
+func TestClockThatWasAhead(t *testing.T) {
+	cells := linktest.New()
+	ahead := expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet, Now: func() time.Time { return time.Now().AddDate(1, 0, 0) }}
+	cells.Fault = failSecondSwap()
+	if _, err := ahead.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cells.Fault = nil
+	if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); err != nil || r.Done != 1 {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
+func failSecondSwap() func(string, link.Slug, bool) error {
+	n := 0
+	return func(op string, _ link.Slug, before bool) error {
+		if op == "Swap" && before {
+			if n++; n > 1 {
+				return link.ErrUnavailable
+			}
+		}
+		return nil
+	}
+}
+
+// TestOddHeartbeat: what cannot be read is written anew.
+func TestOddHeartbeat(t *testing.T) {
+	cells := linktest.New()
+	if _, _, err := cells.Swap(t.Context(), "sweep", link.Cell{}, "<html>"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); err != nil || r.Done != 1 || heartbeat(t, cells).Fence != 1 {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
+// TestHeartbeatSaysWhatWasDone: a run that left something is no success, and one whose links
+// fail is: they have been looked at.
+func TestHeartbeatSaysWhatWasDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cells := linktest.New()
+		hanging := &ledger{due: slugs(100), tended: map[link.Slug]int{}, tend: func(ctx context.Context, s link.Slug) (link.Finding, error) {
+			<-ctx.Done()
+			return link.Finding{}, ctx.Err()
+		}}
+		r, err := expiry.Sweep{Links: hanging, Cells: cells, Log: quiet}.Run(t.Context())
+		if err != nil || r.Left == 0 || !heartbeat(t, cells).SucceededAt.IsZero() {
+			t.Errorf("%v, %v, heartbeat %+v", r, err, heartbeat(t, cells))
+		}
+		down := &ledger{dueErr: link.ErrUnavailable, tended: map[link.Slug]int{}}
+		if _, err := (expiry.Sweep{Links: down, Cells: cells, Log: quiet}).Run(t.Context()); err == nil || !heartbeat(t, cells).SucceededAt.IsZero() {
+			t.Errorf("%v, heartbeat %+v", err, heartbeat(t, cells))
+		}
+		cells.Fault = func(string, link.Slug, bool) error { return link.ErrUnavailable }
+		if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); !errors.Is(err, link.ErrUnavailable) || r.Done != 0 {
+			t.Errorf("without the table: %v, %v", r, err)
+		}
+	})
+}

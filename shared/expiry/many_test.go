@@ -1,0 +1,250 @@
+package expiry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/expiry"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/notify"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/verification"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+const organization = "11111111-1111-4111-8111-111111111111"
+
+// field is a service with many links whose secrets end on one day, and a receiver.
+type field struct {
+	stores *linktest.Stores
+	mu     sync.Mutex
+	got    map[string][]string // by slug: what was told, by ID once
+	ids    map[string]bool
+	ends   link.Date
+}
+
+func (f *field) Name() string { return "webhook" }
+
+func (f *field) Targets(context.Context, string) ([]notify.Target, error) {
+	return []notify.Target{{Channel: "webhook", ID: "wh"}}, nil
+}
+
+func (f *field) Deliver(_ context.Context, _ string, _ notify.Target, e notify.Event) notify.Result {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ids[e.ID] {
+		f.ids[e.ID] = true
+		text := strings.TrimPrefix(string(e.Type), "fhirlink.secret.")
+		if e.Threshold != nil {
+			text += fmt.Sprint(" ", *e.Threshold)
+		}
+		f.got[e.Slug] = append(f.got[e.Slug], text)
+	}
+	return notify.Result{Outcome: notify.Delivered}
+}
+
+// Verify hangs for one link and panics for another; no link is due for it but those.
+func (f *field) Verify(ctx context.Context, t verification.Target) verification.Report {
+	if strings.Contains(t.Server.String(), "panics") {
+		panic("the secret of a link")
+	}
+	<-ctx.Done()
+	return verification.Report{}
+}
+
+func (f *field) Token(context.Context, entra.Credentials, string) (entra.Token, error) {
+	return entra.Token{}, errors.New("nobody asks")
+}
+
+// plant makes n links whose secrets end in so many days.
+func plant(t *testing.T, n, days int) *field {
+	t.Helper()
+	f := &field{stores: linktest.New(), got: map[string][]string{}, ids: map[string]bool{}, ends: link.DateOf(time.Now()).AddDays(days)}
+	for i := range n {
+		if err := f.stores.Insert(t.Context(), f.row(fmt.Sprintf("clinic-%05d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
+func (f *field) row(slug string) link.Link {
+	now := time.Now()
+	return link.Link{
+		Slug: link.Slug(slug), ID: "id-" + slug, Organization: organization, Phase: link.Live, Health: link.Active, Description: "Clinic",
+		FHIRServerURL: "https://clinic.fhir.azurehealthcareapis.com", ClientID: organization, TenantID: organization, Audience: "https://x.example",
+		Secret: link.Secret{Name: "link-x", Version: "v", ExpiresOn: f.ends}, NoticedOn: link.DateOf(now), NoticeAt: f.ends.AddDays(-60).Time(),
+		CreatedAt: now, VerifiedAt: now,
+	}
+}
+
+// broken makes a link due for a verification that does not end well.
+func (f *field) broken(t *testing.T, slug, host string) {
+	t.Helper()
+	_, err := f.stores.Update(t.Context(), link.Slug(slug), func(l link.Link) (link.Link, error) {
+		l.FHIRServerURL, l.NextVerify, l.VerifiedAt = "https://"+host+".fhir.azurehealthcareapis.com", time.Now(), time.Time{}
+		return l, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// corrupted fails on one row as a driver does that cannot read it.
+type corrupted struct {
+	*linktest.Stores
+	slug link.Slug
+}
+
+var errCorrupt = errors.New("the row cannot be read")
+
+func (c corrupted) Get(ctx context.Context, slug link.Slug) (link.Link, error) {
+	if slug == c.slug {
+		return link.Link{}, errCorrupt
+	}
+	return c.Stores.Get(ctx, slug)
+}
+
+func (c corrupted) Update(ctx context.Context, slug link.Slug, change func(link.Link) (link.Link, error)) (link.Link, error) {
+	if slug == c.slug {
+		return link.Link{}, errCorrupt
+	}
+	return c.Stores.Update(ctx, slug, change)
+}
+
+func (f *field) sweep(corrupt link.Slug) expiry.Sweep {
+	vault := putter{secrettest.New()}
+	stores := corrupted{f.stores, corrupt}
+	s := link.New(link.Deps{
+		Stores: stores, Secrets: vault, Verifier: f, Tokens: f, Channel: f, Log: quiet,
+		Authority: func(fhir.BaseURL) string { return "https://login.example.test/" },
+	})
+	return expiry.Sweep{Links: s, Cells: stores, Log: quiet}
+}
+
+// putter has every secret.
+type putter struct{ *secrettest.Store }
+
+func (putter) Get(context.Context, string, string) (secret.Value, error) {
+	return secret.New("the-secret"), nil
+}
+
+// TestTenThousand: one link that hangs, one that panics and one that cannot be read keep none of
+// the other 9,997 from being told, and cost the later runs next to nothing.
+func TestTenThousand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 10_000
+		f := plant(t, many, 61)
+		f.broken(t, "clinic-03333", "hangs")
+		f.broken(t, "clinic-06666", "panics")
+		sweep := f.sweep("clinic-09999")
+		time.Sleep(24 * time.Hour)
+		var last expiry.Result
+		for range 8 {
+			start := time.Now()
+			var err error
+			if last, err = sweep.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > 50*time.Second {
+				t.Errorf("a run took %v", took)
+			}
+			time.Sleep(time.Minute)
+		}
+		told := 0
+		for _, texts := range f.got {
+			if slices.Equal(texts, []string{"expiring 60"}) {
+				told++
+			}
+		}
+		if told < 9997 {
+			t.Errorf("%d links were told of", told)
+		}
+		if last.Due > 3 || last.Left > 0 {
+			t.Errorf("the last run: %v", last)
+		}
+	})
+}
+
+// TestWhenTheTimerFires: three at once, late by days, or not for 40 days: what is told is what
+// there is to tell, once.
+func TestWhenTheTimerFires(t *testing.T) {
+	for name, c := range map[string]struct {
+		days []int // on which the timer fires, three times at once
+		want []string
+	}{
+		"daily":              {count(0, 70), []string{"expiring 60", "expiring 30", "expiring 14", "expiring 7", "expiring 3", "expiring 1", "expiring 0", "expired"}},
+		"every five days":    {[]int{0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65}, []string{"expiring 60", "expiring 30", "expiring 14", "expiring 7", "expiring 1", "expired"}},
+		"40 days of silence": {[]int{0, 1, 41, 42}, []string{"expiring 60", "expiring 30"}},
+		"long after the end": {[]int{100, 101}, []string{"expired"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := plant(t, 20, 61)
+				start := time.Now()
+				for _, day := range c.days {
+					time.Sleep(time.Until(start.AddDate(0, 0, day).Add(time.Hour)))
+					var wg sync.WaitGroup
+					for range 3 {
+						wg.Go(func() {
+							if _, err := f.sweep("none").Run(t.Context()); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+					wg.Wait()
+				}
+				for slug, got := range f.got {
+					if !slices.Equal(got, c.want) {
+						t.Fatalf("%s: told %q, want %q", slug, got, c.want)
+					}
+				}
+				if len(f.got) != 20 {
+					t.Errorf("%d of 20 links were told of", len(f.got))
+				}
+			})
+		})
+	}
+}
+
+func count(from, to int) (days []int) {
+	for d := from; d < to; d++ {
+		days = append(days, d)
+	}
+	return days
+}
+
+// TestPostponed: a link on which the runs fail waits longer each time, and no longer than
+// an hour.
+func TestPostponed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := plant(t, 1, 300)
+		f.broken(t, "clinic-00000", "panics")
+		sweep := f.sweep("none")
+		runs := 0
+		for range 24 * 60 {
+			r, err := sweep.Run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs += r.Failed
+			time.Sleep(time.Minute)
+		}
+		if runs < 24 || runs > 32 {
+			t.Errorf("in a day %d runs failed on it", runs)
+		}
+	})
+}

@@ -1,0 +1,62 @@
+package expiry
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirlink/shared/link"
+)
+
+// mailsAtOnce is how many organizations' mails are under way at the same time.
+const mailsAtOnce = 4
+
+// post gathers the letters of a run, so that each organization gets one mail.
+type post struct {
+	mu      sync.Mutex
+	letters map[string][]link.Letter // by organization
+}
+
+func (p *post) add(letters []link.Letter) {
+	if len(letters) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.letters == nil {
+		p.letters = map[string][]link.Letter{}
+	}
+	for _, l := range letters {
+		p.letters[l.Organization()] = append(p.letters[l.Organization()], l)
+	}
+}
+
+// send sends them. What does not get sent is taken up again when its claim has lapsed.
+func (p *post) send(ctx context.Context, s Sweep) {
+	var group errgroup.Group
+	group.SetLimit(mailsAtOnce)
+	for organization, letters := range p.letters {
+		group.Go(func() error {
+			if err := s.digest(ctx, letters); err != nil {
+				s.Log.ErrorContext(ctx, "digest.failed", "organization", organization, "cause", err.Error())
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // its functions return nil always
+}
+
+func (s Sweep) digest(ctx context.Context, letters []link.Letter) (err error) {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %s", debug.Stack())
+		}
+	}()
+	return s.Links.Digest(ctx, letters)
+}

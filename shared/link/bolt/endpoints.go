@@ -1,0 +1,156 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/notify/webhook"
+)
+
+// webhooksBucket has organization and id → the endpoint as JSON.
+var webhooksBucket = []byte("webhooks")
+
+// Endpoints keeps webhook endpoints in the same file: a [webhook.Store].
+type Endpoints struct{ store *Store }
+
+var _ webhook.Store = Endpoints{}
+
+// Endpoints returns the file's webhook endpoints.
+func (s *Store) Endpoints() Endpoints { return Endpoints{s} }
+
+// endpointRow is what the bucket of endpoints holds.
+type endpointRow struct {
+	OpID     string // random, of the last write: two readings with one OpID are of one row
+	Endpoint webhook.Endpoint
+}
+
+// List is webhook.Store's.
+func (s Endpoints) List(ctx context.Context, organization string) (all []webhook.Endpoint, err error) {
+	err = s.store.view(ctx, func(tx *bbolt.Tx) error {
+		prefix := endpointKey(organization, "")
+		c := tx.Bucket(webhooksBucket).Cursor()
+		for k, data := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, data = c.Next() {
+			found, err := decodeEndpoint(organization, string(k[len(prefix):]), data)
+			if err != nil {
+				return err
+			}
+			all = append(all, found.Endpoint)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, endpointError(err)
+	}
+	return all, nil
+}
+
+// Insert is webhook.Store's.
+func (s Endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
+	if strings.Contains(e.Organization+e.ID, "\x00") || e.Organization == "" || e.ID == "" {
+		return fmt.Errorf("webhook %q of %q cannot be stored: both names must be there and have no NUL", e.ID, e.Organization)
+	}
+	swapped, err := s.swap(ctx, endpointRow{}, e)
+	if err == nil && !swapped {
+		return fmt.Errorf("%w: %s", webhook.ErrExists, e.ID)
+	}
+	return err
+}
+
+// Update is webhook.Store's.
+func (s Endpoints) Update(ctx context.Context, organization, id string, change func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error) {
+	for range attempts {
+		found, err := s.read(ctx, organization, id)
+		if err != nil {
+			return webhook.Endpoint{}, err
+		}
+		next, err := change(found.Endpoint.Stored())
+		if err != nil {
+			return webhook.Endpoint{}, err
+		}
+		if next.ID != id || next.Organization != organization {
+			return webhook.Endpoint{}, fmt.Errorf("an update of webhook %q cannot turn it into %q", id, next.ID)
+		}
+		if swapped, err := s.swap(ctx, found, next); swapped || err != nil {
+			return next.Stored(), err
+		}
+	}
+	return webhook.Endpoint{}, fmt.Errorf("%w: webhook %s was changed by others %d times in a row", webhook.ErrUnavailable, id, attempts)
+}
+
+// Remove is webhook.Store's.
+func (s Endpoints) Remove(ctx context.Context, organization, id string) error {
+	return endpointError(s.store.update(ctx, func(tx *bbolt.Tx) error {
+		return tx.Bucket(webhooksBucket).Delete(endpointKey(organization, id))
+	}))
+}
+
+func (s Endpoints) read(ctx context.Context, organization, id string) (found endpointRow, err error) {
+	err = s.store.view(ctx, func(tx *bbolt.Tx) (err error) {
+		found, err = loadEndpoint(tx, organization, id)
+		return err
+	})
+	if err == nil && found.OpID == "" {
+		err = fmt.Errorf("%w: %s", webhook.ErrNotFound, id)
+	}
+	return found, endpointError(err)
+}
+
+// swap puts next in the place of the row that was found, and tells whether it did. The zero
+// row stands for none.
+func (s Endpoints) swap(ctx context.Context, found endpointRow, next webhook.Endpoint) (swapped bool, err error) {
+	err = s.store.update(ctx, func(tx *bbolt.Tx) error {
+		current, err := loadEndpoint(tx, next.Organization, next.ID)
+		if err != nil || current.OpID != found.OpID {
+			return err
+		}
+		data, err := json.Marshal(endpointRow{rand.Text(), next.Stored()})
+		if err != nil {
+			return fmt.Errorf("webhook %q cannot be written: %w", next.ID, err)
+		}
+		swapped = true
+		return tx.Bucket(webhooksBucket).Put(endpointKey(next.Organization, next.ID), data)
+	})
+	return swapped && err == nil, endpointError(err)
+}
+
+// loadEndpoint returns the zero row when there is none.
+func loadEndpoint(tx *bbolt.Tx, organization, id string) (endpointRow, error) {
+	data := tx.Bucket(webhooksBucket).Get(endpointKey(organization, id))
+	if data == nil {
+		return endpointRow{}, nil
+	}
+	return decodeEndpoint(organization, id, data)
+}
+
+func decodeEndpoint(organization, id string, data []byte) (found endpointRow, err error) {
+	err = json.Unmarshal(data, &found)
+	switch {
+	case err != nil:
+	case found.OpID == "":
+		err = errors.New("it has no OpID")
+	case found.Endpoint.ID != id || found.Endpoint.Organization != organization:
+		err = fmt.Errorf("it says that it is %q", found.Endpoint.ID)
+	default:
+		return found, nil
+	}
+	return endpointRow{}, fmt.Errorf("the row of webhook %q in the links' file cannot be read: %w; restore the file, or remove that row", id, err)
+}
+
+// endpointKey keeps an organization's endpoints together and apart from those of all others.
+func endpointKey(organization, id string) []byte { return []byte(organization + "\x00" + id) }
+
+// endpointError is err in the words of webhook.Store.
+func endpointError(err error) error {
+	if errors.Is(err, link.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", webhook.ErrUnavailable, err)
+	}
+	return err
+}

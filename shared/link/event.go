@@ -1,0 +1,69 @@
+package link
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"fhirlink/shared/entra"
+)
+
+// Event is one entry of the trail: who did what to which link, when, and what came of it. It
+// holds no secret and no token.
+type Event struct {
+	ID           string // sorts the latest first
+	At           time.Time
+	Organization string // of the link's owner
+	Slug         Slug
+	LinkID       string `json:",omitempty"` // of the registration; empty when there was none
+	Action       Action
+	Outcome      string // "ok", or a code: of problem, of a verification, or of Entra's answer
+	By           Actor
+}
+
+// Action is what was done.
+type Action string
+
+// The actions of a trail.
+const (
+	Registered    Action = "register"
+	Verified      Action = "verify"
+	Changed       Action = "change"        // of fields
+	SecretChanged Action = "change_secret" // with or without other fields
+	Deleted       Action = "delete"
+	TokenIssued   Action = "token"           // once per caller and UTC hour
+	FellBack      Action = "fall_back"       // the previous secret stands in for the current one
+	Retired       Action = "retire_previous" // the previous secret was disabled
+)
+
+// outcomeOK is the outcome of what succeeded.
+const outcomeOK = "ok"
+
+// Actor is who did it; the zero Actor is this service itself.
+type Actor struct {
+	Organization string `json:",omitempty"` // tenant id
+	ObjectID     string `json:",omitempty"` // of the user or service principal
+	AppID        string `json:",omitempty"` // client id of the application that was used
+	App          bool   `json:",omitempty"` // an application by itself, without a user
+}
+
+// actor is the caller on whose behalf a request runs.
+func actor(ctx context.Context) Actor {
+	c, _ := entra.CallerFrom(ctx) // without one, it is the timer
+	return Actor{Organization: c.Organization, ObjectID: c.ObjectID, AppID: c.AppID, App: c.App}
+}
+
+// eventID is an ID of which the later sorts before the earlier.
+func eventID(at time.Time, unique string) string {
+	return fmt.Sprintf("%019d-%s", math.MaxInt64-at.UnixMicro(), unique)
+}
+
+// event is a new entry about the link.
+func (l Link) event(ctx context.Context, action Action, outcome string, now time.Time) Event {
+	at := storedTime(now)
+	return Event{
+		ID: eventID(at, word()), At: at, Organization: l.Organization, Slug: l.Slug, LinkID: l.ID,
+		Action: action, Outcome: outcome, By: actor(ctx),
+	}
+}

@@ -1,0 +1,78 @@
+package linktest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"fhirlink/shared/link"
+)
+
+// Append is link.Trail's.
+func (s *Stores) Append(ctx context.Context, e link.Event) error {
+	return s.operate(ctx, "Append", e.Slug, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		about := entry{e.Organization, e.Slug}
+		if s.trail[about] == nil {
+			s.trail[about] = map[string]link.Event{}
+		}
+		if _, there := s.trail[about][e.ID]; !there {
+			s.trail[about][e.ID] = e.Stored()
+		}
+		return nil
+	})
+}
+
+// Events is link.Trail's.
+func (s *Stores) Events(ctx context.Context, organization string, slug link.Slug, after string, limit int) (events []link.Event, err error) {
+	err = s.operate(ctx, "Events", slug, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		kept := s.trail[entry{organization, slug}]
+		for _, id := range slices.Sorted(maps.Keys(kept)) {
+			if id > after && len(events) < limit {
+				events = append(events, kept[id])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+// Cell is link.Cells'.
+func (s *Stores) Cell(ctx context.Context, name string) (c link.Cell, err error) {
+	err = s.operate(ctx, "Cell", "", func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c = s.cells[name]
+		return nil
+	})
+	if err != nil {
+		return link.Cell{}, err
+	}
+	return c, nil
+}
+
+// Swap is link.Cells'.
+func (s *Stores) Swap(ctx context.Context, name string, old link.Cell, value string) (next link.Cell, swapped bool, err error) {
+	err = s.operate(ctx, "Swap", "", func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.cells[name].Version != old.Version {
+			return nil
+		}
+		s.writes++
+		next, swapped = link.Cell{Value: value, Version: fmt.Sprint(s.writes)}, true
+		s.cells[name] = next
+		return nil
+	})
+	if err != nil {
+		return link.Cell{}, false, err
+	}
+	return next, swapped, nil
+}

@@ -1,0 +1,62 @@
+package link
+
+import (
+	"fmt"
+	"strings"
+
+	"fhirlink/shared/notify"
+)
+
+// told is the notice as receivers get it: the same at every attempt, but for a description
+// that was changed in between.
+func (l Link) told(n Notice) notify.Event {
+	e := notify.Event{
+		ID: n.ID, Type: n.Type, Time: n.At, Organization: l.Organization, Slug: string(l.Slug), Description: l.Description,
+		Status: string(n.Status), SecretState: string(n.State), ExpiresOn: n.ExpiresOn.String(), Code: n.Code,
+	}
+	if !n.ExpiresOn.IsZero() {
+		days := n.ExpiresOn.DaysFrom(DateOf(n.At))
+		e.DaysLeft = &days
+	}
+	if n.Type == notify.SecretExpiring {
+		e.Threshold = &n.Threshold
+	}
+	e.Message, e.Fix = l.words(n)
+	return e
+}
+
+// newSecretFix is what to do about the end of a secret.
+const newSecretFix = "Create a new client secret in the Microsoft Entra admin center (App registrations, your app, Certificates & secrets) and send it with PUT /api/links/%s/secret. The old one goes on working meanwhile."
+
+// words are what happened and what to do.
+func (l Link) words(n Notice) (message, fix string) {
+	fix = fmt.Sprintf(newSecretFix, l.Slug)
+	switch n.Type {
+	case notify.SecretExpiring:
+		return fmt.Sprintf("The client secret of the link %s expires on %s: %s left.", l.Slug, n.ExpiresOn, days(n.ExpiresOn.DaysFrom(DateOf(n.At)))), fix
+	case notify.SecretExpired:
+		fix = strings.TrimSuffix(fix, " The old one goes on working meanwhile.")
+		if n.ExpiresOn.IsZero() || n.ExpiresOn.DaysFrom(DateOf(n.At)) >= 0 {
+			return fmt.Sprintf("Entra says that the client secret of the link %s has expired.", l.Slug), fix
+		}
+		return fmt.Sprintf("The client secret of the link %s expired on %s.", l.Slug, n.ExpiresOn), fix
+	case notify.SecretDateMissing:
+		return fmt.Sprintf("It is not known when the client secret of the link %s expires, so nobody can be warned in time.", l.Slug),
+			fmt.Sprintf("Copy the date in the column Expires beside the secret (Certificates & secrets) and send it as secretExpiresOn with PATCH /api/links/%s.", l.Slug)
+	case notify.SecretRotated:
+		return fmt.Sprintf("The link %s has a new client secret.", l.Slug), ""
+	case notify.LinkRecovered:
+		return fmt.Sprintf("The link %s works again.", l.Slug), ""
+	}
+	return strings.TrimSpace(fmt.Sprintf("The link %s does not work. %s", l.Slug, n.Message)), n.Fix
+}
+
+func days(n int) string {
+	switch n {
+	case 0:
+		return "the last day, none"
+	case 1:
+		return "1 day"
+	}
+	return fmt.Sprintf("%d days", n)
+}

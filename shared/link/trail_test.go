@@ -1,0 +1,229 @@
+package link_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+)
+
+// trail is a link's trail in words, the oldest first.
+func (d *desk) trail(t *testing.T) (words []string) {
+	t.Helper()
+	events, _, err := d.Events(t.Context(), orgA, slug, 100, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		words = append(words, fmt.Sprintf("%s %s", e.Action, e.Outcome))
+	}
+	slices.Reverse(words)
+	return words
+}
+
+func TestTrail(t *testing.T) {
+	d := newDesk()
+	tick := func() { d.now = d.now.Add(time.Minute) }
+	caller := entra.WithCaller(t.Context(), entra.Caller{Organization: orgA, ObjectID: "oid-1", AppID: "app-1"})
+	do := func(err error) { t.Helper(); tick(); _ = err }
+
+	d.report = wrong
+	do(register(d.Service, "bad-secret"))
+	d.report = healthy
+	_, err := d.Register(caller, orgA, registration("first-secret"))
+	do(err)
+	_, err = d.Verify(caller, orgA, slug)
+	do(err)
+	d.report = wrong
+	_, err = d.Verify(caller, orgA, slug)
+	do(err)
+	do(setSecret(d.Service, "bad-secret"))
+	d.report = healthy
+	do(patch(d.Service, link.Patch{Description: ptr("New")}))
+	do(patch(d.Service, link.Patch{ClientID: ptr(otherClient)}))
+	do(setSecret(d.Service, "second-secret"))
+	_, err = d.Patch(caller, orgA, slug, `"stale"`, link.Patch{})
+	do(err)
+	do(d.Delete(caller, orgA, slug, ""))
+	do(d.Delete(caller, orgA, slug, "*"))
+
+	want := []string{
+		"register verification_failed", "register ok", "verify ok", "verify x", "change_secret verification_failed", "change ok",
+		"change secret_required", "change_secret ok", "change changed_meanwhile", "delete if_match_required", "delete ok",
+	}
+	if got := d.trail(t); !slices.Equal(got, want) {
+		t.Errorf("the trail is %q, want %q", got, want)
+	}
+	events, _, err := d.Events(t.Context(), orgA, slug, 100, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := events[0]
+	if last.By != (link.Actor{Organization: orgA, ObjectID: "oid-1", AppID: "app-1"}) || last.LinkID == "" || !last.At.Equal(d.now.Add(-time.Minute)) {
+		t.Errorf("the last event is %+v", last)
+	}
+	for _, e := range events {
+		if text := fmt.Sprintf("%+v", e); strings.Contains(text, "secret-") || strings.Contains(text, "-secret") {
+			t.Errorf("a secret in %s", text)
+		}
+	}
+}
+
+// TestTrailIsOnesOwn: nobody else reads it, whatever they did to the slug; and its owner does,
+// also after the deletion.
+func TestTrailIsOnesOwn(t *testing.T) {
+	d := newDesk()
+	d.register(t, orgA, slug)
+	_, err := d.Register(t.Context(), orgB, registration("x-secret"))
+	wantCode(t, err, problem.SlugTaken)
+	check := func() {
+		t.Helper()
+		_, _, theirs := d.Events(t.Context(), orgB, slug, 10, "")
+		_, _, absent := d.Events(t.Context(), orgB, "no-such-clinic", 10, "")
+		a, b := wantCode(t, theirs, problem.LinkNotFound), wantCode(t, absent, problem.LinkNotFound)
+		if strings.ReplaceAll(a.Detail, slug, "X") != strings.ReplaceAll(b.Detail, "no-such-clinic", "X") {
+			t.Errorf("%q is not as %q", a.Detail, b.Detail)
+		}
+	}
+	check()
+	d.now = d.now.Add(time.Minute)
+	if err := d.Delete(t.Context(), orgA, slug, "*"); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	if got := d.trail(t); !slices.Equal(got, []string{"register ok", "delete ok"}) {
+		t.Errorf("after the deletion: %q", got)
+	}
+}
+
+func TestTrailPages(t *testing.T) {
+	d := newDesk()
+	d.register(t, orgA, slug)
+	for i := range 7 {
+		d.now = d.now.Add(time.Minute)
+		if err := patch(d.Service, link.Patch{Description: ptr(fmt.Sprint("New ", i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var times []time.Time
+	next := ""
+	for page := 0; ; page++ {
+		events, more, err := d.Events(t.Context(), orgA, slug, 3, next)
+		if err != nil || page > 3 {
+			t.Fatal(page, err)
+		}
+		for _, e := range events {
+			times = append(times, e.At)
+		}
+		if next = more; next == "" {
+			break
+		}
+	}
+	if len(times) != 8 || !slices.IsSortedFunc(times, func(a, b time.Time) int { return b.Compare(a) }) {
+		t.Errorf("pages have the events of %v", times)
+	}
+	for _, forged := range []string{"x", "!", "Y2xpbmljLWE"} {
+		_, _, err := d.Events(t.Context(), orgA, slug, 3, forged)
+		wantCode(t, err, problem.InvalidFields)
+	}
+}
+
+// asCaller asks for a token on behalf of an application.
+func (st *stage) asCaller(t *testing.T, s *link.Service, app string) {
+	t.Helper()
+	ctx := entra.WithCaller(t.Context(), entra.Caller{Organization: orgA, AppID: app, App: true})
+	if _, err := s.Token(ctx, orgA, false, slug); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (st *stage) issued(t *testing.T) (n int) {
+	t.Helper()
+	for _, a := range st.actions(t) {
+		if a == link.TokenIssued {
+			n++
+		}
+	}
+	return n
+}
+
+// TestTokenEvents: one for each link and caller in each UTC hour, whatever the instance.
+func TestTokenEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		other := st.instance()
+		for minute := range 120 {
+			st.asCaller(t, st.Service, "app-1")
+			st.asCaller(t, other, "app-1")
+			st.asCaller(t, other, "app-2")
+			want := 2 * (minute/60 + 1)
+			if n := st.issued(t); n != want {
+				t.Fatalf("in minute %d the trail has %d events, want %d", minute, n, want)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// TestTokenWithoutTrail: a trail that hangs costs the first hand-out a short wait, and nobody
+// after it; when it works again, the event is written.
+func TestTokenWithoutTrail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		hang := true
+		fault := st.links.Fault
+		st.links.Fault = func(op string, s link.Slug, before bool) error {
+			if op == "Append" && before && hang {
+				time.Sleep(time.Minute)
+				return link.ErrUnavailable
+			}
+			return fault(op, s, before)
+		}
+		took := func() time.Duration {
+			start := time.Now()
+			st.asCaller(t, st.Service, "app-1")
+			return time.Since(start)
+		}
+		if d := took(); d > 500*time.Millisecond {
+			t.Errorf("the first hand-out took %v", d)
+		}
+		for range 100 {
+			if d := took(); d > 0 {
+				t.Fatalf("a warm token took %v", d)
+			}
+			time.Sleep(time.Second)
+		}
+		hang = false
+		time.Sleep(2 * time.Minute)
+		took()
+		synctest.Wait()
+		if n := st.issued(t); n != 1 {
+			t.Errorf("then the trail has %d events", n)
+		}
+	})
+}
+
+// TestTokenRefusals: a refusal is an event of its own, once an hour.
+func TestTokenRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.source.answer = refuse(7000222)
+		for range 10 {
+			if _, err := st.token(t.Context()); err == nil {
+				t.Fatal("a token")
+			}
+			time.Sleep(time.Minute)
+		}
+		events, _, err := st.Events(context.Background(), orgA, slug, 10, "")
+		if err != nil || len(events) != 2 || events[0].Outcome == events[1].Outcome || !strings.Contains(events[0].Outcome+events[1].Outcome, "aadsts_7000222") {
+			t.Errorf("the trail is %+v, %v", events, err)
+		}
+	})
+}
