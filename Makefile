@@ -6,14 +6,14 @@ VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 GO_BUILD    = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test azurite-test bench fuzz lint fmt vuln dist dist-local dist-lambda start ci clean
+.PHONY: help run test azurite-test receivers-test foreign-fhir-test bench azurite-bench fuzz lint fmt vuln dist dist-local dist-lambda start ci clean
 
 ##@ Try it
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run everything on this machine, with a sandbox Entra and sandbox FHIR servers
 	go run ./functions/cmd/local
@@ -26,8 +26,18 @@ test: ## Run the tests
 azurite-test: ## Run the tests that need Azurite, the emulator of Table Storage (fetched with npm)
 	.ci/azurite go test -count=1 -shuffle=on ./shared/link/... ./functions/cmd/azure
 
+receivers-test: ## Have signatures and mail checked by receivers of others (fetched with npm)
+	.ci/receivers go test -count=1 -shuffle=on ./shared/notify/...
+
+foreign-fhir-test: ## Verify a FHIR server that others made (fetched with npm)
+	.ci/foreign-fhir go test -count=1 -v -run '^TestForeignServer$$' ./functions/cmd
+
 bench: ## Measure the numbers that the project promises, and compare them with their bounds
-	go test -count=1 -run '^$$' -bench . -benchtime 1x ./functions/cmd
+	go test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./functions/cmd
+	go test -count=1 -run '^$$' -bench SweepRequests -benchtime 1x ./shared/link/aztable
+
+azurite-bench: ## Count what a sweep of 100,000 links asks of Azurite (fetched with npm)
+	.ci/azurite go test -count=1 -timeout 30m -run '^$$' -bench SweepRequests -benchtime 1x ./shared/link/aztable
 
 fuzz: ## Run every fuzz target for FUZZTIME (default 20s)
 	@grep -rl --include='*_test.go' '^func Fuzz' functions shared infra | sort | while read -r file; do \

@@ -230,6 +230,7 @@ func TestPlainRoutes(t *testing.T) {
 	if ready.status != 200 || ready.body == "" {
 		t.Errorf("%d %s", ready.status, ready.body)
 	}
+	r.send(t, request{method: "POST", target: "/", body: "{}"}).want(t, http.StatusMethodNotAllowed, "method_not_allowed")
 	translated := r.send(t, request{method: "GET", target: "/api/translate-scope?scope=patient/Observation.rs"})
 	translated.want(t, http.StatusOK, "")
 	r.send(t, request{method: "POST", target: "/api/translate-scope", body: `{"scope":"a\u0007b"}`}).want(t, http.StatusUnprocessableEntity, "untranslatable_scope")
@@ -238,11 +239,17 @@ func TestPlainRoutes(t *testing.T) {
 
 func TestTimerRunsTheSweep(t *testing.T) {
 	r := newRig(t)
-	a := ask(r.triggers, r.request(t, request{method: "POST", target: "/secret-expiry", body: `{"Data":{"timer":{"IsPastDue":false}},"Metadata":{}}`}))
+	trigger := func(q request) answer {
+		t.Helper()
+		a := ask(r.triggers, r.request(t, q))
+		checkDocumented(t, r.request(t, q), a)
+		return a
+	}
+	a := trigger(request{method: "POST", target: "/secret-expiry", body: `{"Data":{"timer":{"IsPastDue":false}},"Metadata":{}}`})
 	if a.status != 200 || !strings.Contains(a.body, `"Outputs":{},"Logs":["secret-expiry: 0 due`) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	ask(r.triggers, r.request(t, request{method: "GET", target: "/secret-expiry"})).want(t, http.StatusMethodNotAllowed, "method_not_allowed")
+	trigger(request{method: "GET", target: "/secret-expiry"}).want(t, http.StatusMethodNotAllowed, "method_not_allowed")
 	ask(r.triggers, r.request(t, request{method: "GET", target: "/api/links", caller: manager(orgA)})).want(t, http.StatusNotFound, "not_found")
 	for _, target := range []string{"/secret-expiry", "/api/secret-expiry", "/api/../secret-expiry", "//secret-expiry"} {
 		r.send(t, request{method: "POST", target: target, body: "{}"}).want(t, http.StatusNotFound, "not_found")

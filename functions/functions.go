@@ -19,9 +19,11 @@ import (
 	"fhirlink/functions/token"
 	translatescope "fhirlink/functions/translate-scope"
 	"fhirlink/functions/verify"
+	"fhirlink/functions/webhooks"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/smart"
 )
 
@@ -31,16 +33,17 @@ var document []byte
 // Deps is what the functions need. All fields are required but Origins, Limits, Aliases and
 // Now.
 type Deps struct {
-	Links   *link.Service
-	Callers Authenticator                                // Bearer in the cloud
-	Sweep   func(context.Context) (expiry.Result, error) // expiry.Sweep.Run
-	Origins []string                                     // of web front ends
-	Limits  *httpx.RateLimit                             // per organization; nil: none
-	Aliases smart.Aliases                                // of scopes, for translate-scope
-	Log     *slog.Logger                                 // of eventlog.New: it must not block
-	Now     func() time.Time                             // time.Now when nil
-	Program string                                       // local, azure or lambda
-	Version string
+	Links    *link.Service
+	Webhooks *webhook.Service
+	Callers  Authenticator                                // Bearer in the cloud
+	Sweep    func(context.Context) (expiry.Result, error) // expiry.Sweep.Run
+	Origins  []string                                     // of web front ends
+	Limits   *httpx.RateLimit                             // per organization; nil: none
+	Aliases  smart.Aliases                                // of scopes, for translate-scope
+	Log      *slog.Logger                                 // of eventlog.New: it must not block
+	Now      func() time.Time                             // time.Now when nil
+	Program  string                                       // local, azure or lambda
+	Version  string
 }
 
 // Limits of the routes that are marked as limited, per organization and instance.
@@ -62,6 +65,7 @@ type Route struct {
 // Routes is the list. Every path answers OPTIONS besides, and HEAD where it answers GET.
 func (d Deps) Routes() []Route {
 	links := links.Handler{Links: d.Links, Now: d.Now}
+	webhooks := webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
 	translate := translatescope.Handler{Aliases: d.Aliases}.Translate
 	return []Route{
 		{"register", "POST", "/api/register", Manage, true, register.Handler{Links: d.Links, Now: d.Now}.Register},
@@ -74,6 +78,14 @@ func (d Deps) Routes() []Route {
 		{"links", "PATCH", "/api/links/{slug}", Manage, true, links.Patch},
 		{"links", "DELETE", "/api/links/{slug}", Manage, false, links.Delete},
 		{"links", "PUT", "/api/links/{slug}/secret", Manage, true, links.SetSecret},
+		{"links", "GET", "/api/links/{slug}/events", Manage, false, links.Events},
+		{"webhooks", "GET", "/api/webhooks", Manage, false, webhooks.List},
+		{"webhooks", "POST", "/api/webhooks", Manage, true, webhooks.Create},
+		{"webhooks", "GET", "/api/webhooks/{id}", Manage, false, webhooks.Get},
+		{"webhooks", "PATCH", "/api/webhooks/{id}", Manage, true, webhooks.Patch},
+		{"webhooks", "DELETE", "/api/webhooks/{id}", Manage, false, webhooks.Delete},
+		{"webhooks", "POST", "/api/webhooks/{id}/test", Manage, true, webhooks.Test},
+		{"webhooks", "POST", "/api/webhooks/{id}/rotate", Manage, true, webhooks.Rotate},
 		{"directory", "GET", "/api/directory/{slug}", AnyCaller, false, directory.Handler{Links: d.Links}.Get},
 		{"health", "GET", "/api/health", Open, false, health.Handler{Program: d.Program, Version: d.Version}.Get},
 		{"openapi", "GET", "/api/openapi.yaml", Open, false, openapi.Handler{Document: document}.Get},

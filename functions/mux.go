@@ -35,11 +35,11 @@ func clean(mux, missing http.Handler) http.Handler {
 }
 
 func isClean(p string) bool {
-	cleaned := path.Clean("/" + p)
+	cleaned := path.Clean(p)
 	if cleaned != "/" && strings.HasSuffix(p, "/") {
 		cleaned += "/"
 	}
-	return p == cleaned
+	return strings.HasPrefix(p, "/") && p == cleaned
 }
 
 func (d Deps) missing() http.Handler {
@@ -54,6 +54,7 @@ type resource struct {
 	path    string
 	methods map[string]http.Handler
 	allow   []string
+	header  string      // allow, as the header Allow has it
 	cors    *httpx.CORS // nil: not for web pages
 	other   http.Handler
 }
@@ -68,7 +69,7 @@ func (d Deps) resources(routes []Route) []*resource {
 		all[i].add(route.Method, httpx.LimitBody(httpx.Handle(d.Log, d.authorized(route), d.fail(errorWriter(route.Path)))))
 	}
 	for _, r := range all {
-		r.other = r.methodNotAllowed(d)
+		r.header, r.other = strings.Join(r.allow, ", "), r.methodNotAllowed(d)
 	}
 	return all
 }
@@ -92,12 +93,11 @@ func (res *resource) add(method string, h http.Handler) {
 }
 
 func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	allow := strings.Join(res.allow, ", ")
 	if res.cors != nil {
-		res.cors.SetHeaders(w, r, allow)
+		res.cors.SetHeaders(w, r, res.header)
 	}
 	if r.Method == http.MethodOptions {
-		w.Header().Set("Allow", allow)
+		w.Header().Set("Allow", res.header)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -110,7 +110,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (res *resource) methodNotAllowed(d Deps) http.Handler {
 	return httpx.Handle(d.Log, func(http.ResponseWriter, *http.Request) error {
-		e := problem.New(problem.MethodNotAllowed, "This path does not have that method. It has %s.", strings.Join(res.allow, ", "))
+		e := problem.New(problem.MethodNotAllowed, "This path does not have that method. It has %s.", res.header)
 		e.Allow = res.allow
 		return e
 	}, d.fail(errorWriter(res.path)))

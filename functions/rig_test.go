@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,8 @@ import (
 	"fhirlink/shared/fhir/fhirtest"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/notify/webhook/webhooktest"
 	"fhirlink/shared/secret/secrettest"
 	"fhirlink/shared/verification"
 )
@@ -78,6 +81,9 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	})
 	r.deps = functions.Deps{
 		Links: links,
+		Webhooks: webhook.New(webhook.Deps{
+			Endpoints: webhooktest.New(), Secrets: r.secrets, Client: &http.Client{Transport: entratest.InProcess(r)}, Log: log,
+		}),
 		Callers: functions.Bearer{Callers: entra.NewCallers(entra.CallersConfig{
 			Authority: authority, Audiences: []string{audience}, Tenants: []string{orgA, orgB}, OperatorTenant: operator, Client: r.entra.Client(),
 		})},
@@ -141,9 +147,15 @@ func (r *rig) send(t *testing.T, q request) answer {
 	if !strings.HasPrefix(a.header.Get("Content-Type"), "application/") && a.body != "" {
 		t.Errorf("%s %s: Content-Type %q", q.method, q.target, a.header.Get("Content-Type"))
 	}
+	if strings.HasPrefix(q.target, "/api/token") && replaced.MatchString(a.body+a.header.Get("WWW-Authenticate")) {
+		t.Errorf("%s %s: a text has characters that RFC 6749 §5.2 has no room for: %s", q.method, q.target, a.body)
+	}
 	checkDocumented(t, r.request(t, q), a)
 	return a
 }
+
+// replaced finds what stands for a character that error_description must not have.
+var replaced = regexp.MustCompile(`%[0-9A-F]{2}|\?`)
 
 // token is an access token of the caller; it is the same for the same claims.
 func (r *rig) token(c caller) string {

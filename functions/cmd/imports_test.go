@@ -47,9 +47,10 @@ var (
 		"fhirlink/shared/link/aztable", "fhirlink/shared/link/bolt",
 		"fhirlink/shared/secret/keyvault", "fhirlink/shared/secret/bolt",
 		"fhirlink/shared/entra/clientcred",
+		"fhirlink/shared/notify/eventgrid",
 	}
 	sdks      = []string{"github.com/Azure/", "github.com/AzureAD/", "github.com/aws/", "go.etcd.io/bbolt"}
-	standIns  = []string{"fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/link/linktest", "fhirlink/shared/link/tabletest", "fhirlink/functions/cmd/local/", "testing"}
+	standIns  = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/httpscript", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/link/linktest", "fhirlink/shared/link/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
 	pureWords = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem"}
 )
 

@@ -1,10 +1,11 @@
 // Package links serves the organization's links:
 //
-//	GET    /api/links                 a page of them: limit, continue
+//	GET    /api/links                 a page of them: limit, continue, expiringWithin
 //	GET    /api/links/{slug}          one, with its ETag
 //	PATCH  /api/links/{slug}          changes fields
 //	PUT    /api/links/{slug}/secret   replaces the client secret
 //	DELETE /api/links/{slug}
+//	GET    /api/links/{slug}/events   a page of what was done with it: limit, continue
 //
 // PATCH, PUT and DELETE need If-Match (RFC 9110 §13.1.1): 428 without, 412 when stale. The
 // link of another organization is 404 link_not_found, as one that does not exist.

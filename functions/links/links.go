@@ -10,13 +10,13 @@ import (
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linkjson"
-	"fhirlink/shared/problem"
 )
 
 // Reader is the part of [link.Service] that reading needs.
 type Reader interface {
 	Get(ctx context.Context, organization, slug string) (link.Link, error)
 	List(ctx context.Context, organization string, limit int, continuation string) ([]link.Link, string, error)
+	ListExpiring(ctx context.Context, organization string, days, limit int, continuation string) ([]link.Link, string, error)
 }
 
 // Changer is the part of [link.Service] that changing needs.
@@ -31,17 +31,18 @@ type Handler struct {
 	Links interface {
 		Reader
 		Changer
+		Trail
 	}
 	Now func() time.Time
 }
 
 // List answers GET /api/links.
 func (h Handler) List(w http.ResponseWriter, r *http.Request) error {
-	page, err := pageOf(r.URL.Query())
+	page, err := pageOf(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	links, next, err := h.Links.List(r.Context(), organization(r), page.limit, page.after)
+	links, next, err := h.list(r, page)
 	if err != nil {
 		return err
 	}
@@ -51,6 +52,13 @@ func (h Handler) List(w http.ResponseWriter, r *http.Request) error {
 		body.Links[i] = linkjson.Of(l, now)
 	}
 	return httpx.WriteJSON(w, http.StatusOK, body)
+}
+
+func (h Handler) list(r *http.Request, p page) ([]link.Link, string, error) {
+	if p.expiring {
+		return h.Links.ListExpiring(r.Context(), organization(r), p.within, p.limit, p.after)
+	}
+	return h.Links.List(r.Context(), organization(r), p.limit, p.after)
 }
 
 type list struct {
@@ -111,8 +119,7 @@ func organization(r *http.Request) string {
 // ifMatch is the header's value; several lines are one list (RFC 9110 §5.3).
 func ifMatch(r *http.Request) string { return strings.Join(r.Header["If-Match"], ", ") }
 
-// patchOf reads a patch. Only secretExpiresOn can be null: the other fields have no "none",
-// and ignoring what was asked for would be worse than refusing it.
+// patchOf reads a patch.
 func patchOf(r *http.Request) (link.Patch, error) {
 	body, err := httpx.ReadObject(r)
 	if err != nil {
@@ -122,17 +129,5 @@ func patchOf(r *http.Request) (link.Patch, error) {
 	if err := body.Into(&patch); err != nil {
 		return link.Patch{}, err
 	}
-	var mistakes []problem.Field
-	for _, name := range body.Names() {
-		if name != "secretExpiresOn" && body.Null(name) {
-			mistakes = append(mistakes, problem.Field{
-				Field: name, Code: "not_nullable", Message: "The field cannot be cleared.",
-				Fix: "Send a value, or leave the field out to keep what it is.",
-			})
-		}
-	}
-	if mistakes != nil {
-		return link.Patch{}, problem.Invalid(mistakes...)
-	}
-	return patch, nil
+	return patch, body.RefuseNull("secretExpiresOn")
 }

@@ -39,6 +39,20 @@ func (s *service) List(_ context.Context, organization string, limit int, after 
 	return []link.Link{stored}, "next", s.err
 }
 
+func (s *service) ListExpiring(_ context.Context, organization string, days, limit int, after string) ([]link.Link, string, error) {
+	s.call = fmt.Sprintf("expiring %s %d %d %q", organization, days, limit, after)
+	return []link.Link{stored}, "next", s.err
+}
+
+func (s *service) Events(_ context.Context, organization, slug string, limit int, after string) ([]link.Event, string, error) {
+	s.call = fmt.Sprintf("events %s %s %d %q", organization, slug, limit, after)
+	return []link.Event{
+		{ID: "1", At: now, Action: link.Registered, Outcome: "ok", By: link.Actor{Organization: organization, ObjectID: "oid", AppID: "azp"}, LinkID: "canary"},
+		{ID: "2", At: now, Action: link.TokenIssued, Outcome: "aadsts_7000222", By: link.Actor{Organization: organization, AppID: "azp", App: true}},
+		{ID: "3", At: now, Action: link.Retired, Outcome: "ok"},
+	}, "next", s.err
+}
+
 func (s *service) Get(_ context.Context, organization, slug string) (link.Link, error) {
 	s.call = fmt.Sprintf("get %s %s", organization, slug)
 	return stored, s.err
@@ -108,6 +122,31 @@ func TestList(t *testing.T) {
 	}
 }
 
+func TestListExpiring(t *testing.T) {
+	for query, want := range map[string]string{"?expiringWithin=30d": `30 50 ""`, "?expiringWithin=0d&limit=2&continue=x": `0 2 "x"`, "?expiringWithin=731d": `731 50 ""`} {
+		s := &service{}
+		w, err := call(t, handler(s).List, "/api/links"+query, "")
+		if err != nil || w.Code != 200 || s.call != "expiring "+organization+" "+want {
+			t.Errorf("%s: %v, %d, %s", query, err, w.Code, s.call)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	s := &service{}
+	w, err := call(t, handler(s).Events, "/api/links/clinic/events?limit=3&continue=x", "")
+	want := `{"events":[` +
+		`{"id":"1","at":"2026-11-23T10:00:00Z","action":"register","outcome":"ok","by":{"kind":"user","organization":"` + organization + `","objectId":"oid","appId":"azp"}},` +
+		`{"id":"2","at":"2026-11-23T10:00:00Z","action":"token","outcome":"aadsts_7000222","by":{"kind":"application","organization":"` + organization + `","appId":"azp"}},` +
+		`{"id":"3","at":"2026-11-23T10:00:00Z","action":"retire_previous","outcome":"ok","by":{"kind":"service"}}],"continue":"next"}` + "\n"
+	if err != nil || w.Code != 200 || w.Body.String() != want || s.call != "events "+organization+` clinic 3 "x"` {
+		t.Errorf("%v, %d %s, %s", err, w.Code, w.Body, s.call)
+	}
+	if _, err := call(t, handler(s).Events, "/api/links/clinic/events?limit=0", ""); problem.CodeOf(err) != problem.InvalidFields {
+		t.Error(err)
+	}
+}
+
 func TestListRefuses(t *testing.T) {
 	tests := []struct{ query, field string }{
 		{"?limit=201", "limit"},
@@ -117,8 +156,23 @@ func TestListRefuses(t *testing.T) {
 		{"?limit=1e2", "limit"},
 		{"?limit=many", "limit"},
 		{"?limit=99999999999999999999", "limit"},
+		{"?limit=+5", "limit"},
+		{"?limit=%2B5", "limit"},
+		{"?limit=05", "limit"},
+		{"?limit=5%20", "limit"},
+		{"?limit=%zz", "query"},
+		{"?limit=5;x=1", "query"},
+		{"?limit=5&code=%zz", "query"},
 		{"?limit=1&limit=2", "limit"},
 		{"?continue=a&continue=b", "continue"},
+		{"?expiringWithin=30", "expiringWithin"},
+		{"?expiringWithin=", "expiringWithin"},
+		{"?expiringWithin=d", "expiringWithin"},
+		{"?expiringWithin=-1d", "expiringWithin"},
+		{"?expiringWithin=030d", "expiringWithin"},
+		{"?expiringWithin=732d", "expiringWithin"},
+		{"?expiringWithin=4w", "expiringWithin"},
+		{"?expiringWithin=1d&expiringWithin=2d", "expiringWithin"},
 	}
 	for _, tt := range tests {
 		s := &service{}
@@ -191,7 +245,7 @@ func TestDelete(t *testing.T) {
 func TestErrorsOfTheServicePass(t *testing.T) {
 	stale := problem.New(problem.ChangedMeanwhile, "stale")
 	h := handler(&service{err: stale})
-	for name, handle := range map[string]httpx.HandlerFunc{"list": h.List, "get": h.Get, "patch": h.Patch, "secret": h.SetSecret, "delete": h.Delete} {
+	for name, handle := range map[string]httpx.HandlerFunc{"list": h.List, "get": h.Get, "patch": h.Patch, "secret": h.SetSecret, "delete": h.Delete, "events": h.Events} {
 		if w, err := call(t, handle, "/", "{}"); !errors.Is(err, stale) || w.Body.Len() > 0 {
 			t.Errorf("%s: %v, written %s", name, err, w.Body)
 		}

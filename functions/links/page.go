@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
+	"fhirlink/shared/httpx"
 	"fhirlink/shared/problem"
 )
 
@@ -17,32 +19,78 @@ const (
 type page struct {
 	limit int
 	after string // as the page before said under "continue"
+
+	expiring bool // only links whose secrets end within so many days
+	within   int
 }
 
 // pageOf reads the query. Keys that it does not know are left alone: function keys and
 // proxies add theirs.
-func pageOf(query url.Values) (page, error) {
-	p := page{limit: defaultLimit, after: query.Get("continue")}
-	var mistakes []problem.Field
-	for _, key := range []string{"limit", "continue"} {
-		if len(query[key]) > 1 {
-			mistakes = append(mistakes, problem.Field{
-				Field: key, Code: "duplicate_field", Message: "The parameter stands more than once in the query.", Fix: "Send it once.",
-			})
-		}
+func pageOf(raw string) (page, error) {
+	values, err := httpx.ParseQuery(raw)
+	if err != nil {
+		return page{}, err
 	}
-	if query.Has("limit") && len(query["limit"]) == 1 {
-		limit, err := strconv.Atoi(query.Get("limit"))
-		if err != nil || limit < 1 || limit > maxLimit {
-			mistakes = append(mistakes, problem.Field{
-				Field: "limit", Code: "out_of_range", Message: "The limit is not a whole number from 1 to " + strconv.Itoa(maxLimit) + ".",
-				Fix: fmt.Sprintf("Send a number from 1 to %d, or leave it out for %d.", maxLimit, defaultLimit),
-			})
-		}
-		p.limit = limit
+	q := query{values: values}
+	p := page{after: q.text("continue"), limit: q.number("limit", 1, maxLimit, defaultLimit)}
+	p.within, p.expiring = q.days("expiringWithin")
+	return p, q.err()
+}
+
+// query reads parameters, and collects what is wrong with them.
+type query struct {
+	values   url.Values
+	mistakes []problem.Field
+}
+
+func (q *query) mistake(key, code, message, fix string) {
+	q.mistakes = append(q.mistakes, problem.Field{Field: key, Code: code, Message: message, Fix: fix})
+}
+
+// text is the parameter's value, "" when it is not there.
+func (q *query) text(key string) string {
+	if len(q.values[key]) > 1 {
+		q.mistake(key, "duplicate_field", "The parameter stands more than once in the query.", "Send it once.")
 	}
-	if mistakes != nil {
-		return page{}, problem.Invalid(mistakes...)
+	return q.values.Get(key)
+}
+
+// number is the parameter's value, a number as [strconv.Itoa] writes it from least to most;
+// absent when it is not there.
+func (q *query) number(key string, least, most, absent int) int {
+	text := q.text(key)
+	if len(q.values[key]) != 1 {
+		return absent
 	}
-	return p, nil
+	n, err := strconv.Atoi(text)
+	if err != nil || strconv.Itoa(n) != text || n < least || n > most {
+		q.mistake(key, "out_of_range", fmt.Sprintf("It is not a whole number from %d to %d, without a sign or leading zeros.", least, most),
+			fmt.Sprintf("Send a number from %d to %d, or leave it out.", least, most))
+	}
+	return n
+}
+
+// maxDays is how far ahead a secret's end can be asked for: Entra's last 24 months at most.
+const maxDays = 731
+
+// days is the parameter's value, a number of days and the letter d; ok is false when it is not
+// there.
+func (q *query) days(key string) (n int, ok bool) {
+	text := q.text(key)
+	if len(q.values[key]) != 1 {
+		return 0, false
+	}
+	number, isDays := strings.CutSuffix(text, "d")
+	n, err := strconv.Atoi(number)
+	if err != nil || !isDays || strconv.Itoa(n) != number || n < 0 || n > maxDays {
+		q.mistake(key, "out_of_range", fmt.Sprintf("It is not a number of days from 0d to %dd.", maxDays), "Send a number of days with the letter d, e.g. 30d, or leave it out.")
+	}
+	return n, true
+}
+
+func (q *query) err() error {
+	if q.mistakes == nil {
+		return nil
+	}
+	return problem.Invalid(q.mistakes...)
 }

@@ -66,7 +66,7 @@ func TestRun(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			answer, log := run(t, tt.sweep, tt.body)
-			if want := `{"Outputs":{},"Logs":[` + tt.logs + `],"ReturnValue":null}`; answer != want {
+			if want := `{"Outputs":{},"Logs":[` + tt.logs + `],"ReturnValue":null}` + "\n"; answer != want {
 				t.Errorf("%s, want %s", answer, want)
 			}
 			if tt.logged == "" && log != "" || !strings.Contains(log, tt.logged) || strings.Contains(answer+log, "canary") {

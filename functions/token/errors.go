@@ -55,7 +55,10 @@ func translate(p *problem.Error) *oauth.Error {
 		e.Status = http.StatusBadRequest
 		e.Description = "There is no link with this slug for you. Check the slug; links of other organizations cannot be seen."
 	case problem.Unauthenticated:
-		if p.Challenge == oauth.Bearer {
+		// Without a token the challenge is bare, because RFC 6750 §3.1 wants no error code in
+		// it. The body has one all the same: RFC 6749 §5.2 requires it of every error of a
+		// token endpoint, and names this one "no client authentication included".
+		if e.Challenge = p.WWWAuthenticate(); e.Challenge == oauth.Bearer {
 			e.Code = oauth.InvalidClient
 		}
 	case problem.UpstreamUnavailable:

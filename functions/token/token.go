@@ -13,6 +13,7 @@ import (
 
 // Granter is the part of [link.Service] that is needed.
 type Granter interface {
+	Scope(ctx context.Context, organization string, operator bool, slug string) (string, error)
 	Token(ctx context.Context, organization string, operator bool, slug string) (link.Grant, error)
 }
 
@@ -30,15 +31,12 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	caller, _ := entra.CallerFrom(r.Context()) // the route list lets nobody in without one
+	if err := h.checkScope(r.Context(), caller, request); err != nil {
+		return err
+	}
 	grant, err := h.Links.Token(r.Context(), caller.Organization, caller.Operator, request.slug)
 	if err != nil {
 		return err
-	}
-	if request.scope != "" && request.scope != grant.Scope {
-		return &oauth.Error{
-			Code:        oauth.InvalidScope,
-			Description: "The scope must be " + grant.Scope + ": that is the one scope of this link. Send it, or leave scope out.",
-		}
 	}
 	h.issued(r.Context(), caller, request.slug, grant)
 	oauth.Token{
@@ -49,6 +47,22 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 		Resource:    grant.Resource,
 	}.Write(w)
 	return nil
+}
+
+// checkScope comes before the token, so that what is wrong with the request is told whatever
+// Entra may have against the link's credentials.
+func (h Handler) checkScope(ctx context.Context, caller entra.Caller, asked request) error {
+	if asked.scope == "" {
+		return nil
+	}
+	scope, err := h.Links.Scope(ctx, caller.Organization, caller.Operator, asked.slug)
+	if err != nil || asked.scope == scope {
+		return err
+	}
+	return &oauth.Error{
+		Code:        oauth.InvalidScope,
+		Description: "The scope must be " + scope + ": that is the one scope of this link. Send it, or leave scope out.",
+	}
 }
 
 // issued leaves a trace of who got a token for what, never of the token.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -35,13 +36,23 @@ var (
 
 // granter grants a token for one slug.
 type granter struct {
-	err          error
+	err          error // of Token
+	asked        int   // for tokens
 	organization string
 	operator     bool
 }
 
+func (g *granter) Scope(_ context.Context, organization string, operator bool, slug string) (string, error) {
+	g.organization, g.operator = organization, operator
+	if slug != "good-health-clinic" {
+		return "", problem.New(problem.LinkNotFound, "no link %q", slug)
+	}
+	return "https://fhir.example/.default", nil
+}
+
 func (g *granter) Token(_ context.Context, organization string, operator bool, slug string) (link.Grant, error) {
 	g.organization, g.operator = organization, operator
+	g.asked++
 	if g.err != nil {
 		return link.Grant{}, g.err
 	}
@@ -84,7 +95,7 @@ func TestIssue(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			links := &granter{}
 			w := ask(t, links, nil, tt.contentType, tt.body)
-			want := `{"access_token":"canary-token","token_type":"Bearer","expires_in":3599,"scope":"https://fhir.example/.default","resource":"https://fhir.example"}`
+			want := `{"access_token":"canary-token","token_type":"Bearer","expires_in":3599,"scope":"https://fhir.example/.default","resource":"https://fhir.example"}` + "\n"
 			if w.Code != http.StatusOK || w.Body.String() != want {
 				t.Errorf("%d %s, want %s", w.Code, w.Body, want)
 			}
@@ -118,6 +129,7 @@ func TestIssueRefusesRequests(t *testing.T) {
 		{"unknown slug", formType, slugless + "&slug=other", 400, "invalid_target", "no link"},
 		{"malformed slug", formType, slugless + "&slug=%00../%22", 400, "invalid_target", "no link"},
 		{"other scope", formType, good + "&scope=https%3A%2F%2Fother%2F.default", 400, "invalid_scope", "https://fhir.example/.default"},
+		{"unknown slug with a scope", formType, slugless + "&slug=other&scope=x", 400, "invalid_target", "no link"},
 		{"scope with more", formType, good + "&scope=https%3A%2F%2Ffhir.example%2F.default+openid", 400, "invalid_scope", ""},
 		{"empty", formType, "", 400, "invalid_request", "Content-Length"},
 		{"bad percent", formType, good + "&x=%zz", 400, "invalid_request", "not a form"},
@@ -132,12 +144,21 @@ func TestIssueRefusesRequests(t *testing.T) {
 		{"json: number", jsonType, `{"slug":5}`, 400, "invalid_request", "Send a string"},
 		{"json: duplicate", jsonType, `{"slug":"a","slug":"b"}`, 400, "invalid_request", "twice"},
 		{"json: unknown slug", jsonType, `{"slug":"other"}`, 400, "invalid_target", ""},
-		{"json: a form", jsonType, good, 400, "invalid_request", "not valid JSON"},
+		{"json: a form", jsonType, good, 400, "invalid_request", "must be a JSON object, {...}"},
+		{"json: array", jsonType, "[]", 400, "invalid_request", "must be a JSON object, {...}"},
+		{"json: text", jsonType, `"x"`, 400, "invalid_request", "must be a JSON object, {...}"},
+		{"json: syntax", jsonType, `{"slug":"a\q"}`, 400, "invalid_request", "line 1, column 12: a backslash"},
+		{"json: lone surrogate", jsonType, `{"slug":"\ud800"}`, 400, "invalid_request", "(backslash, u, four digits)"},
+		{"json: case", jsonType, `{"Slug":"a"}`, 400, "invalid_request", "written 'slug'"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := ask(t, &granter{}, nil, tt.contentType, tt.body)
+			links := &granter{}
+			w := ask(t, links, nil, tt.contentType, tt.body)
 			checkError(t, w, tt.status, tt.code, tt.says)
+			if links.asked > 0 && tt.code != "invalid_target" {
+				t.Error("a token was asked for")
+			}
 			if strings.Contains(w.Body.String(), "canary") {
 				t.Errorf("a secret comes back: %s", w.Body)
 			}
@@ -154,10 +175,16 @@ func checkError(t *testing.T, w *httptest.ResponseRecorder, status int, code, sa
 	if w.Code != status || len(body) != 2 || body["error"] != code || body["error_description"] == "" || !strings.Contains(body["error_description"], says) {
 		t.Errorf("%d %v, want %d %s …%s…", w.Code, body, status, code, says)
 	}
+	if replaced.MatchString(body["error_description"]) {
+		t.Errorf("the text had characters that RFC 6749 §5.2 has no room for: %s", body["error_description"])
+	}
 	if w.Header().Get("Content-Type") != jsonType {
 		t.Errorf("Content-Type = %q", w.Header().Get("Content-Type"))
 	}
 }
+
+// replaced finds what [oauth.Plain] writes for a character that it has no other way to write.
+var replaced = regexp.MustCompile("%[0-9A-F]{2}")
 
 func TestIssueRefusedUpstream(t *testing.T) {
 	tests := []struct {
@@ -183,6 +210,10 @@ func TestIssueRefusedUpstream(t *testing.T) {
 		{
 			"no token", &problem.Error{Code: problem.Unauthenticated, Challenge: oauth.Bearer, Detail: "Sign in."},
 			401, "invalid_client", "Sign in.",
+			http.Header{"Www-Authenticate": {"Bearer"}},
+		},
+		{
+			"no token, no challenge", problem.New(problem.Unauthenticated, "Sign in."), 401, "invalid_client", "Sign in.",
 			http.Header{"Www-Authenticate": {"Bearer"}},
 		},
 		{
@@ -214,6 +245,24 @@ func TestIssueRefusedUpstream(t *testing.T) {
 				t.Errorf("the cause comes out: %s", w.Body)
 			}
 		})
+	}
+}
+
+// Nothing that the link's credentials meet hides that the scope is wrong.
+func TestScopeIsCheckedFirst(t *testing.T) {
+	links := &granter{err: &link.Refused{Message: "m", Fix: "f"}}
+	w := ask(t, links, nil, formType, good+"&scope=other")
+	checkError(t, w, 400, "invalid_scope", "https://fhir.example/.default")
+	if links.asked > 0 {
+		t.Error("a token was asked for")
+	}
+}
+
+// What Entra's refusals mean is told without a character that RFC 6749 §5.2 has no room for.
+func TestRefusalsReadWell(t *testing.T) {
+	for _, failure := range entra.Failures() {
+		w := ask(t, &granter{err: &link.Refused{Message: failure.Message, Fix: failure.Fix}}, nil, formType, good)
+		checkError(t, w, 400, "invalid_grant", "")
 	}
 }
 

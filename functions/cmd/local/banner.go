@@ -17,6 +17,9 @@ func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o op
 	url := "http://" + addr.String()
 	var b strings.Builder
 	fmt.Fprintf(&b, "fhirlink answers on %s (this machine only). Its data is in %s. Ctrl-C stops it.\n", url, o.data)
+	if o.ahead > 0 {
+		fmt.Fprintf(&b, "The clock is moved forward: it is %s now. Start over with another -data folder to go back.\n", o.ahead.now().UTC().Format(time.RFC3339))
+	}
 	links, _, err := p.links.List(ctx, localOrganization, 1, "")
 	switch {
 	case err != nil:
@@ -24,7 +27,7 @@ func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o op
 	case len(links) > 0:
 		again(&b, url, links[0])
 	case o.sandbox:
-		firstSteps(&b, url, time.Now())
+		firstSteps(&b, url, o.ahead.now())
 	}
 	fmt.Fprintf(&b, "\nWhat else there is: %s/api/openapi.yaml\n\n", url)
 	_, _ = io.WriteString(out, b.String()) // without a terminal there is nobody to tell

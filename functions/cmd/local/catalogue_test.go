@@ -16,7 +16,7 @@ import (
 // finding is what an administrator gets to see of one row of the catalogue, at the server of
 // the sandbox that bears the code's name.
 type finding struct {
-	code   string
+	code   string // several, with blanks, when all else is the same
 	check  string // that has it
 	status int    // of register
 	says   string // the message, or the beginning of it
@@ -24,17 +24,17 @@ type finding struct {
 }
 
 const (
-	refused   = http.StatusUnprocessableEntity // a setting is wrong
-	later     = http.StatusServiceUnavailable  // something passing is in the way
-	stored    = http.StatusCreated             // with a warning
-	objectID  = "55555555-5555-4555-8555-555555555555"
-	clientID  = sandbox.ClientID
-	tenantID  = sandbox.TenantID
-	overview  = `copy "FHIR metadata endpoint"`
-	mistake   = "This is a mistake of this service, not of yours"
-	nothing   = "Nothing has to be changed"
-	noRequest = "If the later checks pass, nothing has to be done."
-	assign    = "az role assignment create --assignee-object-id " + objectID + ` --assignee-principal-type ServicePrincipal --role "FHIR Data Writer" --scope`
+	refused  = http.StatusUnprocessableEntity // a setting is wrong
+	later    = http.StatusServiceUnavailable  // something passing is in the way
+	stored   = http.StatusCreated             // with a warning
+	objectID = "55555555-5555-4555-8555-555555555555"
+	clientID = sandbox.ClientID
+	tenantID = sandbox.TenantID
+	overview = `copy "FHIR metadata endpoint"`
+	mistake  = "This is a mistake of this service, not of yours"
+	nothing  = "Nothing has to be changed"
+	harmless = "If the later checks pass, nothing has to be done."
+	assign   = "az role assignment create --assignee-object-id " + objectID + ` --assignee-principal-type ServicePrincipal --role "FHIR Data Writer" --scope`
 )
 
 // findings are all rows of the catalogue. {host} is the server's.
@@ -80,7 +80,7 @@ var findings = []finding{
 	{"token_tid", "claims", refused, "Entra's token is of another tenant than " + tenantID, "Check the tenant id"},
 	{"token_appid", "claims", refused, "Entra's token is of another application than " + clientID, "Check the client id"},
 	{"token_short", "claims", refused, "Entra's token has less than five minutes left.", "Check the clock"},
-	{"token_opaque", "claims", stored, "The token cannot be read", noRequest},
+	{"token_opaque", "claims", stored, "The token cannot be read", harmless},
 
 	{"fhir_401_audience", "read", refused, "The FHIR server does not accept tokens for https://{host}", "Leave audience empty"},
 	{"fhir_401_issuer", "read", refused, "The FHIR server trusts another tenant than " + tenantID, "Register the application in the tenant of the FHIR service"},
@@ -105,31 +105,27 @@ var findings = []finding{
 	{"aadsts_901002", "token", refused, "The token was asked for in a form that Entra does not support", mistake},
 	{"aadsts_7000218", "token", refused, "The client secret of the application " + clientID + " is empty.", "enter it"},
 	{"aadsts_700025", "token", refused, "The application " + clientID + " is registered as a public client", "Allow public client flows"},
+	{"aadsts_700016 aadsts_700011 aadsts_700005 aadsts_700038", "token", refused, "There is no application with the client id " + clientID + " in the tenant " + tenantID, "not the Object ID"},
+	{"aadsts_7000112 aadsts_70001", "token", refused, "The application " + clientID + " is disabled in the tenant " + tenantID, "Enabled for users to sign-in?"},
+	{"aadsts_50059 aadsts_50128 aadsts_90019", "token", refused, "Entra could not tell which tenant is meant.", "Give the Tenant ID"},
+	{"aadsts_90038 aadsts_900382 aadsts_900432 aadsts_1000104", "token", refused, "The tenant " + tenantID + " or the application " + clientID + " lives in another Azure cloud", "Nothing works across clouds."},
+	{"aadsts_500011 aadsts_50001 aadsts_650052 aadsts_650057", "token", refused, "Entra does not know the FHIR service https://{host} in the tenant " + tenantID, "az ad sp create --id 4f6778d8"},
+	{"aadsts_1002012 aadsts_70011 aadsts_28002 aadsts_700022", "token", refused, "Entra cannot make a scope of the audience https://{host}.", "Correct the audience"},
+	{"aadsts_501051 aadsts_50105", "token", refused, "The tenant " + tenantID + " lets assigned applications only use Azure Healthcare APIs", "Assignment required?"},
+	{"aadsts_65001 aadsts_90094 aadsts_650056", "token", refused, "The application " + clientID + " has no administrator's consent in the tenant " + tenantID, "Grant admin consent"},
+	{"aadsts_53003 aadsts_530032 aadsts_530035", "token", refused, "A Conditional Access policy of the tenant " + tenantID + " blocks the application " + clientID, "named location"},
+	{"aadsts_50194 aadsts_90130 aadsts_9001023", "token", refused, "The token was asked for at an endpoint that this application cannot use.", mistake},
+	{"aadsts_700027 aadsts_700024 aadsts_5002723 aadsts_5002738 aadsts_50012", "token", refused, "Entra does not accept the certificate of the application " + clientID, "Upload the current public certificate"},
+	{"aadsts_70021 aadsts_700213 aadsts_700211 aadsts_90061", "token", refused, "The application " + clientID + " has no federated credential that matches.", "Federated credentials copy issuer, subject and audience"},
+	{"aadsts_90055 aadsts_50196 aadsts_90024 aadsts_90033 aadsts_90006 aadsts_50033", "token", later, "Microsoft Entra asks to slow down or has a passing problem.", "it is tried again"},
 	{"aadsts_7654321", "token", refused, "Entra refused: “The sandbox refuses this with a number that nobody has heard of.” (AADSTS7654321).", "https://login.microsoftonline.com/error?code=7654321"},
 }
 
-// alike are the rows of several numbers.
-var alike = map[finding][]int{
-	{"", "token", refused, "There is no application with the client id " + clientID + " in the tenant " + tenantID, "not the Object ID"}:                            {700016, 700011, 700005, 700038},
-	{"", "token", refused, "The application " + clientID + " is disabled in the tenant " + tenantID, "Enabled for users to sign-in?"}:                               {7000112, 70001},
-	{"", "token", refused, "Entra could not tell which tenant is meant.", "Give the Tenant ID"}:                                                                     {50059, 50128, 90019},
-	{"", "token", refused, "The tenant " + tenantID + " or the application " + clientID + " lives in another Azure cloud", "Nothing works across clouds."}:          {90038, 900382, 900432, 1000104},
-	{"", "token", refused, "Entra does not know the FHIR service https://{host} in the tenant " + tenantID, "az ad sp create --id 4f6778d8"}:                        {500011, 50001, 650052, 650057},
-	{"", "token", refused, "Entra cannot make a scope of the audience https://{host}.", "Correct the audience"}:                                                     {1002012, 70011, 28002, 700022},
-	{"", "token", refused, "The tenant " + tenantID + " lets assigned applications only use Azure Healthcare APIs", "Assignment required?"}:                         {501051, 50105},
-	{"", "token", refused, "The application " + clientID + " has no administrator's consent in the tenant " + tenantID, "Grant admin consent"}:                      {65001, 90094, 650056},
-	{"", "token", refused, "A Conditional Access policy of the tenant " + tenantID + " blocks the application " + clientID, "named location"}:                       {53003, 530032, 530035},
-	{"", "token", refused, "The token was asked for at an endpoint that this application cannot use.", mistake}:                                                     {50194, 90130, 9001023},
-	{"", "token", refused, "Entra does not accept the certificate of the application " + clientID, "Upload the current public certificate"}:                         {700027, 700024, 5002723, 5002738, 50012},
-	{"", "token", refused, "The application " + clientID + " has no federated credential that matches.", "Federated credentials copy issuer, subject and audience"}: {70021, 700213, 700211, 90061},
-	{"", "token", later, "Microsoft Entra asks to slow down or has a passing problem.", "it is tried again"}:                                                        {90055, 50196, 90024, 90033, 90006, 50033},
-}
-
-func allFindings() []finding {
-	all := slices.Clone(findings)
-	for f, numbers := range alike {
-		for _, n := range numbers {
-			f.code = fmt.Sprintf("aadsts_%d", n)
+// single takes rows of several codes apart.
+func single(rows []finding) (all []finding) {
+	for _, f := range rows {
+		for code := range strings.FieldsSeq(f.code) {
+			f.code = code
 			all = append(all, f)
 		}
 	}
@@ -144,7 +140,7 @@ func scenario(code string) string { return strings.ReplaceAll(code, "_", "-") }
 func TestCatalogue(t *testing.T) {
 	i := start(t, t.TempDir(), nil)
 	covered := map[string]bool{}
-	for _, f := range allFindings() {
+	for _, f := range single(findings) {
 		covered[f.code] = true
 		host := scenario(f.code) + ".fhir.sandbox.test"
 		f.says, f.fix = strings.ReplaceAll(f.says, "{host}", host), strings.ReplaceAll(f.fix, "{host}", host)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"time"
 )
 
 // options are the command line.
@@ -11,6 +12,7 @@ type options struct {
 	addr    string
 	data    string
 	sandbox bool
+	ahead   ahead
 }
 
 // parseOptions reads args and writes what is wrong with them, or the help, to out.
@@ -21,6 +23,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:7071", "`host:port` to answer at; the host must be a loopback address")
 	flags.StringVar(&o.data, "data", ".fhirlink", "`folder` that links and secrets are kept in")
 	flags.BoolVar(&o.sandbox, "sandbox", true, "serve a sandbox Entra and sandbox FHIR servers inside the process")
+	now := flags.String("now", "", "move the clock forward to this `time`: +61d, +36h, 2027-05-01 or 2027-05-01T08:00:00Z; for trying things out")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -29,6 +32,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	if err := checkLoopback(o.addr); err != nil {
 		return o, fmt.Errorf("-addr: %w", err)
+	}
+	var err error
+	if o.ahead, err = parseAhead(*now, time.Now()); err != nil {
+		return o, fmt.Errorf("-now: %w", err)
 	}
 	return o, nil
 }

@@ -14,10 +14,12 @@ import (
 	"fhirlink/shared/egress"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
+	"fhirlink/shared/entra/graph"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	linkbolt "fhirlink/shared/link/bolt"
+	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
 	secretbolt "fhirlink/shared/secret/bolt"
 	"fhirlink/shared/verification"
@@ -26,6 +28,7 @@ import (
 // program is everything between the command line and the listener.
 type program struct {
 	handler  http.Handler
+	stores   *linkbolt.Store
 	links    *link.Service
 	webhooks *webhook.Service
 	sweep    expiry.Sweep
@@ -40,14 +43,14 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 			err = errors.Join(err, p.close())
 		}
 	}()
-	upstream, err := p.connect(o, c)
+	upstream, err := p.connect(o, c, log)
 	if err != nil {
 		return p, err
 	}
 	if err := p.open(o, c, upstream, log); err != nil {
 		return p, err
 	}
-	p.sweep = expiry.Sweep{Links: p.links, Log: log}
+	p.sweep = expiry.Sweep{Links: p.links, Cells: p.stores, Now: o.ahead.now, Log: log}
 	signIn := tokens(c)
 	public, _ := functions.New(functions.Deps{
 		Links:    p.links,
@@ -57,13 +60,14 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
 		Log:      log,
+		Now:      o.ahead.now,
 		Program:  "local",
 		Version:  version,
 	})
 	if signIn == nil {
 		public = refuseTokens(public)
 	}
-	p.handler, err = newGuard(checkOrganization(public), c.Origins)
+	p.handler, err = newGuard(withSink(checkOrganization(public), upstream.sink), c.Origins)
 	return p, err
 }
 
@@ -72,16 +76,17 @@ type upstream struct {
 	client    *http.Client
 	authority func(fhir.BaseURL) string
 	kind      func(fhir.BaseURL) fhir.Kind // nil: what the host name tells
+	sink      *sandbox.Sink                // nil: there is no sandbox
 }
 
 // connect prepares the one client for FHIR servers and authorities.
-func (p *program) connect(o options, c config.Config) (upstream, error) {
+func (p *program) connect(o options, c config.Config, log *slog.Logger) (upstream, error) {
 	up := upstream{authority: authority(c)}
 	if !o.sandbox {
 		up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow})
 		return up, nil
 	}
-	box, err := sandbox.New()
+	box, err := sandbox.New(log)
 	if err != nil {
 		return up, err
 	}
@@ -92,7 +97,7 @@ func (p *program) connect(o options, c config.Config) (upstream, error) {
 	}
 	box.Trust(roots)
 	up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow, Intercept: box.Intercept, RootCAs: roots})
-	up.kind = box.Kind
+	up.kind, up.sink = box.Kind, box.Sink
 	return up, nil
 }
 
@@ -123,21 +128,55 @@ func (p *program) open(o options, c config.Config, up upstream, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	source := &clientcred.Source{Client: up.client}
-	p.links = link.New(link.Deps{
-		Stores:    stores,
-		Secrets:   secrets,
-		Verifier:  &verification.Verifier{Client: up.client, Tokens: source, Authority: up.authority, Kind: up.kind},
-		Tokens:    source,
-		Authority: up.authority,
-		AnyTarget: len(c.EgressAllow) > 0,
-		MaxLinks:  c.MaxLinks,
-		Log:       log,
-	})
+	p.stores = stores
 	p.webhooks = webhook.New(webhook.Deps{
 		Endpoints: stores.Endpoints(), Secrets: secrets, Client: up.client, AnyTarget: len(c.EgressAllow) > 0, Log: log,
 	})
+	source := &clientcred.Source{Client: up.client}
+	p.links = link.New(link.Deps{
+		Stores:     stores,
+		Secrets:    secrets,
+		Verifier:   &verification.Verifier{Client: up.client, Tokens: source, Authority: up.authority, Kind: up.kind},
+		Tokens:     shifted{source, o.ahead},
+		Authority:  up.authority,
+		Channel:    p.webhooks,
+		Mailer:     mailer(c, up.sink),
+		Ends:       &graph.Client{HTTP: up.client, Tokens: source},
+		Thresholds: c.ExpiryThresholds,
+		AnyTarget:  len(c.EgressAllow) > 0,
+		MaxLinks:   c.MaxLinks,
+		Now:        o.ahead.now,
+		Log:        log,
+	})
 	return nil
+}
+
+// mailer is the mail server that is set, else the sandbox's sink, else nil.
+func mailer(c config.Config, sink *sandbox.Sink) notify.Mailer {
+	switch {
+	case c.Mail.Host != "":
+		return c.Mail
+	case sink != nil:
+		return sink
+	}
+	return nil
+}
+
+// sinkPath shows what the sandbox was told.
+const sinkPath = "/sandbox/notifications"
+
+// withSink answers sinkPath, if there is a sandbox.
+func withSink(next http.Handler, sink *sandbox.Sink) http.Handler {
+	if sink == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == sinkPath && r.Method == http.MethodGet {
+			sink.Show(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // tokens validates callers' tokens as the cloud does, once it is set whose.

@@ -18,11 +18,14 @@ import (
 	"fhirlink/shared/egress"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
+	"fhirlink/shared/entra/graph"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/aztable"
+	"fhirlink/shared/notify"
+	"fhirlink/shared/notify/eventgrid"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/secret/keyvault"
 	"fhirlink/shared/verification"
@@ -49,29 +52,58 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 		servers   = egress.NewClient(egress.Options{Allow: c.EgressAllow})
 		secrets   = keyvault.New(vault)
 	)
-	links := link.New(link.Deps{
-		Stores:    stores,
-		Secrets:   secrets,
-		Verifier:  &verification.Verifier{Client: servers, Tokens: source, Authority: authority},
-		Tokens:    source,
-		Authority: authority,
-		AnyTarget: len(c.EgressAllow) > 0,
-		MaxLinks:  c.MaxLinks,
-		Log:       log,
-	})
 	webhooks := webhook.New(webhook.Deps{
 		Endpoints: stores.Endpoints(), Secrets: secrets, Client: servers, AnyTarget: len(c.EgressAllow) > 0, Log: log,
+	})
+	channels, err := channels(c, identity, client, webhooks)
+	if err != nil {
+		return functions.Deps{}, err
+	}
+	links := link.New(link.Deps{
+		Stores:     stores,
+		Secrets:    secrets,
+		Verifier:   &verification.Verifier{Client: servers, Tokens: source, Authority: authority},
+		Tokens:     source,
+		Authority:  authority,
+		Channel:    channels,
+		Mailer:     mailer(c),
+		Ends:       &graph.Client{HTTP: client, Tokens: source},
+		Thresholds: c.ExpiryThresholds,
+		AnyTarget:  len(c.EgressAllow) > 0,
+		MaxLinks:   c.MaxLinks,
+		Log:        log,
 	})
 	return functions.Deps{
 		Links:    links,
 		Webhooks: webhooks,
 		Callers:  functions.Bearer{Callers: entra.NewCallers(callers(c, client))},
-		Sweep:    expiry.Sweep{Links: links, Log: log}.Run,
+		Sweep:    expiry.Sweep{Links: links, Cells: stores, Log: log}.Run,
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
 		Limits:   httpx.NewRateLimit(functions.PerMinute, functions.Burst, nil),
 		Log:      log,
 	}, nil
+}
+
+// channels carry notices out: to the organizations' webhooks, and to the operator's topic of
+// Event Grid if there is one.
+func channels(c config.Config, identity azcore.TokenCredential, client *http.Client, webhooks *webhook.Service) (notify.Channels, error) {
+	if c.EventGridEndpoint == "" {
+		return notify.Channels{webhooks}, nil
+	}
+	topic, err := eventgrid.New(c.EventGridEndpoint, identity, client)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.EventGridEndpoint, err)
+	}
+	return notify.Channels{webhooks, topic}, nil
+}
+
+// mailer is nil when there is no mail server.
+func mailer(c config.Config) notify.Mailer {
+	if c.Mail.Host == "" {
+		return nil
+	}
+	return c.Mail
 }
 
 // stores opens the table. Errors name the setting and not its value: a connection string is a
@@ -98,12 +130,13 @@ func callers(c config.Config, client *http.Client) entra.CallersConfig {
 	}
 }
 
-// authorityClient reaches the configured authority. It is not guarded as the client for FHIR
-// servers is: the operator names this host, callers never do. Redirects are not followed,
+// authorityClient reaches the configured authority, and Microsoft Graph and Event Grid beside
+// it. It is not guarded as the client for FHIR servers is: the operator names these hosts,
+// callers never do. Redirects are not followed,
 // because a request here carries a client secret.
 func authorityClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 16
+	transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost = egress.ConnsPerHost, egress.ConnsPerHost
 	transport.ResponseHeaderTimeout = 10 * time.Second
 	return &http.Client{
 		Transport:     transport,

@@ -3,6 +3,7 @@
 //
 //	https://login.sandbox.test/             the authority
 //	https://{scenario}.fhir.sandbox.test/   a FHIR server; {scenario} says what is wrong with it
+//	https://webhooks.sandbox.test/          a receiver of notifications, see [Sink]
 //
 // They speak TLS on a loopback port of their own. The HTTP clients are the ones that real
 // servers are reached with; [Sandbox.Intercept] dials before DNS and before the guard of
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -52,15 +54,16 @@ func Scenarios() []string {
 type Sandbox struct {
 	Entra *entratest.Authority
 	FHIR  *fhirtest.Server
+	Sink  *Sink
 
 	root     *x509.Certificate
 	listener net.Listener
 	server   *http.Server
 }
 
-// New starts a sandbox.
-func New() (*Sandbox, error) {
-	certificate, root, err := certify(zone, loginHost, "*."+fhirDomain)
+// New starts a sandbox; events shows what the sink receives.
+func New(events *slog.Logger) (*Sandbox, error) {
+	certificate, root, err := certify(zone, loginHost, sinkHost, "*."+fhirDomain)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +76,7 @@ func New() (*Sandbox, error) {
 	})
 	s := &Sandbox{
 		Entra: authority,
+		Sink:  &Sink{Log: events},
 		FHIR: &fhirtest.Server{
 			Domain: fhirDomain, Authority: Authority, TenantID: TenantID, Validate: authority.Check, Healthy: entratest.Scenarios(),
 		},
@@ -103,11 +107,14 @@ func choose(certificate *tls.Certificate) func(*tls.ClientHelloInfo) (*tls.Certi
 
 // ServeHTTP hands a request to the server that its host names.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Host == loginHost {
+	switch r.Host {
+	case loginHost:
 		s.Entra.ServeHTTP(w, r)
-		return
+	case sinkHost:
+		s.Sink.ServeHTTP(w, r)
+	default:
+		s.FHIR.ServeHTTP(w, r)
 	}
-	s.FHIR.ServeHTTP(w, r)
 }
 
 // Intercept is egress.Options.Intercept for the names of the sandbox. A name below its zone
@@ -119,7 +126,7 @@ func (s *Sandbox) Intercept(host string) (dial func(context.Context) (net.Conn, 
 	}
 	if dial, special := s.FHIR.Dials()[host]; special && dial != nil {
 		return dial, true
-	} else if special || host == loginHost || slices.Contains(s.FHIR.Hosts(), host) {
+	} else if special || host == loginHost || host == sinkHost || slices.Contains(s.FHIR.Hosts(), host) {
 		return s.dial, true
 	}
 	return func(context.Context) (net.Conn, error) {

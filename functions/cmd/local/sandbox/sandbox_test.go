@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,7 +19,7 @@ import (
 
 func start(t *testing.T) (*Sandbox, *http.Client) {
 	t.Helper()
-	s, err := New()
+	s, err := New(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

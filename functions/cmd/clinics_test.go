@@ -1,0 +1,167 @@
+package cmd_test
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/config"
+	"fhirlink/shared/egress"
+	"fhirlink/shared/egress/egresstest"
+	"fhirlink/shared/entra/clientcred"
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/fhir/fhirtest"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/verification"
+)
+
+// clinics are FHIR servers and the Entra of one of Microsoft's clouds, under the names that
+// they have on the Internet, served inside the process. They are reached as the programs reach
+// them: azidentity, the guarded client, TLS.
+type clinics struct {
+	entra   *entratest.Authority
+	fhir    *fhirtest.Server
+	secrets *secrettest.Store
+	client  *http.Client
+	conns   *connections
+
+	requests atomic.Int64
+	latency  time.Duration // of every answer
+}
+
+// A cloud of Microsoft's: the authority's host, and what FHIR services are called below.
+type microsoftCloud struct{ top, login, fhir string }
+
+var (
+	public       = microsoftCloud{"com", "login.microsoftonline.com", "fhir.azurehealthcareapis.com"}
+	retired      = microsoftCloud{"com", "login.microsoftonline.com", "azurehealthcareapis.com"}
+	usGovernment = microsoftCloud{"us", "login.microsoftonline.us", "fhir.azurehealthcareapis.us"}
+)
+
+const objectID = "55555555-5555-4555-8555-555555555555"
+
+func newClinics(t testing.TB, cloud microsoftCloud, certificates ...*x509.Certificate) *clinics {
+	t.Helper()
+	c := &clinics{secrets: secrettest.New()}
+	c.entra = entratest.New(entratest.Tenant{ID: tenant, Name: "Clinic", Apps: []entratest.App{{
+		ClientID: cloudtest.ClientID, ObjectID: objectID, Certificates: certificates,
+		Secrets: []entratest.Secret{{Value: cloudtest.Secret}, {Value: cloudtest.NextSecret}},
+	}}})
+	c.entra.URL = "https://" + cloud.login
+	c.fhir = &fhirtest.Server{Domain: cloud.fhir, Authority: c.entra.URL + "/", TenantID: tenant, Validate: c.entra.Check}
+	handlers := map[string]http.Handler{cloud.login: c.slowly(c.entra)}
+	for _, host := range c.fhir.Hosts() {
+		handlers[host] = c.slowly(c.fhir)
+	}
+	network, err := egresstest.New(cloud.top, handlers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(network.Certificate())
+	c.conns = &connections{open: map[string]int{}}
+	c.client = egress.NewClient(egress.Options{Intercept: c.conns.count(inside(network.Intercept)), RootCAs: roots})
+	t.Cleanup(func() {
+		c.client.CloseIdleConnections()
+		_ = network.Close() // nothing to flush
+	})
+	return c
+}
+
+func (c *clinics) slowly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.requests.Add(1)
+		time.Sleep(c.latency)
+		h.ServeHTTP(w, r)
+	})
+}
+
+type intercept = func(host string) (egresstest.Dial, bool)
+
+// inside keeps every request in the process: a name that is not served does not exist.
+func inside(inner intercept) intercept {
+	return func(host string) (egresstest.Dial, bool) {
+		if dial, ok := inner(host); ok {
+			return dial, true
+		}
+		return func(context.Context) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
+		}, true
+	}
+}
+
+// service is the links as a program with the settings has them.
+func (c *clinics) service(t testing.TB, settings map[string]string) *link.Service {
+	t.Helper()
+	set, err := config.Local(func(name string) (string, bool) { value, ok := settings[name]; return value, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := func(fhir.BaseURL) string { return set.Authority }
+	source := &clientcred.Source{Client: c.client}
+	return link.New(link.Deps{
+		Stores: linktest.New(), Secrets: c.secrets, Tokens: source, Authority: authority, Log: slog.New(slog.DiscardHandler),
+		Verifier: &verification.Verifier{Client: c.client, Tokens: source, Authority: authority},
+	})
+}
+
+// verifier is the service's, for what is about the verification alone.
+func (c *clinics) verifier() *verification.Verifier {
+	return &verification.Verifier{
+		Client: c.client, Tokens: &clientcred.Source{Client: c.client},
+		Authority: func(fhir.BaseURL) string { return c.entra.URL + "/" },
+	}
+}
+
+// url of the server that behaves as the scenario.
+func (c *clinics) url(scenario string) string { return "https://" + scenario + "." + c.fhir.Domain }
+
+// connections counts the open connections of each host.
+type connections struct {
+	mu   sync.Mutex
+	open map[string]int
+	peak int // of any one host
+}
+
+func (c *connections) count(inner intercept) intercept {
+	return func(host string) (egresstest.Dial, bool) {
+		dial, ok := inner(host)
+		return func(ctx context.Context) (net.Conn, error) {
+			conn, err := dial(ctx)
+			if err != nil {
+				return nil, err
+			}
+			c.add(host, 1)
+			return &counted{Conn: conn, closed: sync.OnceFunc(func() { c.add(host, -1) })}, nil
+		}, ok
+	}
+}
+
+func (c *connections) add(host string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	host = strings.ToLower(host)
+	c.open[host] += n
+	c.peak = max(c.peak, c.open[host])
+}
+
+type counted struct {
+	net.Conn
+	closed func()
+}
+
+func (c *counted) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}

@@ -1,0 +1,46 @@
+package sandbox
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirlink/shared/notify"
+)
+
+func TestSink(t *testing.T) {
+	s := &Sink{Log: slog.New(slog.DiscardHandler)}
+	post := func(method, id, body string) int {
+		r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(body))
+		r.Header.Set("Webhook-Id", id)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w.Code
+	}
+	const event = `{"specversion":"1.0","type":"fhirlink.secret.expiring","time":"2026-11-24T00:00:00Z","subject":"clinic","data":{"message":"It ends.","fix":"Renew it."}}`
+	for range 2 {
+		if got := post("POST", "msg_1", event); got != http.StatusNoContent {
+			t.Errorf("status %d", got)
+		}
+	}
+	if post("POST", "msg_2", "<html>") != http.StatusBadRequest || post("GET", "msg_3", event) != http.StatusBadRequest {
+		t.Error("took what is no event")
+	}
+	digest := notify.Digest{Contacts: []string{"it@clinic.example"}, Events: []notify.Event{{ID: "msg_1", Type: notify.SecretExpiring, Time: time.Unix(0, 0), Slug: "clinic", Message: "It ends."}}}
+	if r := s.Digest(t.Context(), digest); r.Outcome != notify.Delivered {
+		t.Errorf("%+v", r)
+	}
+	held := s.Held()
+	if len(held) != 2 || held[0].Received != 2 || held[0].Type != notify.SecretExpiring || held[0].Slug != "clinic" || held[0].Fix != "Renew it." ||
+		held[1].Via != "mail" || len(held[1].To) != 1 {
+		t.Errorf("%+v", held)
+	}
+	w := httptest.NewRecorder()
+	s.Show(w, nil)
+	if !strings.Contains(w.Body.String(), `"id": "msg_1"`) {
+		t.Error(w.Body)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/verification"
+)
+
+var update = flag.Bool("update", false, "write README's troubleshooting table anew")
+
+// readme is where the table stands, between two marks on lines of their own.
+var readme = flag.String("readme", "../../../README.md", "the file with the table")
+
+const (
+	tableBegin = "<!-- troubleshooting:begin -->"
+	tableEnd   = "<!-- troubleshooting:end -->"
+)
+
+// TestTroubleshooting holds README's table to the catalogue. After a change of the catalogue:
+//
+//	go test ./functions/cmd/local -run TestTroubleshooting -update
+func TestTroubleshooting(t *testing.T) {
+	text, err := os.ReadFile(*readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(text), tableBegin+"\n")
+	current, after, ends := strings.Cut(rest, tableEnd)
+	if !begins || !ends {
+		t.Fatalf("%s lacks the lines %s and %s, between which the table belongs", *readme, tableBegin, tableEnd)
+	}
+	table := troubleshooting()
+	if current == table {
+		return
+	}
+	if !*update {
+		t.Fatalf("the table in %s is not the catalogue's; go test ./functions/cmd/local -run TestTroubleshooting -update writes it anew", *readme)
+	}
+	if err := os.WriteFile(*readme, []byte(before+tableBegin+"\n"+table+tableEnd+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func troubleshooting() string {
+	var b strings.Builder
+	b.WriteString("| code | what you see | what it means | what to do | the sandbox shows it at |\n|---|---|---|---|---|\n")
+	for _, f := range verification.Failures() {
+		codes := "`" + strings.Join(append([]string{f.Code}, f.Also...), "` `") + "`"
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", codes, cell(f.Sign)+effect(f), cell(f.Message), cell(f.Fix), shownBy(f.Code))
+	}
+	return b.String()
+}
+
+// effect is what a finding comes to for the link, when that is not that it cannot be stored.
+func effect(f verification.Failure) string {
+	switch {
+	case f.Status == verification.Warn:
+		return "; a warning"
+	case f.Outcome == verification.OutcomePendingAccess:
+		return "; stored as `pending_access`"
+	case f.Outcome == verification.OutcomeTransient:
+		return "; passes by itself"
+	}
+	return ""
+}
+
+// values stand for those of a verification.
+var values = strings.NewReplacer(
+	"{url}", "https://HOST", "{host}", "HOST", "{client}", "CLIENT-ID", "{tenant}", "TENANT-ID", "{audience}", "AUDIENCE", "{object}", "OBJECT-ID",
+	"{authority}", "AUTHORITY", "{other}", "ANOTHER", "{wanted}", "AUDIENCE-OF-THE-SERVER", "{status}", "STATUS", "{redirect}", "ANOTHER-HOST",
+	"{admin}", "Entra admin center (https://entra.microsoft.com)", "{removed}", "It was deleted again.",
+	"{assign}", "`az role assignment create …` (the report has the whole line)",
+	"|", `\|`, "<", "&lt;",
+)
+
+func cell(text string) string { return values.Replace(text) }
+
+// credentials of the sandbox that show a refusal at any of its servers.
+var credentials = map[string]string{
+	"aadsts_7000215": "; or any client secret that the sandbox does not know",
+	"aadsts_7000222": "; or the client secret `" + sandbox.ExpiredSecret + "`",
+	"aadsts_700016":  "; or another client id",
+}
+
+func shownBy(code string) string {
+	host := strings.Replace(scenario(code), "<number>", fmt.Sprint(entratest.UnknownNumber), 1)
+	return "`https://" + host + ".fhir.sandbox.test`" + cmp.Or(credentials[code], "")
+}

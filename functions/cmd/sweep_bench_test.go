@@ -1,0 +1,141 @@
+package cmd_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"fhirlink/shared/expiry"
+	"fhirlink/shared/fhir"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/bolt"
+	"fhirlink/shared/secret/secrettest"
+)
+
+const (
+	// sweepDue is how many links of a table are due: of 100,000 secrets that last a year each,
+	// so many end on a day.
+	sweepDue = 274
+	// sweepTurns is how often a sweep is measured.
+	sweepTurns = 15
+)
+
+// ledger is a store that counts what a sweep asks of it.
+type ledger struct {
+	*bolt.Store
+	due, reads, writes atomic.Int64
+}
+
+func (c *ledger) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
+	return c.Store.Due(ctx, now, func(slug link.Slug) bool {
+		c.due.Add(1)
+		return yield(slug)
+	})
+}
+
+func (c *ledger) Get(ctx context.Context, slug link.Slug) (link.Link, error) {
+	c.reads.Add(1)
+	return c.Store.Get(ctx, slug)
+}
+
+func (c *ledger) Update(ctx context.Context, slug link.Slug, change func(link.Link) (link.Link, error)) (link.Link, error) {
+	c.reads.Add(1)
+	l, err := c.Store.Update(ctx, slug, change)
+	if err == nil {
+		c.writes.Add(1)
+	}
+	return l, err
+}
+
+// BenchmarkSweep fills the embedded store with 10,000, 100,000 and 1,000,000 links of which 274
+// are due, and sweeps each.
+func BenchmarkSweep(b *testing.B) {
+	var base time.Duration
+	for _, links := range []int{10_000, 100_000, 1_000_000} {
+		took, memory, c := sweepOf(b, links)
+		if base == 0 {
+			base = took
+		}
+		ratio := float64(took) / float64(base)
+		per := int64(sweepTurns) * sweepDue
+		what := fmt.Sprintf("sweep of %d links, 274 due", links)
+		table.report(ratio <= 2, what+": time against 10,000 links", "≤ 2 ×", "%.2f × (%v, median of %d)", ratio, took.Round(10*time.Microsecond), sweepTurns)
+		table.report(memory <= 64, what+": memory", "≤ 64 MB", "%.1f MB", memory)
+		table.report(c.due.Load() == per && c.reads.Load() <= per, what+": rows read", "the 274 due ones, once each",
+			"%d listed, %d read, %d written", c.due.Load()/sweepTurns, c.reads.Load()/sweepTurns, c.writes.Load()/sweepTurns)
+	}
+}
+
+// sweepOf measures sweeps over so many links: the median time, the most memory in MB, and what
+// was asked of the store in all of them.
+func sweepOf(b *testing.B, links int) (took time.Duration, memory float64, c *ledger) {
+	b.Helper()
+	db, err := bbolt.Open(filepath.Join(b.TempDir(), "links.db"), 0o600, &bbolt.Options{Timeout: time.Second, NoSync: true, NoFreelistSync: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	store, err := bolt.New(db)
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Now()
+	for i := range links {
+		if err := store.Insert(b.Context(), expiringLink(i, now, links)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	c = &ledger{Store: store}
+	quiet := slog.New(slog.DiscardHandler)
+	service := link.New(link.Deps{Stores: c, Secrets: secrettest.New(), Log: quiet, Authority: func(fhir.BaseURL) string { return "" }})
+	sweep := expiry.Sweep{Links: service, Cells: c, Log: quiet}
+	var times []time.Duration
+	for range sweepTurns {
+		rearm(b, store, now, links)
+		before := heap()
+		start := time.Now()
+		r, err := sweep.Run(b.Context())
+		times = append(times, time.Since(start))
+		if err != nil || r.Due != sweepDue || r.Notices != sweepDue || r.Failed > 0 {
+			b.Fatalf("%v, %v", r, err)
+		}
+		var after runtime.MemStats
+		runtime.ReadMemStats(&after) // before any collection: garbage counts
+		memory = max(memory, float64(int64(after.HeapAlloc)-int64(before))/1e6)
+	}
+	return median(times), memory, c
+}
+
+// expiringLink is the i-th of so many links: 274 of them are at a threshold, spread over the
+// table, and the others are not due.
+func expiringLink(i int, now time.Time, links int) link.Link {
+	l := row(fmt.Sprintf("clinic-%07d", i), "link-x", "v")
+	l.Secret.ExpiresOn = link.DateOf(now).AddDays(300)
+	l.NoticeAt = now.AddDate(0, 6, 0)
+	l.NextVerify = now.Add(time.Duration(1+i%86400) * time.Second).Add(24 * time.Hour)
+	return l
+}
+
+// rearm makes the 274 due again.
+func rearm(b *testing.B, store *bolt.Store, now time.Time, links int) {
+	b.Helper()
+	for n := range sweepDue {
+		slug := link.Slug(fmt.Sprintf("clinic-%07d", n*(links/sweepDue)))
+		_, err := store.Update(b.Context(), slug, func(l link.Link) (link.Link, error) {
+			l.Secret.ExpiresOn = link.DateOf(now).AddDays(30)
+			l.NoticedOn = link.DateOf(now).AddDays(-20)
+			l.NoticeAt = link.DateOf(now).Time()
+			return l, nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package links
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+)
+
+// Trail is the part of [link.Service] that reading events needs.
+type Trail interface {
+	Events(ctx context.Context, organization, slug string, limit int, continuation string) ([]link.Event, string, error)
+}
+
+// Events answers GET /api/links/{slug}/events.
+func (h Handler) Events(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	found, next, err := h.Links.Events(r.Context(), organization(r), r.PathValue("slug"), page.limit, page.after)
+	if err != nil {
+		return err
+	}
+	body := events{Events: make([]event, len(found)), Continue: next}
+	for i, e := range found {
+		body.Events[i] = eventOf(e)
+	}
+	return httpx.WriteJSON(w, http.StatusOK, body)
+}
+
+type events struct {
+	Events   []event `json:"events"`
+	Continue string  `json:"continue"` // "" on the last page
+}
+
+type event struct {
+	ID      string      `json:"id"`
+	At      time.Time   `json:"at"`
+	Action  link.Action `json:"action"`
+	Outcome string      `json:"outcome"` // "ok", or what was wrong
+	By      actor       `json:"by"`
+}
+
+// actor is who did it. What his token did not say is left out.
+type actor struct {
+	Kind         string `json:"kind"` // user, application, or service: this one by itself
+	Organization string `json:"organization,omitempty"`
+	ObjectID     string `json:"objectId,omitempty"`
+	AppID        string `json:"appId,omitempty"`
+}
+
+func eventOf(e link.Event) event {
+	return event{
+		ID: e.ID, At: e.At.UTC().Truncate(time.Millisecond), Action: e.Action, Outcome: e.Outcome,
+		By: actor{Kind: kindOf(e.By), Organization: e.By.Organization, ObjectID: e.By.ObjectID, AppID: e.By.AppID},
+	}
+}
+
+func kindOf(a link.Actor) string {
+	switch {
+	case a == link.Actor{}:
+		return "service"
+	case a.App:
+		return "application"
+	}
+	return "user"
+}
