@@ -41,6 +41,30 @@ param maxLinks int = 500
 @description('FHIRLINK_SCOPE_ALIASES: short names that translate-scope gives to SMART scopes which Entra cannot hold, as {"<scope>": "<alias>"}. Empty: none.')
 param scopeAliases object = {}
 
+@description('FHIRLINK_EXPIRY_THRESHOLDS: comma-separated days, 0 to 731, before a client secret\'s end at which its organization is told. Empty: 60,30,14,7,3,1,0.')
+param expiryThresholds string = ''
+
+@description('FHIRLINK_EVENTGRID_ENDPOINT: endpoint of an Event Grid custom topic (schema CloudEvents 1.0) made elsewhere, on which the app\'s identity has the role EventGrid Data Sender. Empty: none. Not used with eventGridCustomTopic.')
+param eventGridEndpoint string = ''
+
+@description('FHIRLINK_SMTP_HOST: name of the mail server for the daily digests, e.g. smtp.contoso.com. Empty: no mail; then leave smtpUsername, smtpPasswordSecretName and mailFrom empty too.')
+param smtpHost string = ''
+
+@description('FHIRLINK_SMTP_PORT: 587 (STARTTLS) or 465 (TLS). Used with smtpHost only. Azure blocks port 25 in most subscriptions.')
+@minValue(1)
+@maxValue(65535)
+param smtpPort int = 587
+
+@description('FHIRLINK_SMTP_USERNAME: who the program signs in as at the mail server; together with smtpPasswordSecretName. Empty: it does not sign in.')
+param smtpUsername string = ''
+
+@description('FHIRLINK_SMTP_PASSWORD: name of the secret with that user\'s password, in the vault that serves. The app gets a Key Vault reference to it, so no deployment sees the password. Empty: none.')
+@maxLength(127)
+param smtpPasswordSecretName string = ''
+
+@description('FHIRLINK_MAIL_FROM: sender of the digests, e.g. fhirlink@contoso.com. Needed with smtpHost.')
+param mailFrom string = ''
+
 @description('FHIRLINK_SECRET_EXPIRY_SCHEDULE: NCRONTAB in UTC of the timer that looks after secrets and links. The alert on its heartbeat expects at least one run an hour.')
 param secretExpirySchedule string = '0 * * * * *'
 
@@ -97,6 +121,9 @@ param networkAddressSpace string = '10.40.0.0/23'
 @description('true: an Event Grid topic carries the vault\'s own near-expiry and expiry events to whoever subscribes.')
 param eventGridTopic bool = false
 
+@description('true: an Event Grid custom topic (schema CloudEvents 1.0) of this deployment carries what the program publishes about every organization\'s links; the app gets its endpoint and the role EventGrid Data Sender on it.')
+param eventGridCustomTopic bool = false
+
 @description('Address that alerts are mailed to. Empty: alerts show in the portal only.')
 param alertEmail string = ''
 
@@ -124,7 +151,8 @@ var names = {
   storage: 'stfhirlink${token}'
   vault: 'fhirlink${token}' // after kv and the generation's digit
   network: 'vnet-fhirlink-${token}'
-  topic: 'evgst-fhirlink-${token}'
+  vaultTopic: 'evgst-fhirlink-${token}'
+  customTopic: 'evgt-fhirlink-${token}'
   alerts: 'fhirlink'
 }
 
@@ -217,6 +245,13 @@ module app 'modules/app.bicep' = {
     egressAllow: egressAllow
     maxLinks: maxLinks
     scopeAliases: scopeAliases
+    expiryThresholds: expiryThresholds
+    eventGridEndpoint: eventGridCustomTopic ? (events.?outputs.endpoint ?? '') : eventGridEndpoint
+    smtpHost: smtpHost
+    smtpPort: smtpPort
+    smtpUsername: smtpUsername
+    smtpPasswordSecretName: smtpPasswordSecretName
+    mailFrom: mailFrom
     secretExpirySchedule: secretExpirySchedule
   }
 }
@@ -235,14 +270,18 @@ module alerts 'modules/alerts.bicep' = {
   }
 }
 
-module events 'modules/events.bicep' = if (eventGridTopic) {
+module events 'modules/events.bicep' = if (eventGridTopic || eventGridCustomTopic) {
   name: 'events'
   scope: group
   params: {
-    name: names.topic
+    vaultEvents: eventGridTopic
+    vaultTopicName: names.vaultTopic
+    vaultId: vaults[0].outputs.id
+    programEvents: eventGridCustomTopic
+    customTopicName: names.customTopic
+    principalId: monitoring.outputs.principalId
     location: location
     tags: allTags
-    vaultId: vaults[0].outputs.id
   }
 }
 

@@ -327,9 +327,14 @@ func (g *grantor) Token(_ context.Context, _ entra.Credentials, _ string) (entra
 	return entra.Token{Access: secret.New(text), ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
+// trailless keeps no trail: in memory it would count as the caches'.
+type trailless struct{ *linktest.Stores }
+
+func (trailless) Append(context.Context, link.Event) error { return nil }
+
 // BenchmarkMemory fills the caches to their bound, and then asks for half as many links again.
 func BenchmarkMemory(b *testing.B) {
-	stores, secrets := linktest.New(), secrettest.New()
+	stores, secrets := trailless{linktest.New()}, secrettest.New()
 	many := link.CachedLinks + link.CachedLinks/2
 	for i := range many {
 		name := fmt.Sprintf("link-%026d", i)

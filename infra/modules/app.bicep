@@ -65,6 +65,27 @@ param maxLinks int
 @description('FHIRLINK_SCOPE_ALIASES.')
 param scopeAliases object
 
+@description('FHIRLINK_EXPIRY_THRESHOLDS.')
+param expiryThresholds string
+
+@description('FHIRLINK_EVENTGRID_ENDPOINT.')
+param eventGridEndpoint string
+
+@description('FHIRLINK_SMTP_HOST.')
+param smtpHost string
+
+@description('FHIRLINK_SMTP_PORT; used with a host only.')
+param smtpPort int
+
+@description('FHIRLINK_SMTP_USERNAME.')
+param smtpUsername string
+
+@description('Name of the secret in the vault that serves which holds FHIRLINK_SMTP_PASSWORD. Empty: none.')
+param smtpPasswordSecretName string
+
+@description('FHIRLINK_MAIL_FROM.')
+param mailFrom string
+
 @description('FHIRLINK_SECRET_EXPIRY_SCHEDULE.')
 param secretExpirySchedule string
 
@@ -109,6 +130,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
     serverFarmId: plan.id
     httpsOnly: true
     clientAffinityEnabled: false
+    keyVaultReferenceIdentity: identity.id
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     functionAppConfig: {
       deployment: {
@@ -167,6 +189,13 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     FHIRLINK_EGRESS_ALLOW: egressAllow
     FHIRLINK_MAX_LINKS: string(maxLinks)
     FHIRLINK_SCOPE_ALIASES: empty(scopeAliases) ? '' : string(scopeAliases)
+    FHIRLINK_EXPIRY_THRESHOLDS: expiryThresholds
+    FHIRLINK_EVENTGRID_ENDPOINT: eventGridEndpoint
+    FHIRLINK_SMTP_HOST: smtpHost
+    FHIRLINK_SMTP_PORT: empty(smtpHost) ? '' : string(smtpPort) // the program refuses a port without a host
+    FHIRLINK_SMTP_USERNAME: smtpUsername
+    FHIRLINK_SMTP_PASSWORD: empty(smtpPasswordSecretName) ? '' : '@Microsoft.KeyVault(SecretUri=${keyVaultUrl}secrets/${smtpPasswordSecretName})'
+    FHIRLINK_MAIL_FROM: mailFrom
     AZURE_CLIENT_ID: identity.properties.clientId
 
     // secret-expiry/function.json names it; the program never reads it.

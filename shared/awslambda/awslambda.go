@@ -26,6 +26,12 @@ type Handler struct {
 // Invoke answers one event. An error, also in place of a panic, is what Lambda counts as a
 // failed invocation; the caller of a Function URL sees 502 then.
 func (h Handler) Invoke(ctx context.Context, payload json.RawMessage) (answer any, err error) {
+	// The AWS loop ends the process after a panic; net/http ends the request only.
+	defer func() {
+		if p := recover(); p != nil {
+			answer, err = nil, errors.New("the handler panicked")
+		}
+	}()
 	var e event
 	if err := json.Unmarshal(payload, &e); err != nil {
 		return nil, errors.New("the event is not a JSON object of the expected shape")
@@ -42,12 +48,6 @@ func (h Handler) Invoke(ctx context.Context, payload json.RawMessage) (answer an
 }
 
 func (h Handler) serve(ctx context.Context, e *event) (answer any, err error) {
-	// The AWS loop ends the process after a panic; net/http ends the request only.
-	defer func() {
-		if p := recover(); p != nil {
-			answer, err = nil, errors.New("the handler panicked")
-		}
-	}()
 	r, err := e.request(ctx)
 	if err != nil {
 		return nil, err

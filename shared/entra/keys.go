@@ -91,7 +91,12 @@ func (s *keySet) look(kid string) (key signingKey, known bool, age time.Duration
 // start fetches the keys once for everybody who waits, not on the context of one of them.
 func (s *keySet) start(ctx context.Context) <-chan singleflight.Result {
 	ctx = context.WithoutCancel(ctx)
-	return s.flight.DoChan("keys", func() (any, error) {
+	return s.flight.DoChan("keys", func() (_ any, err error) {
+		defer func() {
+			if recover() != nil { // singleflight would end the process
+				err = &Unreachable{Reason: "its keys cannot be read"}
+			}
+		}()
 		if err := s.recentFailure(); err != nil {
 			return nil, err
 		}

@@ -212,6 +212,11 @@ func (s Sweep) failed(ctx context.Context, slug link.Slug, err error) {
 	s.Log.ErrorContext(ctx, "sweep.failed", "link", slug, "cause", err.Error())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseCall)
 	defer cancel()
+	defer func() {
+		if recover() != nil { // what makes Tend panic may do the same here
+			s.Log.ErrorContext(ctx, "sweep.unpostponed", "link", slug, "cause", "panic: "+string(debug.Stack()))
+		}
+	}()
 	if err := s.Links.Postpone(ctx, slug); err != nil {
 		s.Log.WarnContext(ctx, "sweep.unpostponed", "link", slug, "cause", err.Error())
 	}

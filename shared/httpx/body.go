@@ -76,14 +76,15 @@ func requireJSON(h http.Header) error {
 
 // parseObject checks all of the body before any of it is decoded.
 func parseObject(data []byte) (Object, error) {
-	if !utf8.Valid(data) {
-		return Object{}, malformed("The body is not valid UTF-8. Send it as UTF-8 JSON.")
+	if at := notUTF8(data); at >= 0 {
+		return Object{}, malformed("The body is not UTF-8 at %s. Send it as JSON in UTF-8.", position(data, at))
 	}
 	if err := checkSyntax(data); err != nil {
 		return Object{}, err
 	}
-	if loneSurrogate(data) {
-		return Object{}, malformed("A text in the body has an escape (backslash, u, four digits) that is half of a surrogate pair and so no character. Send the character itself in UTF-8.")
+	if at := loneSurrogate(data); at >= 0 {
+		return Object{}, malformed("The escape at %s (backslash, u, four digits) is half of a surrogate pair and so no character. Send the character itself, in UTF-8.",
+			position(data, at))
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -165,23 +166,40 @@ func members(data []byte) (Object, error) {
 	return o, nil
 }
 
-// loneSurrogate tells whether valid JSON holds a \u escape of a surrogate without its other
-// half. encoding/json would put U+FFFD in its place, silently changing what was sent.
-func loneSurrogate(data []byte) bool {
+// notUTF8 is the index of the first byte that is not UTF-8; -1 for none.
+func notUTF8(data []byte) int {
+	if utf8.Valid(data) {
+		return -1
+	}
+	at := 0
+	for {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size == 1 {
+			return at
+		}
+		at += size
+	}
+}
+
+// loneSurrogate is the index of the first \u escape in valid JSON that is a surrogate without
+// its other half; -1 for none. encoding/json would put U+FFFD in its place, silently changing
+// what was sent.
+func loneSurrogate(data []byte) int {
 	for i := 0; i < len(data); i++ {
 		if data[i] != '\\' {
 			continue
 		}
+		escape := i
 		i++ // the escaped character; an escaped backslash is passed over whole
 		switch {
 		case data[i] != 'u', data[i+1]|0x20 != 'd', data[i+2] < '8':
 		case data[i+2]|0x20 >= 'c', !lowSurrogate(data[i+5:]):
-			return true
+			return escape
 		default:
 			i += 10 // the pair: uD8xx\uDCxx
 		}
 	}
-	return false
+	return -1
 }
 
 func lowSurrogate(data []byte) bool {

@@ -178,6 +178,8 @@ func TestDecodeJSONPointsAtTheMistake(t *testing.T) {
 		{"{\"text\":\"\x00\"}", "line 1, column 10", "control character", "escape"},
 		{`{"text":"C:\dir"}`, "line 1, column 13", "backslash", "two"},
 		{`{"text":"\u12x4"}`, "line 1, column 14", "backslash", "two"},
+		{`{"text":"é\ud800"}`, "line 1, column 11", "half of a surrogate pair", "in UTF-8"},
+		{"{\"text\":\n\"é\xe9\"}", "line 2, column 3", "not UTF-8", "in UTF-8"},
 		{`"text":"a"}`, "line 1, column 1", "does not begin with {", "{...}"},
 		{`slug=a&b=c`, "line 1, column 1", "does not begin with {", "{...}"},
 		{"\n <xml/>", "line 2, column 2", "does not begin with {", "{...}"},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -31,6 +33,8 @@ type rowCache struct {
 	now     func() time.Time
 	rows    *lru.Cache[Slug, cachedRow]
 	flights singleflight.Group
+	mu      sync.Mutex   // between changes and rows
+	changes atomic.Int64 // calls of forget: what was read before one may be out of date
 }
 
 type cachedRow struct {
@@ -58,9 +62,13 @@ func (c *rowCache) get(ctx context.Context, slug Slug) (Link, error) {
 	if ok && age < rowFresh {
 		return cached.link, nil
 	}
+	before := c.changes.Load()
 	l, err := wait(ctx, &c.flights, string(slug), readTimeout, func(ctx context.Context) (Link, error) {
 		return c.read(ctx, slug)
 	})
+	if _, still := c.rows.Peek(slug); !still && c.changes.Load() != before {
+		ok = false // forgotten meanwhile
+	}
 	if ok && age < rowStale && err != nil && !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
 		return cached.link, nil
 	}
@@ -72,18 +80,32 @@ func (c *rowCache) read(ctx context.Context, slug Slug) (Link, error) {
 	if cached, ok := c.rows.Get(slug); ok && started.Sub(cached.readAt) < rowFresh {
 		return cached.link, nil // a flight that ended just now has read it
 	}
+	before := c.changes.Load()
 	l, err := c.store.Get(ctx, slug)
 	switch {
 	case err == nil && l.Phase == Live:
-		c.rows.Add(slug, cachedRow{link: l, readAt: started})
+		c.remember(slug, cachedRow{link: l, readAt: started}, before)
 	case err == nil, errors.Is(err, ErrNotFound):
 		c.rows.Remove(slug)
 	}
 	return l, err
 }
 
+// remember keeps a row unless this instance changed any since the reading began: the row may
+// be the one from before the change, and it would serve on while the table is out of reach.
+func (c *rowCache) remember(slug Slug, row cachedRow, before int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changes.Load() == before {
+		c.rows.Add(slug, row)
+	}
+}
+
 // forget makes the next get read the table.
 func (c *rowCache) forget(slug Slug) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes.Add(1)
 	c.flights.Forget(string(slug))
 	c.rows.Remove(slug)
 }

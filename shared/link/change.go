@@ -152,7 +152,7 @@ func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
 			if err := row.busy(now); err != nil {
 				return Link{}, err
 			}
-			row.Change = &Change{ID: marker, Since: now}
+			row.Change = row.nextChange(marker, now)
 		}
 		e.apply(&row, now)
 		row.note(ctx, Changed, now)
@@ -187,7 +187,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		if err := row.busy(s.Now()); err != nil {
 			return Link{}, err
 		}
-		row.Change = &Change{ID: marker, Since: s.Now()}
+		row.Change = row.nextChange(marker, s.Now())
 		return row, nil
 	})
 	if err != nil {
@@ -199,7 +199,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		s.yield(ctx, row, marker)
 		return Link{}, vaultProblem(err, slug)
 	}
-	put := Link{Slug: row.Slug, Organization: row.Organization, Secret: Secret{Name: name, ExpiresOn: row.Secret.ExpiresOn}}
+	put := Link{Slug: e.slug, Organization: row.Organization, Secret: Secret{Name: name, ExpiresOn: row.Secret.ExpiresOn}}
 	var superseded []string
 	row, err = s.update(ctx, e.slug, func(row Link) (Link, error) {
 		now := s.Now()
@@ -209,7 +209,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		superseded = row.cutOver(e, name, version, report, now)
 		row.note(ctx, SecretChanged, now)
 		if len(superseded) == 0 {
-			row.Change = nil
+			row.endChange()
 		}
 		return row, nil
 	})
@@ -217,7 +217,9 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	defer cancel()
 	switch {
 	case errors.Is(err, errLost), errors.Is(err, ErrNotFound):
-		s.disable(ctx, put, version)
+		if !s.disable(ctx, put, version) {
+			s.leaveToTimer(ctx, e.slug)
+		}
 		return Link{}, problem.New(problem.ChangedMeanwhile, "The link %q was changed while the new secret was being stored; the new secret was not taken. Read the link again and repeat the request.", slug)
 	case err != nil:
 		return Link{}, storeProblem(err, slug)
@@ -293,11 +295,45 @@ func (s *Service) yield(ctx context.Context, row Link, marker string) {
 		if row.Change == nil || row.Change.ID != marker {
 			return Link{}, errLost
 		}
-		row.Change = &Change{ID: word(), Since: row.Change.Since.Add(-busyFor)}
+		row.Change = &Change{ID: word(), Since: row.Change.Since.Add(-busyFor), Unfinished: true}
 		return row, nil
 	})
 	if err = ignore(err, errLost, ErrNotFound); err != nil {
 		s.Log.WarnContext(ctx, "change.unfinished", "link", row.Slug, "left", "to the timer", "cause", describe(err))
+	}
+}
+
+// nextChange is the marker of a change that begins; one that is there did not end.
+func (l Link) nextChange(id string, now time.Time) *Change {
+	return &Change{ID: id, Since: now, Unfinished: l.Change != nil}
+}
+
+// endChange takes the marker away, or hands it to the timer when an earlier change did not end.
+func (l *Link) endChange() {
+	if !l.Change.Unfinished {
+		l.Change = nil
+		return
+	}
+	l.Change = &Change{ID: word(), Since: l.Change.Since.Add(-busyFor), Unfinished: true}
+}
+
+// leaveToTimer marks the row of somebody else's change, because a version was stored that
+// could not be disabled again.
+func (s *Service) leaveToTimer(ctx context.Context, slug Slug) {
+	_, err := s.update(ctx, slug, func(row Link) (Link, error) {
+		if row.Phase != Live {
+			return Link{}, errLost
+		}
+		c := Change{ID: word(), Since: s.Now().Add(-busyFor)}
+		if row.Change != nil {
+			c = *row.Change
+		}
+		c.Unfinished = true
+		row.Change = &c
+		return row, nil
+	})
+	if err = ignore(err, errLost, ErrNotFound); err != nil {
+		s.Log.WarnContext(ctx, "change.unfinished", "link", slug, "cause", describe(err))
 	}
 }
 
@@ -319,7 +355,7 @@ func (s *Service) unmark(ctx context.Context, row Link, marker string) (Link, er
 		if now.Change == nil || now.Change.ID != marker {
 			return Link{}, errLost
 		}
-		now.Change = nil
+		now.endChange()
 		return now, nil
 	})
 	if err != nil {

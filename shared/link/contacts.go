@@ -16,12 +16,12 @@ const (
 // contacts reads the e-mail addresses of whom to tell about a link.
 func (f *fields) contacts(raw []string) (addresses []string) {
 	const fix = "Send up to 5 plain addresses, e.g. [\"it@clinic.example\"]."
-	for _, text := range raw {
+	for i, text := range raw {
 		address := strings.TrimSpace(text)
 		parsed, err := mail.ParseAddress(address)
 		switch {
 		case err != nil, parsed.Address != address, len(address) > maxAddress, !plainAddress(address):
-			f.fail("contacts", "contact_syntax", fix, "%.80q is not an e-mail address.", address)
+			f.fail("contacts", "contact_syntax", fix, "Contact %d is not an e-mail address.", i+1)
 		case !slices.Contains(addresses, address):
 			addresses = append(addresses, address)
 		}

@@ -51,3 +51,21 @@ func TestContactsRefused(t *testing.T) {
 		}
 	}
 }
+
+// FuzzContacts: an address that is taken holds nothing that could end a line or a list of a mail.
+func FuzzContacts(f *testing.F) {
+	for _, s := range []string{"it@clinic.example", "", "a@b", "a@b.c\r\nBcc: d@e.f", `"x"@y.z`, "a@b.c, d@e.f", "é@x.y", "a@@b.c", " a@b.c "} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r := registration("the-secret")
+		r.Contacts = []string{s}
+		res, err := newDesk().Register(t.Context(), orgA, r)
+		if err != nil {
+			return
+		}
+		if got := res.Link.Contacts; len(got) != 1 || got[0] != strings.TrimSpace(s) || strings.ContainsAny(got[0], " \t\r\n,;<>\"\\\x00") || strings.Count(got[0], "@") != 1 {
+			t.Errorf("took %q as %q", s, got)
+		}
+	})
+}

@@ -77,6 +77,9 @@ const (
 type Change struct {
 	ID    string    // random; whoever commits must find its own id here
 	Since time.Time // when the marker was set
+	// Unfinished: an earlier change did not end, so that the store of secrets may hold what no
+	// row names. The marker then stays for the timer, which looks.
+	Unfinished bool
 }
 
 // Link is one row: a FHIR server of an organization and how to get a token for it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -67,6 +69,11 @@ func (s *Service) read(ctx context.Context, slugs []Slug) ([]Link, error) {
 	group.SetLimit(8)
 	for i, slug := range slugs {
 		group.Go(func() (err error) {
+			defer func() {
+				if recover() != nil { // errgroup would end the process
+					err = fmt.Errorf("panic: %s", debug.Stack())
+				}
+			}()
 			rows[i], err = s.Stores.Get(ctx, slug)
 			return ignore(err, ErrNotFound)
 		})

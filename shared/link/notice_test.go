@@ -419,6 +419,23 @@ func TestDigestOncePerDay(t *testing.T) {
 	}
 }
 
+// TestChannelsTakenAway: what waits for a channel that is no longer set up waits no more.
+func TestChannelsTakenAway(t *testing.T) {
+	o := newOffice(t, "2027-01-23", "it@clinic.example")
+	o.sink.answer = func(notify.Event) notify.Result { return notify.Result{Outcome: notify.Retry} }
+	o.run(t, hour, 13*hour)
+	if n := len(o.row(t).Notices); n != 1 {
+		t.Fatalf("%d notices wait", n)
+	}
+	d := o.Deps
+	d.Channel, d.Mailer = nil, nil
+	o.Service = link.New(d)
+	o.run(t, hour, 48*hour)
+	if n := len(o.row(t).Notices); n > 0 {
+		t.Errorf("%d notices still wait", n)
+	}
+}
+
 // TestRotatedBeforeTheDigest: a mail does not warn of a secret that was replaced.
 func TestRotatedBeforeTheDigest(t *testing.T) {
 	o := newOffice(t, "2027-01-23", "it@clinic.example")

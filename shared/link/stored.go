@@ -12,7 +12,7 @@ func (l Link) Stored() Link {
 		*t = storedTime(*t)
 	}
 	if l.Change != nil {
-		l.Change = &Change{ID: l.Change.ID, Since: storedTime(l.Change.Since)}
+		l.Change = &Change{ID: l.Change.ID, Since: storedTime(l.Change.Since), Unfinished: l.Change.Unfinished}
 	}
 	l.Discard = append([]string(nil), l.Discard...)
 	l.Contacts = append([]string(nil), l.Contacts...)

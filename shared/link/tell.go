@@ -180,6 +180,9 @@ func (s *Service) deliver(ctx context.Context, l Link, a attempt) (r notify.Resu
 			r = notify.Result{Outcome: notify.Retry, Reason: "the channel failed"}
 		}
 	}()
+	if s.Channel == nil {
+		return notify.Result{Outcome: notify.Gone, Reason: "there is no channel any more"}
+	}
 	r = s.Channel.Deliver(ctx, l.Organization, a.delivery.Target, l.told(a.notice))
 	s.Log.InfoContext(ctx, "notice.sent", "link", l.Slug, "organization", l.Organization, "type", string(a.notice.Type), "id", a.notice.ID,
 		"target", a.delivery.Target.String(), "attempt", a.delivery.Attempts+1, "outcome", r.Outcome.String(), "reason", r.Reason)
@@ -200,6 +203,12 @@ func (s *Service) acknowledge(ctx context.Context, l Link, mine []attempt) error
 		row.dropDelivered()
 		return row, nil
 	})
+	for _, a := range mine {
+		if a.result.Outcome == notify.Retry && a.ends(a.delivery) {
+			s.Log.WarnContext(ctx, "notice.abandoned", "link", l.Slug, "organization", l.Organization, "type", string(a.notice.Type), "id", a.notice.ID,
+				"target", a.delivery.Target.String(), "attempts", a.delivery.Attempts+1)
+		}
+	}
 	return ignore(err, errLost, ErrNotFound)
 }
 

@@ -33,7 +33,7 @@ func (l Link) words(n Notice) (message, fix string) {
 	fix = fmt.Sprintf(newSecretFix, l.Slug)
 	switch n.Type {
 	case notify.SecretExpiring:
-		return fmt.Sprintf("The client secret of the link %s expires on %s: %s left.", l.Slug, n.ExpiresOn, days(n.ExpiresOn.DaysFrom(DateOf(n.At)))), fix
+		return fmt.Sprintf("The client secret of the link %s expires %s, on %s.", l.Slug, in(n.ExpiresOn.DaysFrom(DateOf(n.At))), n.ExpiresOn), fix
 	case notify.SecretExpired:
 		fix = strings.TrimSuffix(fix, " The old one goes on working meanwhile.")
 		if n.ExpiresOn.IsZero() || n.ExpiresOn.DaysFrom(DateOf(n.At)) >= 0 {
@@ -51,12 +51,13 @@ func (l Link) words(n Notice) (message, fix string) {
 	return strings.TrimSpace(fmt.Sprintf("The link %s does not work. %s", l.Slug, n.Message)), n.Fix
 }
 
-func days(n int) string {
-	switch n {
+// in is so many days from the day on which it is told.
+func in(days int) string {
+	switch days {
 	case 0:
-		return "the last day, none"
+		return "today"
 	case 1:
-		return "1 day"
+		return "tomorrow"
 	}
-	return fmt.Sprintf("%d days", n)
+	return fmt.Sprintf("in %d days", days)
 }

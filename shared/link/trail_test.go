@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,10 +178,11 @@ func TestTokenEvents(t *testing.T) {
 func TestTokenWithoutTrail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)
-		hang := true
+		var hang atomic.Bool
+		hang.Store(true)
 		fault := st.links.Fault
 		st.links.Fault = func(op string, s link.Slug, before bool) error {
-			if op == "Append" && before && hang {
+			if op == "Append" && before && hang.Load() {
 				time.Sleep(time.Minute)
 				return link.ErrUnavailable
 			}
@@ -200,7 +202,7 @@ func TestTokenWithoutTrail(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		hang = false
+		hang.Store(false)
 		time.Sleep(2 * time.Minute)
 		took()
 		synctest.Wait()

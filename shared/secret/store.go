@@ -43,8 +43,8 @@ type Keeper interface {
 	// Put stores v as a new enabled version of name and returns its id. It is tried once: an
 	// answer that got lost may leave a version that nobody names. ErrNameUsed, ErrUnavailable.
 	Put(ctx context.Context, name string, v Value, a Attributes) (version string, err error)
-	// Update sets the attributes of one version and whether it is enabled. ErrNotFound,
-	// ErrUnavailable.
+	// Update sets the attributes of one version. enabled false disables it; true leaves it as
+	// it is, for nothing here ever enables a version again. ErrNotFound, ErrUnavailable.
 	Update(ctx context.Context, name, version string, enabled bool, a Attributes) error
 	// Versions lists all versions of name, in no order; none when the name does not exist.
 	Versions(ctx context.Context, name string) ([]Version, error)

@@ -186,7 +186,7 @@ func (r *run) decideAudience(challenge fhir.Challenge) (code string) {
 	audience := r.Audience
 	if audience == "" {
 		audience = cmp.Or(r.wanted, r.Server.String())
-		if r.foreign(audience) {
+		if !r.trusted(audience) {
 			return "audience_foreign"
 		}
 	}
@@ -208,22 +208,27 @@ func usableAudience(text string) string {
 }
 
 // precious are domains whose tokens open more than a FHIR server: Graph, Resource Manager,
-// Key Vault, Storage, Office. A server that names one as its audience wants to get at a
-// token that is not for it.
+// Key Vault, Storage, Office. Not even a server of Microsoft's is believed that it wants one.
 var precious = []string{
 	"microsoft.com", "azure.com", "azure.net", "windows.net", "microsoftonline.com", "office.com", "office365.com", "office.net",
 	"outlook.com", "sharepoint.com", "dynamics.com", "powerbi.com", "visualstudio.com", "powerapps.com",
 	"azure.us", "microsoft.us", "microsoftonline.us", "office365.us", "usgovcloudapi.net",
 }
 
-// foreign tells an audience under a precious domain that the server itself is not under.
-func (r *run) foreign(audience string) bool {
+// trusted tells whether a token for an audience that the server named may be asked for: it
+// will be sent to that server. A stranger could name a real clinic's server as its audience,
+// and would be handed a token for it (counterfeit resource server, RFC 9700 §4.9.1). So only a
+// host whose name is Microsoft's, which TLS has proved, may name another host than its own.
+func (r *run) trusted(audience string) bool {
 	u, err := url.Parse(audience)
-	if err != nil || u.Scheme != "https" {
-		return err != nil
+	if err != nil {
+		return false
 	}
 	host := strings.ToLower(u.Hostname())
-	return host != r.Server.Host() && slices.ContainsFunc(precious, func(domain string) bool {
+	if u.Scheme == "https" && host == r.Server.Host() {
+		return true
+	}
+	return r.kind.Microsoft() && u.Scheme == "https" && !slices.ContainsFunc(precious, func(domain string) bool {
 		return host == domain || strings.HasSuffix(host, "."+domain)
 	})
 }

@@ -175,9 +175,9 @@ var catalogue = map[string]Failure{
 	"cloud_unsupported": broken("the authority of another Microsoft cloud",
 		"{host} belongs to another Microsoft cloud: its authority is {other}, and this service asks {authority}.",
 		"Use an instance of this service that is set up for that cloud (FHIRLINK_AUTHORITY_HOST)."),
-	"audience_foreign": broken("resource_id under a domain of Microsoft's that the server is not in",
-		"{host} wants a token for {wanted}, which is a service of Microsoft's and not this server.",
-		"Do not link this server unless you know why it asks for that; then give audience in the link."),
+	"audience_foreign": broken("resource_id that names another host, of a server whose name is not Microsoft's; or one of Microsoft's other services",
+		"{host} wants to be sent a token for {wanted}, which is not this server.",
+		"Do not link this server unless you know that it and {wanted} belong together; then give audience in the link."),
 
 	// The token.
 	"entra_unreachable": transient("no answer of Entra, or one that is neither a token nor an error of OAuth",

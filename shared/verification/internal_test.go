@@ -79,7 +79,7 @@ func TestDecideAudience(t *testing.T) {
 		{"", base.String(), base.String(), base.String(), ""},
 		{"", base.String() + "/", "", base.String(), ""}, // a token for "…//.default" is refused
 		{"", "", "https://azurehealthcareapis.com", "https://azurehealthcareapis.com", ""},
-		{"", "api://66666666-6666-4666-8666-666666666666", "", "api://66666666-6666-4666-8666-666666666666", ""},
+		{"", "api://66666666-6666-4666-8666-666666666666", "", "", "audience_foreign"},
 		{"", "Clinic FHIR", "", base.String(), ""},
 		{"", "https://a b", "", base.String(), ""},
 		{"", "https://x.example/?a=b", "", base.String(), ""},
@@ -91,10 +91,30 @@ func TestDecideAudience(t *testing.T) {
 		{"https://fhir.example.org", "https://graph.microsoft.com", "", "https://fhir.example.org", ""},
 	}
 	for _, tt := range tests {
-		r := &run{Target: Target{Server: base, Audience: tt.given}, facts: facts{}}
+		r := &run{Target: Target{Server: base, Audience: tt.given}, kind: base.Kind(), facts: facts{}}
 		code := r.decideAudience(fhir.Challenge{Params: map[string]string{"resource_id": tt.resource, "realm": tt.realm}})
 		if code != tt.code || code == "" && (r.Audience != tt.want || r.report.Audience != tt.want) {
 			t.Errorf("%+v gives %q, code %q", tt, r.Audience, code)
+		}
+	}
+}
+
+// A stranger who names a clinic's server as its audience gets no token for it.
+func TestCounterfeitServer(t *testing.T) {
+	for _, host := range []string{"fhir.azurehealthcareapis-com.evil.example", "fhir.evil.example"} {
+		base, _, mistake := fhir.ParseBaseURL("https://"+host, false)
+		if mistake != nil {
+			t.Fatal(mistake)
+		}
+		for _, wanted := range []string{"https://ws-clinic.fhir.azurehealthcareapis.com", "https://fhir.otherhospital.example", "api://hr-api", "https://graph.microsoft.com"} {
+			r := &run{Target: Target{Server: base}, kind: base.Kind(), facts: facts{}}
+			if code := r.decideAudience(fhir.Challenge{Params: map[string]string{"resource_id": wanted}}); code != "audience_foreign" || r.Audience != "" {
+				t.Errorf("%s wants a token for %s: code %q, audience %q", host, wanted, code, r.Audience)
+			}
+		}
+		r := &run{Target: Target{Server: base}, kind: base.Kind(), facts: facts{}}
+		if code := r.decideAudience(fhir.Challenge{Params: map[string]string{"resource_id": base.String() + "/fhir"}}); code != "" {
+			t.Errorf("%s wants a token for itself: code %q", host, code)
 		}
 	}
 }

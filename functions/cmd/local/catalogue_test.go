@@ -72,7 +72,7 @@ var findings = []finding{
 	{"tenant_conflict", "authority", refused, "Two tenants are named for this server: 99999999-9999-4999-8999-999999999999 and " + tenantID, "give that one as tenantId"},
 	{"authority_mismatch", "authority", refused, "{host} names login.evil.test as an authority. Client secrets are only ever sent to login.sandbox.test.", "do not trust it"},
 	{"cloud_unsupported", "authority", refused, "{host} belongs to another Microsoft cloud", "FHIRLINK_AUTHORITY_HOST"},
-	{"audience_foreign", "authority", refused, "{host} wants a token for https://graph.microsoft.com", "Do not link this server"},
+	{"audience_foreign", "authority", refused, "{host} wants to be sent a token for https://graph.microsoft.com", "Do not link this server"},
 
 	{"entra_unreachable", "token", later, "Microsoft Entra gave no usable answer: answered 503 with a web page.", "Try again in a minute."},
 	{"entra_no_token", "token", later, "Microsoft Entra gave no usable answer: answered 200", "Try again in a minute."},

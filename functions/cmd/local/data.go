@@ -13,8 +13,9 @@ import (
 
 // What the data folder holds.
 const (
-	databaseFile = "fhirlink.db" // links, and the sealed secrets
-	keyFile      = "secret.key"  // what the secrets are sealed with
+	databaseFile = "fhirlink.db"         // links, and the sealed secrets
+	keyFile      = "secret.key"          // what the secrets are sealed with
+	sinkFile     = "notifications.jsonl" // what the sandbox was told
 )
 
 // lockWait is how long a start waits for another process to let go of the folder: long enough

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"path/filepath"
 
+	"go.etcd.io/bbolt"
+
 	"fhirlink/functions"
 	"fhirlink/functions/cmd/local/sandbox"
 	"fhirlink/shared/config"
@@ -43,11 +45,16 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 			err = errors.Join(err, p.close())
 		}
 	}()
+	db, err := openData(o.data)
+	if err != nil {
+		return p, err
+	}
+	p.closers = append(p.closers, db.Close)
 	upstream, err := p.connect(o, c, log)
 	if err != nil {
 		return p, err
 	}
-	if err := p.open(o, c, upstream, log); err != nil {
+	if err := p.open(db, o, c, upstream, log); err != nil {
 		return p, err
 	}
 	p.sweep = expiry.Sweep{Links: p.links, Cells: p.stores, Now: o.ahead.now, Log: log}
@@ -64,10 +71,11 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Program:  "local",
 		Version:  version,
 	})
+	public = withSink(public, upstream.sink)
 	if signIn == nil {
 		public = refuseTokens(public)
 	}
-	p.handler, err = newGuard(withSink(checkOrganization(public), upstream.sink), c.Origins)
+	p.handler, err = newGuard(checkOrganization(public), c.Origins)
 	return p, err
 }
 
@@ -80,13 +88,16 @@ type upstream struct {
 }
 
 // connect prepares the one client for FHIR servers and authorities.
-func (p *program) connect(o options, c config.Config, log *slog.Logger) (upstream, error) {
-	up := upstream{authority: authority(c)}
+func (p *program) connect(o options, c config.Config, log *slog.Logger) (up upstream, err error) {
+	up.authority = authority(c)
 	if !o.sandbox {
 		up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow})
 		return up, nil
 	}
-	box, err := sandbox.New(log)
+	if up.sink, err = sandbox.NewSink(filepath.Join(o.data, sinkFile), log); err != nil {
+		return up, err
+	}
+	box, err := sandbox.New(up.sink)
 	if err != nil {
 		return up, err
 	}
@@ -97,7 +108,7 @@ func (p *program) connect(o options, c config.Config, log *slog.Logger) (upstrea
 	}
 	box.Trust(roots)
 	up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow, Intercept: box.Intercept, RootCAs: roots})
-	up.kind, up.sink = box.Kind, box.Sink
+	up.kind = box.Kind
 	return up, nil
 }
 
@@ -114,12 +125,7 @@ func authority(c config.Config) func(fhir.BaseURL) string {
 }
 
 // open assembles the links over the data folder.
-func (p *program) open(o options, c config.Config, up upstream, log *slog.Logger) error {
-	db, err := openData(o.data)
-	if err != nil {
-		return err
-	}
-	p.closers = append(p.closers, db.Close)
+func (p *program) open(db *bbolt.DB, o options, c config.Config, up upstream, log *slog.Logger) error {
 	stores, err := linkbolt.New(db)
 	if err != nil {
 		return err

@@ -107,6 +107,74 @@ var operations = []operation{
 		},
 		func(t *testing.T, s *Store) { listed(t, s, "clinic") }, 1,
 	},
+	{
+		"Append", func(*testing.T, *Store) {},
+		func(t *testing.T, s *Store) error { return s.Append(t.Context(), registered()) },
+		func(t *testing.T, s *Store) { trailed(t, s) }, 3,
+	},
+	{
+		"Events", func(t *testing.T, s *Store) { must(t, s.Append(t.Context(), registered())) },
+		func(t *testing.T, s *Store) error {
+			events, err := s.Events(t.Context(), organization, "clinic", "", 10)
+			if err == nil && !reflect.DeepEqual(events, []link.Event{registered()}) {
+				t.Errorf("Events = %+v", events)
+			}
+			return err
+		},
+		func(t *testing.T, s *Store) { trailed(t, s) }, 1,
+	},
+	{
+		"Swap of no cell", func(t *testing.T, s *Store) { must(t, s.Ensure(t.Context())) },
+		func(t *testing.T, s *Store) error { return swap(t, s, "") },
+		func(t *testing.T, s *Store) { celled(t, s, "next") }, 1,
+	},
+	{
+		"Swap", func(t *testing.T, s *Store) {
+			_, _, err := s.Swap(t.Context(), "cell", link.Cell{}, "first")
+			must(t, err)
+		},
+		func(t *testing.T, s *Store) error { return swap(t, s, "first") },
+		func(t *testing.T, s *Store) { celled(t, s, "next") }, 2,
+	},
+}
+
+func registered() link.Event {
+	return link.Event{ID: "0001", At: noon, Organization: organization, Slug: "clinic", LinkID: "id", Action: link.Registered, Outcome: "ok"}
+}
+
+func trailed(t *testing.T, s *Store) {
+	t.Helper()
+	if events, err := s.Events(t.Context(), organization, "clinic", "", 10); err != nil || len(events) != 1 {
+		t.Errorf("the trail has %+v, %v", events, err)
+	}
+}
+
+// swap reads a cell that holds value ("": there is none) and writes "next" to it; it must be
+// told that it did, and be able to go on from there.
+func swap(t *testing.T, s *Store, value string) error {
+	t.Helper()
+	var old link.Cell
+	if value != "" {
+		var err error
+		if old, err = s.Cell(t.Context(), "cell"); err != nil {
+			return err
+		}
+	}
+	next, swapped, err := s.Swap(t.Context(), "cell", old, "next")
+	if err != nil {
+		return err
+	}
+	if !swapped || next.Value != "next" || next.Version == "" {
+		t.Errorf("Swap = %+v, %v", next, swapped)
+	}
+	return nil
+}
+
+func celled(t *testing.T, s *Store, want string) {
+	t.Helper()
+	if c, err := s.Cell(t.Context(), "cell"); err != nil || c.Value != want {
+		t.Errorf("the cell is %+v, %v, want %q", c, err, want)
+	}
 }
 
 func must(t *testing.T, err error) {

@@ -237,3 +237,23 @@ func FuzzDue(f *testing.F) {
 		}
 	})
 }
+
+// TestCorruptTrailAndCell: they are named, and stand in nobody else's way.
+func TestCorruptTrailAndCell(t *testing.T) {
+	db := open(t)
+	s := newStore(t, db)
+	put(t, db, "links.trail", "org\x00clinic\x001", "{")
+	put(t, db, "links.cells", "odd", "{}")
+	if _, err := s.Events(t.Context(), "org", "clinic", "", 10); err == nil || !strings.Contains(err.Error(), `"clinic"`) || errors.Is(err, link.ErrUnavailable) {
+		t.Errorf("Events = %v", err)
+	}
+	if events, err := s.Events(t.Context(), "org", "clinic-2", "", 10); err != nil || len(events) > 0 {
+		t.Errorf("Events of another = %v, %v", events, err)
+	}
+	if _, err := s.Cell(t.Context(), "odd"); err == nil || !strings.Contains(err.Error(), `"odd"`) {
+		t.Errorf("Cell = %v", err)
+	}
+	if _, _, err := s.Swap(t.Context(), "odd", link.Cell{}, "x"); err == nil {
+		t.Error("Swap wrote over a cell that cannot be read")
+	}
+}

@@ -121,14 +121,14 @@ func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.A
 	return version, nil
 }
 
-// Update changes a version's attributes and whether it is enabled.
+// Update changes a version's attributes, and disables it unless enabled.
 func (s *Store) Update(ctx context.Context, name, version string, enabled bool, a secret.Attributes) error {
 	return s.update(ctx, name, func(tx *bbolt.Tx) error {
 		r, err := find(tx, name, version)
 		if err != nil {
 			return err
 		}
-		return r.store(tx, key(name, version), enabled, a)
+		return r.store(tx, key(name, version), r.Enabled && enabled, a)
 	})
 }
 

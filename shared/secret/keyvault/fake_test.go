@@ -55,7 +55,7 @@ func (f fakeVault) get(ctx context.Context, name, version string, _ *azsecrets.G
 }
 
 func (f fakeVault) update(ctx context.Context, name, version string, p azsecrets.UpdateSecretPropertiesParameters, _ *azsecrets.UpdateSecretPropertiesOptions) (r azfake.Responder[azsecrets.UpdateSecretPropertiesResponse], e azfake.ErrorResponder) {
-	if err := f.store.Update(ctx, name, version, *p.SecretAttributes.Enabled, kept(p.SecretAttributes, p.Tags)); err != nil {
+	if err := f.store.Update(ctx, name, version, p.SecretAttributes.Enabled == nil || *p.SecretAttributes.Enabled, kept(p.SecretAttributes, p.Tags)); err != nil {
 		e.SetResponseError(http.StatusNotFound, "SecretNotFound")
 		return r, e
 	}

@@ -132,7 +132,10 @@ func tags(a secret.Attributes) map[string]*string {
 }
 
 func attributes(enabled bool, a secret.Attributes) *azsecrets.SecretAttributes {
-	attributes := &azsecrets.SecretAttributes{Enabled: &enabled}
+	attributes := &azsecrets.SecretAttributes{}
+	if !enabled {
+		attributes.Enabled = &enabled // left out, it stays as it is
+	}
 	if !a.ExpiresOn.IsZero() {
 		attributes.Expires = &a.ExpiresOn
 	}

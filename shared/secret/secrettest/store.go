@@ -117,14 +117,14 @@ func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.A
 	return version, err
 }
 
-// Update changes a version's attributes and whether it is enabled.
+// Update changes a version's attributes, and disables it unless enabled.
 func (s *Store) Update(ctx context.Context, name, version string, enabled bool, a secret.Attributes) error {
 	return s.do(ctx, "Update", name, func() error {
 		h := s.held(name, version)
 		if h == nil {
 			return secret.ErrNotFound
 		}
-		h.Enabled, h.Attributes = enabled, a
+		h.Enabled, h.Attributes = h.Enabled && enabled, a
 		return nil
 	})
 }

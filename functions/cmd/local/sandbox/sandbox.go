@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -61,8 +60,8 @@ type Sandbox struct {
 	server   *http.Server
 }
 
-// New starts a sandbox; events shows what the sink receives.
-func New(events *slog.Logger) (*Sandbox, error) {
+// New starts a sandbox with a receiver of notifications.
+func New(sink *Sink) (*Sandbox, error) {
 	certificate, root, err := certify(zone, loginHost, sinkHost, "*."+fhirDomain)
 	if err != nil {
 		return nil, err
@@ -76,7 +75,7 @@ func New(events *slog.Logger) (*Sandbox, error) {
 	})
 	s := &Sandbox{
 		Entra: authority,
-		Sink:  &Sink{Log: events},
+		Sink:  sink,
 		FHIR: &fhirtest.Server{
 			Domain: fhirDomain, Authority: Authority, TenantID: TenantID, Validate: authority.Check, Healthy: entratest.Scenarios(),
 		},

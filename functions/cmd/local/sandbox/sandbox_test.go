@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,7 +18,7 @@ import (
 
 func start(t *testing.T) (*Sandbox, *http.Client) {
 	t.Helper()
-	s, err := New(slog.New(slog.DiscardHandler))
+	s, err := New(newSink(t, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,13 @@ package sandbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 
@@ -21,12 +25,40 @@ const sinkHost = "webhooks." + zone
 const maxKept = 1000
 
 // Sink receives webhooks and mail for people who try notifications out: it logs each one and
-// shows what it holds. It remembers ids, so that one which arrives again is not shown twice.
+// shows what it holds. It remembers ids, so that one which arrives again is not shown twice. A
+// file keeps what arrived, a line of JSON each.
 type Sink struct {
-	Log *slog.Logger
+	log  *slog.Logger
+	file string // "": none
 
 	mu   sync.Mutex
 	held []*Notification
+}
+
+// NewSink returns a sink with what arrived before; file need not exist, "" stands for none.
+func NewSink(file string, log *slog.Logger) (*Sink, error) {
+	s := &Sink{log: log, file: file}
+	if file == "" {
+		return s, nil
+	}
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was read only
+	for lines := json.NewDecoder(f); ; {
+		var n Notification
+		switch err := lines.Decode(&n); {
+		case errors.Is(err, io.EOF):
+			return s, nil
+		case err != nil:
+			return nil, fmt.Errorf("sandbox: %s cannot be read, remove it: %w", file, err)
+		}
+		s.hold(n)
+	}
 }
 
 // Notification is one event as it arrived.
@@ -78,16 +110,37 @@ func (s *Sink) Digest(_ context.Context, d notify.Digest) notify.Result {
 func (s *Sink) add(n Notification) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hold(n) {
+		s.log.Info("sandbox.notification", "via", n.Via, "type", string(n.Type), "link", n.Slug, "message", n.Message, "to", strings.Join(n.To, ", "))
+	}
+	if err := s.write(n); err != nil {
+		s.log.Warn("sandbox.notification.unwritten", "error", err.Error())
+	}
+}
+
+// hold tells whether the notification is new.
+func (s *Sink) hold(n Notification) bool {
 	for _, known := range s.held {
 		if known.Via == n.Via && known.ID == n.ID {
 			known.Received++
-			return
+			return false
 		}
 	}
 	n.Received = 1
 	s.held = append(s.held, &n)
 	s.held = s.held[max(0, len(s.held)-maxKept):]
-	s.Log.Info("sandbox.notification", "via", n.Via, "type", string(n.Type), "link", n.Slug, "message", n.Message, "to", strings.Join(n.To, ", "))
+	return true
+}
+
+func (s *Sink) write(n Notification) error {
+	if s.file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(s.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(json.NewEncoder(f).Encode(n), f.Close())
 }
 
 // Held is what the sink holds, the oldest first.
@@ -107,5 +160,6 @@ func (s *Sink) Show(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
 	_ = e.Encode(map[string][]Notification{"notifications": s.Held()}) // to a client that is gone
 }

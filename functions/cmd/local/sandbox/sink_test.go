@@ -4,6 +4,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +14,18 @@ import (
 	"fhirlink/shared/notify"
 )
 
+func newSink(t *testing.T, file string) *Sink {
+	t.Helper()
+	s, err := NewSink(file, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestSink(t *testing.T) {
-	s := &Sink{Log: slog.New(slog.DiscardHandler)}
+	file := filepath.Join(t.TempDir(), "notifications")
+	s := newSink(t, file)
 	post := func(method, id, body string) int {
 		r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(body))
 		r.Header.Set("Webhook-Id", id)
@@ -38,9 +51,22 @@ func TestSink(t *testing.T) {
 		held[1].Via != "mail" || len(held[1].To) != 1 {
 		t.Errorf("%+v", held)
 	}
+	if again := newSink(t, file).Held(); !reflect.DeepEqual(again, held) {
+		t.Errorf("opened again it holds %+v", again)
+	}
 	w := httptest.NewRecorder()
 	s.Show(w, nil)
 	if !strings.Contains(w.Body.String(), `"id": "msg_1"`) {
 		t.Error(w.Body)
+	}
+}
+
+func TestSinkOfAnOddFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "notifications")
+	if err := os.WriteFile(file, []byte("<html>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewSink(file, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("%v, want an error that names the file", err)
 	}
 }

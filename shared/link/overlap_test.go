@@ -1,0 +1,144 @@
+package link_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+)
+
+// onlyNamed asserts that the vault has no enabled version of the link's secret that the row
+// does not name.
+func (d *desk) onlyNamed(t *testing.T, name string) {
+	t.Helper()
+	l, err := d.Get(t.Context(), orgA, slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range d.vault.Enabled(l.Secret.Name) {
+		if version != l.Secret.Version && version != l.Secret.Previous {
+			t.Errorf("%s: version %s is enabled, and no row names it", name, version)
+		}
+	}
+	if l.Change != nil {
+		t.Errorf("%s: the change never ends: %+v", name, l.Change)
+	}
+}
+
+// TestRepeatedAfterLostAnswer: a secret whose storing was not heard of is disabled in the end,
+// whatever the organization does next, before the timer has looked.
+func TestRepeatedAfterLostAnswer(t *testing.T) {
+	for name, next := range map[string]func(*link.Service) error{
+		"the same again": func(s *link.Service) error { return setSecret(s, "second-secret") },
+		"another date": func(s *link.Service) error {
+			return patch(s, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
+		},
+		"another application": func(s *link.Service) error {
+			return patch(s, link.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("third-secret")})
+		},
+	} {
+		d := newDesk()
+		d.register(t, orgA, slug)
+		d.vault.Fault = func(op, _ string, before bool) error {
+			if op == "Put" && !before {
+				return secret.ErrUnavailable
+			}
+			return nil
+		}
+		wantCode(t, setSecret(d.Service, "second-secret"), problem.UpstreamUnavailable)
+		d.vault.Fault = nil
+		if err := next(d.Service); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for range 3 {
+			d.now = d.now.Add(link.Grace + time.Minute)
+			d.sweep(t)
+		}
+		d.onlyNamed(t, name)
+	}
+}
+
+// TestDateDoesNotRevive: writing a date never enables a version that somebody disabled.
+func TestDateDoesNotRevive(t *testing.T) {
+	d := newDesk()
+	l := d.register(t, orgA, slug)
+	if err := d.vault.Update(t.Context(), l.Secret.Name, l.Secret.Version, false, secret.Attributes{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := patch(d.Service, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-02-03")}}); err != nil {
+		t.Fatal(err)
+	}
+	if enabled := d.vault.Enabled(l.Secret.Name); len(enabled) > 0 {
+		t.Errorf("enabled again: %v", enabled)
+	}
+}
+
+// TestDeletedWhileReading: a row that was being read while the link was deleted does not come
+// back into the cache, to serve on while the table is out of reach.
+func TestDeletedWhileReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		if _, err := st.token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(31 * time.Second) // the row is to be read again
+		reading, deleted := make(chan struct{}), make(chan struct{})
+		first := true
+		st.links.Fault = func(op string, _ link.Slug, before bool) error {
+			if op == "Get" && !before && first {
+				first = false
+				close(reading)
+				<-deleted
+			}
+			return nil
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = st.token(t.Context()) // may still be served: it began before
+		}()
+		<-reading
+		if err := st.Delete(t.Context(), orgA, slug, "*"); err != nil {
+			t.Fatal(err)
+		}
+		close(deleted)
+		<-done
+		st.links.Fault = func(string, link.Slug, bool) error { return link.ErrUnavailable }
+		if _, err := st.token(t.Context()); err == nil {
+			t.Error("a token for a deleted link")
+		}
+	})
+}
+
+// TestTheirsTakesTheTable: somebody else's link costs a read of the table every time, and says
+// the same while the table is out of reach, just as one that does not exist.
+func TestTheirsTakesTheTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		reads := func(slug string) int64 {
+			before := st.rows.Load()
+			for range 3 {
+				if _, err := st.Token(t.Context(), orgB, false, slug); problem.CodeOf(err) != problem.LinkNotFound {
+					t.Errorf("%s: %v", slug, err)
+				}
+			}
+			return st.rows.Load() - before
+		}
+		if _, err := st.token(t.Context()); err != nil { // the row is remembered
+			t.Fatal(err)
+		}
+		if theirs, absent := reads(slug), reads("no-such-clinic"); theirs != absent {
+			t.Errorf("%d reads for theirs, %d for none", theirs, absent)
+		}
+		st.links.Fault = func(string, link.Slug, bool) error { return link.ErrUnavailable }
+		_, theirs := st.Token(t.Context(), orgB, false, slug)
+		_, absent := st.Token(t.Context(), orgB, false, "no-such-clinic")
+		if problem.CodeOf(theirs) != problem.CodeOf(absent) || errors.Is(theirs, nil) {
+			t.Errorf("theirs: %v, none: %v", theirs, absent)
+		}
+	})
+}
