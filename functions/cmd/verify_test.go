@@ -72,7 +72,7 @@ func TestUSGovernment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if claims, err := c.entra.Check(grant.AccessToken); err != nil || claims.Audience[0] != c.url("clinic") {
+	if claims, err := c.entra.Check(grant.AccessToken.Reveal()); err != nil || claims.Audience[0] != c.url("clinic") {
 		t.Errorf("the token is for %v: %v", claims.Audience, err)
 	}
 
@@ -212,7 +212,7 @@ func TestClientCertificate(t *testing.T) {
 	if err != nil || c.entra.Tokens.Load() != before+1 {
 		t.Fatalf("%v", err)
 	}
-	if claims, err := c.entra.Check(grant.AccessToken); err != nil || claims.AppID != cloudtest.ClientID {
+	if claims, err := c.entra.Check(grant.AccessToken.Reveal()); err != nil || claims.AppID != cloudtest.ClientID {
 		t.Errorf("%+v, %v", claims, err)
 	}
 

@@ -40,7 +40,7 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.issued(r.Context(), caller, request.slug, grant)
 	oauth.Token{
-		AccessToken: grant.AccessToken,
+		AccessToken: grant.AccessToken.Reveal(),
 		TokenType:   "Bearer",
 		ExpiresIn:   int64(max(grant.ExpiresOn.Sub(h.Now()), 0) / time.Second),
 		Scope:       grant.Scope,

@@ -21,6 +21,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
 )
 
 const (
@@ -60,7 +61,7 @@ func (g *granter) Token(_ context.Context, organization string, operator bool, s
 		return link.Grant{}, problem.New(problem.LinkNotFound, "no link %q", slug)
 	}
 	return link.Grant{
-		AccessToken: "canary-token", ExpiresOn: now.Add(3599*time.Second + 900*time.Millisecond),
+		AccessToken: secret.New("canary-token"), ExpiresOn: now.Add(3599*time.Second + 900*time.Millisecond),
 		Scope: "https://fhir.example/.default", Resource: "https://fhir.example",
 	}, nil
 }

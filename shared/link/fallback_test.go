@@ -37,7 +37,7 @@ func (st *stage) by(t *testing.T) string {
 	if err != nil {
 		return err.Error()
 	}
-	first, _, _ := strings.Cut(g.AccessToken, " ")
+	first, _, _ := strings.Cut(g.AccessToken.Reveal(), " ")
 	return first
 }
 

@@ -79,7 +79,7 @@ type Change struct {
 	Since time.Time // when the marker was set
 	// Unfinished: an earlier change did not end, so that the store of secrets may hold what no
 	// row names. The marker then stays for the timer, which looks.
-	Unfinished bool
+	Unfinished bool `json:",omitempty"`
 }
 
 // Link is one row: a FHIR server of an organization and how to get a token for it.

@@ -103,7 +103,7 @@ func parseContinuation(organization, continuation string) (Slug, error) {
 	}
 	text, err := base64.RawURLEncoding.DecodeString(continuation)
 	slug, sum, _ := strings.Cut(string(text), ".")
-	if err != nil || sum != bind(organization, Slug(slug)) {
+	if _, mistake := ParseSlug(slug); err != nil || mistake != nil || sum != bind(organization, Slug(slug)) {
 		return "", problem.Invalid(problem.Field{
 			Field: "continue", Code: "continue_unknown",
 			Message: "This continuation did not come from an answer to your organization.",

@@ -32,7 +32,7 @@ const (
 
 // Grant is an access token that is handed out.
 type Grant struct {
-	AccessToken string
+	AccessToken secret.Value
 	ExpiresOn   time.Time
 	Scope       string // "{audience}/.default"
 	Resource    string // the audience
@@ -153,7 +153,7 @@ func (s *Service) grantBy(ctx context.Context, l Link, c credential) (_ Grant, e
 			return Grant{}, err
 		}
 	}
-	return Grant{AccessToken: h.token.Access.Reveal(), ExpiresOn: h.token.ExpiresOn, Scope: c.scope(), Resource: c.audience}, nil
+	return Grant{AccessToken: h.token.Access, ExpiresOn: h.token.ExpiresOn, Scope: c.scope(), Resource: c.audience}, nil
 }
 
 // await waits for the flight that asks for a token, and starts one if there is none. It is a

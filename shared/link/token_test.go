@@ -185,13 +185,13 @@ func TestTokenWarm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if first.Resource != server || first.Scope != server+"/.default" || !strings.HasPrefix(first.AccessToken, "the-secret ") {
+		if first.Resource != server || first.Scope != server+"/.default" || !strings.HasPrefix(first.AccessToken.Reveal(), "the-secret ") {
 			t.Errorf("grant %+v", first)
 		}
 		time.Sleep(40 * time.Minute)
 		again, err := st.token(t.Context())
-		if err != nil || again.AccessToken != first.AccessToken {
-			t.Errorf("after 40 minutes: %v, another token: %v", err, again.AccessToken != first.AccessToken)
+		if err != nil || again.AccessToken.Reveal() != first.AccessToken.Reveal() {
+			t.Errorf("after 40 minutes: %v, another token: %v", err, again.AccessToken.Reveal() != first.AccessToken.Reveal())
 		}
 		if n := st.source.calls.Load(); n != 1 {
 			t.Errorf("%d token requests, want 1", n)
@@ -212,17 +212,17 @@ func TestTokenRenewal(t *testing.T) {
 		time.Sleep(58 * time.Minute)
 		started := time.Now()
 		during, err := st.token(t.Context())
-		if err != nil || during.AccessToken != first.AccessToken || time.Since(started) > 0 {
+		if err != nil || during.AccessToken.Reveal() != first.AccessToken.Reveal() || time.Since(started) > 0 {
 			t.Errorf("while renewing: %v after %v", err, time.Since(started))
 		}
 		time.Sleep(4 * time.Second)
 		renewed, err := st.token(t.Context())
-		if err != nil || renewed.AccessToken == first.AccessToken {
-			t.Errorf("after the renewal: %v, still the old token: %v", err, renewed.AccessToken == first.AccessToken)
+		if err != nil || renewed.AccessToken.Reveal() == first.AccessToken.Reveal() {
+			t.Errorf("after the renewal: %v, still the old token: %v", err, renewed.AccessToken.Reveal() == first.AccessToken.Reveal())
 		}
 		st.source.answer = refuse(7000222)
 		time.Sleep(58 * time.Minute)
-		if still, err := st.token(t.Context()); err != nil || still.AccessToken != renewed.AccessToken {
+		if still, err := st.token(t.Context()); err != nil || still.AccessToken.Reveal() != renewed.AccessToken.Reveal() {
 			t.Errorf("a refused renewal took the valid token away: %v", err)
 		}
 		time.Sleep(time.Second * 4)
@@ -319,7 +319,7 @@ func TestTokenFollowsChanges(t *testing.T) {
 		other := st.instance()
 		tokenOf := func() (string, error) {
 			g, err := other.Token(t.Context(), orgA, false, slug)
-			return g.AccessToken, err
+			return g.AccessToken.Reveal(), err
 		}
 		if got, err := tokenOf(); err != nil || !strings.HasPrefix(got, "the-secret ") {
 			t.Fatal(got, err)
@@ -327,7 +327,7 @@ func TestTokenFollowsChanges(t *testing.T) {
 		if _, err := st.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("the-next-secret")}); err != nil {
 			t.Fatal(err)
 		}
-		if mine, err := st.token(t.Context()); err != nil || !strings.HasPrefix(mine.AccessToken, "the-next-secret ") {
+		if mine, err := st.token(t.Context()); err != nil || !strings.HasPrefix(mine.AccessToken.Reveal(), "the-next-secret ") {
 			t.Errorf("the instance that changed it: %v", err)
 		}
 		time.Sleep(30 * time.Second)

@@ -84,7 +84,7 @@ func full() link.Link {
 		Contacts: []string{"it@clinic.example", "ops@clinic.example"},
 		NoticeAt: noon.Add(9 * time.Hour), Told: notify.LinkBroken, Notices: []link.Notice{notice(), {ID: "msg_2", Type: notify.SecretRotated, At: noon}},
 		Untold: []link.Event{event("1")}, Failures: 2, NotBefore: noon.Add(-3 * time.Hour),
-		Change:  &link.Change{ID: "change-1", Since: noon.Add(1 * time.Hour)},
+		Change:  &link.Change{ID: "change-1", Since: noon.Add(1 * time.Hour), Unfinished: true},
 		Discard: []string{"link-b", "link-c"}, Enrolled: true, NoticedOn: date, Revision: 7,
 		ReservedUntil: noon.Add(2 * time.Hour), CreatedAt: noon.Add(3 * time.Hour),
 		UpdatedAt: noon.Add(4 * time.Hour), VerifiedAt: noon.Add(5 * time.Hour),

@@ -78,7 +78,7 @@ func TestDigest(t *testing.T) {
 		t.Errorf("%v, %v", p.Header, err)
 	}
 	want := "This is what there is to tell about your organization's FHIR links on 2026-11-23 (UTC).\r\n\r\n" +
-		"* good-health-clinic (Good Health — Clinic)\r\n  The client secret ends in 14 days.\r\n  What to do: Create a new one.\r\n\r\n" +
+		"* good-health-clinic\r\n  The client secret ends in 14 days.\r\n  What to do: Create a new one.\r\n\r\n" +
 		"* other-clinic\r\n  It works again. . MAIL FROM:<evil@example.com>\r\n\r\n" +
 		"You get this because a link names you as a contact. Should it reach you twice, then it was sent twice: nothing more has happened.\r\n"
 	if p.text != want {

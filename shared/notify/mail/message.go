@@ -67,15 +67,13 @@ func text(d notify.Digest) string {
 	return b.String()
 }
 
+// heading names the link by its slug only: contacts have not agreed to be written to, and the
+// description is free text that whoever made the link chose.
 func heading(e notify.Event) string {
-	slug, description := line(e.Slug), line(e.Description)
-	switch {
-	case slug == "":
+	if e.Slug == "" {
 		return "* " + string(e.Type)
-	case description == "":
-		return "* " + slug
 	}
-	return "* " + slug + " (" + description + ")"
+	return "* " + line(e.Slug)
 }
 
 // line is s on one line, without what could turn or hide text.
