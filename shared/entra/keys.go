@@ -40,7 +40,10 @@ func (k signingKey) signs(iss, tid string) bool {
 	return k.issuer == "" || strings.ReplaceAll(k.issuer, "{tenantid}", tid) == iss
 }
 
-// keySet is the authority's published keys, fetched when they are first needed.
+// keySet is the authority's published keys, fetched when they are first needed. It is our own
+// because no library found keeps the issuer that Entra writes beside a key, which is what stops
+// one tenant's key from signing for another's issuer, and because keyfunc fetches in its
+// constructor and refetches for an unknown key under the time-out of its rate limit.
 type keySet struct {
 	url     string
 	client  *http.Client
