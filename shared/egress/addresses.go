@@ -44,7 +44,8 @@ const (
 // never are the ranges that no setting opens: whoever reaches them speaks with the platform
 // or with many hosts at once. An unspecified address is dialled as loopback.
 var never = prefixes("0.0.0.0/8", "169.254.0.0/16", wireServer, "224.0.0.0/4", "255.255.255.255/32",
-	"::/128", "fe80::/10", "ff00::/8", awsMetadata)
+	"::/128", "fe80::/10", "ff00::/8", awsMetadata,
+	"64:ff9b:1::/48") // NAT64 of the network's own (RFC 8215): where the IPv4 address stands is not known
 
 var loopback = prefixes("127.0.0.0/8", "::1/128")
 
@@ -84,7 +85,7 @@ func excepted(a netip.Addr, allow []netip.Prefix) bool {
 		return false
 	}
 	v4, ok := embedded(a)
-	return !ok || !within(v4, never) && !within(v4, loopback)
+	return !ok || public(v4) || within(v4, allow) && !within(v4, never) && !within(v4, loopback)
 }
 
 func embedded(a netip.Addr) (netip.Addr, bool) {

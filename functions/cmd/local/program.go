@@ -81,7 +81,8 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 
 // upstream is how the servers outside are reached, or those of the sandbox.
 type upstream struct {
-	client    *http.Client
+	client    *http.Client // for FHIR servers and authorities
+	webhooks  *http.Client // FHIRLINK_EGRESS_ALLOW does not hold for these
 	authority func(fhir.BaseURL) string
 	kind      func(fhir.BaseURL) fhir.Kind // nil: what the host name tells
 	sink      *sandbox.Sink                // nil: there is no sandbox
@@ -91,7 +92,7 @@ type upstream struct {
 func (p *program) connect(o options, c config.Config, log *slog.Logger) (up upstream, err error) {
 	up.authority = authority(c)
 	if !o.sandbox {
-		up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow})
+		up.client, up.webhooks = egress.NewClient(egress.Options{Allow: c.EgressAllow}), egress.NewClient(egress.Options{})
 		return up, nil
 	}
 	if up.sink, err = sandbox.NewSink(filepath.Join(o.data, sinkFile), log); err != nil {
@@ -108,6 +109,7 @@ func (p *program) connect(o options, c config.Config, log *slog.Logger) (up upst
 	}
 	box.Trust(roots)
 	up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow, Intercept: box.Intercept, RootCAs: roots})
+	up.webhooks = egress.NewClient(egress.Options{Intercept: box.Intercept, RootCAs: roots})
 	up.kind = box.Kind
 	return up, nil
 }
@@ -136,7 +138,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, up upstream, lo
 	}
 	p.stores = stores
 	p.webhooks = webhook.New(webhook.Deps{
-		Endpoints: stores.Endpoints(), Secrets: secrets, Client: up.client, AnyTarget: len(c.EgressAllow) > 0, Log: log,
+		Endpoints: stores.Endpoints(), Secrets: secrets, Client: up.webhooks, Log: log,
 	})
 	source := &clientcred.Source{Client: up.client}
 	p.links = link.New(link.Deps{

@@ -52,8 +52,9 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 		servers   = egress.NewClient(egress.Options{Allow: c.EgressAllow})
 		secrets   = keyvault.New(vault)
 	)
+	// FHIRLINK_EGRESS_ALLOW is for FHIR servers: webhooks, whoever names them, stay public.
 	webhooks := webhook.New(webhook.Deps{
-		Endpoints: stores.Endpoints(), Secrets: secrets, Client: servers, AnyTarget: len(c.EgressAllow) > 0, Log: log,
+		Endpoints: stores.Endpoints(), Secrets: secrets, Client: egress.NewClient(egress.Options{}), Log: log,
 	})
 	channels, err := channels(c, identity, client, webhooks)
 	if err != nil {
