@@ -210,6 +210,14 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+func TestSchedulePanics(t *testing.T) {
+	h := Handler{Schedule: func(context.Context) error { panic("the secret of a clinic") }}
+	_, err := h.Invoke(t.Context(), json.RawMessage(`{"version":"0","source":"aws.events","detail-type":"Scheduled Event","detail":{}}`))
+	if err == nil || strings.Contains(err.Error(), "clinic") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRefusedEvents(t *testing.T) {
 	reached := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler was reached") })
 	h := Handler{HTTP: reached, Schedule: func(context.Context) error { t.Error("the schedule ran"); return nil }}

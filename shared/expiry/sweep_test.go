@@ -96,6 +96,25 @@ func TestPoison(t *testing.T) {
 	})
 }
 
+// brittle panics in whatever it is asked about a link, as an unreadable row might make it.
+type brittle struct{ *ledger }
+
+func (brittle) Postpone(context.Context, link.Slug) error { panic("again") }
+
+// TestPoisonPostponed: a link that panics even when it is to be put off ends no process.
+func TestPoisonPostponed(t *testing.T) {
+	l := &ledger{due: slugs(3), tended: map[link.Slug]int{}, tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
+		if s == "clinic-1" {
+			panic("first")
+		}
+		return link.Finding{Slug: s}, nil
+	}}
+	r, err := expiry.Sweep{Links: brittle{l}, Log: slog.New(slog.DiscardHandler)}.Run(t.Context())
+	if err != nil || r.Done != 2 || r.Failed != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // TestBounded: a run ends within 50 s and says what it left.
 func TestBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -142,3 +142,18 @@ func TestTheirsTakesTheTable(t *testing.T) {
 		}
 	})
 }
+
+// TestListPanics: a row that makes the driver panic fails the listing, not the process.
+func TestListPanics(t *testing.T) {
+	d := newDesk()
+	d.register(t, orgA, slug)
+	d.links.Fault = func(op string, _ link.Slug, _ bool) error {
+		if op == "Get" {
+			panic("an unreadable row")
+		}
+		return nil
+	}
+	if _, _, err := d.List(t.Context(), orgA, 10, ""); err == nil {
+		t.Error("listed all the same")
+	}
+}

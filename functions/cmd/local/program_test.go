@@ -330,6 +330,13 @@ func TestTokensAreChecked(t *testing.T) {
 	i.want(200, i.call("GET", "/api/links", ""))
 }
 
+// FHIRLINK_EGRESS_ALLOW is for FHIR servers: it opens no private address to webhooks.
+func TestWebhooksStayPublic(t *testing.T) {
+	i := start(t, t.TempDir(), map[string]string{config.EgressAllow: "127.0.0.1/32"})
+	i.want(422, i.call("POST", "/api/webhooks", `{"url":"https://127.0.0.1/"}`))
+	i.want(201, i.call("POST", "/api/webhooks", `{"url":"https://webhooks.sandbox.test/"}`))
+}
+
 // The guard stands before the functions.
 func TestGuardIsInPlace(t *testing.T) {
 	i := start(t, t.TempDir(), map[string]string{config.CORSOrigins: "http://localhost:3000"})
