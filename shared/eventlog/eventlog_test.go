@@ -158,13 +158,14 @@ func TestWriterReportsFailure(t *testing.T) {
 func TestNewAddsTheRequestsIDs(t *testing.T) {
 	var out bytes.Buffer
 	log := eventlog.New(&out, slog.LevelInfo)
-	ctx := eventlog.WithInvocation(problem.WithCorrelation(t.Context(), "c-1"), "i-1")
+	work := &eventlog.Work{Invocation: "i-1", Trace: eventlog.Trace{ID: "t-1", Parent: "p-1"}}
+	ctx := eventlog.Begin(problem.WithCorrelation(t.Context(), "c-1"), work)
 	log.With("a", 1).InfoContext(ctx, "with")
 	log.InfoContext(t.Context(), "without")
 	log.DebugContext(ctx, "below the level")
 
 	with, without, _ := strings.Cut(out.String(), "\n")
-	if !strings.HasSuffix(with, `"msg":"with","a":1,"correlation":"c-1","invocation":"i-1"}`) {
+	if !strings.HasSuffix(with, `"msg":"with","a":1,"correlation":"c-1","trace":"t-1","parent":"p-1","invocation":"i-1"}`) {
 		t.Error(with)
 	}
 	if !strings.HasSuffix(without, `"msg":"without"}`+"\n") {

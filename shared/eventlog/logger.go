@@ -9,8 +9,8 @@ import (
 )
 
 // New is a logger that writes one JSON object a line to out, with the attributes
-// "correlation" (the request's id, as in a problem's instance) and "invocation" (the
-// Functions host's) wherever the context carries them.
+// "correlation" (the request's id, as in a problem's instance), "trace" and "parent" (of W3C
+// Trace Context) and "invocation" (the host's id) wherever the context carries them.
 func New(out io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(handler{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})})
 }
@@ -21,8 +21,8 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 	if id := problem.Correlation(ctx); id != "" {
 		record.AddAttrs(slog.String("correlation", id))
 	}
-	if id, ok := ctx.Value(invocationKey{}).(string); ok {
-		record.AddAttrs(slog.String("invocation", id))
+	if w := Current(ctx); w != nil {
+		record.AddAttrs(w.ids()...)
 	}
 	return h.Handler.Handle(ctx, record)
 }
@@ -33,9 +33,13 @@ func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }
 
-type invocationKey struct{}
-
-// WithInvocation returns a context whose log lines carry the host's invocation id.
-func WithInvocation(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, invocationKey{}, id)
+// ids are what tells one piece of work from another.
+func (w *Work) ids() []slog.Attr {
+	ids := make([]slog.Attr, 0, 3)
+	for _, id := range []struct{ name, value string }{{"trace", w.Trace.ID}, {"parent", w.Trace.Parent}, {"invocation", w.Invocation}} {
+		if id.value != "" {
+			ids = append(ids, slog.String(id.name, id.value))
+		}
+	}
+	return ids
 }

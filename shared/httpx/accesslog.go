@@ -3,23 +3,39 @@ package httpx
 import (
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
+
+	"fhirlink/shared/eventlog"
 )
 
-// AccessLog writes one line per request: method, route, status, duration. Neither headers
-// nor path nor query are in it, because function keys, secrets and tokens end up in those.
-// The route is the pattern that the mux below matched.
+// AccessLog writes one line per request, "request": method, route, status, outcome (the code of
+// what was refused or failed, else ok), duration, and what was noted on the way: which services
+// were called for it, what a verification found. Neither headers nor path nor query are in it,
+// because function keys, secrets and tokens end up in those. The route is the pattern that the
+// mux below matched. Correlate comes before it.
 func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		answer := &recorder{ResponseWriter: w}
 		next.ServeHTTP(answer, r)
-		log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		work := eventlog.Current(r.Context())
+		attrs := append(make([]slog.Attr, 0, 9),
 			slog.String("method", shorten(r.Method)),
 			slog.String("route", r.Pattern),
 			slog.Int("status", answer.Status()),
-			slog.Float64("ms", float64(time.Since(start).Microseconds())/1000))
+			slog.String("outcome", work.Outcome(outcomeOf(answer.Status()))),
+			slog.Float64("ms", eventlog.Milliseconds(time.Since(start))))
+		log.LogAttrs(r.Context(), slog.LevelInfo, "request", append(attrs, work.Notes()...)...)
 	})
+}
+
+// outcomeOf is the outcome of an answer that nobody gave a code to.
+func outcomeOf(status int) string {
+	if status < 400 {
+		return "ok"
+	}
+	return "http_" + strconv.Itoa(status)
 }
 
 // recorder remembers the status of an answer.

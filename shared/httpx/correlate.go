@@ -8,16 +8,34 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// Correlate gives every request an id of its own, never one that the client chose, and
-// notes the Functions host's invocation id for the log.
+// Correlate gives every request an id of its own, never one that the client chose, and begins
+// the work that the log tells of: under the Functions host's invocation id, and in the trace
+// that the client or the host says it belongs to.
 func Correlate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := problem.WithCorrelation(r.Context(), problem.NewCorrelation())
-		if id := invocation(r.Header); id != "" {
-			ctx = eventlog.WithInvocation(ctx, id)
+		id := problem.NewCorrelation()
+		ctx, work := eventlog.Aside(problem.WithCorrelation(r.Context(), id))
+		if host := invocation(r.Header); host != "" {
+			work.Invocation = host
 		}
+		work.Trace = trace(r.Header, work.Trace, id)
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// trace is what traceparent says (good for the log only, as the invocation's id is), or what
+// the program knows of its host, or a new one: the correlation id is as random as a trace-id
+// has to be.
+func trace(h http.Header, known eventlog.Trace, correlation string) eventlog.Trace {
+	if values := h["Traceparent"]; len(values) == 1 { // W3C Trace Context §3.2: more than one is none
+		if t, ok := eventlog.ParseTraceparent(values[0]); ok {
+			return t
+		}
+	}
+	if known.ID != "" {
+		return known
+	}
+	return eventlog.Trace{ID: strings.ReplaceAll(correlation, "-", "")}
 }
 
 // invocation is the last X-Azure-Functions-InvocationId: a host that forwards appends its

@@ -2,6 +2,7 @@ package httpx_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -69,6 +70,76 @@ func TestCorrelate(t *testing.T) {
 				t.Errorf("logged %v, want invocation %v and correlation %s", line, tt.want, ids[0])
 			}
 		})
+	}
+}
+
+// Every line is in a trace: the client's, else the host's, else one of its own.
+func TestCorrelateTraces(t *testing.T) {
+	const id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	const hosts = "5759e988bd862e3fe1be46a994272793"
+	tests := []struct {
+		name, known string
+		header      []string
+		trace       string
+		parent      any
+	}{
+		{"the client's", "", []string{"00-" + id + "-" + parent + "-01"}, id, parent},
+		{"the client's before the host's", hosts, []string{"00-" + id + "-" + parent + "-01"}, id, parent},
+		{"the host's", hosts, nil, hosts, nil},
+		{"twice is never", hosts, []string{"00-" + id + "-" + parent + "-01", "00-" + id + "-" + parent + "-01"}, hosts, nil},
+		{"a new one", "", nil, "", nil},
+		{"a new one instead of rubbish", "", []string{"00-canary\r\n-" + parent + "-01"}, "", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			log := eventlog.New(&out, slog.LevelInfo)
+			correlation := ""
+			h := httpx.Correlate(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				log.InfoContext(r.Context(), "x")
+				correlation = problem.Correlation(r.Context())
+			}))
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header["Traceparent"] = tt.header
+			h.ServeHTTP(httptest.NewRecorder(), r.WithContext(eventlog.Begin(r.Context(), &eventlog.Work{Trace: eventlog.Trace{ID: tt.known}})))
+			want := cmp.Or(tt.trace, strings.ReplaceAll(correlation, "-", ""))
+			if line := lines(t, &out)[0]; line["trace"] != want || line["parent"] != tt.parent {
+				t.Errorf("logged %v, want trace %s and parent %v", line, want, tt.parent)
+			}
+		})
+	}
+}
+
+// The line says how the request ended and what was called for it.
+func TestAccessLogSaysWhatWasNoted(t *testing.T) {
+	var out bytes.Buffer
+	mux := http.NewServeMux()
+	mux.HandleFunc("/well", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/refused", func(w http.ResponseWriter, r *http.Request) {
+		work := eventlog.Current(r.Context())
+		work.Called("vault", time.Millisecond, true)
+		work.End("upstream_unavailable")
+		work.Find("aadsts_7000222")
+		w.WriteHeader(503)
+	})
+	mux.HandleFunc("/unsaid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(418) })
+	h := httpx.Correlate(httpx.AccessLog(eventlog.New(&out, slog.LevelInfo), mux))
+	for _, target := range []string{"/well", "/refused", "/unsaid"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
+	}
+	all := lines(t, &out)
+	for i, want := range []string{"ok", "upstream_unavailable", "http_418"} {
+		if all[i]["outcome"] != want {
+			t.Errorf("%v, want outcome %s", all[i], want)
+		}
+	}
+	if all[0]["calls"] != nil || all[0]["finding"] != nil {
+		t.Errorf("nothing was called: %v", all[0])
+	}
+	calls, _ := all[1]["calls"].(map[string]any)
+	failed, _ := all[1]["failedCalls"].(map[string]any)
+	if calls["vault"] != 1.0 || failed["vault"] != 1.0 || all[1]["finding"] != "aadsts_7000222" {
+		t.Errorf("%v", all[1])
 	}
 }
 

@@ -1,0 +1,67 @@
+package eventlog
+
+import (
+	"encoding/hex"
+	"strings"
+)
+
+// Trace tells which distributed trace a piece of work belongs to, in the words of W3C Trace
+// Context (https://www.w3.org/TR/trace-context/). The zero Trace is none.
+type Trace struct {
+	ID     string // trace-id: 32 lower-case hex digits
+	Parent string // parent-id of whoever asked: 16 lower-case hex digits; empty when this is the root
+}
+
+// ParseTraceparent reads the header traceparent (§3.2). Of a version that is newer than 00
+// only what version 00 has is read (§4).
+func ParseTraceparent(header string) (Trace, bool) {
+	version, rest, _ := strings.Cut(header, "-")
+	id, rest, _ := strings.Cut(rest, "-")
+	parent, flags, ok := strings.Cut(rest, "-")
+	if version != "00" {
+		flags, _, _ = strings.Cut(flags, "-")
+	}
+	ok = ok && isHex(version, 2) && version != "ff" && isID(id, 32) && isID(parent, 16) && isHex(flags, 2)
+	if !ok {
+		return Trace{}, false
+	}
+	return Trace{ID: id, Parent: parent}, true
+}
+
+// ParseXRay reads AWS's header X-Amzn-Trace-Id, "Root=1-{8 hex}-{24 hex};Parent={16 hex};…", whose
+// root is a trace-id in two pieces.
+// https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+func ParseXRay(header string) (Trace, bool) {
+	var t Trace
+	for field := range strings.SplitSeq(header, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(field), "=")
+		switch name {
+		case "Root":
+			seconds, random, _ := strings.Cut(strings.TrimPrefix(value, "1-"), "-")
+			if strings.HasPrefix(value, "1-") && isHex(seconds, 8) && isHex(random, 24) {
+				t.ID = seconds + random
+			}
+		case "Parent":
+			if isID(value, 16) {
+				t.Parent = value
+			}
+		}
+	}
+	if !isID(t.ID, 32) {
+		return Trace{}, false
+	}
+	return t, true
+}
+
+// isID tells whether s is an id: of that many digits, not all of them zero.
+func isID(s string, digits int) bool {
+	return isHex(s, digits) && strings.Trim(s, "0") != ""
+}
+
+func isHex(s string, digits int) bool {
+	if len(s) != digits || s != strings.ToLower(s) {
+		return false
+	}
+	_, err := hex.DecodeString(s)
+	return err == nil
+}
