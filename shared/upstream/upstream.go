@@ -1,0 +1,115 @@
+// Package upstream watches the calls to the services that fhirlink needs: each call is noted on
+// the work that it is made for (package eventlog), and whether a service was in reach is
+// remembered for those who ask about the program's health.
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"fhirlink/shared/eventlog"
+)
+
+// Service is one that is called. The names are the log's and the health's; no host, vault or
+// account is in them.
+type Service string
+
+// The services.
+const (
+	Entra     Service = "entra" // the authority: tokens, signing keys
+	Vault     Service = "vault"
+	Table     Service = "table"
+	FHIR      Service = "fhir" // any clinic's FHIR server
+	Graph     Service = "graph"
+	EventGrid Service = "eventgrid"
+	Webhook   Service = "webhook" // any organization's
+)
+
+// own are the services that all links depend on; the others are somebody's.
+var own = []Service{Entra, Vault, Table}
+
+// fresh is how long what was seen of a service counts.
+const fresh = 10 * time.Minute
+
+// Watch sees the calls of one program. The zero Watch is ready.
+type Watch struct {
+	mu   sync.Mutex
+	seen map[Service]sighting
+}
+
+// sighting is what came of the latest call.
+type sighting struct {
+	at      time.Time
+	reached bool
+}
+
+// Called notes one call that began at start: status is that of the answer, err is why there was
+// none.
+func (w *Watch) Called(ctx context.Context, s Service, start time.Time, status int, err error) {
+	reached := err == nil && status < http.StatusInternalServerError
+	throttled := status == http.StatusTooManyRequests
+	eventlog.Current(ctx).Called(string(s), time.Since(start), !reached || throttled)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // whoever asked has left: that says nothing about the service
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seen == nil {
+		w.seen = map[Service]sighting{}
+	}
+	w.seen[s] = sighting{time.Now(), reached}
+}
+
+// Reachable tells of each service that all links depend on whether its latest call was
+// answered, with something else than a 5xx status. A service that was not called in the last
+// ten minutes is left out: nothing is known of it, and nobody is asked to find out.
+func (w *Watch) Reachable() map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	known := map[string]bool{}
+	for _, s := range own {
+		if seen, ok := w.seen[s]; ok && time.Since(seen.at) < fresh {
+			known[string(s)] = seen.reached
+		}
+	}
+	return known
+}
+
+// Client is a client like c whose calls are those to s.
+func (w *Watch) Client(s Service, c *http.Client) *http.Client {
+	watched := *c
+	base := c.Transport
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	watched.Transport = transport{w, s, base}
+	return &watched
+}
+
+type transport struct {
+	watch   *Watch
+	service Service
+	base    http.RoundTripper
+}
+
+// RoundTrip makes the call.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	start := time.Now()
+	answer, err := t.base.RoundTrip(r)
+	status := 0
+	if answer != nil {
+		status = answer.StatusCode
+	}
+	t.watch.Called(r.Context(), t.service, start, status, err)
+	return answer, err
+}
+
+// CloseIdleConnections is what http.Client.CloseIdleConnections looks for.
+func (t transport) CloseIdleConnections() {
+	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
