@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"time"
 
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/verification"
 )
 
 // timeoutRetry is how long a client should wait after a request ran out of time.
@@ -20,8 +22,32 @@ const timeoutRetry = 10 * time.Second
 func (d Deps) fail(write httpx.ErrorWriter) httpx.ErrorWriter {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		err = timedOut(err)
+		note(eventlog.Current(r.Context()), err)
 		d.logCause(r, err)
 		write(w, r, err)
+	}
+}
+
+// note has the log count the refusal by its code, and by the code of what was found.
+func note(work *eventlog.Work, err error) {
+	var (
+		answer  *oauth.Error
+		refused *link.Refused
+		p       *problem.Error
+	)
+	switch {
+	case errors.As(err, &answer):
+		work.End(answer.Code)
+	case errors.As(err, &refused):
+		work.End(oauth.InvalidGrant)
+		work.Find(refused.Code)
+	case errors.As(err, &p):
+		work.End(string(p.Code))
+		if report, ok := p.Report.(verification.Report); ok {
+			work.Find(report.Finding())
+		}
+	default:
+		work.End(string(problem.Internal))
 	}
 }
 

@@ -30,8 +30,8 @@ import (
 //go:embed openapi.yaml
 var document []byte
 
-// Deps is what the functions need. All fields are required but Origins, Limits, Aliases and
-// Now.
+// Deps is what the functions need. All fields are required but Origins, Limits, Aliases, Reach
+// and Now.
 type Deps struct {
 	Links    *link.Service
 	Webhooks *webhook.Service
@@ -40,6 +40,7 @@ type Deps struct {
 	Origins  []string                                     // of web front ends
 	Limits   *httpx.RateLimit                             // per organization; nil: none
 	Aliases  smart.Aliases                                // of scopes, for translate-scope
+	Reach    func() map[string]bool                       // upstream.Watch.Reachable, for health
 	Log      *slog.Logger                                 // of eventlog.New: it must not block
 	Now      func() time.Time                             // time.Now when nil
 	Program  string                                       // local, azure or lambda
@@ -87,7 +88,7 @@ func (d Deps) Routes() []Route {
 		{"webhooks", "POST", "/api/webhooks/{id}/test", Manage, true, webhooks.Test},
 		{"webhooks", "POST", "/api/webhooks/{id}/rotate", Manage, true, webhooks.Rotate},
 		{"directory", "GET", "/api/directory/{slug}", AnyCaller, false, directory.Handler{Links: d.Links}.Get},
-		{"health", "GET", "/api/health", Open, false, health.Handler{Program: d.Program, Version: d.Version}.Get},
+		{"health", "GET", "/api/health", Open, false, health.Handler{Program: d.Program, Version: d.Version, Reach: d.Reach}.Get},
 		{"openapi", "GET", "/api/openapi.yaml", Open, false, openapi.Handler{Document: document}.Get},
 	}
 }

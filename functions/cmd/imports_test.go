@@ -102,6 +102,11 @@ var rules = []rule{
 		},
 	},
 	{
+		"metrics are made of the log's events, by the one program that shows them",
+		func(p pkg) bool { return p.ImportPath != "fhirlink/functions/cmd/local" }, linked,
+		func(_, to string) bool { return strings.HasPrefix(to, "github.com/prometheus/") },
+	},
+	{
 		"programs are not imported",
 		everybody, all,
 		func(_, to string) bool {
@@ -200,6 +205,7 @@ func TestImportRulesBite(t *testing.T) {
 		{ImportPath: "fhirlink/functions/cmd/lambda", Deps: []string{"testing"}},
 		{ImportPath: "fhirlink/functions/cmd/azure", Deps: []string{"github.com/aws/aws-lambda-go/lambda"}},
 		{ImportPath: "fhirlink/functions/cmd/lambda", Imports: []string{"fhirlink/functions/cmd/azure"}},
+		{ImportPath: "fhirlink/functions/cmd/azure", Deps: []string{"github.com/prometheus/client_golang/prometheus"}},
 		{ImportPath: "fhirlink/shared"},
 	} {
 		if found := violations([]pkg{p}); len(found) != 1 {

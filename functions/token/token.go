@@ -65,12 +65,15 @@ func (h Handler) checkScope(ctx context.Context, caller entra.Caller, asked requ
 	}
 }
 
-// issued leaves a trace of who got a token for what, never of the token.
+// issued leaves a trace of who got a token for what, never of the token; and of whether it was
+// remembered, and got by the previous secret.
 func (h Handler) issued(ctx context.Context, caller entra.Caller, slug string, grant link.Grant) {
 	h.Log.LogAttrs(ctx, slog.LevelInfo, "token.issued",
 		slog.String("link", slug),
 		slog.String("tid", caller.Organization),
 		slog.String("azp", caller.AppID),
 		slog.String("oid", caller.ObjectID),
-		slog.Time("expiry", grant.ExpiresOn.UTC()))
+		slog.Time("expiry", grant.ExpiresOn.UTC()),
+		slog.Bool("cached", grant.Cached),
+		slog.Bool("previous", grant.Previous))
 }

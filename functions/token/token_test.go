@@ -288,7 +288,7 @@ func TestEveryTokenIsLogged(t *testing.T) {
 	delete(event, "time")
 	want := map[string]any{
 		"level": "INFO", "msg": "token.issued", "link": "good-health-clinic", "tid": caller.Organization,
-		"azp": "azp-1", "oid": "oid-1", "expiry": "2026-11-23T10:59:59.9Z",
+		"azp": "azp-1", "oid": "oid-1", "expiry": "2026-11-23T10:59:59.9Z", "cached": false, "previous": false,
 	}
 	if fmt.Sprint(event) != fmt.Sprint(want) {
 		t.Errorf("logged %v, want %v", event, want)

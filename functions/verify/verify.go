@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fhirlink/shared/entra"
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/verification"
@@ -39,6 +40,7 @@ func (h Handler) Verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	eventlog.Current(r.Context()).Find(report.Finding())
 	return httpx.WriteJSON(w, http.StatusOK, report)
 }
 

@@ -3,6 +3,7 @@ package expiry_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
@@ -165,6 +167,60 @@ func failSecondSwap() func(string, link.Slug, bool) error {
 		}
 		return nil
 	}
+}
+
+// TestLineOfARun: it says when a run last did all that was due, for the alert, and which
+// services this one called.
+func TestLineOfARun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cells := linktest.New()
+		sweep := func(l *ledger) (line struct {
+			Msg, Trace  string
+			Complete    bool
+			SucceededAt time.Time
+			Calls       map[string]int
+		},
+		) {
+			t.Helper()
+			var log bytes.Buffer
+			outer := &eventlog.Work{Trace: eventlog.Trace{ID: "the-trace"}}
+			_, _ = expiry.Sweep{Links: l, Cells: cells, Log: eventlog.New(&log, slog.LevelInfo)}.Run(eventlog.Begin(t.Context(), outer))
+			for text := range strings.Lines(log.String()) {
+				if strings.Contains(text, `"msg":"sweep.done"`) {
+					if err := json.Unmarshal([]byte(text), &line); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if line.Msg == "" || line.Trace != "the-trace" || outer.Notes() != nil {
+				t.Errorf("%+v in %s, and the work around it has %v", line, &log, outer.Notes())
+			}
+			return line
+		}
+		down := &ledger{dueErr: link.ErrUnavailable, tended: map[link.Slug]int{}}
+		if line := sweep(down); line.Complete || !line.SucceededAt.IsZero() {
+			t.Errorf("never a success: %+v", line)
+		}
+		calling := &ledger{due: slugs(20), tended: map[link.Slug]int{}, tend: func(ctx context.Context, s link.Slug) (link.Finding, error) {
+			eventlog.Current(ctx).Called("entra", time.Millisecond, false)
+			return link.Finding{Slug: s}, nil
+		}}
+		first := time.Now()
+		if line := sweep(calling); !line.Complete || !line.SucceededAt.Equal(first) || line.Calls["entra"] != 20 {
+			t.Errorf("a success: %+v", line)
+		}
+		time.Sleep(time.Hour)
+		if line := sweep(down); line.Complete || !line.SucceededAt.Equal(first) {
+			t.Errorf("an hour after the success: %+v", line)
+		}
+		hanging := &ledger{due: slugs(100), tended: map[link.Slug]int{}, tend: func(ctx context.Context, _ link.Slug) (link.Finding, error) {
+			<-ctx.Done()
+			return link.Finding{}, ctx.Err()
+		}}
+		if line := sweep(hanging); line.Complete || !line.SucceededAt.Equal(first) {
+			t.Errorf("a run that left something: %+v", line)
+		}
+	})
 }
 
 // TestOddHeartbeat: what cannot be read is written anew.

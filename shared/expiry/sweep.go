@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
 )
 
@@ -64,6 +65,8 @@ type Result struct {
 	Due, Done, Failed, Left int  // Left: not taken up for want of time
 	Notices                 int  // links whose secret's end has come nearer
 	Skipped                 bool // another run is under way: this one did nothing
+
+	SucceededAt time.Time // of the heartbeat after the run; zero: never, or no Cells
 }
 
 // String is the one line that the host shows of a run.
@@ -83,19 +86,46 @@ func (s Sweep) Run(ctx context.Context) (Result, error) {
 	if s.Log == nil {
 		s.Log = slog.Default()
 	}
+	ctx, work := eventlog.Aside(ctx)
 	ctx, cancel := context.WithTimeout(ctx, runTime)
 	defer cancel()
+	start := time.Now()
+	run := s.runAlone
 	if s.Cells == nil {
-		return s.run(ctx, new(atomic.Int64))
+		run = s.runUnleased
 	}
-	return s.runAlone(ctx, cancel)
+	r, err := run(ctx, cancel)
+	s.logRun(ctx, r, err, time.Since(start), work)
+	return r, err
 }
 
-// runAlone is a run under the lease.
-func (s Sweep) runAlone(ctx context.Context, cancel func()) (Result, error) {
+// logRun writes the one line about a run. The alert on the heartbeat reads succeededAt.
+func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Duration, work *eventlog.Work) {
+	if r.Skipped {
+		s.Log.InfoContext(ctx, "sweep.skipped", "because", "another run is under way")
+		return
+	}
+	attrs := []slog.Attr{
+		slog.Int("due", r.Due), slog.Int("done", r.Done), slog.Int("failed", r.Failed), slog.Int("left", r.Left), slog.Int("notices", r.Notices),
+		slog.Bool("complete", r.complete(err)), slog.Float64("ms", eventlog.Milliseconds(took)),
+	}
+	if !r.SucceededAt.IsZero() {
+		attrs = append(attrs, slog.Time("succeededAt", r.SucceededAt))
+	}
+	s.Log.LogAttrs(ctx, slog.LevelInfo, "sweep.done", append(attrs, work.Notes()...)...)
+}
+
+// complete tells whether a run that ended with err took up all that was due.
+func (r Result) complete(err error) bool { return err == nil && r.Left == 0 }
+
+func (s Sweep) runUnleased(ctx context.Context, _ func()) (Result, error) {
+	return s.run(ctx, new(atomic.Int64))
+}
+
+// runAlone is a run under the lease; it calls lost when another run has taken over.
+func (s Sweep) runAlone(ctx context.Context, lost func()) (Result, error) {
 	lease, err := acquire(ctx, s.Cells, s.Now)
 	if errors.Is(err, errHeld) {
-		s.Log.InfoContext(ctx, "sweep.skipped", "because", "another run is under way")
 		return Result{Skipped: true}, nil
 	}
 	if err != nil {
@@ -106,22 +136,21 @@ func (s Sweep) runAlone(ctx context.Context, cancel func()) (Result, error) {
 	keeping, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(kept)
-		lease.keep(keeping, func() int { return int(done.Load()) }, cancel)
+		lease.keep(keeping, func() int { return int(done.Load()) }, lost)
 	}()
 	r, err := s.run(ctx, &done)
 	stop()
 	<-kept
-	if held, releaseErr := lease.release(ctx, r.Done, err == nil && r.Left == 0); releaseErr != nil || !held {
+	if held, releaseErr := lease.release(ctx, r.Done, r.complete(err)); releaseErr != nil || !held {
 		s.Log.WarnContext(ctx, "sweep.overtaken", "fence", lease.state.Fence, "reachable", releaseErr == nil)
 	}
+	r.SucceededAt = lease.state.SucceededAt
 	return r, err
 }
 
 func (s Sweep) run(ctx context.Context, done *atomic.Int64) (Result, error) {
 	due, err := s.due(ctx)
-	r := s.tendAll(ctx, due, done)
-	s.Log.InfoContext(ctx, "sweep.done", "due", r.Due, "done", r.Done, "failed", r.Failed, "left", r.Left, "notices", r.Notices, "complete", err == nil)
-	return r, err
+	return s.tendAll(ctx, due, done), err
 }
 
 func (s Sweep) due(ctx context.Context) ([]link.Slug, error) {

@@ -45,6 +45,7 @@ func (l Link) mayFallBack(failure error, now time.Time) bool {
 func (s *Service) fallBack(ctx context.Context, l Link, c credential) (Grant, error) {
 	c.secretVersion = l.Secret.Previous
 	g, err := s.grantBy(ctx, l, c)
+	g.Previous = true
 	if err != nil || !l.Secret.FellBackAt.IsZero() {
 		return g, err
 	}

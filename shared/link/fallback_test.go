@@ -53,6 +53,25 @@ func (st *stage) actions(t *testing.T) (actions []link.Action) {
 	return actions
 }
 
+// TestGrantSaysHowItCame: from memory or not, by the current secret or by the previous one.
+func TestGrantSaysHowItCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := rotated(t, map[string]int{"next-secret": 7000222})
+		for _, cached := range []bool{false, true} {
+			if g, err := st.token(t.Context()); err != nil || g.Cached != cached || !g.Previous {
+				t.Errorf("by the previous secret: %+v, %v", g, err)
+			}
+		}
+		st.source.answer = nil
+		time.Sleep(31 * time.Second) // the refusal is forgotten
+		for _, cached := range []bool{false, true} {
+			if g, err := st.token(t.Context()); err != nil || g.Cached != cached || g.Previous {
+				t.Errorf("by the current secret: %+v, %v", g, err)
+			}
+		}
+	})
+}
+
 // TestFallBackExpired: a new secret that Entra calls expired leaves the old one in use, for the
 // grace period and no longer.
 func TestFallBackExpired(t *testing.T) {

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"fhirlink/shared/entra"
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
@@ -36,6 +38,9 @@ type Grant struct {
 	ExpiresOn   time.Time
 	Scope       string // "{audience}/.default"
 	Resource    string // the audience
+
+	Cached   bool // nobody was asked: the token was remembered
+	Previous bool // by the previous secret, which stands in for the current one
 }
 
 // Refused means that Entra refuses the credentials of the link; the text is for people.
@@ -141,8 +146,9 @@ func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
 func (s *Service) grantBy(ctx context.Context, l Link, c credential) (_ Grant, err error) {
 	now := s.Now()
 	h, _ := s.credentials.held.Get(c)
+	cached := h.usable(now)
 	switch {
-	case h.usable(now):
+	case cached:
 		if now.After(h.renewAt) && now.After(h.until) {
 			s.renew(ctx, l, c)
 		}
@@ -153,7 +159,7 @@ func (s *Service) grantBy(ctx context.Context, l Link, c credential) (_ Grant, e
 			return Grant{}, err
 		}
 	}
-	return Grant{AccessToken: h.token.Access, ExpiresOn: h.token.ExpiresOn, Scope: c.scope(), Resource: c.audience}, nil
+	return Grant{AccessToken: h.token.Access, ExpiresOn: h.token.ExpiresOn, Scope: c.scope(), Resource: c.audience, Cached: cached}, nil
 }
 
 // await waits for the flight that asks for a token, and starts one if there is none. It is a
@@ -209,10 +215,14 @@ func (h held) failed(now time.Time) error {
 	return h.failure
 }
 
-// renew starts a flight that nobody waits for.
+// renew starts a flight that nobody waits for, and whose line in the log is its own.
 func (s *Service) renew(ctx context.Context, l Link, c credential) {
+	ctx, work := eventlog.Aside(ctx)
 	s.credentials.flights.DoChan(c.key(), flight(ctx, tokenTimeout, func(ctx context.Context) (held, error) {
-		return s.obtain(ctx, l, c), nil
+		h := s.obtain(ctx, l, c)
+		s.Log.LogAttrs(ctx, slog.LevelInfo, "token.renewed",
+			append([]slog.Attr{slog.String("link", string(l.Slug)), slog.Bool("renewed", h.failure == nil)}, work.Notes()...)...)
+		return h, nil
 	}))
 }
 

@@ -1,8 +1,11 @@
 package link_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"fhirlink/shared/entra"
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/problem"
@@ -238,6 +242,51 @@ func TestTokenRenewal(t *testing.T) {
 }
 
 // TestTokenStatus: what Entra answers to token requests is the re-check of the link.
+// TestRenewalHasALineOfItsOwn: in the trace of the request that began it, without its calls in
+// that request's line, because nobody waits for it.
+func TestRenewalHasALineOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		var log bytes.Buffer
+		st.Service = link.New(link.Deps{
+			Stores: st.links, Secrets: st.vault, Tokens: called{st.source}, Authority: testAuthority, Log: eventlog.New(&log, slog.LevelInfo),
+		})
+		token := func() *eventlog.Work {
+			w := &eventlog.Work{Trace: eventlog.Trace{ID: "the-trace"}}
+			if _, err := st.token(eventlog.Begin(t.Context(), w)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			return w
+		}
+		if notes := fmt.Sprint(token().Notes()); !strings.Contains(notes, "calls=[entra=1]") || log.Len() > 0 {
+			t.Errorf("the first request notes %s, the log has %s", notes, &log)
+		}
+		time.Sleep(58 * time.Minute)
+		if notes := token().Notes(); notes != nil {
+			t.Errorf("a request that waited for nothing notes %v", notes)
+		}
+		if line := log.String(); !strings.Contains(line, `"msg":"token.renewed","link":"good-health-clinic","renewed":true,"calls":{"entra":1}`) || !strings.Contains(line, `"trace":"the-trace"`) {
+			t.Errorf("the log has %s", line)
+		}
+		st.source.answer = refuse(7000222)
+		time.Sleep(58 * time.Minute)
+		log.Reset()
+		token()
+		if line := log.String(); !strings.Contains(line, `"renewed":false`) {
+			t.Errorf("after a refusal the log has %s", line)
+		}
+	})
+}
+
+// called is a source whose calls are noted, as package upstream does it.
+type called struct{ entra.TokenSource }
+
+func (c called) Token(ctx context.Context, credentials entra.Credentials, scope string) (entra.Token, error) {
+	eventlog.Current(ctx).Called("entra", time.Millisecond, false)
+	return c.TokenSource.Token(ctx, credentials, scope)
+}
+
 func TestTokenStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)

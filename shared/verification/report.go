@@ -120,6 +120,18 @@ func (r Report) Failed() (Check, bool) {
 	return Check{}, false
 }
 
+// Finding is the code of the first check that failed, or else that warned; "" when all passed.
+func (r Report) Finding() string {
+	for _, status := range []Status{Fail, Warn} {
+		for _, c := range r.Checks {
+			if c.Status == status {
+				return c.Code
+			}
+		}
+	}
+	return ""
+}
+
 // Ran tells whether the check was reached.
 func (r Report) Ran(id string) bool {
 	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.ID == id && c.Status != Skipped })

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fhirlink/functions/cmd/internal/cloudtest"
 )
@@ -118,6 +121,11 @@ func TestMainPath(t *testing.T) {
 	h.want(200, "PATCH", "/api/links/"+slug, manager, map[string]any{"listed": true}, "If-Match", "*")
 	h.sweep()
 
+	if health := h.want(200, "GET", "/api/health", "", nil); fmt.Sprint(health["reachable"]) != "map[entra:true table:true vault:true]" {
+		t.Errorf("health: %v", health)
+	}
+	h.checkLines(app, slug)
+
 	// The host kills without a warning; the next process goes on where this one was.
 	h.Kill()
 	again := host{cloudtest.Run(t, program, env), t}
@@ -136,6 +144,62 @@ func TestMainPath(t *testing.T) {
 			t.Errorf("no token.issued in:\n%s", output)
 		}
 	}
+}
+
+// checkLines looks at what the log tells of the requests: how each ended, and which services
+// were called for it. A warm token asks nobody.
+func (h host) checkLines(app, slug string) {
+	h.t.Helper()
+	h.want(200, "POST", "/api/token", app, map[string]string{"slug": slug})
+	h.want(200, "POST", "/api/token", app, map[string]string{"slug": slug}, "Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		"X-Azure-Functions-InvocationId", "3f1d0a56-7f2b-4f6e-9a3b-6b0f5f6c1d20")
+	h.waitForLine("4bf92f3577b34da6a3ce929d0e0e4736", `"msg":"request"`)
+	type line struct {
+		Msg, Method, Route, Outcome, Trace, Parent, Invocation string
+		Calls, FailedCalls                                     map[string]int
+		CallMS                                                 map[string]float64
+	}
+	var registered, swept, warm line
+	for text := range strings.Lines(h.Output.String()) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			h.t.Errorf("not a line of JSON: %s", text)
+		}
+		switch {
+		case l.Msg == "sweep.done":
+			swept = l
+		case l.Route == "/api/register":
+			registered = l
+		case l.Route == "/api/token":
+			warm = l
+		}
+	}
+	for _, service := range []string{"entra", "table", "vault", "fhir"} {
+		if registered.Calls[service] == 0 || registered.FailedCalls[service] != 0 || registered.CallMS[service] <= 0 || registered.Outcome != "ok" {
+			h.t.Errorf("register: %+v lacks %s", registered, service)
+		}
+	}
+	if swept.Calls["table"] < 64 {
+		h.t.Errorf("the sweep reads 64 ranges: %+v", swept)
+	}
+	if warm.Calls != nil || warm.Trace != "4bf92f3577b34da6a3ce929d0e0e4736" || warm.Parent != "00f067aa0ba902b7" || warm.Invocation != "3f1d0a56-7f2b-4f6e-9a3b-6b0f5f6c1d20" {
+		h.t.Errorf("a warm token: %+v", warm)
+	}
+}
+
+// waitForLine waits until a line with all of the texts was printed: lines are written after the
+// answer.
+func (h host) waitForLine(texts ...string) {
+	h.t.Helper()
+	for range 500 {
+		for line := range strings.Lines(h.Output.String()) {
+			if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+				return
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	h.t.Fatalf("no line with %q in:\n%s", texts, h.Output)
 }
 
 // sweep posts a timer invocation as the host does.

@@ -182,6 +182,7 @@ var mask = httpscript.Mask{
 	Keys: []string{
 		"instance", "createdAt", "updatedAt", "verifiedAt", "durationMs", "program", "version", // as the issue has it
 		"etag", "continue", "access_token", "expires_in", "correlationId", "traceId", // random, or of the time
+		"reachable", // which services a program has
 	},
 	Patterns: []*regexp.Regexp{
 		regexp.MustCompile(`https://127\.0\.0\.1:\d+`), // each program has a cloud of its own

@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"fhirlink/functions"
 	"fhirlink/functions/cmd/internal/cloud"
@@ -40,11 +41,27 @@ func main() {
 		os.Exit(exitSettings)
 	}
 	lambda.Start(func(ctx context.Context, event json.RawMessage) (any, error) {
+		ctx = eventlog.Begin(ctx, work(ctx))
 		// Lambda freezes the process after the answer: what is not written by then may never be.
 		defer func() { _ = out.Flush(ctx) }() // fails when stdout is gone: nobody is left to tell
 		return handler.Invoke(ctx, event)
 	})
 }
+
+// work is the invocation as the log tells of it: Lambda's request id and X-Ray's trace.
+func work(ctx context.Context) *eventlog.Work {
+	w := &eventlog.Work{}
+	if invocation, ok := lambdacontext.FromContext(ctx); ok {
+		w.Invocation = invocation.AwsRequestID
+	}
+	if header, ok := ctx.Value(traceKey).(string); ok {
+		w.Trace, _ = eventlog.ParseXRay(header)
+	}
+	return w
+}
+
+// traceKey is the key of aws-lambda-go, a plain string, for the header Lambda-Runtime-Trace-Id.
+const traceKey = "x-amzn-trace-id"
 
 // newHandler assembles the functions. It makes no request.
 func newHandler(env config.Lookup, log *slog.Logger) (awslambda.Handler, error) {

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"fhirlink/shared/config"
+	"fhirlink/shared/eventlog"
 )
 
 // set puts settings into the environment, where azidentity reads its own.
@@ -48,6 +52,20 @@ func TestAnswersAFunctionURL(t *testing.T) {
 		if err != nil || !strings.Contains(string(data), want) {
 			t.Errorf("%s\ngave %s (%v)", event, data, err)
 		}
+	}
+}
+
+// The log tells of an invocation by Lambda's request id, in X-Ray's trace.
+func TestWork(t *testing.T) {
+	if w := work(t.Context()); w.Invocation != "" || w.Trace.ID != "" {
+		t.Errorf("outside of Lambda: %+v", w)
+	}
+	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "8476a536-e9f4-11e8-9739-2dfe598c3fcd"})
+	//lint:ignore SA1029 the key is aws-lambda-go's
+	ctx = context.WithValue(ctx, traceKey, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")
+	want := eventlog.Trace{ID: "5759e988bd862e3fe1be46a994272793", Parent: "53995c3f42cd8ad8"}
+	if w := work(ctx); w.Invocation != "8476a536-e9f4-11e8-9739-2dfe598c3fcd" || w.Trace != want {
+		t.Errorf("%+v", w)
 	}
 }
 

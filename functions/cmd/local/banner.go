@@ -29,7 +29,7 @@ func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o op
 	case o.sandbox:
 		firstSteps(&b, url, o.ahead.now())
 	}
-	fmt.Fprintf(&b, "\nWhat else there is: %s/api/openapi.yaml\n\n", url)
+	fmt.Fprintf(&b, "\nWhat else there is: %[1]s/api/openapi.yaml; numbers for Prometheus: %[1]s%[2]s\n\n", url, metricsPath)
 	_, _ = io.WriteString(out, b.String()) // without a terminal there is nobody to tell
 }
 

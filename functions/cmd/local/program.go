@@ -24,6 +24,7 @@ import (
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
 	secretbolt "fhirlink/shared/secret/bolt"
+	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
 )
 
@@ -40,6 +41,8 @@ type program struct {
 // newProgram assembles the functions over the stores in the data folder. It makes no request.
 func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err error) {
 	p = &program{}
+	metrics := newMetrics()
+	log = metrics.beside(log)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -50,11 +53,12 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		return p, err
 	}
 	p.closers = append(p.closers, db.Close)
-	upstream, err := p.connect(o, c, log)
+	outside, err := p.connect(o, c, log)
 	if err != nil {
 		return p, err
 	}
-	if err := p.open(db, o, c, upstream, log); err != nil {
+	watch := &upstream.Watch{}
+	if err := p.open(db, o, c, outside.watchedBy(watch), log); err != nil {
 		return p, err
 	}
 	p.sweep = expiry.Sweep{Links: p.links, Cells: p.stores, Now: o.ahead.now, Log: log}
@@ -66,12 +70,13 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Sweep:    p.sweep.Run,
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
+		Reach:    watch.Reachable,
 		Log:      log,
 		Now:      o.ahead.now,
 		Program:  "local",
 		Version:  version,
 	})
-	public = withSink(public, upstream.sink)
+	public = metrics.with(withSink(public, outside.sink))
 	if signIn == nil {
 		public = refuseTokens(public)
 	}
@@ -79,39 +84,54 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	return p, err
 }
 
-// upstream is how the servers outside are reached, or those of the sandbox.
-type upstream struct {
-	client    *http.Client // for FHIR servers and authorities
+// outside is how the servers outside are reached, or those of the sandbox.
+type outside struct {
+	servers   *http.Client // FHIR servers
+	entra     *http.Client
+	graph     *http.Client
 	webhooks  *http.Client // FHIRLINK_EGRESS_ALLOW does not hold for these
 	authority func(fhir.BaseURL) string
 	kind      func(fhir.BaseURL) fhir.Kind // nil: what the host name tells
 	sink      *sandbox.Sink                // nil: there is no sandbox
 }
 
-// connect prepares the one client for FHIR servers and authorities.
-func (p *program) connect(o options, c config.Config, log *slog.Logger) (up upstream, err error) {
-	up.authority = authority(c)
+// watchedBy is the same with every call seen by watch.
+func (out outside) watchedBy(watch *upstream.Watch) outside {
+	out.servers = watch.Client(upstream.FHIR, out.servers)
+	out.entra = watch.Client(upstream.Entra, out.entra)
+	out.graph = watch.Client(upstream.Graph, out.graph)
+	out.webhooks = watch.Client(upstream.Webhook, out.webhooks)
+	return out
+}
+
+// connect prepares the clients; one of them is for FHIR servers, Entra and Graph alike.
+func (p *program) connect(o options, c config.Config, log *slog.Logger) (out outside, err error) {
+	out.authority = authority(c)
 	if !o.sandbox {
-		up.client, up.webhooks = egress.NewClient(egress.Options{Allow: c.EgressAllow}), egress.NewClient(egress.Options{})
-		return up, nil
+		out.use(egress.NewClient(egress.Options{Allow: c.EgressAllow}), egress.NewClient(egress.Options{}))
+		return out, nil
 	}
-	if up.sink, err = sandbox.NewSink(filepath.Join(o.data, sinkFile), log); err != nil {
-		return up, err
+	if out.sink, err = sandbox.NewSink(filepath.Join(o.data, sinkFile), log); err != nil {
+		return out, err
 	}
-	box, err := sandbox.New(up.sink)
+	box, err := sandbox.New(out.sink)
 	if err != nil {
-		return up, err
+		return out, err
 	}
 	p.closers = append(p.closers, box.Close)
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		return up, fmt.Errorf("the system's certificates cannot be read: %w", err)
+		return out, fmt.Errorf("the system's certificates cannot be read: %w", err)
 	}
 	box.Trust(roots)
-	up.client = egress.NewClient(egress.Options{Allow: c.EgressAllow, Intercept: box.Intercept, RootCAs: roots})
-	up.webhooks = egress.NewClient(egress.Options{Intercept: box.Intercept, RootCAs: roots})
-	up.kind = box.Kind
-	return up, nil
+	out.use(egress.NewClient(egress.Options{Allow: c.EgressAllow, Intercept: box.Intercept, RootCAs: roots}),
+		egress.NewClient(egress.Options{Intercept: box.Intercept, RootCAs: roots}))
+	out.kind = box.Kind
+	return out, nil
+}
+
+func (out *outside) use(servers, webhooks *http.Client) {
+	out.servers, out.entra, out.graph, out.webhooks = servers, servers, servers, webhooks
 }
 
 // authority tells where the credentials of a link go: those of the sandbox's servers to the
@@ -127,7 +147,7 @@ func authority(c config.Config) func(fhir.BaseURL) string {
 }
 
 // open assembles the links over the data folder.
-func (p *program) open(db *bbolt.DB, o options, c config.Config, up upstream, log *slog.Logger) error {
+func (p *program) open(db *bbolt.DB, o options, c config.Config, out outside, log *slog.Logger) error {
 	stores, err := linkbolt.New(db)
 	if err != nil {
 		return err
@@ -138,18 +158,18 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, up upstream, lo
 	}
 	p.stores = stores
 	p.webhooks = webhook.New(webhook.Deps{
-		Endpoints: stores.Endpoints(), Secrets: secrets, Client: up.webhooks, Log: log,
+		Endpoints: stores.Endpoints(), Secrets: secrets, Client: out.webhooks, Log: log,
 	})
-	source := &clientcred.Source{Client: up.client}
+	source := &clientcred.Source{Client: out.entra}
 	p.links = link.New(link.Deps{
 		Stores:     stores,
 		Secrets:    secrets,
-		Verifier:   &verification.Verifier{Client: up.client, Tokens: source, Authority: up.authority, Kind: up.kind},
+		Verifier:   &verification.Verifier{Client: out.servers, Tokens: source, Authority: out.authority, Kind: out.kind},
 		Tokens:     shifted{source, o.ahead},
-		Authority:  up.authority,
+		Authority:  out.authority,
 		Channel:    p.webhooks,
-		Mailer:     mailer(c, up.sink),
-		Ends:       &graph.Client{HTTP: up.client, Tokens: source},
+		Mailer:     mailer(c, out.sink),
+		Ends:       &graph.Client{HTTP: out.graph, Tokens: source},
 		Thresholds: c.ExpiryThresholds,
 		AnyTarget:  len(c.EgressAllow) > 0,
 		MaxLinks:   c.MaxLinks,

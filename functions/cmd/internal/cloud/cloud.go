@@ -28,6 +28,7 @@ import (
 	"fhirlink/shared/notify/eventgrid"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
 )
 
@@ -37,26 +38,31 @@ const table = "links"
 // Functions are what the functions need, over the services that c names. identity opens the
 // vault, and the table unless a connection string does. No request is made.
 func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (functions.Deps, error) {
-	stores, err := stores(c, identity)
+	watch := &upstream.Watch{}
+	stores, err := stores(c, identity, watch)
 	if err != nil {
 		return functions.Deps{}, err
 	}
-	vault, err := azsecrets.NewClient(c.KeyVaultURL, identity, keyvault.ClientOptions())
+	options := keyvault.ClientOptions()
+	watched(&options.ClientOptions, watch, upstream.Vault)
+	vault, err := azsecrets.NewClient(c.KeyVaultURL, identity, options)
 	if err != nil {
 		return functions.Deps{}, fmt.Errorf("%s: %w", config.KeyVaultURL, err)
 	}
 	var (
 		authority = func(fhir.BaseURL) string { return c.Authority }
-		client    = authorityClient()
-		source    = &clientcred.Source{Client: client}
-		servers   = egress.NewClient(egress.Options{Allow: c.EgressAllow})
+		microsoft = microsoftClient()
+		toEntra   = watch.Client(upstream.Entra, microsoft)
+		source    = &clientcred.Source{Client: toEntra}
+		servers   = watch.Client(upstream.FHIR, egress.NewClient(egress.Options{Allow: c.EgressAllow}))
 		secrets   = keyvault.New(vault)
 	)
 	// FHIRLINK_EGRESS_ALLOW is for FHIR servers: webhooks, whoever names them, stay public.
 	webhooks := webhook.New(webhook.Deps{
-		Endpoints: stores.Endpoints(), Secrets: secrets, Client: egress.NewClient(egress.Options{}), Log: log,
+		Endpoints: stores.Endpoints(), Secrets: secrets, Log: log,
+		Client: watch.Client(upstream.Webhook, egress.NewClient(egress.Options{})),
 	})
-	channels, err := channels(c, identity, client, webhooks)
+	channels, err := channels(c, identity, watch.Client(upstream.EventGrid, microsoft), webhooks)
 	if err != nil {
 		return functions.Deps{}, err
 	}
@@ -68,7 +74,7 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 		Authority:  authority,
 		Channel:    channels,
 		Mailer:     mailer(c),
-		Ends:       &graph.Client{HTTP: client, Tokens: source},
+		Ends:       &graph.Client{HTTP: watch.Client(upstream.Graph, microsoft), Tokens: source},
 		Thresholds: c.ExpiryThresholds,
 		AnyTarget:  len(c.EgressAllow) > 0,
 		MaxLinks:   c.MaxLinks,
@@ -77,11 +83,12 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 	return functions.Deps{
 		Links:    links,
 		Webhooks: webhooks,
-		Callers:  functions.Bearer{Callers: entra.NewCallers(callers(c, client))},
+		Callers:  functions.Bearer{Callers: entra.NewCallers(callers(c, toEntra))},
 		Sweep:    expiry.Sweep{Links: links, Cells: stores, Log: log}.Run,
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
 		Limits:   httpx.NewRateLimit(functions.PerMinute, functions.Burst, nil),
+		Reach:    watch.Reachable,
 		Log:      log,
 	}, nil
 }
@@ -109,15 +116,17 @@ func mailer(c config.Config) notify.Mailer {
 
 // stores opens the table. Errors name the setting and not its value: a connection string is a
 // key.
-func stores(c config.Config, identity azcore.TokenCredential) (*aztable.Store, error) {
+func stores(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch) (*aztable.Store, error) {
+	options := aztable.ClientOptions()
+	watched(&options.ClientOptions, watch, upstream.Table)
 	if c.TableConnectionString.IsZero() {
-		service, err := aztables.NewServiceClient(c.TableEndpoint, identity, aztable.ClientOptions())
+		service, err := aztables.NewServiceClient(c.TableEndpoint, identity, options)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", config.TableEndpoint, err)
 		}
 		return aztable.New(service.NewClient(table)), nil
 	}
-	service, err := aztables.NewServiceClientFromConnectionString(c.TableConnectionString.Reveal(), aztable.ClientOptions())
+	service, err := aztables.NewServiceClientFromConnectionString(c.TableConnectionString.Reveal(), options)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a connection string of Table Storage", config.TableConnectionString)
 	}
@@ -131,11 +140,10 @@ func callers(c config.Config, client *http.Client) entra.CallersConfig {
 	}
 }
 
-// authorityClient reaches the configured authority, and Microsoft Graph and Event Grid beside
+// microsoftClient reaches the configured authority, and Microsoft Graph and Event Grid beside
 // it. It is not guarded as the client for FHIR servers is: the operator names these hosts,
-// callers never do. Redirects are not followed,
-// because a request here carries a client secret.
-func authorityClient() *http.Client {
+// callers never do. Redirects are not followed, because a request here carries a client secret.
+func microsoftClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost = egress.ConnsPerHost, egress.ConnsPerHost
 	transport.ResponseHeaderTimeout = 10 * time.Second

@@ -12,7 +12,7 @@ import (
 )
 
 // However many links are verified at once, the authority sees a bounded number of connections.
-func TestAuthorityClientBoundsConnections(t *testing.T) {
+func TestMicrosoftClientBoundsConnections(t *testing.T) {
 	var open, most atomic.Int64
 	gate := make(chan struct{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -27,7 +27,7 @@ func TestAuthorityClientBoundsConnections(t *testing.T) {
 	}))
 	server.Start()
 	defer server.Close()
-	client := authorityClient()
+	client := microsoftClient()
 	defer client.CloseIdleConnections()
 	var group sync.WaitGroup
 	for range 2 * egress.ConnsPerHost {

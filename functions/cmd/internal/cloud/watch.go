@@ -1,0 +1,33 @@
+package cloud
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"fhirlink/shared/upstream"
+)
+
+// watching is the last policy of an SDK's pipeline: it sees every try of every call.
+type watching struct {
+	watch   *upstream.Watch
+	service upstream.Service
+}
+
+// watched adds it to a client's options.
+func watched(o *policy.ClientOptions, watch *upstream.Watch, service upstream.Service) {
+	o.PerRetryPolicies = append(o.PerRetryPolicies, watching{watch, service})
+}
+
+// Do makes the call.
+func (p watching) Do(r *policy.Request) (*http.Response, error) {
+	start := time.Now()
+	answer, err := r.Next()
+	status := 0
+	if answer != nil {
+		status = answer.StatusCode
+	}
+	p.watch.Called(r.Raw().Context(), p.service, start, status, err)
+	return answer, err
+}

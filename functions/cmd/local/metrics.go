@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metricsPath shows the metrics in Prometheus's text format.
+const metricsPath = "/metrics"
+
+// metrics count what the log tells. It is a [slog.Handler] beside the one that writes the
+// lines, so that here the numbers come from the very events that the alerts and the workbook
+// count in the cloud, and no other code knows of them.
+type metrics struct {
+	registry *prometheus.Registry
+
+	requests    *prometheus.CounterVec
+	durations   *prometheus.HistogramVec
+	refusals    *prometheus.CounterVec
+	findings    *prometheus.CounterVec
+	issued      *prometheus.CounterVec
+	renewed     *prometheus.CounterVec
+	calls       *prometheus.CounterVec
+	failedCalls *prometheus.CounterVec
+	callSeconds *prometheus.CounterVec
+	sweeps      *prometheus.CounterVec
+	swept       *prometheus.CounterVec
+	notices     prometheus.Counter
+	succeeded   prometheus.Gauge
+}
+
+func newMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fhirlink_" + name, Help: help}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	m.requests = counter("requests_total", "Requests that were answered.", "method", "route", "status")
+	m.refusals = counter("refusals_total", "Requests that were refused or failed, by the code of the answer.", "code")
+	m.findings = counter("findings_total", "What verifications, or Entra, had against links, by code.", "code")
+	m.issued = counter("tokens_issued_total", "Access tokens that were handed out; cached: from memory; previous: by the previous client secret.", "cached", "previous")
+	m.renewed = counter("tokens_renewed_total", "Tokens that were renewed in the background before their end.", "renewed")
+	m.calls = counter("upstream_calls_total", "Calls to services that fhirlink needs.", "service")
+	m.failedCalls = counter("upstream_failed_calls_total", "Those of the calls that had no answer, a 5xx or 429.", "service")
+	m.callSeconds = counter("upstream_call_seconds_total", "How long the calls took together.", "service")
+	m.sweeps = counter("sweeps_total", "Runs of the timer; complete: all that was due was taken up.", "complete")
+	m.swept = counter("sweep_links_total", "Links that runs of the timer were done with, failed on, or left for the next.", "result")
+	m.durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "fhirlink_request_duration_seconds", Help: "How long requests took."}, []string{"route"})
+	m.notices = prometheus.NewCounter(prometheus.CounterOpts{Name: "fhirlink_sweep_notices_total", Help: "Links whose secret's end came nearer past a threshold."})
+	m.succeeded = prometheus.NewGauge(prometheus.GaugeOpts{Name: "fhirlink_sweep_last_success_timestamp_seconds", Help: "The heartbeat: when a run of the timer last took up all that was due."})
+	m.registry.MustRegister(m.durations, m.notices, m.succeeded)
+	return m
+}
+
+// beside is a logger whose events are counted too.
+func (m *metrics) beside(log *slog.Logger) *slog.Logger {
+	return slog.New(slog.NewMultiHandler(log.Handler(), m))
+}
+
+// with answers metricsPath, and leaves everything else to next.
+func (m *metrics) with(next http.Handler) http.Handler {
+	shown := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == metricsPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			shown.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Enabled is slog.Handler's: events are of level Info and above.
+func (m *metrics) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+// Handle is slog.Handler's.
+func (m *metrics) Handle(_ context.Context, record slog.Record) error {
+	e := event{}
+	record.Attrs(func(a slog.Attr) bool {
+		e[a.Key] = a.Value.Resolve()
+		return true
+	})
+	switch record.Message {
+	case "request":
+		m.request(e)
+	case "token.issued":
+		m.issued.WithLabelValues(e.text("cached"), e.text("previous")).Inc()
+	case "token.renewed":
+		m.renewed.WithLabelValues(e.text("renewed")).Inc()
+	case "sweep.done":
+		m.sweep(e)
+	}
+	m.upstream(e)
+	return nil
+}
+
+// WithAttrs is slog.Handler's. What the program's loggers add to every line is not counted.
+func (m *metrics) WithAttrs([]slog.Attr) slog.Handler { return m }
+
+// WithGroup is slog.Handler's.
+func (m *metrics) WithGroup(string) slog.Handler { return m }
+
+func (m *metrics) request(e event) {
+	m.requests.WithLabelValues(method(e.text("method")), e.text("route"), e.text("status")).Inc()
+	m.durations.WithLabelValues(e.text("route")).Observe(e.number("ms") / 1000)
+	if code := e.text("outcome"); code != "ok" {
+		m.refusals.WithLabelValues(code).Inc()
+	}
+	if code := e.text("finding"); code != "" {
+		m.findings.WithLabelValues(code).Inc()
+	}
+}
+
+func (m *metrics) sweep(e event) {
+	m.sweeps.WithLabelValues(e.text("complete")).Inc()
+	for _, result := range []string{"done", "failed", "left"} {
+		m.swept.WithLabelValues(result).Add(e.number(result))
+	}
+	m.notices.Add(e.number("notices"))
+	if at, ok := e["succeededAt"]; ok {
+		m.succeeded.Set(float64(at.Time().UnixMilli()) / 1000)
+	}
+}
+
+// upstream counts the calls that were made for whatever the event is about.
+func (m *metrics) upstream(e event) {
+	for name, counter := range map[string]*prometheus.CounterVec{"calls": m.calls, "failedCalls": m.failedCalls} {
+		for _, a := range e.group(name) {
+			counter.WithLabelValues(a.Key).Add(number(a.Value))
+		}
+	}
+	for _, a := range e.group("callMs") {
+		m.callSeconds.WithLabelValues(a.Key).Add(number(a.Value) / 1000)
+	}
+}
+
+// event is what a line says.
+type event map[string]slog.Value
+
+func (e event) text(name string) string {
+	if v, ok := e[name]; ok {
+		return v.String()
+	}
+	return ""
+}
+
+func (e event) number(name string) float64 { return number(e[name]) }
+
+func (e event) group(name string) []slog.Attr {
+	if v := e[name]; v.Kind() == slog.KindGroup {
+		return v.Group()
+	}
+	return nil
+}
+
+// number is a count or a measure; 0 of what is neither.
+func number(v slog.Value) float64 {
+	switch v.Kind() {
+	case slog.KindInt64:
+		return float64(v.Int64())
+	case slog.KindFloat64:
+		return v.Float64()
+	}
+	return 0
+}
+
+// method keeps what clients invent out of the labels, each value of which costs memory.
+func method(m string) string {
+	known := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+	if slices.Contains(known, m) {
+		return m
+	}
+	return "other"
+}
