@@ -240,7 +240,7 @@ func (s *Service) putVersion(ctx context.Context, row Link, marker string, value
 	if !errors.Is(err, secret.ErrNameUsed) {
 		return name, version, err
 	}
-	name = newSecretName()
+	name = s.newSecretName()
 	_, err = s.update(ctx, row.Slug, func(row Link) (Link, error) {
 		if row.Phase != Live || row.Change == nil || row.Change.ID != marker {
 			return Link{}, errLost

@@ -49,7 +49,7 @@ const ExpiringDays = 60
 
 // Secret is what a link knows of its client secret; the value is in the secret store.
 type Secret struct {
-	Name      string // of the secret in the store: random, never reused
+	Name      string // of the secret, chosen by the store: random, never reused
 	Version   string // the current version; the commit of the row is the commit of the secret
 	Previous  string // the version before, enabled still; empty if there is none
 	ExpiresOn Date   // zero: not known

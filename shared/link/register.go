@@ -39,7 +39,7 @@ func (s *Service) Register(ctx context.Context, organization string, r Registrat
 	a.end = end
 	l, err := Link{}, verdict(report)
 	if err == nil {
-		l, err = s.store(ctx, a.link(organization, report, s.Now()), a.secret)
+		l, err = s.store(ctx, a.link(organization, s.newSecretName(), report, s.Now()), a.secret)
 	}
 	if err != nil {
 		s.refused(ctx, Link{Slug: a.slug, Organization: organization}, Registered, err)
@@ -104,13 +104,13 @@ func verdict(report verification.Report) error {
 	return &problem.Error{Code: problem.VerificationFailed, Report: report, Detail: failed.Message + " " + failed.Fix}
 }
 
-func (a application) link(organization string, report verification.Report, now time.Time) Link {
+func (a application) link(organization, secretName string, report verification.Report, now time.Time) Link {
 	l := Link{
 		Slug: a.slug, ID: word(), Organization: organization, Phase: Reserved,
 		Description: a.description, FHIRServerURL: a.server.String(), ClientID: a.clientID,
 		TenantID: report.TenantID, Audience: report.Audience, Listed: a.listed,
 		Contacts: a.contacts,
-		Secret:   Secret{Name: newSecretName(), ExpiresOn: a.end.on, Source: a.end.source, KeyID: a.end.keyID},
+		Secret:   Secret{Name: secretName, ExpiresOn: a.end.on, Source: a.end.source, KeyID: a.end.keyID},
 		Enrolled: true, NoticedOn: DateOf(now),
 		Revision: 1, CreatedAt: now, UpdatedAt: now, VerifiedAt: now, PhaseSince: now,
 	}
@@ -118,8 +118,7 @@ func (a application) link(organization string, report verification.Report, now t
 	return l
 }
 
-// newSecretName is a name that no secret of any store had before.
-func newSecretName() string { return "link-" + word() }
+func (s *Service) newSecretName() string { return s.Secrets.NewName("link") }
 
 // claimable is nil when the organization may register the slug.
 func (s *Service) claimable(ctx context.Context, organization string, slug Slug) error {

@@ -39,6 +39,34 @@ func newDesk() *desk {
 	return d
 }
 
+// named is a store that chooses names of its own.
+type named struct {
+	*secrettest.Store
+	asked []string // for what kinds
+}
+
+func (n *named) NewName(kind string) string {
+	n.asked = append(n.asked, kind)
+	return fmt.Sprint("chosen-", len(n.asked))
+}
+
+// Who keeps the secrets says what they are called: which vault is part of it.
+func TestTheStoreNamesTheSecrets(t *testing.T) {
+	d := newDesk()
+	n := &named{Store: d.vault}
+	d.Secrets = n
+	if l := d.register(t, orgA, "clinic"); l.Secret.Name != "chosen-1" {
+		t.Errorf("the new link's secret is called %q", l.Secret.Name)
+	}
+	if err := d.vault.Delete(t.Context(), "chosen-1"); err != nil { // by hand
+		t.Fatal(err)
+	}
+	res, err := d.SetSecret(t.Context(), orgA, "clinic", "*", link.NewSecret{ClientSecret: secret.New("second")})
+	if err != nil || res.Link.Secret.Name != "chosen-2" || !slices.Equal(n.asked, []string{"link", "link"}) {
+		t.Errorf("the secret after that is called %q (%v), asked for %q", res.Link.Secret.Name, err, n.asked)
+	}
+}
+
 type verifierFunc func(verification.Target) verification.Report
 
 func (f verifierFunc) Verify(_ context.Context, t verification.Target) verification.Report {

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,10 @@ import (
 // MaxBytes is the longest value that every store takes. Key Vault's own limit is 25 kB; an
 // Entra client secret has about 40 bytes.
 const MaxBytes = 25_000
+
+// NewName is a name that no secret of any store had before: kind, e.g. link, and 130 bits of
+// chance. Stores use it for [Namer].
+func NewName(kind string) string { return kind + "-" + strings.ToLower(rand.Text()) }
 
 // CheckName tells why name cannot name a secret: Key Vault takes 1 to 127 ASCII letters,
 // digits and hyphens (https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates).

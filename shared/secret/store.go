@@ -32,6 +32,12 @@ type Version struct {
 	Enabled   bool
 }
 
+// Namer chooses names for new secrets.
+type Namer interface {
+	// NewName is a name that no secret of any store had before: kind, e.g. link, and chance.
+	NewName(kind string) string
+}
+
 // Reader is what handing out tokens needs.
 type Reader interface {
 	// Get returns one enabled version. ErrNotFound when there is none, ErrUnavailable.
@@ -53,9 +59,10 @@ type Keeper interface {
 	Delete(ctx context.Context, name string) error
 }
 
-// Store keeps client secrets. Names match ^[0-9a-zA-Z-]{1,127}$ (Key Vault's rule) and are
-// chosen at random by the caller.
+// Store keeps client secrets, and the keys that webhooks are signed with. Names match
+// ^[0-9a-zA-Z-]{1,127}$ (Key Vault's rule); those of new secrets are the store's to choose.
 type Store interface {
+	Namer
 	Reader
 	Keeper
 }

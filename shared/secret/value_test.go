@@ -149,3 +149,10 @@ func TestCheckName(t *testing.T) {
 		}
 	}
 }
+
+func TestNewName(t *testing.T) {
+	a, b := secret.NewName("link"), secret.NewName("link")
+	if a == b || len(a) != len("link-")+26 || !strings.HasPrefix(a, "link-") || strings.ToLower(a) != a {
+		t.Errorf("NewName = %q, then %q", a, b)
+	}
+}

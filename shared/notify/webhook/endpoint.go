@@ -14,7 +14,7 @@ type Endpoint struct {
 	URL          string // https
 	Description  string // for people; may be empty
 
-	SecretName string // of the signing key in the store: random, never reused
+	SecretName string // of the signing key, chosen by the store: random, never reused
 	Keys       []Key  // newest first; none before the endpoint is usable
 
 	CreatedAt      time.Time

@@ -31,7 +31,7 @@ type Patch struct {
 // name its version in the row. A row without a key is invisible, and removed with whatever
 // key it has when its organization's endpoints are next read after 15 minutes.
 func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint) (Endpoint, secret.Value, error) {
-	e := Endpoint{ID: word(), Organization: organization, SecretName: "webhook-" + word(), CreatedAt: s.Now()}
+	e := Endpoint{ID: word(), Organization: organization, SecretName: s.Secrets.NewName("webhook"), CreatedAt: s.Now()}
 	if err := s.apply(&e, Patch{URL: &n.URL, Description: &n.Description}); err != nil {
 		return Endpoint{}, secret.Value{}, err
 	}

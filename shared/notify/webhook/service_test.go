@@ -64,6 +64,18 @@ func wantCode(t *testing.T, what string, err error, want problem.Code) {
 	}
 }
 
+// named is a store that chooses names of its own.
+type named struct{ *secrettest.Store }
+
+func (named) NewName(kind string) string { return "chosen-for-" + kind }
+
+func TestTheStoreNamesTheKeys(t *testing.T) {
+	r := newRig(func(d *webhook.Deps) { d.Secrets = named{secrettest.New()} })
+	if e, _ := r.create(t, contoso); e.SecretName != "chosen-for-webhook" {
+		t.Errorf("the signing key is called %q", e.SecretName)
+	}
+}
+
 func TestCreate(t *testing.T) {
 	r := newRig()
 	e, key := r.create(t, contoso)

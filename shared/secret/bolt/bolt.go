@@ -81,6 +81,9 @@ func (s *Store) prepare(tx *bbolt.Tx, keyFile string) error {
 	return nil
 }
 
+// NewName is secret.Namer's.
+func (s *Store) NewName(kind string) string { return secret.NewName(kind) }
+
 // Get returns one enabled version.
 func (s *Store) Get(ctx context.Context, name, version string) (v secret.Value, err error) {
 	err = s.view(ctx, name, func(tx *bbolt.Tx) error {

@@ -38,6 +38,9 @@ func ClientOptions() *azsecrets.ClientOptions {
 	return o
 }
 
+// NewName is secret.Namer's.
+func (s *Store) NewName(kind string) string { return secret.NewName(kind) }
+
 // Get returns one enabled version. An expired one too: Key Vault's exp is informational.
 func (s *Store) Get(ctx context.Context, name, version string) (secret.Value, error) {
 	if err := checkVersion(name, version); err != nil {

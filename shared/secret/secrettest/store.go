@@ -85,6 +85,9 @@ func (s *Store) Enabled(name string) []string {
 	return ids
 }
 
+// NewName is secret.Namer's.
+func (s *Store) NewName(kind string) string { return secret.NewName(kind) }
+
 // Get returns one enabled version.
 func (s *Store) Get(ctx context.Context, name, version string) (v secret.Value, err error) {
 	err = s.do(ctx, "Get", name, func() error {

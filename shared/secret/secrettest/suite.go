@@ -20,6 +20,7 @@ func Run(t *testing.T, newStore func(*testing.T) secret.Store) {
 		name string
 		run  func(*testing.T, secret.Store)
 	}{
+		{"names new secrets", namesSecrets},
 		{"returns what was put", returnsWhatWasPut},
 		{"keeps versions apart", keepsVersionsApart},
 		{"gives every version its own id", givesOwnIDs},
@@ -43,6 +44,21 @@ var attributes = secret.Attributes{
 	ExpiresOn:    time.Date(2027, 5, 1, 0, 0, 0, 0, time.UTC),
 	Slug:         "good-health-clinic",
 	Organization: "11111111-1111-4111-8111-111111111111",
+}
+
+func namesSecrets(t *testing.T, s secret.Store) {
+	seen := map[string]bool{}
+	for range 100 {
+		name := s.NewName("link")
+		if err := secret.CheckName(name); err != nil || seen[name] || !strings.Contains(name, "link-") {
+			t.Fatalf("NewName = %q (%v), want a new name with link- in it", name, err)
+		}
+		seen[name] = true
+	}
+	name := s.NewName("webhook")
+	if version := put(t, s, name, "one"); get(t, s, name, version) != "one" {
+		t.Errorf("what was put under %s is not there", name)
+	}
 }
 
 func returnsWhatWasPut(t *testing.T, s secret.Store) {
