@@ -35,6 +35,7 @@ type Version struct {
 // Namer chooses names for new secrets.
 type Namer interface {
 	// NewName is a name that no secret of any store had before: kind, e.g. link, and chance.
+	// Where a store has several vaults, the one that is to keep the secret is part of the name.
 	NewName(kind string) string
 }
 
@@ -59,8 +60,13 @@ type Keeper interface {
 	Delete(ctx context.Context, name string) error
 }
 
-// Store keeps client secrets, and the keys that webhooks are signed with. Names match
-// ^[0-9a-zA-Z-]{1,127}$ (Key Vault's rule); those of new secrets are the store's to choose.
+// Store keeps client secrets, and the keys that webhooks are signed with.
+//
+// A name is chosen by the store and kept in rows of the table. It says in which vault the secret
+// lies, and how it is called there: "contoso/link-…", see [SplitName]. A store without vaults
+// takes names without one. A vault that the store does not have is ErrUnavailable for every
+// method, never ErrNotFound: a mistake in the settings must not make links broken, nor a Delete
+// count as done.
 type Store interface {
 	Namer
 	Reader

@@ -139,13 +139,44 @@ func TestUnmarshal(t *testing.T) {
 	}
 }
 
-func TestCheckName(t *testing.T) {
-	for name, good := range map[string]bool{
-		"a": true, "link-0aZ9": true, "-": true, strings.Repeat("n", 127): true,
-		"": false, strings.Repeat("n", 128): false, "a_b": false, "a.b": false, "a/b": false, "ä": false, "a\x00": false, "a ": false,
+func TestSplitName(t *testing.T) {
+	longest := strings.Repeat("v", secret.MaxVault) + "/" + strings.Repeat("n", 127)
+	for _, c := range []struct {
+		name, vault, local string
+		good               bool
+	}{
+		{"a", "", "a", true},
+		{"link-0aZ9", "", "link-0aZ9", true},
+		{"-", "", "-", true},
+		{strings.Repeat("n", 127), "", strings.Repeat("n", 127), true},
+		{"contoso/link-0aZ9", "contoso", "link-0aZ9", true},
+		{"127-0-0-1/a", "127-0-0-1", "a", true},
+		{longest, longest[:24], longest[25:], true},
+		{name: ""},
+		{name: strings.Repeat("n", 128)},
+		{name: "a_b"},
+		{name: "a.b"},
+		{name: "ä"},
+		{name: "a\x00"},
+		{name: "a "},
+		{name: "/a"},
+		{name: "a/"},
+		{name: "a/b/c"},
+		{name: "A/b"},
+		{name: "-a/b"},
+		{name: "a-/b"},
+		{name: "a--a/b"},
+		{name: "a.b/c"},
+		{name: "a\n/b"},
+		{name: "v" + longest},
+		{name: longest + "n"},
 	} {
-		if err := secret.CheckName(name); (err == nil) != good {
-			t.Errorf("CheckName(%.20q) = %v", name, err)
+		vault, local, err := secret.SplitName(c.name)
+		if vault != c.vault || local != c.local || (err == nil) != c.good {
+			t.Errorf("SplitName(%.40q) = %q, %q, %v", c.name, vault, local, err)
+		}
+		if (secret.CheckName(c.name) == nil) != c.good {
+			t.Errorf("CheckName(%.40q) = %v", c.name, secret.CheckName(c.name))
 		}
 	}
 }

@@ -77,7 +77,7 @@ func full() link.Link {
 		Audience: "https://ws-clinic.fhir.azurehealthcareapis.com", Listed: true,
 		Health: link.Degraded, Failing: "metadata", Attempts: 3,
 		Secret: link.Secret{
-			Name: "link-a", Version: "v2", Previous: "v1", ExpiresOn: date.AddDays(159), Expired: true,
+			Name: "contoso/link-a", Version: "v2", Previous: "v1", ExpiresOn: date.AddDays(159), Expired: true,
 			Source: link.Graph, KeyID: "key-1", Since: noon.Add(-1 * time.Hour), PreviousUntil: noon.Add(8 * time.Hour),
 			FellBackAt: noon.Add(-2 * time.Hour),
 		},
@@ -85,7 +85,7 @@ func full() link.Link {
 		NoticeAt: noon.Add(9 * time.Hour), Told: notify.LinkBroken, Notices: []link.Notice{notice(), {ID: "msg_2", Type: notify.SecretRotated, At: noon}},
 		Untold: []link.Event{event("1")}, Failures: 2, NotBefore: noon.Add(-3 * time.Hour),
 		Change:  &link.Change{ID: "change-1", Since: noon.Add(1 * time.Hour), Unfinished: true},
-		Discard: []string{"link-b", "link-c"}, Enrolled: true, NoticedOn: date, Revision: 7,
+		Discard: []string{"contoso/link-b", "link-c"}, Enrolled: true, NoticedOn: date, Revision: 7,
 		ReservedUntil: noon.Add(2 * time.Hour), CreatedAt: noon.Add(3 * time.Hour),
 		UpdatedAt: noon.Add(4 * time.Hour), VerifiedAt: noon.Add(5 * time.Hour),
 		PhaseSince: noon.Add(6 * time.Hour), NextVerify: noon.Add(7 * time.Hour),

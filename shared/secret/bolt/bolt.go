@@ -227,7 +227,7 @@ func (s *Store) update(ctx context.Context, name string, f func(*bbolt.Tx) error
 // run does f in a transaction. Whatever is not an answer of f's makes the store unavailable:
 // a closed or full disk, a damaged file.
 func run(ctx context.Context, name string, transaction func(func(*bbolt.Tx) error) error, f func(*bbolt.Tx) error) error {
-	if err := secret.CheckName(name); err != nil {
+	if err := secret.CheckLocal(name); err != nil {
 		return err
 	}
 	err := ctx.Err()

@@ -26,7 +26,7 @@ var (
 // checkVersion keeps what is no version away from the vault, which would take "" for the
 // newest one.
 func checkVersion(name, version string) error {
-	if err := secret.CheckName(name); err != nil {
+	if err := secret.CheckLocal(name); err != nil {
 		return err
 	}
 	if !versionID.MatchString(version) {

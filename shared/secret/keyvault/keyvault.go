@@ -59,7 +59,7 @@ func (s *Store) Get(ctx context.Context, name, version string) (secret.Value, er
 // Put adds a version. It is tried once, because a second try after an answer that got lost
 // would make a second version.
 func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.Attributes) (string, error) {
-	if err := errors.Join(secret.CheckName(name), secret.CheckValue(v)); err != nil {
+	if err := errors.Join(secret.CheckLocal(name), secret.CheckValue(v)); err != nil {
 		return "", err
 	}
 	once := policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1, TryTimeout: tryTimeout})
@@ -94,7 +94,7 @@ func (s *Store) Update(ctx context.Context, name, version string, enabled bool, 
 
 // Versions lists the versions of name.
 func (s *Store) Versions(ctx context.Context, name string) ([]secret.Version, error) {
-	if err := secret.CheckName(name); err != nil {
+	if err := secret.CheckLocal(name); err != nil {
 		return nil, err
 	}
 	var all []secret.Version
@@ -116,7 +116,7 @@ func (s *Store) Versions(ctx context.Context, name string) ([]secret.Version, er
 // Delete removes the secret; soft delete keeps its name from being used again for as long
 // as the vault's retention says.
 func (s *Store) Delete(ctx context.Context, name string) error {
-	if err := secret.CheckName(name); err != nil {
+	if err := secret.CheckLocal(name); err != nil {
 		return err
 	}
 	_, err := s.client.DeleteSecret(ctx, name, nil)

@@ -157,7 +157,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 
 // do runs one operation between the two calls of Fault, which may themselves use the store.
 func (s *Store) do(ctx context.Context, op, name string, operation func() error) error {
-	if err := secret.CheckName(name); err != nil {
+	if err := secret.CheckLocal(name); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {

@@ -31,6 +31,7 @@ func Run(t *testing.T, newStore func(*testing.T) secret.Store) {
 		{"deletes for good", deletesForGood},
 		{"deletes what is not there", deletesNothing},
 		{"refuses odd names", refusesNames},
+		{"waits for a vault that it has not", waitsForVault},
 		{"refuses odd values", refusesValues},
 		{"folds case", foldsCase},
 		{"ends with the context", endsWithContext},
@@ -223,19 +224,33 @@ func deletesNothing(t *testing.T, s secret.Store) {
 
 func refusesNames(t *testing.T, s secret.Store) {
 	put(t, s, strings.Repeat("n", 127), "the longest name")
-	for _, name := range []string{"", strings.Repeat("n", 128), "under_score", "a/b", "a b", "a.b", "..", "a%2f", "ä", "a\n", "a?b"} {
-		_, put := s.Put(t.Context(), name, secret.New("x"), attributes)
-		_, got := s.Get(t.Context(), name, "1")
-		_, listed := s.Versions(t.Context(), name)
-		for op, err := range map[string]error{
-			"Put": put, "Get": got, "Versions": listed,
-			"Delete": s.Delete(t.Context(), name),
-			"Update": s.Update(t.Context(), name, "1", true, attributes),
-		} {
+	for _, name := range []string{"", strings.Repeat("n", 128), "under_score", "a/b/c", "/a", "a/", "A/b", "a b", "a.b", "..", "a%2f", "ä", "a\n", "a?b"} {
+		for op, err := range everyOperation(t, s, name) {
 			if err == nil || errors.Is(err, secret.ErrUnavailable) || errors.Is(err, secret.ErrNameUsed) {
 				t.Errorf("%s with the name %.20q = %v, want an error of its own", op, name, err)
 			}
 		}
+	}
+}
+
+// waitsForVault: a vault may be missing for a mistake in the settings only, so nothing in it
+// counts as gone.
+func waitsForVault(t *testing.T, s secret.Store) {
+	for op, err := range everyOperation(t, s, "elsewhere/link-a") {
+		if !errors.Is(err, secret.ErrUnavailable) || errors.Is(err, secret.ErrNotFound) || !strings.Contains(err.Error(), "elsewhere") {
+			t.Errorf("%s in a vault that is not there = %v, want ErrUnavailable that names the vault", op, err)
+		}
+	}
+}
+
+func everyOperation(t *testing.T, s secret.Store, name string) map[string]error {
+	_, put := s.Put(t.Context(), name, secret.New("x"), attributes)
+	_, got := s.Get(t.Context(), name, "1")
+	_, listed := s.Versions(t.Context(), name)
+	return map[string]error{
+		"Put": put, "Get": got, "Versions": listed,
+		"Delete": s.Delete(t.Context(), name),
+		"Update": s.Update(t.Context(), name, "1", true, attributes),
 	}
 }
 

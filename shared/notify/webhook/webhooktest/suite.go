@@ -52,7 +52,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.FixedZone("", -5*60
 func full() webhook.Endpoint {
 	return webhook.Endpoint{
 		ID: "endpoint-1", Organization: contoso, URL: "https://hooks.example/a?b='c'", Description: "Büro — “quoted” \U0001F3E5",
-		SecretName: "webhook-a", Keys: []webhook.Key{{Version: "v2"}, {Version: "v1", Until: noon}},
+		SecretName: "contoso/webhook-a", Keys: []webhook.Key{{Version: "v2"}, {Version: "v1", Until: noon}},
 		CreatedAt: noon.Add(time.Hour), RemovedAt: noon.Add(2 * time.Hour), DisabledAt: noon.Add(3 * time.Hour), DisabledReason: "410",
 	}
 }
