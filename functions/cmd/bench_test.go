@@ -108,7 +108,7 @@ func (s *service) assemble(b *testing.B, authority *httptest.Server) {
 	url := authority.URL + "/"
 	public, _ := functions.New(functions.Deps{
 		Links: link.New(link.Deps{
-			Stores: s.stores, Secrets: keyvault.New(vault), Tokens: &clientcred.Source{Client: authority.Client()},
+			Stores: s.stores, Secrets: keyvault.New(keyvault.Vault{Name: "contoso", Client: vault}), Tokens: &clientcred.Source{Client: authority.Client()},
 			Authority: func(fhir.BaseURL) string { return url }, Now: s.now, Log: logger,
 		}),
 		Callers: functions.Bearer{Callers: entra.NewCallers(entra.CallersConfig{

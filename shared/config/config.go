@@ -40,7 +40,7 @@ const (
 
 // Config is every setting, checked.
 type Config struct {
-	KeyVaultURL           string       // https://{vault}, no trailing slash
+	Vaults                []Vault      // with client secrets: the first keeps new ones, all serve
 	TableEndpoint         string       // URL of the table service, no trailing slash; or:
 	TableConnectionString secret.Value // UseDevelopmentStorage=true is expanded
 	Authority             string       // https://{host}/, with the trailing slash
@@ -106,7 +106,7 @@ func Local(lookup Lookup) (Config, error) {
 
 func (e *reader) common() Config {
 	return Config{
-		KeyVaultURL:           e.url(KeyVaultURL, vaultURL),
+		Vaults:                e.vaults(),
 		TableEndpoint:         e.url(TableEndpoint, tableURL),
 		TableConnectionString: e.connectionString(),
 		Authority:             e.authority(),

@@ -36,7 +36,7 @@ func TestFromEnvDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.KeyVaultURL != "https://contoso.vault.azure.net" || got.TableEndpoint != "https://contoso.table.core.windows.net" ||
+	if !slices.Equal(got.Vaults, []config.Vault{{Name: "contoso", URL: "https://contoso.vault.azure.net"}}) || got.TableEndpoint != "https://contoso.table.core.windows.net" ||
 		!got.TableConnectionString.IsZero() || got.Authority != "https://login.microsoftonline.com/" || got.MaxLinks != 500 ||
 		!slices.Equal(got.Audiences, []string{tenantB}) || !slices.Equal(got.Tenants, []string{tenantA}) ||
 		got.OperatorTenant != "" || got.Origins != nil || got.EgressAllow != nil || got.ClientID != "" || got.CoreTools {
@@ -100,6 +100,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{config.KeyVaultURL, "http://contoso.vault.azure.net", false},
 		{config.KeyVaultURL, "https://contoso.vault.azure.net/secrets/canary", false},
 		{config.KeyVaultURL, "https://user:canary@contoso.vault.azure.net", false},
+		{config.KeyVaultURL, "https://contoso.vault.azure.net?sig=canary", false},
 		{config.KeyVaultURL, "https://127.0.0.1:8443", true},
 		{config.TableEndpoint, "", false},
 		{config.TableEndpoint, "https://contoso.table.core.windows.net?sig=canary", false},

@@ -67,16 +67,23 @@ func (e *reader) url(name string, check func(*url.URL) error) string {
 	if text == "" {
 		return ""
 	}
-	u, err := parseURL(text)
-	if err == nil {
-		err = check(u)
-	}
+	u, err := serviceURL(text, check)
 	if err != nil {
 		e.problem(name, err.Error())
 		return ""
 	}
-	return strings.TrimRight(u.String(), "/")
+	return plain(u)
 }
+
+func serviceURL(text string, check func(*url.URL) error) (*url.URL, error) {
+	u, err := parseURL(text)
+	if err == nil {
+		err = check(u)
+	}
+	return u, err
+}
+
+func plain(u *url.URL) string { return strings.TrimRight(u.String(), "/") }
 
 // parseURL is url.Parse for absolute URLs without user info, query and fragment; its errors
 // do not repeat the text, which may be a SAS URL.
@@ -90,13 +97,6 @@ func parseURL(text string) (*url.URL, error) {
 	}
 	u.Host = strings.ToLower(u.Host)
 	return u, nil
-}
-
-func vaultURL(u *url.URL) error {
-	if u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
-		return errors.New("must be https and name the vault only, e.g. https://contoso.vault.azure.net")
-	}
-	return nil
 }
 
 // tableURL allows http on loopback only, for Azurite, whose path is the account's name.

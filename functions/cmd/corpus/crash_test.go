@@ -20,6 +20,7 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/aztable"
+	"fhirlink/shared/secret"
 )
 
 // TestKilledAtAnyInstant: clients register, change and delete links while the host kills the
@@ -175,7 +176,7 @@ func (w *world) checkRest() {
 			w.t.Errorf("%s is still %s, change %v, discard %q", c.slug, row.Phase, row.Change, row.Discard)
 		}
 		if row.Phase == link.Live {
-			named = append(named, row.Secret.Name)
+			named = append(named, w.inVault(row))
 			w.checkVersions(row)
 		}
 	}
@@ -188,9 +189,19 @@ func (w *world) checkRest() {
 	}
 }
 
+// inVault is what the vault calls the link's secret.
+func (w *world) inVault(row link.Link) string {
+	w.t.Helper()
+	_, local, err := secret.SplitName(row.Secret.Name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return local
+}
+
 func (w *world) checkVersions(row link.Link) {
 	w.t.Helper()
-	enabled := w.cloud.Vault.Store.Enabled(row.Secret.Name)
+	enabled := w.cloud.Vault.Store.Enabled(w.inVault(row))
 	if !slices.Contains(enabled, row.Secret.Version) {
 		w.t.Errorf("%s names version %s, which is not among %q", row.Slug, row.Secret.Version, enabled)
 	}

@@ -24,7 +24,7 @@ func set(t *testing.T, settings map[string]string) {
 
 func good(t *testing.T) {
 	set(t, map[string]string{
-		config.KeyVaultURL: "https://contoso.vault.azure.net", config.TableEndpoint: "https://contoso.table.core.windows.net",
+		config.KeyVaultURL: "b=https://fabrikam.vault.azure.net,https://contoso.vault.azure.net", config.TableEndpoint: "https://contoso.table.core.windows.net",
 		config.APIAudience: "66666666-6666-4666-8666-666666666666", config.AllowedTenants: "*",
 		"AZURE_TENANT_ID": "11111111-1111-4111-8111-111111111111", "AZURE_CLIENT_ID": "22222222-2222-4222-8222-222222222222",
 		"AZURE_CLIENT_SECRET": "canary", "AZURE_FEDERATED_TOKEN_FILE": "",

@@ -23,18 +23,6 @@ var (
 	errorCode = regexp.MustCompile(`^[0-9a-zA-Z]{1,64}$`)
 )
 
-// checkVersion keeps what is no version away from the vault, which would take "" for the
-// newest one.
-func checkVersion(name, version string) error {
-	if err := secret.CheckLocal(name); err != nil {
-		return err
-	}
-	if !versionID.MatchString(version) {
-		return fmt.Errorf("key vault secret %s: version %.40q: %w", name, version, secret.ErrNotFound)
-	}
-	return nil
-}
-
 // explain maps an error of the SDK to one of package secret. Of its text, which holds whole
 // answers, the status and the codes are kept.
 func explain(ctx context.Context, doing, name string, err error) error {

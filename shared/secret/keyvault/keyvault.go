@@ -1,11 +1,13 @@
-// Package keyvault keeps client secrets in Azure Key Vault: one secret per link, one version
-// per client secret. Its identity needs the role Key Vault Secrets Officer on the vault.
+// Package keyvault keeps client secrets in one or more Azure Key Vaults: one secret per link,
+// one version per client secret. Its identity needs the role Key Vault Secrets Officer on each.
 package keyvault
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -20,13 +22,21 @@ const contentType = "text/plain; kind=entra-client-secret"
 
 const tryTimeout = 3 * time.Second
 
-// Store is a [secret.Store] in one vault. It caches nothing: Key Vault throttles at a few
+// Vault is a Key Vault, and what the names of its secrets begin with.
+type Vault struct {
+	Name   string // secret.IsVault
+	Client *azsecrets.Client
+}
+
+// Store is a [secret.Store] in one or more vaults. It caches nothing: a vault throttles at a few
 // thousand requests in ten seconds, so callers cache
 // (https://learn.microsoft.com/azure/key-vault/general/service-limits).
-type Store struct{ client *azsecrets.Client }
+type Store struct{ vaults []Vault }
 
-// New returns a store over a client that was made with [ClientOptions].
-func New(client *azsecrets.Client) *Store { return &Store{client} }
+// New returns a store over at least one vault, each with a name and a client of its own that was
+// made with [ClientOptions]. The first keeps new secrets. New vaults are put in front: the last
+// also has the secrets from before names said in which vault they lie.
+func New(vaults ...Vault) *Store { return &Store{vaults} }
 
 // ClientOptions are the options that the store is made for: no redirects, two tries within
 // seven seconds. A Retry-After of more than a second is not waited for.
@@ -39,14 +49,41 @@ func ClientOptions() *azsecrets.ClientOptions {
 }
 
 // NewName is secret.Namer's.
-func (s *Store) NewName(kind string) string { return secret.NewName(kind) }
+func (s *Store) NewName(kind string) string { return s.vaults[0].Name + "/" + secret.NewName(kind) }
+
+// locate finds the vault that a name says, and what the secret is called there.
+func (s *Store) locate(name string) (vault *azsecrets.Client, local string, err error) {
+	called, local, err := secret.SplitName(name)
+	if err != nil {
+		return nil, "", err
+	}
+	if called == "" {
+		return s.vaults[len(s.vaults)-1].Client, local, nil
+	}
+	i := slices.IndexFunc(s.vaults, func(v Vault) bool { return v.Name == called })
+	if i < 0 {
+		return nil, "", fmt.Errorf("key vault secret %s: %w: there is no vault called %q in FHIRLINK_KEY_VAULT_URL: put it back, with the URL that it has now", name, secret.ErrUnavailable, called)
+	}
+	return s.vaults[i].Client, local, nil
+}
+
+// locateVersion also keeps what is no version away from the vault, which would take "" for the
+// newest one.
+func (s *Store) locateVersion(name, version string) (vault *azsecrets.Client, local string, err error) {
+	vault, local, err = s.locate(name)
+	if err == nil && !versionID.MatchString(version) {
+		err = fmt.Errorf("key vault secret %s: version %.40q: %w", name, version, secret.ErrNotFound)
+	}
+	return vault, local, err
+}
 
 // Get returns one enabled version. An expired one too: Key Vault's exp is informational.
 func (s *Store) Get(ctx context.Context, name, version string) (secret.Value, error) {
-	if err := checkVersion(name, version); err != nil {
+	vault, local, err := s.locateVersion(name, version)
+	if err != nil {
 		return secret.Value{}, err
 	}
-	r, err := s.client.GetSecret(ctx, name, version, nil)
+	r, err := vault.GetSecret(ctx, local, version, nil)
 	if err != nil {
 		return secret.Value{}, explain(ctx, "reading", name, err)
 	}
@@ -59,11 +96,12 @@ func (s *Store) Get(ctx context.Context, name, version string) (secret.Value, er
 // Put adds a version. It is tried once, because a second try after an answer that got lost
 // would make a second version.
 func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.Attributes) (string, error) {
-	if err := errors.Join(secret.CheckLocal(name), secret.CheckValue(v)); err != nil {
+	vault, local, err := s.locate(name)
+	if err = errors.Join(err, secret.CheckValue(v)); err != nil {
 		return "", err
 	}
 	once := policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1, TryTimeout: tryTimeout})
-	r, err := s.client.SetSecret(once, name, azsecrets.SetSecretParameters{
+	r, err := vault.SetSecret(once, local, azsecrets.SetSecretParameters{
 		Value: to.Ptr(v.Reveal()), ContentType: to.Ptr(contentType), Tags: tags(a), SecretAttributes: attributes(true, a),
 	}, nil)
 	switch {
@@ -80,10 +118,11 @@ func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.A
 // Update changes a version. Key Vault cannot take an exp away: a zero ExpiresOn leaves what
 // was there.
 func (s *Store) Update(ctx context.Context, name, version string, enabled bool, a secret.Attributes) error {
-	if err := checkVersion(name, version); err != nil {
+	vault, local, err := s.locateVersion(name, version)
+	if err != nil {
 		return err
 	}
-	_, err := s.client.UpdateSecretProperties(ctx, name, version, azsecrets.UpdateSecretPropertiesParameters{
+	_, err = vault.UpdateSecretProperties(ctx, local, version, azsecrets.UpdateSecretPropertiesParameters{
 		ContentType: to.Ptr(contentType), Tags: tags(a), SecretAttributes: attributes(enabled, a),
 	}, nil)
 	if err != nil {
@@ -94,11 +133,12 @@ func (s *Store) Update(ctx context.Context, name, version string, enabled bool, 
 
 // Versions lists the versions of name.
 func (s *Store) Versions(ctx context.Context, name string) ([]secret.Version, error) {
-	if err := secret.CheckLocal(name); err != nil {
+	vault, local, err := s.locate(name)
+	if err != nil {
 		return nil, err
 	}
 	var all []secret.Version
-	for pager := s.client.NewListSecretPropertiesVersionsPager(name, nil); pager.More(); {
+	for pager := vault.NewListSecretPropertiesVersionsPager(local, nil); pager.More(); {
 		page, err := pager.NextPage(ctx)
 		if status(err) == http.StatusNotFound {
 			return nil, nil
@@ -116,10 +156,11 @@ func (s *Store) Versions(ctx context.Context, name string) ([]secret.Version, er
 // Delete removes the secret; soft delete keeps its name from being used again for as long
 // as the vault's retention says.
 func (s *Store) Delete(ctx context.Context, name string) error {
-	if err := secret.CheckLocal(name); err != nil {
+	vault, local, err := s.locate(name)
+	if err != nil {
 		return err
 	}
-	_, err := s.client.DeleteSecret(ctx, name, nil)
+	_, err = vault.DeleteSecret(ctx, local, nil)
 	switch status(err) {
 	case http.StatusNotFound, http.StatusConflict: // is deleted, or is being deleted
 		return nil

@@ -43,7 +43,8 @@ func (i *identity) GetToken(_ context.Context, o policy.TokenRequestOptions) (az
 	return azcore.AccessToken{Token: "t", ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-func overTLS(t *testing.T, vault *secrettest.VaultServer, credential azcore.TokenCredential) *keyvault.Store {
+// client reaches a vault on the wire.
+func client(t *testing.T, vault *secrettest.VaultServer, credential azcore.TokenCredential) *azsecrets.Client {
 	t.Helper()
 	options := keyvault.ClientOptions()
 	options.Transport.(*http.Client).Transport = vault.Start(t).Transport
@@ -51,7 +52,12 @@ func overTLS(t *testing.T, vault *secrettest.VaultServer, credential azcore.Toke
 	if err != nil {
 		t.Fatal(err)
 	}
-	return keyvault.New(client)
+	return client
+}
+
+func overTLS(t *testing.T, vault *secrettest.VaultServer, credential azcore.TokenCredential) *keyvault.Store {
+	t.Helper()
+	return keyvault.New(keyvault.Vault{Name: "contoso", Client: client(t, vault, credential)})
 }
 
 func TestOverTLS(t *testing.T) {
@@ -68,7 +74,7 @@ func TestOverFake(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return keyvault.New(client)
+		return keyvault.New(keyvault.Vault{Name: "contoso", Client: client})
 	})
 }
 

@@ -36,18 +36,16 @@ import (
 const table = "links"
 
 // Functions are what the functions need, over the services that c names. identity opens the
-// vault, and the table unless a connection string does. No request is made.
+// vaults, and the table unless a connection string does. No request is made.
 func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (functions.Deps, error) {
 	watch := &upstream.Watch{}
 	stores, err := stores(c, identity, watch)
 	if err != nil {
 		return functions.Deps{}, err
 	}
-	options := keyvault.ClientOptions()
-	watched(&options.ClientOptions, watch, upstream.Vault)
-	vault, err := azsecrets.NewClient(c.KeyVaultURL, identity, options)
+	secrets, err := secrets(c, identity, watch)
 	if err != nil {
-		return functions.Deps{}, fmt.Errorf("%s: %w", config.KeyVaultURL, err)
+		return functions.Deps{}, err
 	}
 	var (
 		authority = func(fhir.BaseURL) string { return c.Authority }
@@ -55,7 +53,6 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 		toEntra   = watch.Client(upstream.Entra, microsoft)
 		source    = &clientcred.Source{Client: toEntra}
 		servers   = watch.Client(upstream.FHIR, egress.NewClient(egress.Options{Allow: c.EgressAllow}))
-		secrets   = keyvault.New(vault)
 	)
 	// FHIRLINK_EGRESS_ALLOW is for FHIR servers: webhooks, whoever names them, stay public.
 	webhooks := webhook.New(webhook.Deps{
@@ -112,6 +109,21 @@ func mailer(c config.Config) notify.Mailer {
 		return nil
 	}
 	return c.Mail
+}
+
+// secrets opens the vaults.
+func secrets(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch) (*keyvault.Store, error) {
+	options := keyvault.ClientOptions()
+	watched(&options.ClientOptions, watch, upstream.Vault)
+	vaults := make([]keyvault.Vault, len(c.Vaults))
+	for i, v := range c.Vaults {
+		client, err := azsecrets.NewClient(v.URL, identity, options)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", config.KeyVaultURL, err)
+		}
+		vaults[i] = keyvault.Vault{Name: v.Name, Client: client}
+	}
+	return keyvault.New(vaults...), nil
 }
 
 // stores opens the table. Errors name the setting and not its value: a connection string is a

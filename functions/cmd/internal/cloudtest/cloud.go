@@ -58,7 +58,7 @@ type Cloud struct {
 // Start starts the servers; they end with the test.
 func Start(t testing.TB) *Cloud {
 	t.Helper()
-	c := &Cloud{Vault: secrettest.NewVaultServer()}
+	c := &Cloud{}
 	c.Entra = entratest.New(
 		entratest.Tenant{ID: Tenant, Name: "Clinic", Apps: []entratest.App{{
 			ClientID: ClientID, ObjectID: "55555555-5555-4555-8555-555555555555",
@@ -69,10 +69,9 @@ func Start(t testing.TB) *Cloud {
 	c.FHIR = &fhirtest.Server{Domain: "fhir.example", TenantID: Tenant, Validate: c.Entra.Check}
 
 	c.AuthorityURL = c.serve(t, c.Entra)
-	c.VaultURL = c.serve(t, c.Vault)
+	c.Vault, c.VaultURL = c.NewVault(t)
 	c.FHIRURL = c.serve(t, http.HandlerFunc(c.fhir))
 	c.Entra.URL, c.FHIR.Authority = c.AuthorityURL, c.AuthorityURL+"/"
-	c.challenge(t)
 
 	identity := httptest.NewServer(http.HandlerFunc(c.identity))
 	t.Cleanup(identity.Close)
@@ -98,17 +97,20 @@ func (c *Cloud) serve(t testing.TB, h http.Handler) string {
 	return server.URL
 }
 
-// challenge makes the vault name a resource that azsecrets accepts for its host: one that the
-// host is below of. 127.0.0.1:443 is below 0.0.1:443 as contoso.vault.azure.net is below
-// vault.azure.net.
-func (c *Cloud) challenge(t testing.TB) {
+// NewVault starts a Key Vault, one more than there is. It names a resource that azsecrets
+// accepts for its host: one that the host is below of. 127.0.0.1:443 is below 0.0.1:443 as
+// contoso.vault.azure.net is below vault.azure.net.
+func (c *Cloud) NewVault(t testing.TB) (vault *secrettest.VaultServer, address string) {
 	t.Helper()
-	u, err := url.Parse(c.VaultURL)
+	vault = secrettest.NewVaultServer()
+	address = c.serve(t, vault)
+	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	parent := strings.TrimPrefix(u.Host, "127.")
-	c.Vault.Challenge = fmt.Sprintf(`Bearer authorization="%s/%s", resource="https://%s"`, c.AuthorityURL, Tenant, parent)
+	vault.Challenge = fmt.Sprintf(`Bearer authorization="%s/%s", resource="https://%s"`, c.AuthorityURL, Tenant, parent)
+	return vault, address
 }
 
 // identity answers as the managed identity of App Service does.
