@@ -196,6 +196,8 @@ func evaluate(t *testing.T, tmpl template, own map[string]string, text string) s
 		return "environment"
 	case "generation":
 		return "1"
+	case "vault.name":
+		return "a"
 	case "environment().suffixes.storage":
 		return "core.windows.net"
 	}
@@ -528,7 +530,7 @@ func TestSafety(t *testing.T) {
 		{"audited", audit.at("scope").text, "vault"},
 		{"audit log", audit.at("properties", "logs").array[0].at("category").text, "'AuditEvent'"},
 		{"audit log on", audit.at("properties", "logs").array[0].at("enabled").text, "true"},
-		{"password of the mail server", appSettings(t).at("FHIRLINK_SMTP_PASSWORD").text, "empty(smtpPasswordSecretName) ? '' : '@Microsoft.KeyVault(SecretUri=${keyVaultUrl}secrets/${smtpPasswordSecretName})'"},
+		{"password of the mail server", appSettings(t).at("FHIRLINK_SMTP_PASSWORD").text, "empty(smtpPasswordSecretName) ? '' : '@Microsoft.KeyVault(SecretUri=${firstVaultUrl}secrets/${smtpPasswordSecretName})'"},
 		{"Key Vault references are read as", site.at("keyVaultReferenceIdentity").text, "identity.id"},
 		{"schema of the custom topic", topic.at("inputSchema").text, "'CloudEventSchemaV1_0'"},
 		{"keys of the custom topic", topic.at("disableLocalAuth").text, "true"},
@@ -566,16 +568,19 @@ func TestAgreesWithTheProgram(t *testing.T) {
 }
 
 func TestAlerts(t *testing.T) {
-	alerts := read(t, "modules/alerts.bicep")
+	alerts, ofVaults := read(t, "modules/alerts.bicep"), read(t, "modules/vault-alerts.bicep")
 	runbook := contents(t, "README.md")
 	events := goStrings(t)
 	columns := map[string]bool{"msg": true}
 	var seen []string
-	for _, r := range alerts.resources {
+	for _, r := range slices.Concat(alerts.resources, ofVaults.resources) {
 		if typeOf(r) == "Microsoft.Insights/actionGroups" {
 			continue
 		}
-		name := strings.TrimPrefix(r.body.at("name").literal(), "${prefix}-")
+		name, ofVault := strings.CutSuffix(strings.TrimPrefix(r.body.at("name").literal(), "${prefix}-"), "-${vaultName}")
+		if _, there := find(ofVaults.resources, r.name); there != ofVault {
+			t.Errorf("the alert %s cannot be told apart from that of another vault", name)
+		}
 		seen = append(seen, name)
 		if !strings.Contains(runbook, "\n#### "+name+"\n") {
 			t.Errorf("README.md does not say what to do when the alert %s comes", name)

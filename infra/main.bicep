@@ -58,7 +58,7 @@ param smtpPort int = 587
 @description('FHIRLINK_SMTP_USERNAME: who the program signs in as at the mail server; together with smtpPasswordSecretName. Empty: it does not sign in.')
 param smtpUsername string = ''
 
-@description('FHIRLINK_SMTP_PASSWORD: name of the secret with that user\'s password, in the vault that serves. The app gets a Key Vault reference to it, so no deployment sees the password. Empty: none.')
+@description('FHIRLINK_SMTP_PASSWORD: name of the secret with that user\'s password, in the first vault that serves. The app gets a Key Vault reference to it, so no deployment sees the password. Empty: none.')
 @maxLength(127)
 param smtpPasswordSecretName string = ''
 
@@ -68,11 +68,17 @@ param mailFrom string = ''
 @description('FHIRLINK_SECRET_EXPIRY_SCHEDULE: NCRONTAB in UTC of the timer that looks after secrets and links. The alert on its heartbeat expects at least one run an hour.')
 param secretExpirySchedule string = '0 * * * * *'
 
-@description('Numbers of the Key Vaults of this deployment. The first serves; more than one stand side by side only while secrets move from one to the next (README: rotate the vault).')
+@description('What links call each vault that serves, and which Key Vault of this deployment that is: 0 to 9. The first keeps new secrets (README: when one vault is not enough). Names match ^[a-z0-9](-?[a-z0-9])*$ and stay what they are.')
 @minLength(1)
-param vaultGenerations array = [
-  1
+param vaults array = [
+  {
+    name: 'a'
+    generation: 1
+  }
 ]
+
+@description('Numbers of further Key Vaults, which are made but do not serve: while secrets move from one to another (README: rotate the vault).')
+param spareVaults array = []
 
 @description('recover brings back vaults that were deleted less than 90 days ago; their names cannot be used anew until then.')
 @allowed([
@@ -112,13 +118,13 @@ param httpConcurrency int = 100
 @minValue(0)
 param alwaysReadyInstances int = 0
 
-@description('true: storage and vault are reached through private endpoints only, and the function app joins a virtual network. The API itself stays public.')
+@description('true: storage and vaults are reached through private endpoints only, and the function app joins a virtual network. The API itself stays public.')
 param privateNetwork bool = false
 
 @description('Address space of the virtual network, /23 or larger; used with privateNetwork only.')
 param networkAddressSpace string = '10.40.0.0/23'
 
-@description('true: an Event Grid topic carries the vault\'s own near-expiry and expiry events to whoever subscribes.')
+@description('true: an Event Grid topic for each vault carries its own near-expiry and expiry events to whoever subscribes.')
 param eventGridTopic bool = false
 
 @description('true: an Event Grid custom topic (schema CloudEvents 1.0) of this deployment carries what the program publishes about every organization\'s links; the app gets its endpoint and the role EventGrid Data Sender on it.')
@@ -127,12 +133,12 @@ param eventGridCustomTopic bool = false
 @description('Address that alerts are mailed to. Empty: alerts show in the portal only.')
 param alertEmail string = ''
 
-@description('How many days logs are kept, the audit log of the vault among them.')
+@description('How many days logs are kept, the audit logs of the vaults among them.')
 @minValue(30)
 @maxValue(730)
 param logRetentionDays int = 90
 
-@description('true: locks keep storage and vault from being deleted by mistake. Remove the locks before azd down.')
+@description('true: locks keep storage and vaults from being deleted by mistake. Remove the locks before azd down.')
 param protectFromDeletion bool = true
 
 @description('Tags on every resource.')
@@ -151,10 +157,15 @@ var names = {
   storage: 'stfhirlink${token}'
   vault: 'fhirlink${token}' // after kv and the generation's digit
   network: 'vnet-fhirlink-${token}'
-  vaultTopic: 'evgst-fhirlink-${token}'
   customTopic: 'evgt-fhirlink-${token}'
   alerts: 'fhirlink'
 }
+
+// Those that serve come first: modules below count on it.
+var generations = concat(map(vaults, vault => vault.generation), spareVaults)
+
+// Put together here because a lambda cannot read what modules say of the vaults they made.
+var vaultUrls = join(map(vaults, vault => '${vault.name}=https://kv${vault.generation}${names.vault}${environment().suffixes.keyvaultDns}'), ',')
 
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   name: empty(resourceGroupName) ? 'rg-${environmentName}' : resourceGroupName
@@ -202,8 +213,8 @@ module storage 'modules/storage.bicep' = {
   }
 }
 
-module vaults 'modules/vault.bicep' = [
-  for generation in vaultGenerations: {
+module keyVaults 'modules/vault.bicep' = [
+  for generation in generations: {
     name: 'vault-${generation}'
     scope: group
     params: {
@@ -215,6 +226,7 @@ module vaults 'modules/vault.bicep' = [
       workspaceId: monitoring.outputs.workspaceId
       endpointSubnetId: network.?outputs.endpointSubnetId ?? ''
       zoneId: network.?outputs.vaultZoneId ?? ''
+      eventTopic: eventGridTopic
       lock: protectFromDeletion
     }
   }
@@ -236,7 +248,8 @@ module app 'modules/app.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     httpConcurrency: httpConcurrency
     alwaysReadyInstances: alwaysReadyInstances
-    keyVaultUrl: vaults[0].outputs.url
+    keyVaultUrl: vaultUrls
+    firstVaultUrl: keyVaults[0].outputs.url
     authorityHost: authorityHost
     apiAudience: apiAudience
     allowedTenants: allowedTenants
@@ -254,6 +267,9 @@ module app 'modules/app.bicep' = {
     mailFrom: mailFrom
     secretExpirySchedule: secretExpirySchedule
   }
+  dependsOn: [
+    keyVaults
+  ]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -264,20 +280,29 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     tags: allTags
     workspaceId: monitoring.outputs.workspaceId
-    vaultId: vaults[0].outputs.id
     storageId: storage.outputs.id
     email: alertEmail
   }
 }
 
-module events 'modules/events.bicep' = if (eventGridTopic || eventGridCustomTopic) {
+module vaultAlerts 'modules/vault-alerts.bicep' = [
+  for (vault, i) in vaults: {
+    name: 'vault-alerts-${vault.name}'
+    scope: group
+    params: {
+      prefix: names.alerts
+      vaultName: vault.name
+      vaultId: keyVaults[i].outputs.id
+      actions: alerts.outputs.actions
+      tags: allTags
+    }
+  }
+]
+
+module events 'modules/events.bicep' = if (eventGridCustomTopic) {
   name: 'events'
   scope: group
   params: {
-    vaultEvents: eventGridTopic
-    vaultTopicName: names.vaultTopic
-    vaultId: vaults[0].outputs.id
-    programEvents: eventGridCustomTopic
     customTopicName: names.customTopic
     principalId: monitoring.outputs.principalId
     location: location
@@ -294,5 +319,5 @@ output AZURE_FUNCTION_APP_NAME string = app.outputs.name
 @description('Where the API answers.')
 output FHIRLINK_API_URL string = app.outputs.url
 
-@description('Vault that serves.')
-output AZURE_KEY_VAULT_NAME string = vaults[0].outputs.name
+@description('Vault that keeps new secrets.')
+output AZURE_KEY_VAULT_NAME string = keyVaults[0].outputs.name

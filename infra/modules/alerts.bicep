@@ -16,18 +16,11 @@ param tags object
 @description('Log Analytics workspace with the traces.')
 param workspaceId string
 
-@description('Resource id of the vault that serves.')
-param vaultId string
-
 @description('Resource id of the storage account.')
 param storageId string
 
 @description('Address that alerts are mailed to. Empty: nobody is told.')
 param email string
-
-// A vault answers 4,000 requests for secrets in 10 s (Key Vault service limits), 120,000 in
-// five minutes; at half of that it is time for the README's "When one vault is not enough".
-var halfOfVaultIn5Minutes = 60000
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
   name: '${prefix}-alerts'
@@ -232,128 +225,6 @@ AppTraces
   }
 }
 
-// 401 is how every client's first request is asked to sign in, and 404 is an answer too.
-resource vaultErrors 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: '${prefix}-vault-errors'
-  location: 'global'
-  tags: tags
-  properties: {
-    description: 'The vault refuses the program (403: a role or a network rule is missing) or fails (5xx).'
-    severity: 1
-    enabled: true
-    scopes: [
-      vaultId
-    ]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT15M'
-    autoMitigate: true
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
-        {
-          criterionType: 'StaticThresholdCriterion'
-          name: 'errors'
-          metricNamespace: 'Microsoft.KeyVault/vaults'
-          metricName: 'ServiceApiResult'
-          dimensions: [
-            {
-              name: 'StatusCode'
-              operator: 'Include'
-              values: [
-                '403'
-                '500'
-                '502'
-                '503'
-                '504'
-              ]
-            }
-          ]
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: 0
-          skipMetricValidation: true
-        }
-      ]
-    }
-    actions: actions
-  }
-}
-
-resource vaultThrottled 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: '${prefix}-vault-throttled'
-  location: 'global'
-  tags: tags
-  properties: {
-    description: 'The vault answers 429: it is asked more often than it answers.'
-    severity: 2
-    enabled: true
-    scopes: [
-      vaultId
-    ]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT15M'
-    autoMitigate: true
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
-        {
-          criterionType: 'StaticThresholdCriterion'
-          name: 'throttled'
-          metricNamespace: 'Microsoft.KeyVault/vaults'
-          metricName: 'ServiceApiResult'
-          dimensions: [
-            {
-              name: 'StatusCode'
-              operator: 'Include'
-              values: [
-                '429'
-              ]
-            }
-          ]
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: 0
-          skipMetricValidation: true
-        }
-      ]
-    }
-    actions: actions
-  }
-}
-
-resource vaultLoad 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: '${prefix}-vault-load'
-  location: 'global'
-  tags: tags
-  properties: {
-    description: 'The vault is asked more than half as often as it answers at most.'
-    severity: 3
-    enabled: true
-    scopes: [
-      vaultId
-    ]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT5M'
-    autoMitigate: true
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
-        {
-          criterionType: 'StaticThresholdCriterion'
-          name: 'load'
-          metricNamespace: 'Microsoft.KeyVault/vaults'
-          metricName: 'ServiceApiHit'
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: halfOfVaultIn5Minutes
-          skipMetricValidation: true
-        }
-      ]
-    }
-    actions: actions
-  }
-}
-
 resource tableThrottled 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   name: '${prefix}-table-throttled'
   location: 'global'
@@ -400,3 +271,6 @@ resource tableThrottled 'Microsoft.Insights/metricAlerts@2018-03-01' = {
     actions: actions
   }
 }
+
+@description('What an alert does: mail to people, or nothing. Alerts of other modules do the same.')
+output actions array = actions

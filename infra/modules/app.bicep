@@ -38,8 +38,11 @@ param httpConcurrency int
 @description('Instances that are kept running for requests.')
 param alwaysReadyInstances int
 
-@description('FHIRLINK_KEY_VAULT_URL: the vault that serves.')
+@description('FHIRLINK_KEY_VAULT_URL: the vaults that serve.')
 param keyVaultUrl string
+
+@description('Where the first of these vaults answers, with a slash at the end.')
+param firstVaultUrl string
 
 @description('FHIRLINK_AUTHORITY_HOST.')
 param authorityHost string
@@ -80,7 +83,7 @@ param smtpPort int
 @description('FHIRLINK_SMTP_USERNAME.')
 param smtpUsername string
 
-@description('Name of the secret in the vault that serves which holds FHIRLINK_SMTP_PASSWORD. Empty: none.')
+@description('Name of the secret in the first vault which holds FHIRLINK_SMTP_PASSWORD. Empty: none.')
 param smtpPasswordSecretName string
 
 @description('FHIRLINK_MAIL_FROM.')
@@ -194,7 +197,7 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     FHIRLINK_SMTP_HOST: smtpHost
     FHIRLINK_SMTP_PORT: empty(smtpHost) ? '' : string(smtpPort) // the program refuses a port without a host
     FHIRLINK_SMTP_USERNAME: smtpUsername
-    FHIRLINK_SMTP_PASSWORD: empty(smtpPasswordSecretName) ? '' : '@Microsoft.KeyVault(SecretUri=${keyVaultUrl}secrets/${smtpPasswordSecretName})'
+    FHIRLINK_SMTP_PASSWORD: empty(smtpPasswordSecretName) ? '' : '@Microsoft.KeyVault(SecretUri=${firstVaultUrl}secrets/${smtpPasswordSecretName})'
     FHIRLINK_MAIL_FROM: mailFrom
     AZURE_CLIENT_ID: identity.properties.clientId
 

@@ -1,4 +1,4 @@
-// One Key Vault with the client secrets of every link, and the log of who read them.
+// One Key Vault with client secrets of links, and the log of who read them.
 
 @description('Name of the vault: 3 to 24 letters, digits and hyphens, unique in all of Azure.')
 param name string
@@ -27,6 +27,9 @@ param endpointSubnetId string
 
 @description('Private DNS zone of vault endpoints; used with a subnet only.')
 param zoneId string
+
+@description('true: an Event Grid system topic carries the vault\'s own events.')
+param eventTopic bool
 
 @description('true: a lock keeps the vault from being deleted.')
 param lock bool
@@ -89,12 +92,24 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
+// Who gets the events is a subscription's matter: SecretNearExpiry comes 30 days before a client
+// secret's end, SecretExpired at it. A vault can have one topic only, so it is named after it.
+resource events 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (eventTopic) {
+  name: 'evgst-${name}'
+  location: location
+  tags: tags
+  properties: {
+    source: vault.id
+    topicType: 'Microsoft.KeyVault.vaults'
+  }
+}
+
 resource undeletable 'Microsoft.Authorization/locks@2020-05-01' = if (lock) {
   name: 'keep-secrets'
   scope: vault
   properties: {
     level: 'CanNotDelete'
-    notes: 'Holds the client secrets of every link of fhirlink. Remove this lock only to give the vault up.'
+    notes: 'Holds client secrets of links of fhirlink. Remove this lock only to give the vault up.'
   }
 }
 
