@@ -128,7 +128,7 @@ func (e *reader) common() Config {
 
 func (e *reader) required() {
 	if e.get(KeyVaultURL) == "" {
-		e.problem(KeyVaultURL, "is not set. Set it to the vault that holds the client secrets, e.g. https://contoso.vault.azure.net")
+		e.problem(KeyVaultURL, "is not set. Set it to the vaults that hold the client secrets, e.g. https://contoso.vault.azure.net")
 	}
 	switch endpoint, connection := e.get(TableEndpoint) != "", e.get(TableConnectionString) != ""; {
 	case !endpoint && !connection:
