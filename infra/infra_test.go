@@ -66,6 +66,7 @@ var rules = map[string]rule{
 	"Microsoft.ManagedIdentity/userAssignedIdentities":          {128, `^[A-Za-z0-9][\w-]{2,}$`},
 	"Microsoft.OperationalInsights/workspaces":                  {63, `^[A-Za-z0-9][A-Za-z0-9-]{2,}[A-Za-z0-9]$`},
 	"Microsoft.Insights/components":                             {255, `^[\w.()-]*[\w()-]$`},
+	"Microsoft.Insights/workbooks":                              {36, `^[0-9a-f-]{36}$`},
 	"Microsoft.Insights/actionGroups":                           {260, `^[^:<>+/&%\\?|]*[^:<>+/&%\\?| .]$`},
 	"Microsoft.Insights/metricAlerts":                           {260, `^[^*#&+:<>?@%{}\\/]*[^*#&+:<>?@%{}\\/ .]$`},
 	"Microsoft.Insights/scheduledQueryRules":                    {260, `^[^*<>%{}&:\\?/#]*[^*<>%{}&:\\?/# .]$`},
@@ -570,8 +571,7 @@ func TestAgreesWithTheProgram(t *testing.T) {
 func TestAlerts(t *testing.T) {
 	alerts, ofVaults := read(t, "modules/alerts.bicep"), read(t, "modules/vault-alerts.bicep")
 	runbook := contents(t, "README.md")
-	events := goStrings(t)
-	columns := map[string]bool{"msg": true}
+	log := readLog(t)
 	var seen []string
 	for _, r := range slices.Concat(alerts.resources, ofVaults.resources) {
 		if typeOf(r) == "Microsoft.Insights/actionGroups" {
@@ -597,15 +597,8 @@ func TestAlerts(t *testing.T) {
 			if (query == "") != (typeOf(r) == "Microsoft.Insights/metricAlerts") {
 				t.Errorf("the alert %s: query %q", name, query)
 			}
-			for _, m := range regexp.MustCompile(`event\.msg\) == "([^"]+)"`).FindAllStringSubmatch(query, -1) {
-				if !events[m[1]] {
-					t.Errorf("the alert %s waits for the log line %q, which the program does not write", name, m[1])
-				}
-			}
-			for _, m := range regexp.MustCompile(`event\.(\w+)`).FindAllStringSubmatch(query, -1) {
-				if !columns[m[1]] && !events[m[1]] {
-					t.Errorf("the alert %s reads %q, which no log line of the program has", name, m[1])
-				}
+			if query != "" {
+				log.check(t, "the alert "+name, query)
 			}
 		}
 	}
@@ -618,23 +611,149 @@ func TestAlerts(t *testing.T) {
 	heartbeat, _ := find(alerts.resources, "sweepHeartbeat")
 	properties := heartbeat.body.at("properties")
 	c := properties.at("criteria", "allOf").array[0]
-	if properties.at("windowSize").literal() != "PT1H" || c.at("operator").literal() != "LessThan" || c.at("threshold").text != "1" || c.at("timeAggregation").literal() != "Count" {
-		t.Errorf("the heartbeat's alert does not mean an hour without a run: %s", properties.text)
+	if properties.at("windowSize").literal() != "PT1H" || c.at("operator").literal() != "LessThan" || c.at("threshold").text != "1" || c.at("timeAggregation").literal() != "Count" || !strings.Contains(c.at("query").text, "todatetime(event.succeededAt) > ago(1h)") {
+		t.Errorf("the heartbeat's alert does not mean that it is older than an hour: %s", properties.text)
 	}
 }
 
-// goStrings are all string literals of the program's sources, tests aside.
-func goStrings(t *testing.T) map[string]bool {
+// The workbook shows what the issue of telemetry asks to be counted, out of lines that the
+// program writes.
+func TestWorkbook(t *testing.T) {
+	var book struct {
+		Version             string
+		FallbackResourceIDs []string
+		Items               []struct {
+			Type    int
+			Name    string
+			Content struct{ Query, Title, Visualization, TimeContextFromParameter string }
+		}
+	}
+	if err := json.Unmarshal([]byte(contents(t, "workbook.json")), &book); err != nil {
+		t.Fatal(err)
+	}
+	if book.Version != "Notebook/1.0" || !slices.Equal(book.FallbackResourceIDs, []string{"{{workspace}}"}) {
+		t.Errorf("version %q, resources %q", book.Version, book.FallbackResourceIDs)
+	}
+	template := resource(t, read(t, "modules/workbook.bicep"), "Microsoft.Insights/workbooks").body
+	if got := template.at("properties", "serializedData").text; got != "replace(loadTextContent('../workbook.json'), '{{workspace}}', workspaceId)" {
+		t.Errorf("modules/workbook.bicep fills in %s", got)
+	}
+	log := readLog(t)
+	var seen []string
+	for _, item := range book.Items {
+		if item.Content.Query == "" {
+			continue
+		}
+		seen = append(seen, item.Name)
+		log.check(t, "the workbook's "+item.Name, item.Content.Query)
+		if item.Content.TimeContextFromParameter != "Time" || item.Content.Title == "" || item.Content.Visualization == "" {
+			t.Errorf("%s: %+v", item.Name, item.Content)
+		}
+	}
+	for _, want := range []string{"refusals", "findings", "tokens", "cache", "calls", "sweeps"} {
+		if !slices.Contains(seen, want) {
+			t.Errorf("the workbook shows no %s", want)
+		}
+	}
+}
+
+// The runbook's own queries, and the fields that it explains, are of lines that are written.
+func TestRunbookKnowsTheLog(t *testing.T) {
+	log := readLog(t)
+	queries := 0
+	for _, m := range regexp.MustCompile("`(AppTraces[^`]+)`").FindAllStringSubmatch(contents(t, "README.md"), -1) {
+		log.check(t, "README.md's "+m[1], m[1])
+		queries++
+	}
+	if queries < 5 {
+		t.Errorf("only %d queries were found in README.md", queries)
+	}
+	_, section, _ := strings.Cut(contents(t, "README.md"), "\n## What the log tells\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\|.*\\| (.*) \\|$").FindAllStringSubmatch(section, -1)
+	for _, row := range rows {
+		var fields []string
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[2], -1) {
+			fields = append(fields, m[1])
+		}
+		log.fits(t, "README.md's table", []string{row[1]}, fields)
+	}
+	if len(rows) < 6 {
+		t.Errorf("README.md explains %d events", len(rows))
+	}
+}
+
+// logged are the fields that each event may have: all strings of the functions that name it.
+type logged map[string]map[string]bool
+
+// everyLine has these fields, and those that package eventlog adds.
+var everyLine = []string{"time", "level", "msg"}
+
+func readLog(t *testing.T) logged {
 	t.Helper()
-	found := map[string]bool{}
+	log := logged{}
+	always := map[string]bool{}
+	for _, name := range everyLine {
+		always[name] = true
+	}
+	for _, file := range goFiles(t) {
+		for _, words := range functionStrings(t, file) {
+			for word := range words {
+				if log[word] == nil {
+					log[word] = map[string]bool{}
+				}
+				maps.Copy(log[word], words)
+			}
+			if strings.HasPrefix(file, filepath.Join(root, "shared", "eventlog")) {
+				maps.Copy(always, words)
+			}
+		}
+	}
+	for _, fields := range log {
+		maps.Copy(fields, always)
+	}
+	return log
+}
+
+// check reads what a query expects: events by msg, and fields of the parsed line.
+func (log logged) check(t *testing.T, what, query string) {
+	t.Helper()
+	var events, fields []string
+	for _, m := range regexp.MustCompile(`event\.msg\)? (?:== ("[^"]+")|in \(([^)]+)\))`).FindAllStringSubmatch(query, -1) {
+		for _, name := range strings.Split(m[1]+m[2], ",") {
+			events = append(events, strings.Trim(name, ` "`))
+		}
+	}
+	for _, m := range regexp.MustCompile(`event\.(\w+)`).FindAllStringSubmatch(query, -1) {
+		fields = append(fields, m[1])
+	}
+	log.fits(t, what, events, fields)
+}
+
+// fits: the program writes each event, and each field with one of them; without events, with
+// any line.
+func (log logged) fits(t *testing.T, what string, events, fields []string) {
+	t.Helper()
+	for _, name := range events {
+		if log[name] == nil {
+			t.Errorf("%s wants the log line %q, which the program does not write", what, name)
+		}
+	}
+	for _, field := range fields {
+		has := func(name string) bool { return log[name][field] }
+		if len(events) == 0 && !slices.Contains(everyLine, field) || len(events) > 0 && !slices.ContainsFunc(events, has) {
+			t.Errorf("%s reads %q, which no line of %q has", what, field, events)
+		}
+	}
+}
+
+// goFiles are the program's sources, tests aside.
+func goFiles(t *testing.T) (files []string) {
+	t.Helper()
 	for _, dir := range []string{"functions", "shared"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(file string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
-				return err
-			}
-			text, err := os.ReadFile(file)
-			for _, m := range regexp.MustCompile(`"((?:[^"\\\n]|\\.)*)"`).FindAllSubmatch(text, -1) {
-				found[string(m[1])] = true
+			if err == nil && !entry.IsDir() && strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go") {
+				files = append(files, file)
 			}
 			return err
 		})
@@ -642,7 +761,35 @@ func goStrings(t *testing.T) map[string]bool {
 			t.Fatal(err)
 		}
 	}
-	return found
+	return files
+}
+
+// functionStrings are the string literals of each function of a file.
+func functionStrings(t *testing.T, file string) (all []map[string]bool) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, declaration := range parsed.Decls {
+		f, ok := declaration.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		words := map[string]bool{}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				text, err := strconv.Unquote(lit.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				words[text] = true
+			}
+			return true
+		})
+		all = append(all, words)
+	}
+	return all
 }
 
 func TestRegistration(t *testing.T) {

@@ -285,6 +285,16 @@ module alerts 'modules/alerts.bicep' = {
   }
 }
 
+module workbook 'modules/workbook.bicep' = {
+  name: 'workbook'
+  scope: group
+  params: {
+    location: location
+    tags: allTags
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
 module vaultAlerts 'modules/vault-alerts.bicep' = [
   for (vault, i) in vaults: {
     name: 'vault-alerts-${vault.name}'

@@ -55,7 +55,7 @@ resource sweepHeartbeat 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   kind: 'LogAlert'
   properties: {
     displayName: '${prefix}: the timer has not looked after the links for an hour'
-    description: 'No complete run of secret-expiry in the last hour. Nobody is told of secrets that expire, and nothing finishes what a crash left.'
+    description: 'The heartbeat of secret-expiry is older than an hour: no run has taken up all that was due. Nobody is told of secrets that expire, and nothing finishes what a crash left.'
     severity: 1
     enabled: true
     scopes: [
@@ -72,7 +72,7 @@ resource sweepHeartbeat 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
 AppTraces
 | where Message has "sweep.done"
 | extend event = parse_json(Message)
-| where tostring(event.msg) == "sweep.done" and tobool(event.complete)
+| where tostring(event.msg) == "sweep.done" and todatetime(event.succeededAt) > ago(1h)
 '''
           timeAggregation: 'Count'
           operator: 'LessThan'
