@@ -4,6 +4,8 @@ DIST       ?= dist
 FUZZTIME   ?= 20s
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD    = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
+# For this machine, whatever GOARCH the program is built for.
+PACK        = GOOS=$(shell go env GOHOSTOS) GOARCH=$(shell go env GOHOSTARCH) go run -buildvcs=false ./infra/pack
 
 .DEFAULT_GOAL := help
 .PHONY: help run test azurite-test receivers-test foreign-fhir-test bench azurite-bench fuzz lint fmt vuln dist dist-local dist-lambda start ci clean
@@ -68,16 +70,19 @@ ci: ## All checks, as .ci/run makes them
 
 ##@ Host it
 
-dist: ## Stage the script root for Azure Functions in dist/ (linux/amd64)
+dist: ## Stage the script root for Azure Functions (linux/amd64) in dist/, and pack it into dist.zip
+	rm -f $(DIST:/=).zip
 	$(call stage,$(DIST),linux,amd64)
+	$(PACK) $(DIST) $(DIST:/=).zip handler host.json '*/function.json'
 
 dist-local:
 	$(call stage,dist-local,$(shell go env GOHOSTOS),$(shell go env GOHOSTARCH))
 
 dist-lambda: GOARCH ?= arm64
-dist-lambda: ## Build dist-lambda/bootstrap for AWS Lambda (GOARCH=amd64 for the other architecture)
+dist-lambda: ## Build dist-lambda/bootstrap for AWS Lambda (arm64, or GOARCH=amd64), and pack function.zip there
 	rm -rf dist-lambda
 	GOOS=linux GOARCH=$(GOARCH) $(GO_BUILD) -tags lambda.norpc -o dist-lambda/bootstrap ./functions/cmd/lambda
+	$(PACK) dist-lambda dist-lambda/function.zip bootstrap
 
 start: ## Run the Azure program on this machine under Core Tools
 	@command -v func >/dev/null || { \
@@ -91,7 +96,7 @@ start: ## Run the Azure program on this machine under Core Tools
 	func start --script-root dist-local
 
 clean: ## Remove what make built (not the data of make run)
-	rm -rf dist dist-local dist-lambda
+	rm -rf dist dist.zip dist-local dist-lambda
 
 # The Functions host looks for function.json in the direct children of the script root only.
 define stage

@@ -1,39 +1,87 @@
 package cmd_test
 
 import (
+	"archive/zip"
+	"bytes"
+	"debug/elf"
 	"encoding/json"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
+
+	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/azfunc/hosttest"
 )
 
-// make dist stages what the Functions host reads and nothing else (above all no
-// local.settings.json), and gives the same bytes every time.
+// make dist stages what the Functions host reads and nothing else, packs the same into a zip,
+// and gives the same bytes every time: from another folder, without git, and where files lie
+// about that must never be published.
 func TestDist(t *testing.T) {
+	t.Parallel()
 	dependOnSources(t)
-	first, second := stage(t), stage(t)
+	dist := filepath.Join(t.TempDir(), "dist")
+	runMake(t, root, "dist", "DIST="+dist, "VERSION=dev")
+	other := export(t)
+	for _, name := range []string{"local.settings.json", "dist/local.settings.json", "dist/health/local.settings.json", "dist.zip"} {
+		litter(t, filepath.Join(other, name))
+	}
+	runMake(t, other, "dist")
 
-	want := []string{"handler", "host.json"}
+	want := stagedFiles(t)
+	if got := files(t, dist); !slices.Equal(got, want) {
+		t.Errorf("dist holds %q, want %q", got, want)
+	}
+	if got := files(t, filepath.Join(other, "dist")); !slices.Equal(got, want) {
+		t.Errorf("with settings about, dist holds %q, want %q", got, want)
+	}
+	for _, name := range append(prefixed("dist/", want), "dist.zip") {
+		if !bytes.Equal(read(t, filepath.Dir(dist), name), read(t, other, name)) {
+			t.Errorf("%s differs between two runs of make dist", name)
+		}
+	}
+	checkHandler(t, dist)
+	checkZip(t, dist+".zip", dist, "handler")
+	t.Run("the zip runs", func(t *testing.T) { checkScriptRoot(t, unpack(t, dist+".zip")) })
+}
+
+// stagedFiles are what the Functions host reads.
+func stagedFiles(t *testing.T) []string {
+	t.Helper()
+	names := []string{"handler", "host.json"}
 	functions, err := filepath.Glob(filepath.Join(root, "functions", "*", "function.json"))
 	if err != nil || len(functions) == 0 {
 		t.Fatalf("no function.json found: %v", err)
 	}
 	for _, path := range functions {
-		want = append(want, filepath.Base(filepath.Dir(path))+"/function.json")
+		names = append(names, filepath.Base(filepath.Dir(path))+"/function.json")
 	}
-	slices.Sort(want)
-	if got := files(t, first); !slices.Equal(got, want) {
-		t.Errorf("dist holds %q, want %q", got, want)
+	slices.Sort(names)
+	return names
+}
+
+func prefixed(prefix string, names []string) (all []string) {
+	for _, name := range names {
+		all = append(all, prefix+name)
 	}
-	for _, name := range want {
-		if string(read(t, first, name)) != string(read(t, second, name)) {
-			t.Errorf("%s differs between two runs of make dist", name)
-		}
+	return all
+}
+
+// litter leaves a file from before.
+func litter(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	checkHandler(t, first)
+	if err := os.WriteFile(path, []byte(`{"Values":{"AZURE_CLIENT_SECRET":"canary"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // checkHandler makes sure that the host finds, may start, and can hold the program: it sets the
@@ -58,18 +106,161 @@ func checkHandler(t *testing.T, dist string) {
 	if info.Mode()&0o111 == 0 || info.Size() > 25<<20 {
 		t.Errorf("handler: mode %v, %d bytes (at most 25 MB)", info.Mode(), info.Size())
 	}
+	checkStatic(t, filepath.Join(dist, "handler"), elf.EM_X86_64)
 }
 
-func stage(t *testing.T) string {
+// checkStatic: the program is for the machine, and needs nothing of it but a kernel.
+func checkStatic(t *testing.T, path string, machine elf.Machine) {
 	t.Helper()
-	dist := filepath.Join(t.TempDir(), "dist")
-	cmd := exec.CommandContext(t.Context(), "make", "--no-print-directory", "dist", "DIST="+dist)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=") // this test may run under make
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make dist: %v\n%s", err, out)
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return dist
+	defer f.Close()
+	if f.Machine != machine || f.OSABI != elf.ELFOSABI_NONE {
+		t.Errorf("%s is for %v, %v; want %v", path, f.Machine, f.OSABI, machine)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("%s is linked dynamically: it has a %v", path, p.Type)
+		}
+	}
+}
+
+// checkZip: the zip holds the files of the folder under their names there, and the program is
+// executable.
+func checkZip(t *testing.T, path, folder, program string) {
+	t.Helper()
+	var names []string
+	for _, entry := range entries(t, path) {
+		names = append(names, entry.Name)
+		mode := fs.FileMode(0o644)
+		if entry.Name == program {
+			mode = 0o755
+		}
+		if entry.Mode() != mode || len(entry.Extra) > 0 {
+			t.Errorf("%s in %s: mode %v, extra fields %q", entry.Name, path, entry.Mode(), entry.Extra)
+		}
+		if !bytes.Equal(content(t, entry), read(t, folder, entry.Name)) {
+			t.Errorf("%s in %s is another than in %s", entry.Name, path, folder)
+		}
+	}
+	want := slices.DeleteFunc(files(t, folder), func(name string) bool { return name == filepath.Base(path) })
+	if !slices.Equal(names, want) {
+		t.Errorf("%s holds %q, the folder %q", path, names, want)
+	}
+}
+
+func entries(t *testing.T, path string) []*zip.File {
+	t.Helper()
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = archive.Close() }) // it was only read
+	return archive.File
+}
+
+func content(t *testing.T, entry *zip.File) []byte {
+	t.Helper()
+	r, err := entry.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// unpack does what a cloud does with a zip: it keeps names and modes.
+func unpack(t *testing.T, path string) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	for _, entry := range entries(t, path) {
+		to := filepath.Join(folder, entry.Name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, content(t, entry), entry.Mode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// checkScriptRoot: the handler starts and answers GET /, and the host finds its functions.
+func checkScriptRoot(t *testing.T, folder string) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("SKIPPED: the handler is for linux/amd64")
+	}
+	cloudtest.LinuxOnly(t)
+	env := cloudtest.Start(t).Env("UseDevelopmentStorage=true", "FHIRLINK_SECRET_EXPIRY_SCHEDULE=0 * * * * *")
+	p := cloudtest.Run(t, filepath.Join(folder, "handler"), env)
+	p.Ready(t)
+	get(t, p.URL+"/", `"service":"fhirlink"`)
+	// The version is what make takes where there is no git.
+	get(t, hosttest.Serve(t, &hosttest.Host{Root: folder, Settings: env})+"/api/health", `"program":"azure"`, `"version":"dev"`)
+}
+
+// get asks for what must be there.
+func get(t *testing.T, url string, contains ...string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %s %v", url, response.Status, body, err)
+	}
+	for _, want := range contains {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("%s answers without %s: %s", url, want, body)
+		}
+	}
+}
+
+// make dist-lambda builds for either of Lambda's architectures, and packs what Lambda starts.
+func TestDistLambda(t *testing.T) {
+	t.Parallel()
+	dependOnSources(t)
+	folder := export(t)
+	dist := filepath.Join(folder, "dist-lambda")
+	for _, tt := range []struct {
+		args    []string
+		machine elf.Machine
+	}{
+		{nil, elf.EM_AARCH64},
+		{[]string{"GOARCH=amd64"}, elf.EM_X86_64},
+	} {
+		litter(t, filepath.Join(dist, "local.settings.json"))
+		runMake(t, folder, append([]string{"dist-lambda"}, tt.args...)...)
+		if got, want := files(t, dist), []string{"bootstrap", "function.zip"}; !slices.Equal(got, want) {
+			t.Errorf("%v: dist-lambda holds %q, want %q", tt.machine, got, want)
+		}
+		checkStatic(t, filepath.Join(dist, "bootstrap"), tt.machine)
+		checkZip(t, filepath.Join(dist, "function.zip"), dist, "bootstrap")
+	}
+}
+
+// runMake runs make in a folder, without git and without what whoever runs this test, perhaps by
+// make, has chosen.
+func runMake(t testing.TB, folder string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory"}, args...)...)
+	cmd.Dir = folder
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(setting string) bool {
+		name, _, _ := strings.Cut(setting, "=")
+		return slices.Contains([]string{"DIST", "GOARCH", "VERSION"}, name) || strings.HasPrefix(name, "MAKE")
+	})
+	cmd.Env = append(cmd.Env, "GIT_DIR="+filepath.Join(t.TempDir(), "none"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make %q: %v\n%s", args, err, out)
+	}
 }
 
 func files(t *testing.T, dir string) (names []string) {
