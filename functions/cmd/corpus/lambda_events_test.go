@@ -1,0 +1,209 @@
+package corpus_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/awslambda"
+)
+
+// scheduled are the events of both kinds of schedule, by what makes them. EventBridge Scheduler
+// writes detail as a string.
+// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+var scheduled = map[string]json.RawMessage{
+	"EventBridge rule": json.RawMessage(`{
+		"version": "0", "id": "b1f3c7a2-5d7e-4a41-9a55-0f1f0c5f7d11", "detail-type": "Scheduled Event", "source": "aws.events",
+		"account": "123456789012", "time": "2026-11-23T06:01:00Z", "region": "eu-west-1",
+		"resources": ["arn:aws:events:eu-west-1:123456789012:rule/fhirlink-sweep"], "detail": {}}`),
+	"EventBridge Scheduler": json.RawMessage(`{
+		"version": "0", "id": "6a0c3a5e-2c4b-4d0e-8f2a-2f6c1c1e9b37", "detail-type": "Scheduled Event", "source": "aws.scheduler",
+		"account": "123456789012", "time": "2026-11-23T06:01:00Z", "region": "eu-west-1",
+		"resources": ["arn:aws:scheduler:eu-west-1:123456789012:schedule/default/fhirlink-sweep"], "detail": "{}"}`),
+}
+
+// must has the function handle an event without an error.
+func (f *function) must(t *testing.T, event any) string {
+	t.Helper()
+	result, err := f.invoke(event)
+	if err != nil || result.failed {
+		t.Fatalf("the invocation failed: %v, %s", err, result.body)
+	}
+	return string(result.body)
+}
+
+// mustFail has the function report an error, which says all of says.
+func (f *function) mustFail(t *testing.T, event any, says ...string) {
+	t.Helper()
+	result, err := f.invoke(event)
+	var report struct{ ErrorMessage, ErrorType string }
+	if err != nil || !result.failed || json.Unmarshal(result.body, &report) != nil || report.ErrorType == "" {
+		t.Fatalf("no error was reported: %v, failed %v: %s", err, result.failed, result.body)
+	}
+	for _, want := range says {
+		if !strings.Contains(report.ErrorMessage, want) {
+			t.Errorf("it does not say %q: %s", want, result.body)
+		}
+	}
+	if strings.Contains(string(result.body), "canary") {
+		t.Errorf("it tells a secret: %s", result.body)
+	}
+}
+
+// sweeps counts the runs of the timer's job that the log tells of, and those of them that did
+// all that was due.
+func (f *function) sweeps() (all, complete int) {
+	for line := range strings.Lines(f.stdout.String()) {
+		var event struct {
+			Msg      string
+			Complete bool
+		}
+		if json.Unmarshal([]byte(line), &event) != nil || event.Msg != "sweep.done" {
+			continue
+		}
+		all++
+		if event.Complete {
+			complete++
+		}
+	}
+	return all, complete
+}
+
+// awaitSweeps wants so many runs, all of them complete. The function writes its log before it
+// answers, but it takes a moment from there to here.
+func (f *function) awaitSweeps(t *testing.T, want int) {
+	t.Helper()
+	all, complete := f.sweeps()
+	for wait := 0; all < want && wait < 500; wait++ {
+		time.Sleep(10 * time.Millisecond)
+		all, complete = f.sweeps()
+	}
+	if all != want || complete != want {
+		t.Errorf("%d sweeps, %d of them complete, want %d:\n%s", all, complete, want, f.stdout)
+	}
+}
+
+// health is a request that needs nothing but the program.
+func health() map[string]any {
+	return urlEvent(httptest.NewRequest("GET", "/api/health", nil), nil)
+}
+
+// TestLambdaSchedule: either schedule runs the sweep and is answered with null. When the table
+// fails the invocation does, so that AWS counts and retries it, and the next one works again.
+func TestLambdaSchedule(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	broken, connection := breakable(t, table(t))
+	f := startFunction(t, cloudtest.Start(t), connection)
+	runs := 0
+	sweep := func(t *testing.T, event json.RawMessage) {
+		t.Helper()
+		runs++
+		if answer := f.must(t, event); answer != "null" {
+			t.Errorf("the answer is %s", answer)
+		}
+		f.awaitSweeps(t, runs)
+	}
+	for name, event := range scheduled {
+		t.Run(name, func(t *testing.T) {
+			sweep(t, event)
+			broken.Store(true)
+			f.mustFail(t, event, "table of links did not answer", "next run looks again")
+			broken.Store(false)
+			sweep(t, event)
+		})
+	}
+	f.must(t, health())
+}
+
+// breakable puts something before a table service that answers in its place while broken is
+// set, and returns the connection string for it.
+func breakable(t *testing.T, connection string) (broken *atomic.Bool, _ string) {
+	t.Helper()
+	broken = &atomic.Bool{}
+	origin := regexp.MustCompile(`http://[^/;]+`).FindString(connection)
+	to, err := url.Parse(origin)
+	if err != nil || origin == "" {
+		t.Fatalf("there is no table service in %q: %v", connection, err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to) }}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if broken.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return broken, strings.Replace(connection, origin, server.URL, 1)
+}
+
+// TestLambdaUnknownEvents: what the function is not made for is an error that says what it is
+// made for, and no more than that.
+func TestLambdaUnknownEvents(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	f := startFunction(t, cloudtest.Start(t), table(t))
+	for name, event := range map[string]string{
+		"an object in a bucket":        `{"Records":[{"eventSource":"aws:s3","s3":{"bucket":{"name":"canary"}}}]}`,
+		"another event of EventBridge": `{"version":"0","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","detail":{"canary":1}}`,
+		"a REST API's request":         `{"version":"1.0","resource":"/{proxy+}","path":"/api/health","httpMethod":"GET","headers":{"x":"canary"},"requestContext":{"stage":"prod"}}`,
+		"the console's test event":     `{"key1":"canary","key2":"value2"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.mustFail(t, json.RawMessage(event), "neither an HTTP request in payload format 2.0 nor a scheduled event",
+				"Function URL", "API Gateway HTTP API", "EventBridge schedule")
+			f.must(t, health())
+		})
+	}
+	t.Run("no object", func(t *testing.T) {
+		f.mustFail(t, json.RawMessage(`["canary"]`), "not a JSON object")
+		f.must(t, health())
+	})
+	if n, _ := f.sweeps(); n > 0 {
+		t.Errorf("%d sweeps ran", n)
+	}
+}
+
+// TestLambdaPanic: aws-lambda-go ends the process after a panic; through awslambda.Handler it is
+// an invocation that failed. No request is known that makes cmd/lambda panic, and httpx.Handle
+// would answer it with 500 first, so this is another program in the same loop: see panics.
+func TestLambdaPanic(t *testing.T) {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := invoked(t, path, nil)
+	f.mustFail(t, urlEvent(httptest.NewRequest("GET", "/panic", nil), nil), "panicked")
+	for _, event := range scheduled {
+		f.mustFail(t, event, "panicked")
+	}
+	if answer := f.must(t, health()); !strings.Contains(answer, "still here") {
+		t.Error(answer)
+	}
+}
+
+// panics is this test's binary as a Lambda function: TestMain calls it.
+func panics() {
+	lambda.Start(awslambda.Handler{
+		HTTP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/panic" {
+				panic("canary")
+			}
+			_, _ = w.Write([]byte("still here")) // into memory
+		}),
+		Schedule: func(context.Context) error { panic(errors.New("canary")) },
+	}.Invoke)
+}
