@@ -1,0 +1,119 @@
+package cmd_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/azfunc/hosttest"
+)
+
+// BenchmarkUnderHost starts what make dist stages under the simulated Functions host, in turns
+// with a bare program in the same script root, until a client has its first answer. The host
+// asks every 25 ms whether a handler is there, which is most of either time; BenchmarkStart has
+// the program alone. Then it looks at the process at rest.
+func BenchmarkUnderHost(b *testing.B) {
+	if runtime.GOARCH != "amd64" {
+		b.Skip("SKIPPED: make dist builds for linux/amd64")
+	}
+	cloudtest.LinuxOnly(b)
+	ours := filepath.Join(b.TempDir(), "dist")
+	runMake(b, root, "dist", "DIST="+ours)
+	bare := stageBare(b, ours)
+	settings := cloudtest.Start(b).Env("UseDevelopmentStorage=true", "FHIRLINK_SECRET_EXPIRY_SCHEDULE=0 * * * * *")
+
+	var a, z []time.Duration
+	for range 21 {
+		a = append(a, firstAnswer(b, ours, settings))
+		z = append(z, firstAnswer(b, bare, settings))
+	}
+	ratio := float64(median(a)) / float64(median(z))
+	table.report(ratio <= 3, "dist under the simulated host: from its start to the first answer, against a bare program", "≤ 3 ×",
+		"%.2f × (%v against %v, medians)", ratio, median(a).Round(100*time.Microsecond), median(z).Round(100*time.Microsecond))
+
+	resident := megabytes(atRest(b, ours, settings))
+	table.report(resident < 30, "dist/handler at rest: resident memory", "< 30 MB", "%.1f MB", resident)
+	info, err := os.Stat(filepath.Join(ours, "handler"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	table.report(megabytes(info.Size()) <= 25, "dist/handler: size of the file", "≤ 25 MB", "%.1f MB", megabytes(info.Size()))
+}
+
+func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
+
+// stageBare is a copy of a script root with the bare program for its handler, built as make
+// builds ours.
+func stageBare(b *testing.B, dist string) string {
+	b.Helper()
+	bare := filepath.Join(b.TempDir(), "bare")
+	if err := os.CopyFS(bare, os.DirFS(dist)); err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(bare, "handler"), "fhirlink/functions/cmd/testdata/bare")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bare
+}
+
+// firstAnswer is the time from the host's start to the first answer that a client gets.
+func firstAnswer(b *testing.B, scriptRoot string, settings []string) time.Duration {
+	b.Helper()
+	host := &hosttest.Host{Root: scriptRoot, Settings: settings}
+	server := httptest.NewServer(host)
+	defer server.Close()
+	defer host.Close()
+	start := time.Now()
+	if _, err := host.Start(); err != nil {
+		b.Fatal(err)
+	}
+	healthy(b, server.URL)
+	return time.Since(start)
+}
+
+func healthy(b *testing.B, url string) {
+	b.Helper()
+	response, err := http.Get(url + "/api/health")
+	if err != nil {
+		b.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		b.Fatalf("GET /api/health: %s", response.Status)
+	}
+}
+
+// atRest is the resident memory of a handler that has answered and has nothing to do.
+func atRest(b *testing.B, scriptRoot string, settings []string) (bytes int64) {
+	b.Helper()
+	host := &hosttest.Host{Root: scriptRoot, Settings: settings}
+	healthy(b, hosttest.Serve(b, host))
+	time.Sleep(5 * time.Second)
+	return resident(b, host.PID())
+}
+
+// resident reads VmRSS, which the kernel tells in units of 1024 bytes (proc_pid_status(5)).
+func resident(b *testing.B, pid int) (bytes int64) {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &bytes); n == 1 { // any other line is not it
+			return bytes * 1024
+		}
+	}
+	b.Fatalf("/proc/%d/status has no VmRSS", pid)
+	return 0
+}
