@@ -247,9 +247,16 @@ func TestDistLambda(t *testing.T) {
 	}
 }
 
-// runMake runs make in a folder, without git and without what whoever runs this test, perhaps by
-// make, has chosen.
 func runMake(t testing.TB, folder string, args ...string) {
+	t.Helper()
+	if out, err := makeCommand(t, folder, args...).CombinedOutput(); err != nil {
+		t.Fatalf("make %q: %v\n%s", args, err, out)
+	}
+}
+
+// makeCommand runs make in a folder, without git and without what whoever runs this test,
+// perhaps by make, has chosen.
+func makeCommand(t testing.TB, folder string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory"}, args...)...)
 	cmd.Dir = folder
@@ -258,9 +265,7 @@ func runMake(t testing.TB, folder string, args ...string) {
 		return slices.Contains([]string{"DIST", "GOARCH", "VERSION"}, name) || strings.HasPrefix(name, "MAKE")
 	})
 	cmd.Env = append(cmd.Env, "GIT_DIR="+filepath.Join(t.TempDir(), "none"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make %q: %v\n%s", args, err, out)
-	}
+	return cmd
 }
 
 func files(t *testing.T, dir string) (names []string) {
