@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -19,14 +20,23 @@ type function struct {
 }
 
 // startFunction runs cmd/lambda over the table of the connection string.
-//
-// Its identity comes from the environment. The tenant is "adfs", because azidentity asks
-// login.microsoft.com about any other authority that it does not know.
 func startFunction(t *testing.T, cloud *cloudtest.Cloud, table string) *function {
 	t.Helper()
-	identity := newIdentity(t, cloud)
+	return startFunctionBy(t, cloud, table, "AZURE_CLIENT_SECRET=canary-lambda-secret", func(form url.Values) bool {
+		return form.Get("client_secret") == "canary-lambda-secret"
+	})
+}
+
+// startFunctionBy is startFunction with the setting that says who the program is to the vault,
+// and a test for what it sends to prove it.
+//
+// The tenant is "adfs", because azidentity asks login.microsoft.com about any other authority
+// that it does not know.
+func startFunctionBy(t *testing.T, cloud *cloudtest.Cloud, table, credential string, proves func(form url.Values) bool) *function {
+	t.Helper()
+	identity := newIdentity(t, cloud, proves)
 	return invoked(t, program(t, "lambda"), settings(cloud, table,
-		"AZURE_AUTHORITY_HOST="+identity, "AZURE_TENANT_ID=adfs", "AZURE_CLIENT_ID="+cloudtest.ClientID, "AZURE_CLIENT_SECRET=canary-lambda-secret"))
+		"AZURE_AUTHORITY_HOST="+identity, "AZURE_TENANT_ID=adfs", "AZURE_CLIENT_ID="+cloudtest.ClientID, credential))
 }
 
 // startLambda runs cmd/lambda and returns the URL of its Function URL.
@@ -62,9 +72,9 @@ func invoked(t *testing.T, path string, env []string) *function {
 	return f
 }
 
-// newIdentity is an authority that gives out tokens for the vault. It stands in front of the
-// cloud's own, so that it has the certificate that the program trusts.
-func newIdentity(t *testing.T, cloud *cloudtest.Cloud) (url string) {
+// newIdentity is an authority that gives out tokens for the vault to whoever proves it. It
+// stands in front of the cloud's own, so that it has the certificate that the program trusts.
+func newIdentity(t *testing.T, cloud *cloudtest.Cloud, proves func(form url.Values) bool) (address string) {
 	t.Helper()
 	base := cloud.AuthorityURL + "/adfs"
 	cloud.Entra.Before = func(w http.ResponseWriter, r *http.Request) bool {
@@ -72,7 +82,7 @@ func newIdentity(t *testing.T, cloud *cloudtest.Cloud) (url string) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/adfs/.well-known/"):
 			answer = map[string]any{"issuer": base, "authorization_endpoint": base + "/oauth2/authorize", "token_endpoint": base + "/oauth2/token"}
-		case r.URL.Path == "/adfs/oauth2/token" && r.PostFormValue("client_secret") == "canary-lambda-secret":
+		case r.URL.Path == "/adfs/oauth2/token" && r.ParseForm() == nil && proves(r.PostForm):
 			answer = map[string]any{"access_token": "canary-identity-token", "token_type": "Bearer", "expires_in": 3600}
 		default:
 			return false
