@@ -3,8 +3,8 @@
 // the EventBridge schedule that takes the place of the timer.
 //
 // The settings are those of the README. To Key Vault and Table Storage it is the application
-// of AZURE_TENANT_ID and AZURE_CLIENT_ID, by a federated token (AZURE_FEDERATED_TOKEN_FILE)
-// or by AZURE_CLIENT_SECRET.
+// of AZURE_TENANT_ID and AZURE_CLIENT_ID, by a federated token (AZURE_FEDERATED_TOKEN_FILE), by
+// AZURE_CLIENT_SECRET, or by a certificate (AZURE_CLIENT_CERTIFICATE_PATH).
 package main
 
 import (
@@ -71,7 +71,7 @@ func newHandler(env config.Lookup, log *slog.Logger) (awslambda.Handler, error) 
 	}
 	identity, err := identity(env)
 	if err != nil {
-		return awslambda.Handler{}, fmt.Errorf("AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET: %w", err)
+		return awslambda.Handler{}, fmt.Errorf("AZURE_TENANT_ID, AZURE_CLIENT_ID, and one of AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE_PATH: %w", err)
 	}
 	deps, err := cloud.Functions(c, identity, log)
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,11 +84,54 @@ func TestIdentity(t *testing.T) {
 	good(t)
 	set(t, map[string]string{"AZURE_CLIENT_SECRET": ""})
 	_, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), "AZURE_FEDERATED_TOKEN_FILE") {
-		t.Errorf("no identity: %v", err)
+	for _, way := range []string{"AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH"} {
+		if err == nil || !strings.Contains(err.Error(), way) {
+			t.Errorf("no identity: %v", err)
+		}
 	}
 	set(t, map[string]string{"AZURE_FEDERATED_TOKEN_FILE": t.TempDir() + "/token"})
 	if _, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler)); err != nil {
 		t.Errorf("federated token: %v", err)
 	}
+}
+
+// TestREADMESettings: what the README puts into settings.json is all that the program needs,
+// and all of it is needed, the operator's tenant apart.
+func TestREADMESettings(t *testing.T) {
+	good(t)
+	t.Setenv(config.OperatorTenant, "99999999-2222-4222-8222-222222222222")
+	needed := []string{
+		"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID",
+		config.AllowedTenants, config.APIAudience, config.KeyVaultURL, config.TableEndpoint,
+	}
+	if got, want := readmeSettings(t), slices.Sorted(slices.Values(append([]string{config.OperatorTenant}, needed...))); !slices.Equal(got, want) {
+		t.Errorf("the README gives %q, want %q", got, want)
+	}
+	if _, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	}
+	for _, name := range needed {
+		t.Run("without "+name, func(t *testing.T) {
+			t.Setenv(name, "")
+			if _, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// readmeSettings are the names in the settings.json that the README writes.
+func readmeSettings(t *testing.T) []string {
+	t.Helper()
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "cat >settings.json) <<END\n")
+	text, _, _ := strings.Cut(rest, "END\n")
+	var file struct{ Variables map[string]string }
+	if err := json.Unmarshal([]byte(text), &file); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	return slices.Sorted(maps.Keys(file.Variables))
 }
