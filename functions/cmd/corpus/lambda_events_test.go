@@ -64,36 +64,41 @@ func (f *function) mustFail(t *testing.T, event any, says ...string) {
 	}
 }
 
-// sweeps counts the runs of the timer's job that the log tells of, and those of them that did
-// all that was due.
-func (f *function) sweeps() (all, complete int) {
+// sweeps counts the runs of the timer's job that the log tells of: those that did all that was
+// due, and the others. Every line is of an invocation, in its trace.
+func (f *function) sweeps(t *testing.T) (complete, failed int) {
+	t.Helper()
 	for line := range strings.Lines(f.stdout.String()) {
 		var event struct {
-			Msg      string
-			Complete bool
+			Msg, Invocation, Trace string
+			Complete               bool
 		}
 		if json.Unmarshal([]byte(line), &event) != nil || event.Msg != "sweep.done" {
 			continue
 		}
-		all++
 		if event.Complete {
 			complete++
+		} else {
+			failed++
+		}
+		if event.Invocation != "8476a536-e9f4-11e8-9739-2dfe598c3fcd" || event.Trace != "5759e988bd862e3fe1be46a994272793" {
+			t.Errorf("whose line is this? %s", line)
 		}
 	}
-	return all, complete
+	return complete, failed
 }
 
-// awaitSweeps wants so many runs, all of them complete. The function writes its log before it
-// answers, but it takes a moment from there to here.
-func (f *function) awaitSweeps(t *testing.T, want int) {
+// awaitSweeps wants so many runs. The function writes its log before it answers, but it takes a
+// moment from there to here.
+func (f *function) awaitSweeps(t *testing.T, wantComplete, wantFailed int) {
 	t.Helper()
-	all, complete := f.sweeps()
-	for wait := 0; all < want && wait < 500; wait++ {
+	complete, failed := f.sweeps(t)
+	for wait := 0; complete+failed < wantComplete+wantFailed && wait < 500; wait++ {
 		time.Sleep(10 * time.Millisecond)
-		all, complete = f.sweeps()
+		complete, failed = f.sweeps(t)
 	}
-	if all != want || complete != want {
-		t.Errorf("%d sweeps, %d of them complete, want %d:\n%s", all, complete, want, f.stdout)
+	if complete != wantComplete || failed != wantFailed {
+		t.Errorf("%d complete sweeps and %d others, want %d and %d:\n%s", complete, failed, wantComplete, wantFailed, f.stdout)
 	}
 }
 
@@ -108,20 +113,21 @@ func TestLambdaSchedule(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	broken, connection := breakable(t, table(t))
 	f := startFunction(t, cloudtest.Start(t), connection)
-	runs := 0
+	complete, failed := 0, 0
 	sweep := func(t *testing.T, event json.RawMessage) {
 		t.Helper()
-		runs++
+		complete++
 		if answer := f.must(t, event); answer != "null" {
 			t.Errorf("the answer is %s", answer)
 		}
-		f.awaitSweeps(t, runs)
+		f.awaitSweeps(t, complete, failed)
 	}
 	for name, event := range scheduled {
 		t.Run(name, func(t *testing.T) {
 			sweep(t, event)
 			broken.Store(true)
 			f.mustFail(t, event, "table of links did not answer", "next run looks again")
+			failed++
 			broken.Store(false)
 			sweep(t, event)
 		})
@@ -172,8 +178,8 @@ func TestLambdaUnknownEvents(t *testing.T) {
 		f.mustFail(t, json.RawMessage(`["canary"]`), "not a JSON object")
 		f.must(t, health())
 	})
-	if n, _ := f.sweeps(); n > 0 {
-		t.Errorf("%d sweeps ran", n)
+	if n, m := f.sweeps(t); n+m > 0 {
+		t.Errorf("%d sweeps ran", n+m)
 	}
 }
 
