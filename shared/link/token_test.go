@@ -257,6 +257,7 @@ func TestRenewalHasALineOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 			return w
 		}
 		if notes := fmt.Sprint(token().Notes()); !strings.Contains(notes, "calls=[entra=1]") || log.Len() > 0 {
