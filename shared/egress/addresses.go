@@ -113,14 +113,16 @@ const (
 func ParseAllow(text string) ([]netip.Prefix, error) {
 	var allow []netip.Prefix
 	var wrong []string
+	position := 0
 	for element := range strings.SplitSeq(text, ",") {
+		position++
 		element = strings.TrimSpace(element)
 		if element == "" {
 			continue
 		}
 		p, why := parsePrefix(element)
 		if why != "" {
-			wrong = append(wrong, fmt.Sprintf("%q %s", element, why))
+			wrong = append(wrong, fmt.Sprintf("entry %d %s", position, why))
 			continue
 		}
 		allow = append(allow, p)
