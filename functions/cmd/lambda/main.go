@@ -10,12 +10,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	cloudconfig "github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -41,11 +45,25 @@ func main() {
 		os.Exit(exitSettings)
 	}
 	lambda.Start(func(ctx context.Context, event json.RawMessage) (any, error) {
-		ctx = eventlog.Begin(ctx, work(ctx))
+		ctx, cancel := inTime(eventlog.Begin(ctx, work(ctx)))
+		defer cancel()
 		// Lambda freezes the process after the answer: what is not written by then may never be.
 		defer func() { _ = out.Flush(ctx) }() // fails when stdout is gone: nobody is left to tell
 		return handler.Invoke(ctx, event)
 	})
+}
+
+// margin is how long before Lambda's deadline an invocation must be over, so that its answer is
+// still taken and its lines are written: after the deadline Lambda ends the process.
+const margin = 500 * time.Millisecond
+
+// inTime ends ctx before Lambda's deadline; by a tenth of the time where that is short.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-min(margin, time.Until(deadline)/10)))
 }
 
 // work is the invocation as the log tells of it: Lambda's request id and X-Ray's trace.
@@ -66,12 +84,12 @@ const traceKey = "x-amzn-trace-id"
 // newHandler assembles the functions. It makes no request.
 func newHandler(env config.Lookup, log *slog.Logger) (awslambda.Handler, error) {
 	c, err := config.FromEnv(env)
-	if err != nil {
+	if err = errors.Join(err, checkIdentity(env)); err != nil {
 		return awslambda.Handler{}, err
 	}
-	identity, err := identity(env)
+	identity, err := identity(env, c.Authority)
 	if err != nil {
-		return awslambda.Handler{}, fmt.Errorf("AZURE_TENANT_ID, AZURE_CLIENT_ID, and one of AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE_PATH: %w", err)
+		return awslambda.Handler{}, fmt.Errorf("%s, %s and what proves them: %w", tenantID, config.ClientID, err)
 	}
 	deps, err := cloud.Functions(c, identity, log)
 	if err != nil {
@@ -85,13 +103,52 @@ func newHandler(env config.Lookup, log *slog.Logger) (awslambda.Handler, error) 
 	}}, nil
 }
 
-// identity is who this program is to Key Vault and Table Storage. A managed identity is not
-// among the choices: asking for one here would ask the metadata service of AWS.
-func identity(env config.Lookup) (azcore.TokenCredential, error) {
-	if file, _ := env("AZURE_FEDERATED_TOKEN_FILE"); file != "" {
-		return azidentity.NewWorkloadIdentityCredential(nil)
+// Settings of azidentity. A managed identity is not among the choices: asking for one here
+// would ask the metadata service of AWS.
+const (
+	tenantID        = "AZURE_TENANT_ID"
+	authorityHost   = "AZURE_AUTHORITY_HOST"
+	federatedToken  = "AZURE_FEDERATED_TOKEN_FILE"
+	clientSecret    = "AZURE_CLIENT_SECRET"
+	certificatePath = "AZURE_CLIENT_CERTIFICATE_PATH"
+)
+
+// checkIdentity says which of these settings are missing, so that one failed start tells all of
+// them beside the program's own.
+func checkIdentity(env config.Lookup) error {
+	set := func(name string) bool { value, _ := env(name); return strings.TrimSpace(value) != "" }
+	var mistakes []error
+	missing := func(name, message string) {
+		mistakes = append(mistakes, &config.Problem{Name: name, Message: "is not set" + message})
 	}
-	return azidentity.NewEnvironmentCredential(nil)
+	if !set(tenantID) {
+		missing(tenantID, ". Set it to the tenant of the application that this program is to Key Vault and Table Storage")
+	}
+	if !set(config.ClientID) {
+		missing(config.ClientID, ". Set it to the client id of the application that this program is to Key Vault and Table Storage")
+	}
+	if !set(federatedToken) && !set(clientSecret) && !set(certificatePath) {
+		missing(clientSecret, ", and neither is "+federatedToken+" or "+certificatePath+". Set one of them: it proves to Entra who this program is")
+	}
+	return errors.Join(mistakes...)
+}
+
+// cloudOf is where the program's own credential goes: to the configured authority, unless
+// azidentity's setting names another.
+func cloudOf(env config.Lookup, authority string) cloudconfig.Configuration {
+	if host, _ := env(authorityHost); host != "" {
+		return cloudconfig.Configuration{} // azidentity reads it
+	}
+	return cloudconfig.Configuration{ActiveDirectoryAuthorityHost: authority}
+}
+
+// identity is who this program is to Key Vault and Table Storage.
+func identity(env config.Lookup, authority string) (azcore.TokenCredential, error) {
+	options := azcore.ClientOptions{Cloud: cloudOf(env, authority)}
+	if file, _ := env(federatedToken); file != "" {
+		return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientOptions: options})
+	}
+	return azidentity.NewEnvironmentCredential(&azidentity.EnvironmentCredentialOptions{ClientOptions: options})
 }
 
 func complain(stderr io.Writer, err error) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
@@ -77,6 +79,52 @@ func TestWrongSettings(t *testing.T) {
 	_, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), config.KeyVaultURL) || !strings.Contains(err.Error(), config.AllowedTenants) || strings.Contains(err.Error(), "canary") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// One failed start tells every setting that is missing, those of azidentity too.
+func TestMissingSettings(t *testing.T) {
+	_, err := newHandler(func(string) (string, bool) { return "", false }, slog.New(slog.DiscardHandler))
+	for _, name := range []string{
+		config.KeyVaultURL, config.TableEndpoint, config.APIAudience, config.AllowedTenants,
+		"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH",
+	} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in %v", name, err)
+		}
+	}
+}
+
+// What is under way ends before Lambda's deadline, so that the caller still gets an answer.
+func TestInTime(t *testing.T) {
+	for left, margin := range map[time.Duration]time.Duration{60 * time.Second: 500 * time.Millisecond, 3 * time.Second: 300 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			outer, cancel := context.WithTimeout(t.Context(), left)
+			defer cancel()
+			ctx, end := inTime(outer)
+			defer end()
+			<-ctx.Done()
+			if took := time.Since(start); took != left-margin {
+				t.Errorf("of %v it took %v", left, took)
+			}
+		})
+	}
+	ctx, end := inTime(t.Context())
+	if end(); ctx.Err() == nil {
+		t.Error("without a deadline it does not end")
+	}
+}
+
+// The program's own credential goes to the configured authority, which is the national cloud's
+// where the program is for one.
+func TestCloudOf(t *testing.T) {
+	const authority = "https://login.microsoftonline.us/"
+	if got := cloudOf(func(string) (string, bool) { return "", false }, authority); got.ActiveDirectoryAuthorityHost != authority {
+		t.Errorf("%+v", got)
+	}
+	if got := cloudOf(func(name string) (string, bool) { return "https://login.example/", name == authorityHost }, authority); got.ActiveDirectoryAuthorityHost != "" {
+		t.Errorf("azidentity's own setting does not count: %+v", got)
 	}
 }
 
