@@ -49,7 +49,7 @@ type sighting struct {
 // Called notes one call that began at start: status is that of the answer, err is why there was
 // none.
 func (w *Watch) Called(ctx context.Context, s Service, start time.Time, status int, err error) {
-	reached := err == nil && status < http.StatusInternalServerError
+	reached := err == nil && status < http.StatusInternalServerError && !locksOut(s, status)
 	throttled := status == http.StatusTooManyRequests
 	eventlog.Current(ctx).Called(string(s), time.Since(start), !reached || throttled)
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -63,8 +63,14 @@ func (w *Watch) Called(ctx context.Context, s Service, start time.Time, status i
 	w.seen[s] = sighting{time.Now(), reached}
 }
 
+// locksOut tells whether an answer means that this program itself is refused: it lacks a role, or
+// a network rule keeps it out. What others answer 403 to is a link's matter.
+func locksOut(s Service, status int) bool {
+	return status == http.StatusForbidden && (s == Vault || s == Table)
+}
+
 // Reachable tells of each service that all links depend on whether its latest call was
-// answered, with something else than a 5xx status. A service that was not called in the last
+// answered, and neither with a 5xx status nor by locking this program out. A service that was not called in the last
 // ten minutes is left out: nothing is known of it, and nobody is asked to find out.
 func (w *Watch) Reachable() map[string]bool {
 	w.mu.Lock()

@@ -39,6 +39,7 @@ func TestClient(t *testing.T) {
 		{http.StatusOK, "[]", true},
 		{http.StatusUnauthorized, "[]", true},
 		{http.StatusNotFound, "[]", true},
+		{http.StatusForbidden, "[vault=1]", false},
 		{http.StatusTooManyRequests, "[vault=1]", true},
 		{http.StatusBadGateway, "[vault=1]", false},
 		{http.StatusServiceUnavailable, "[vault=1]", false},
@@ -105,15 +106,17 @@ func TestReachable(t *testing.T) {
 		}
 		want(map[string]bool{})
 		call(t.Context(), upstream.Table, 200, nil)
+		call(t.Context(), upstream.Entra, 403, nil) // a matter of the link it was asked for
+		want(map[string]bool{"entra": true, "table": true})
 		call(t.Context(), upstream.FHIR, 200, nil) // one clinic's server says nothing of this program
-		want(map[string]bool{"table": true})
+		want(map[string]bool{"entra": true, "table": true})
 		gone, leave := context.WithCancel(t.Context())
 		leave()
 		call(gone, upstream.Table, 0, context.Canceled) // nor does a client that left
-		want(map[string]bool{"table": true})
+		want(map[string]bool{"entra": true, "table": true})
 		time.Sleep(9 * time.Minute)
 		call(t.Context(), upstream.Vault, 0, errors.New("no answer"))
-		want(map[string]bool{"table": true, "vault": false})
+		want(map[string]bool{"entra": true, "table": true, "vault": false})
 		time.Sleep(2 * time.Minute)
 		want(map[string]bool{"vault": false})
 	})
