@@ -288,7 +288,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("the cause comes out: %s", a.body)
 				}
 			}
-			if logged := strings.Count(r.log.String(), `"msg":"request failed"`) == 2; logged != tt.logged {
+			if logged := strings.Count(r.log.String(), `"msg":"request.failed"`) == 2; logged != tt.logged {
 				t.Errorf("logged: %s", r.log)
 			}
 		})
@@ -302,7 +302,7 @@ func TestClientGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ask(r.public, sent.WithContext(ctx))
-	if strings.Contains(r.log.String(), "request failed") {
+	if strings.Contains(r.log.String(), "request.failed") {
 		t.Errorf("logged: %s", r.log)
 	}
 }

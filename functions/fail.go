@@ -18,37 +18,35 @@ import (
 // timeoutRetry is how long a client should wait after a request ran out of time.
 const timeoutRetry = 10 * time.Second
 
-// fail writes an error with write and tells the log what the caller is not told.
-func (d Deps) fail(write httpx.ErrorWriter) httpx.ErrorWriter {
+// fail answers with an error in the route's words, counts it in the log by the code that is
+// answered, and tells the log what the caller is not told.
+func (d Deps) fail(in words) httpx.ErrorWriter {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		err = timedOut(err)
-		note(eventlog.Current(r.Context()), err)
+		work := eventlog.Current(r.Context())
+		work.End(in.code(err))
+		work.Find(finding(err))
 		d.logCause(r, err)
-		write(w, r, err)
+		in.write(w, r, err)
 	}
 }
 
-// note has the log count the refusal by its code, and by the code of what was found.
-func note(work *eventlog.Work, err error) {
+// finding is the code of what Entra or a verification has against the link; empty when the
+// error is about something else.
+func finding(err error) string {
 	var (
-		answer  *oauth.Error
 		refused *link.Refused
 		p       *problem.Error
 	)
 	switch {
-	case errors.As(err, &answer):
-		work.End(answer.Code)
 	case errors.As(err, &refused):
-		work.End(oauth.InvalidGrant)
-		work.Find(refused.Code)
+		return refused.Code
 	case errors.As(err, &p):
-		work.End(string(p.Code))
 		if report, ok := p.Report.(verification.Report); ok {
-			work.Find(report.Finding())
+			return report.Finding()
 		}
-	default:
-		work.End(string(problem.Internal))
 	}
+	return ""
 }
 
 // timedOut turns a deadline that nobody put into words into a problem that says to try again.
@@ -88,5 +86,5 @@ func (d Deps) logCause(r *http.Request, err error) {
 	case code != problem.Internal, isAnswer(err):
 		return
 	}
-	d.Log.LogAttrs(r.Context(), level, "request failed", slog.String("route", r.Pattern), slog.String("error", err.Error()))
+	d.Log.LogAttrs(r.Context(), level, "request.failed", slog.String("route", r.Pattern), slog.String("error", err.Error()))
 }

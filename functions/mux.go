@@ -46,7 +46,7 @@ func (d Deps) missing() http.Handler {
 	return httpx.Handle(d.Log, func(w http.ResponseWriter, r *http.Request) error {
 		httpx.CORS{Origins: d.Origins}.SetHeaders(w, r, "")
 		return problem.New(problem.NotFound, "There is nothing at this path. /api/openapi.yaml lists what there is; paths have no trailing slash.")
-	}, d.fail(problem.Write))
+	}, d.fail(problems))
 }
 
 // resource is a path with its methods.
@@ -66,7 +66,7 @@ func (d Deps) resources(routes []Route) []*resource {
 		if i < 0 {
 			i, all = len(all), append(all, d.resource(route.Path))
 		}
-		all[i].add(route.Method, httpx.LimitBody(httpx.Handle(d.Log, d.authorized(route), d.fail(errorWriter(route.Path)))))
+		all[i].add(route.Method, httpx.LimitBody(httpx.Handle(d.Log, d.authorized(route), d.fail(wordsOf(route.Path)))))
 	}
 	for _, r := range all {
 		r.header, r.other = strings.Join(r.allow, ", "), r.methodNotAllowed(d)
@@ -113,12 +113,23 @@ func (res *resource) methodNotAllowed(d Deps) http.Handler {
 		e := problem.New(problem.MethodNotAllowed, "This path does not have that method. It has %s.", res.header)
 		e.Allow = res.allow
 		return e
-	}, d.fail(errorWriter(res.path)))
+	}, d.fail(wordsOf(res.path)))
 }
 
-func errorWriter(path string) httpx.ErrorWriter {
+// words are the vocabulary of a route's errors.
+type words struct {
+	write httpx.ErrorWriter
+	code  func(error) string // that is answered with
+}
+
+var (
+	problems    = words{problem.Write, func(err error) string { return string(problem.From(err).Code) }}
+	oauthErrors = words{token.WriteError, token.CodeOf}
+)
+
+func wordsOf(path string) words {
 	if path == tokenPath {
-		return token.WriteError
+		return oauthErrors
 	}
-	return problem.Write
+	return problems
 }

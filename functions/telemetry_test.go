@@ -58,9 +58,9 @@ func TestOutcomesInTheLog(t *testing.T) {
 		{"no such path", manage("GET", "/api/nothing", ""), 404, "not_found", ""},
 		{"no such method", manage("PUT", "/api/register", ""), 405, "method_not_allowed", ""},
 		{"nobody", request{method: "GET", target: "/api/links"}, 401, "unauthenticated", ""},
-		{"no right", grant(manager(orgA), "grant_type=client_credentials&slug=good-health-clinic"), 403, "forbidden", ""},
+		{"no right", grant(manager(orgA), "grant_type=client_credentials&slug=good-health-clinic"), 403, "insufficient_scope", ""},
 		{"another grant", grant(broker(orgA), "grant_type=password&slug=good-health-clinic"), 400, "unsupported_grant_type", ""},
-		{"a slug of nobody", grant(broker(orgA), "grant_type=client_credentials&slug=no-clinic"), 400, "link_not_found", ""},
+		{"a slug of nobody", grant(broker(orgA), "grant_type=client_credentials&slug=no-clinic"), 400, "invalid_target", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,12 +2,15 @@ package secretexpiry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"fhirlink/shared/azfunc"
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/expiry"
 )
 
@@ -27,27 +30,31 @@ type Handler struct {
 func (h Handler) Run(w http.ResponseWriter, r *http.Request) error {
 	timer, err := azfunc.DecodeTimer(r.Body, binding)
 	if err != nil { // the sweep needs nothing of it, and skipping a run helps nobody
-		h.Log.WarnContext(r.Context(), "secret-expiry: unreadable invocation", "error", err)
+		h.Log.WarnContext(r.Context(), "timer.unreadable", "cause", err.Error())
 	}
 	if timer.PastDue {
-		h.Log.InfoContext(r.Context(), "secret-expiry: this run is late, the host was not running")
+		h.Log.InfoContext(r.Context(), "timer.late", "because", "the host was not running")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), maxRun)
 	defer cancel()
 	result, err := h.sweep(ctx)
 	lines := []string{result.String()}
 	if err != nil {
-		h.Log.ErrorContext(r.Context(), "secret-expiry: the run did not finish", "error", err)
+		eventlog.Current(r.Context()).End("incomplete")
 		lines = append(lines, "secret-expiry: the run did not finish; what is left is handled by the next one. The log has the cause.")
 	}
 	return azfunc.Response{Logs: lines}.Write(w)
 }
 
-// sweep turns a panic into an error, so that the host gets its answer.
+var errPanicked = errors.New("panicked; the stack is in the log")
+
+// sweep turns a panic into an error, so that the host gets its answer. What else goes wrong is in
+// the line that the sweep writes of itself.
 func (h Handler) sweep(ctx context.Context) (result expiry.Result, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			err = fmt.Errorf("panic of type %T", value)
+			h.Log.ErrorContext(ctx, "panic", "route", "/secret-expiry", "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
+			err = errPanicked
 		}
 	}()
 	return h.Sweep(ctx)

@@ -48,19 +48,19 @@ func TestRun(t *testing.T) {
 		},
 		{
 			"late", strings.Replace(invocation, "%t", "true", 1),
-			func(context.Context) (expiry.Result, error) { return done, nil }, line, "this run is late",
+			func(context.Context) (expiry.Result, error) { return done, nil }, line, "timer.late",
 		},
 		{
 			"failed", strings.Replace(invocation, "%t", "false", 1),
-			func(context.Context) (expiry.Result, error) { return done, errors.New("no index") }, line + "," + unfinished, "no index",
+			func(context.Context) (expiry.Result, error) { return done, errors.New("no index") }, line + "," + unfinished, "", // Sweep.Run logs it
 		},
 		{
 			"panicked", strings.Replace(invocation, "%t", "false", 1),
-			func(context.Context) (expiry.Result, error) { panic("canary") }, `"` + expiry.Result{}.String() + `",` + unfinished, "panic of type string",
+			func(context.Context) (expiry.Result, error) { panic("canary") }, `"` + expiry.Result{}.String() + `",` + unfinished, `"msg":"panic","route":"/secret-expiry","type":"string"`,
 		},
 		{
 			"unreadable", "",
-			func(context.Context) (expiry.Result, error) { return done, nil }, line, "unreadable invocation",
+			func(context.Context) (expiry.Result, error) { return done, nil }, line, "timer.unreadable",
 		},
 	}
 	for _, tt := range tests {

@@ -13,6 +13,9 @@ import (
 // WriteError answers with err as RFC 6749 §5.2 wants it.
 func WriteError(w http.ResponseWriter, _ *http.Request, err error) { errorOf(err).Write(w) }
 
+// CodeOf is the error that WriteError answers with.
+func CodeOf(err error) string { return errorOf(err).Code }
+
 // codes are the OAuth words for problems that this route can meet; the statuses stay the
 // problems' own unless they are 404 or 422, which RFC 6749 §5.2 makes 400.
 var codes = map[problem.Code]string{

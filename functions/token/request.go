@@ -25,7 +25,7 @@ func parse(r *http.Request) (request, error) {
 		return parseForm(r)
 	}
 	return request{}, problem.New(problem.UnsupportedMediaType,
-		"Send %s (grant_type=client_credentials&slug=...) or application/json ({'slug':'...'}), in UTF-8.", formType)
+		"Send %s (grant_type=client_credentials&slug=...), or application/json (an object with the one member slug), in UTF-8.", formType)
 }
 
 func parseJSON(r *http.Request) (request, error) {
@@ -36,7 +36,7 @@ func parseJSON(r *http.Request) (request, error) {
 		return request{}, err
 	}
 	if body.Slug == "" {
-		return request{}, invalidRequest("slug is missing. Send the slug of the link as {'slug':'...'}.")
+		return request{}, invalidRequest("slug is missing. Send an object with the one member slug, the link's.")
 	}
 	return request{slug: body.Slug}, nil
 }

@@ -84,7 +84,7 @@ func TestWriterNeverWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := out.String()
-		if strings.Count(got, string(line)) != 3 || !strings.Contains(got, `"msg":"log lines dropped","lines":3}`) {
+		if strings.Count(got, string(line)) != 3 || !strings.Contains(got, `"msg":"log.dropped","lines":3}`) {
 			t.Errorf("%s", got)
 		}
 		for l := range strings.Lines(strings.ReplaceAll(got, string(line), "")) {

@@ -12,6 +12,12 @@ type Trace struct {
 	Parent string // parent-id of whoever asked: 16 lower-case hex digits; empty when this is the root
 }
 
+// NewTrace begins a trace under a correlation id, a UUID, which is as random as a trace-id has to
+// be.
+func NewTrace(correlation string) Trace {
+	return Trace{ID: strings.ReplaceAll(correlation, "-", "")}
+}
+
 // ParseTraceparent reads the header traceparent (§3.2). Of a version that is newer than 00
 // only what version 00 has is read (§4).
 func ParseTraceparent(header string) (Trace, bool) {

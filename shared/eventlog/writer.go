@@ -128,6 +128,6 @@ func note(batch []byte, dropped int) []byte {
 	if dropped == 0 {
 		return batch
 	}
-	return fmt.Appendf(batch, `{"time":%q,"level":"WARN","msg":"log lines dropped","lines":%d}`+"\n",
+	return fmt.Appendf(batch, `{"time":%q,"level":"WARN","msg":"log.dropped","lines":%d}`+"\n",
 		time.Now().UTC().Format(time.RFC3339Nano), dropped)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -176,6 +177,9 @@ func TestLineOfARun(t *testing.T) {
 		cells := linktest.New()
 		sweep := func(l *ledger) (line struct {
 			Msg, Trace  string
+			Level       string
+			Cause       string
+			Correlation string
 			Complete    bool
 			SucceededAt time.Time
 			Calls       map[string]int
@@ -192,13 +196,13 @@ func TestLineOfARun(t *testing.T) {
 					}
 				}
 			}
-			if line.Msg == "" || line.Trace != "the-trace" || outer.Notes() != nil {
+			if line.Msg == "" || line.Trace != "the-trace" || len(line.Correlation) != 36 || (line.Level == "ERROR") != (line.Cause != "") || outer.Notes() != nil {
 				t.Errorf("%+v in %s, and the work around it has %v", line, &log, outer.Notes())
 			}
 			return line
 		}
-		down := &ledger{dueErr: link.ErrUnavailable, tended: map[link.Slug]int{}}
-		if line := sweep(down); line.Complete || !line.SucceededAt.IsZero() {
+		down := &ledger{dueErr: fmt.Errorf("%w: the table answered 403", link.ErrUnavailable), tended: map[link.Slug]int{}}
+		if line := sweep(down); line.Complete || !line.SucceededAt.IsZero() || !strings.Contains(line.Cause, "the table answered 403") {
 			t.Errorf("never a success: %+v", line)
 		}
 		calling := &ledger{due: slugs(20), tended: map[link.Slug]int{}, tend: func(ctx context.Context, s link.Slug) (link.Finding, error) {

@@ -24,6 +24,7 @@ import (
 
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
 )
 
 const (
@@ -86,7 +87,7 @@ func (s Sweep) Run(ctx context.Context) (Result, error) {
 	if s.Log == nil {
 		s.Log = slog.Default()
 	}
-	ctx, work := eventlog.Aside(ctx)
+	ctx, work := begin(ctx)
 	ctx, cancel := context.WithTimeout(ctx, runTime)
 	defer cancel()
 	start := time.Now()
@@ -99,7 +100,22 @@ func (s Sweep) Run(ctx context.Context) (Result, error) {
 	return r, err
 }
 
-// logRun writes the one line about a run. The alert on the heartbeat reads succeededAt.
+// begin makes the run work of its own, with ids where the host gave it none.
+func begin(ctx context.Context) (context.Context, *eventlog.Work) {
+	id := problem.Correlation(ctx)
+	if id == "" {
+		id = problem.NewCorrelation()
+		ctx = problem.WithCorrelation(ctx, id)
+	}
+	ctx, work := eventlog.Aside(ctx)
+	if work.Trace.ID == "" {
+		work.Trace = eventlog.NewTrace(id)
+	}
+	return ctx, work
+}
+
+// logRun writes the one line about a run, with the cause if it did not go well. The alert on the
+// heartbeat reads succeededAt.
 func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Duration, work *eventlog.Work) {
 	if r.Skipped {
 		s.Log.InfoContext(ctx, "sweep.skipped", "because", "another run is under way")
@@ -112,7 +128,14 @@ func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Durati
 	if !r.SucceededAt.IsZero() {
 		attrs = append(attrs, slog.Time("succeededAt", r.SucceededAt))
 	}
-	s.Log.LogAttrs(ctx, slog.LevelInfo, "sweep.done", append(attrs, work.Notes()...)...)
+	level := slog.LevelInfo
+	if err != nil {
+		attrs = append(attrs, slog.String("cause", err.Error()))
+	}
+	if err != nil && !errors.Is(err, context.Canceled) { // which is how the program ends
+		level = slog.LevelError
+	}
+	s.Log.LogAttrs(ctx, level, "sweep.done", append(attrs, work.Notes()...)...)
 }
 
 // complete tells whether a run that ended with err took up all that was due.
@@ -164,7 +187,7 @@ func (s Sweep) due(ctx context.Context) ([]link.Slug, error) {
 
 func (s Sweep) explain(err error) error {
 	if errors.Is(err, link.ErrUnavailable) {
-		return fmt.Errorf("the table of links did not answer completely; the next run looks again: %w", link.ErrUnavailable)
+		return fmt.Errorf("the table of links did not answer completely; the next run looks again: %w", err)
 	}
 	return err
 }

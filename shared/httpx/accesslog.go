@@ -13,7 +13,7 @@ import (
 // what was refused or failed, else ok), duration, and what was noted on the way: which services
 // were called for it, what a verification found. Neither headers nor path nor query are in it,
 // because function keys, secrets and tokens end up in those. The route is the pattern that the
-// mux below matched. Correlate comes before it.
+// mux below matched, or "none". Correlate comes before it.
 func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -22,12 +22,24 @@ func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 		work := eventlog.Current(r.Context())
 		attrs := append(make([]slog.Attr, 0, 9),
 			slog.String("method", shorten(r.Method)),
-			slog.String("route", r.Pattern),
+			slog.String("route", route(r.Pattern)),
 			slog.Int("status", answer.Status()),
 			slog.String("outcome", work.Outcome(outcomeOf(answer.Status()))),
 			slog.Float64("ms", eventlog.Milliseconds(time.Since(start))))
 		log.LogAttrs(r.Context(), slog.LevelInfo, "request", append(attrs, work.Notes()...)...)
 	})
+}
+
+// route is a pattern as people write it: http.ServeMux has "/" for whatever nothing else matches,
+// and "/{$}" for the root alone.
+func route(pattern string) string {
+	switch pattern {
+	case "", "/":
+		return "none"
+	case "/{$}":
+		return "/"
+	}
+	return pattern
 }
 
 // outcomeOf is the outcome of an answer that nobody gave a code to.

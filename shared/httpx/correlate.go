@@ -24,8 +24,7 @@ func Correlate(next http.Handler) http.Handler {
 }
 
 // trace is what traceparent says (good for the log only, as the invocation's id is), or what
-// the program knows of its host, or a new one: the correlation id is as random as a trace-id
-// has to be.
+// the program knows of its host, or a new one.
 func trace(h http.Header, known eventlog.Trace, correlation string) eventlog.Trace {
 	if values := h["Traceparent"]; len(values) == 1 { // W3C Trace Context §3.2: more than one is none
 		if t, ok := eventlog.ParseTraceparent(values[0]); ok {
@@ -35,7 +34,7 @@ func trace(h http.Header, known eventlog.Trace, correlation string) eventlog.Tra
 	if known.ID != "" {
 		return known
 	}
-	return eventlog.Trace{ID: strings.ReplaceAll(correlation, "-", "")}
+	return eventlog.NewTrace(correlation)
 }
 
 // invocation is the last X-Azure-Functions-InvocationId: a host that forwards appends its
