@@ -35,7 +35,7 @@ func (c callers) Authenticate(r *http.Request) (entra.Caller, error) {
 }
 
 // checkOrganization refuses a header that names no organization.
-func checkOrganization(next http.Handler) http.Handler {
+func (f refuser) checkOrganization(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		values := r.Header[organizationHeader]
 		if len(values) > 1 || len(values) == 1 && !entra.IsGUID(strings.ToLower(values[0])) {
@@ -44,7 +44,7 @@ func checkOrganization(next http.Handler) http.Handler {
 				Fix: "Send the tenant id of the organization to act as, or leave the header out.",
 			})
 			p.Detail = "The header " + organizationHeader + " holds the tenant id (a GUID) of the organization to act as. Correct it or leave it out."
-			refuse(w, r, p)
+			f.refuse(w, r, p)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -53,14 +53,14 @@ func checkOrganization(next http.Handler) http.Handler {
 
 // refuseTokens answers every request that has an Authorization header with 401, on open routes
 // too: whoever sends a token believes that it is checked.
-func refuseTokens(next http.Handler) http.Handler {
+func (f refuser) refuseTokens(next http.Handler) http.Handler {
 	const reason = "this program cannot check tokens before FHIRLINK_API_AUDIENCE and FHIRLINK_ALLOWED_TENANTS are set"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, sent := r.Header["Authorization"]; !sent {
 			next.ServeHTTP(w, r)
 			return
 		}
-		refuse(w, r, &problem.Error{
+		f.refuse(w, r, &problem.Error{
 			Code: problem.Unauthenticated, Challenge: oauth.Challenge(oauth.InvalidToken, reason, ""),
 			Detail: "The access token is not accepted: " + reason + ". Leave the Authorization header out to act without a sign-in.",
 		})

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"fhirlink/functions/token"
-	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 )
 
@@ -23,13 +21,14 @@ import (
 //
 // Programs that are no browser send neither Sec-Fetch-Site nor Origin and pass.
 type guard struct {
+	refuser
 	sites *http.CrossOriginProtection
 	next  http.Handler
 }
 
 // newGuard guards next; origins are those whose pages may call, e.g. http://localhost:3000.
-func newGuard(next http.Handler, origins []string) (*guard, error) {
-	g := &guard{http.NewCrossOriginProtection(), next}
+func newGuard(next http.Handler, origins []string, refuser refuser) (*guard, error) {
+	g := &guard{refuser, http.NewCrossOriginProtection(), next}
 	for _, origin := range origins {
 		if err := g.sites.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("FHIRLINK_CORS_ORIGINS: %w", err)
@@ -41,10 +40,10 @@ func newGuard(next http.Handler, origins []string) (*guard, error) {
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !isLoopbackName(r.Host):
-		refuse(w, r, problem.New(problem.Misdirected,
+		g.refuse(w, r, problem.New(problem.Misdirected,
 			"This program answers as localhost, 127.0.0.1 and [::1] only. Ask for http://localhost, with the port in it."))
 	case g.isCrossSite(r):
-		refuse(w, r, problem.New(problem.Forbidden,
+		g.refuse(w, r, problem.New(problem.Forbidden,
 			"This request came from a web page of another origin. To let a front end of yours call, put its origin into FHIRLINK_CORS_ORIGINS."))
 	default:
 		g.next.ServeHTTP(w, r)
@@ -65,20 +64,6 @@ func isLoopbackName(host string) bool {
 		return strings.EqualFold(name, "localhost") || name == "127.0.0.1" || (name == "::1" && host[0] == '[')
 	}
 	return strings.EqualFold(host, "localhost") || host == "127.0.0.1" || host == "[::1]"
-}
-
-// refuse answers in the shape that the route has for all its errors.
-func refuse(w http.ResponseWriter, r *http.Request, p *problem.Error) {
-	switch {
-	case r.URL.Path != "/api/token":
-		problem.Write(w, r, p)
-	case p.Code == problem.Unauthenticated:
-		token.WriteError(w, r, p)
-	case p.Code == problem.InvalidFields:
-		(&oauth.Error{Code: oauth.InvalidRequest, Description: p.Detail}).Write(w)
-	default:
-		(&oauth.Error{Code: oauth.InvalidRequest, Description: p.Detail, Status: p.Code.Status()}).Write(w)
-	}
 }
 
 // checkLoopback makes sure that nobody but this machine can reach addr (host:port), and that

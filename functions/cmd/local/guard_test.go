@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"fhirlink/shared/eventlog"
 )
 
 func TestGuard(t *testing.T) {
@@ -14,7 +19,8 @@ func TestGuard(t *testing.T) {
 		stranger = "https://evil.example"
 	)
 	reached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
-	g, err := newGuard(reached, []string{friend})
+	var log bytes.Buffer
+	g, err := newGuard(reached, []string{friend}, refuser{eventlog.New(&log, slog.LevelInfo)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,38 +68,47 @@ func TestGuard(t *testing.T) {
 				r.Header.Set(name, value)
 			}
 			w := httptest.NewRecorder()
+			log.Reset()
 			g.ServeHTTP(w, r)
 			if w.Code != c.want {
 				t.Errorf("%s: %s %s gave %d, want %d", c.name, c.method, path, w.Code, c.want)
 			}
 			if w.Code != http.StatusAccepted {
-				checkRefusal(t, path, w)
+				checkRefusal(t, path, w, log.String())
 			}
 		}
 	}
 }
 
-// checkRefusal holds a refusal to the shape of the route's errors.
-func checkRefusal(t *testing.T, path string, w *httptest.ResponseRecorder) {
+// checkRefusal holds a refusal to the shape of the route's errors. The log knows of it.
+func checkRefusal(t *testing.T, path string, w *httptest.ResponseRecorder, log string) {
 	t.Helper()
+	if !strings.Contains(log, fmt.Sprintf(`"status":%d,`, w.Code)) || strings.Contains(log, "evil") {
+		t.Errorf("%s: %d, logged %s", path, w.Code, log)
+	}
+	vary := w.Header().Get("Vary")
 	var body map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 		t.Fatalf("%s: %v in %s", path, err, w.Body)
 	}
 	if path == "/api/token" {
-		if body["error"] != "invalid_request" || body["error_description"] == "" {
-			t.Errorf("%s: %v", path, body)
+		if body["error"] != "invalid_request" || body["error_description"] == "" || vary != "" || !strings.Contains(log, `"outcome":"invalid_request"`) {
+			t.Errorf("%s: %v, Vary %q, logged %s", path, body, vary, log)
 		}
 		return
 	}
 	code := map[int]string{421: "misdirected_request", 403: "forbidden"}[w.Code]
+	correlation := strings.TrimPrefix(fmt.Sprint(body["instance"]), "urn:uuid:")
+	if vary != "Origin" || !strings.Contains(log, `"outcome":"`+code+`"`) || !strings.Contains(log, `"correlation":"`+correlation+`"`) {
+		t.Errorf("%s: %v, Vary %q, logged %s", path, body, vary, log)
+	}
 	if body["code"] != code || body["status"] != float64(w.Code) || body["title"] == "" || body["detail"] == "" {
 		t.Errorf("%s: %v", path, body)
 	}
 }
 
 func TestGuardRefusesBadOrigins(t *testing.T) {
-	if _, err := newGuard(nil, []string{"localhost:3000"}); err == nil || !strings.Contains(err.Error(), "FHIRLINK_CORS_ORIGINS") {
+	if _, err := newGuard(nil, []string{"localhost:3000"}, refuser{}); err == nil || !strings.Contains(err.Error(), "FHIRLINK_CORS_ORIGINS") {
 		t.Errorf("error %v", err)
 	}
 }

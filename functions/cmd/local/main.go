@@ -83,7 +83,7 @@ func (p *program) serve(ctx context.Context, l net.Listener, log *slog.Logger, s
 	defer sweeps.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	sweeps.Go(func() { p.sweepEvery(ctx, time.Minute, log) })
+	sweeps.Go(func() { p.sweepEvery(ctx, time.Minute) })
 	if err := serve.Run(ctx, l, p.handler, log); err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailed
@@ -92,12 +92,10 @@ func (p *program) serve(ctx context.Context, l net.Listener, log *slog.Logger, s
 }
 
 // sweepEvery does what the timer function does in the cloud. The error of a run is about the
-// index of due times; the next run looks again.
-func (p *program) sweepEvery(ctx context.Context, pause time.Duration, log *slog.Logger) {
+// index of due times, and in the run's own line of the log; the next run looks again.
+func (p *program) sweepEvery(ctx context.Context, pause time.Duration) {
 	for ticker := time.NewTicker(pause); ; {
-		if _, err := p.sweep.Run(ctx); err != nil && ctx.Err() == nil {
-			log.ErrorContext(ctx, "sweep did not finish", "error", err)
-		}
+		_, _ = p.sweep.Run(ctx)
 		select {
 		case <-ctx.Done():
 			ticker.Stop()

@@ -44,7 +44,7 @@ func newMetrics() *metrics {
 		return v
 	}
 	m.requests = counter("requests_total", "Requests that were answered.", "method", "route", "status")
-	m.refusals = counter("refusals_total", "Requests that were refused or failed, by the code of the answer.", "code")
+	m.refusals = counter("refusals_total", "Requests that were refused or failed, by the code in the answer.", "code")
 	m.findings = counter("findings_total", "What verifications, or Entra, had against links, by code.", "code")
 	m.issued = counter("tokens_issued_total", "Access tokens that were handed out; cached: from memory; previous: by the previous client secret.", "cached", "previous")
 	m.renewed = counter("tokens_renewed_total", "Tokens that were renewed in the background before their end.", "renewed")

@@ -47,7 +47,7 @@ func TestMetrics(t *testing.T) {
 		`fhirlink_requests_total{method="POST",route="/api/token",status="400"}`:  "1",
 		`fhirlink_requests_total{method="other",route="/api/links",status="405"}`: "1",
 		`fhirlink_request_duration_seconds_count{route="/api/token"}`:             "4",
-		`fhirlink_refusals_total{code="link_not_found"}`:                          "1",
+		`fhirlink_refusals_total{code="invalid_target"}`:                          "1",
 		`fhirlink_refusals_total{code="verification_failed"}`:                     "1",
 		`fhirlink_refusals_total{code="method_not_allowed"}`:                      "1",
 		`fhirlink_findings_total{code="metadata_html"}`:                           "1",

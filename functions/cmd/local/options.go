@@ -19,12 +19,15 @@ type options struct {
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
-	flags.SetOutput(out)
+	flags.SetOutput(io.Discard) // the error is told by whoever gets it, and once
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:7071", "`host:port` to answer at; the host must be a loopback address")
 	flags.StringVar(&o.data, "data", ".fhirlink", "`folder` that links and secrets are kept in")
 	flags.BoolVar(&o.sandbox, "sandbox", true, "serve a sandbox Entra and sandbox FHIR servers inside the process")
 	now := flags.String("now", "", "move the clock forward to this `time`: +61d, +36h, 2027-05-01 or 2027-05-01T08:00:00Z; for trying things out")
 	if err := flags.Parse(args); err != nil {
+		fmt.Fprintln(out, "Flags:")
+		flags.SetOutput(out)
+		flags.PrintDefaults()
 		return o, err
 	}
 	if flags.NArg() > 0 {

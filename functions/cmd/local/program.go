@@ -77,10 +77,11 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Version:  version,
 	})
 	public = metrics.with(withSink(public, outside.sink))
+	refuser := refuser{log}
 	if signIn == nil {
-		public = refuseTokens(public)
+		public = refuser.refuseTokens(public)
 	}
-	p.handler, err = newGuard(checkOrganization(public), c.Origins)
+	p.handler, err = newGuard(refuser.checkOrganization(public), c.Origins, refuser)
 	return p, err
 }
 
