@@ -71,9 +71,9 @@ ci: ## All checks, as .ci/run makes them
 ##@ Host it
 
 dist: ## Stage the script root for Azure Functions (linux/amd64) in dist/, and pack it into dist.zip
-	rm -f $(DIST:/=).zip
 	$(call stage,$(DIST),linux,amd64)
-	$(PACK) $(DIST) $(DIST:/=).zip handler host.json '*/function.json'
+	rm -f '$(DIST:/=).zip'
+	$(PACK) '$(DIST)' '$(DIST:/=).zip' handler host.json '*/function.json'
 
 dist-local:
 	$(call stage,dist-local,$(shell go env GOHOSTOS),$(shell go env GOHOSTARCH))
@@ -99,10 +99,13 @@ clean: ## Remove what make built (not the data of make run)
 	rm -rf dist dist.zip dist-local dist-lambda
 
 # The Functions host looks for function.json in the direct children of the script root only.
+# What is there goes first, so it must be what was staged here before.
 define stage
-	rm -rf $(1)
-	mkdir -p $(1)
-	cp host.json $(1)/
-	for f in functions/*/function.json; do d=$(1)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
-	GOOS=$(2) GOARCH=$(3) $(GO_BUILD) -o $(1)/handler ./functions/cmd/azure
+	@test ! -e '$(1)' || test -f '$(1)/host.json' || test -z "$$(ls -A '$(1)')" || { \
+		echo "$(1) holds something else than a script root, and would be removed. Name another folder."; exit 1; }
+	rm -rf '$(1)'
+	mkdir -p '$(1)'
+	cp host.json '$(1)/'
+	for f in functions/*/function.json; do d='$(1)'/$$(basename $$(dirname $$f)); mkdir -p "$$d" && cp $$f "$$d/"; done
+	GOOS=$(2) GOARCH=$(3) $(GO_BUILD) -o '$(1)/handler' ./functions/cmd/azure
 endef

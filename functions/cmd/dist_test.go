@@ -29,7 +29,7 @@ func TestDist(t *testing.T) {
 	dist := filepath.Join(t.TempDir(), "dist")
 	runMake(t, root, "dist", "DIST="+dist, "VERSION=dev")
 	other := export(t)
-	for _, name := range []string{"local.settings.json", "dist/local.settings.json", "dist/health/local.settings.json", "dist.zip"} {
+	for _, name := range []string{"local.settings.json", "dist/host.json", "dist/local.settings.json", "dist/health/local.settings.json", "dist.zip"} {
 		litter(t, filepath.Join(other, name))
 	}
 	runMake(t, other, "dist")
@@ -221,6 +221,19 @@ func get(t *testing.T, url string, contains ...string) {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("%s answers without %s: %s", url, want, body)
 		}
+	}
+}
+
+// make dist removes what it staged before, and nothing else.
+func TestDistSparesOtherFolders(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "a folder of mine")
+	litter(t, filepath.Join(other, "letters", "letter.txt"))
+	out, err := makeCommand(t, root, "dist", "DIST="+other).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "would be removed") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if got := files(t, other); !slices.Equal(got, []string{"letters/letter.txt"}) {
+		t.Errorf("the folder holds %q", got)
 	}
 }
 
