@@ -47,7 +47,8 @@ func (s *Service) changes(f *fields, l Link, p Patch) (changes, error) {
 		if p.SecretExpiresOn.Value != nil {
 			c.expiresOn = f.expiresOn(*p.SecretExpiresOn.Value)
 		}
-	} else if !p.ClientSecret.IsZero() && !c.expiresOn.IsZero() {
+	}
+	if p.undated() && !l.Secret.ExpiresOn.IsZero() {
 		c.expiresOn = Date{}
 		f.note("cleared secretExpiresOn, because a client secret came without its date")
 	}
@@ -58,6 +59,12 @@ func (s *Service) changes(f *fields, l Link, p Patch) (changes, error) {
 		c.source = sourceOf(c.expiresOn, p.ClientCertificate)
 	}
 	return c, nil
+}
+
+// undated tells whether the patch has a client secret without a word on when it ends.
+func (p Patch) undated() bool {
+	unsaid := !p.SecretExpiresOn.Present || p.newSecret && *p.SecretExpiresOn.Value == ""
+	return unsaid && !p.ClientSecret.IsZero()
 }
 
 // brings tells whether the patch has a new credential, or must have one.

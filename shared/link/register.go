@@ -60,15 +60,18 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r Registrat
 	}
 	err := s.claimable(ctx, organization, a.slug)
 	if err == nil {
+		err = s.room(ctx, organization, 1)
+	}
+	var conflict *problem.Error
+	switch {
+	case err == nil:
 		report, _ := s.verifyDated(ctx, f, a.target(), dated{on: a.expiresOn, source: a.source})
 		return report, nil
-	}
-	var taken *problem.Error
-	if !errors.As(err, &taken) || taken.Code != problem.SlugTaken {
+	case !errors.As(err, &conflict) || conflict.Code != problem.SlugTaken && conflict.Code != problem.TooManyLinks:
 		return verification.Report{}, err
 	}
-	check.Status, check.Code = verification.Fail, string(problem.SlugTaken)
-	check.Message, check.Fix = "The slug "+string(a.slug)+" is taken.", taken.Detail
+	check.Status, check.Code = verification.Fail, string(conflict.Code)
+	check.Message, check.Fix = conflict.Code.Title()+".", conflict.Detail
 	return verification.NotRun(check), nil
 }
 

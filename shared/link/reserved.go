@@ -6,17 +6,17 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// formerTypes are the resource types of DSTU2 and STU3 that later versions dropped, and the
-// abstract ones: their names are taken all the same.
-const formerTypes = `
-bodysite conformance dataelement devicecomponent diagnosticorder domainresource eligibilityrequest
-eligibilityresponse expansionprofile imagingmanifest imagingobjectselection medicationorder order
-orderresponse procedurerequest processrequest processresponse referralrequest resource sequence
+// otherTypes are the resource types of DSTU2 and STU3 that later versions dropped, those that the
+// ballot of R6 adds, and the abstract ones: their names are taken all the same.
+const otherTypes = `
+bodysite conformance dataelement devicealert devicecomponent deviceuserequest diagnosticorder
+domainresource eligibilityrequest eligibilityresponse expansionprofile imagingmanifest imagingobjectselection insuranceproduct
+medicationorder moleculardefinition order orderresponse personalrelationship procedurerequest processrequest processresponse referralrequest resource sequence
 servicedefinition`
 
 var resourceTypeSlugs = func() map[string]bool {
 	set := map[string]bool{}
-	for _, name := range append(smart.ResourceTypes(), strings.Fields(formerTypes)...) {
+	for _, name := range append(smart.ResourceTypes(), strings.Fields(otherTypes)...) {
 		set[strings.ToLower(name)] = true
 	}
 	return set

@@ -90,11 +90,11 @@ func (s *Service) Get(ctx context.Context, organization, slug string) (Link, err
 // Directory returns an active link whose owner listed it, whoever asks.
 func (s *Service) Directory(ctx context.Context, slug string) (Link, error) {
 	l, err := s.find(ctx, slug)
-	if err != nil {
+	if err != nil && problem.CodeOf(err) != problem.LinkNotFound {
 		return Link{}, err
 	}
-	if l.Phase != Live || !l.Listed || l.Status(s.Now()) != Active {
-		return Link{}, notFound(slug)
+	if err != nil || l.Phase != Live || !l.Listed || l.Status(s.Now()) != Active {
+		return Link{}, problem.New(problem.LinkNotFound, "The directory has no link %.64q: it shows active links that their owners have listed. Check the spelling, or ask the owner to list the link.", slug)
 	}
 	return l, nil
 }

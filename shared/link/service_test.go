@@ -162,6 +162,8 @@ func TestRegisterFields(t *testing.T) {
 		"Cyrillic":           {func(r *link.Registration) { r.Slug = "сlinic" }, "slug", "slug_syntax"},
 		"reserved":           {func(r *link.Registration) { r.Slug = "api" }, "slug", "slug_reserved"},
 		"resource type":      {func(r *link.Registration) { r.Slug = "observation" }, "slug", "slug_reserved"},
+		"of DSTU2":           {func(r *link.Registration) { r.Slug = "deviceuserequest" }, "slug", "slug_reserved"},
+		"of R6":              {func(r *link.Registration) { r.Slug = "moleculardefinition" }, "slug", "slug_reserved"},
 		"no description":     {func(r *link.Registration) { r.Description = " " }, "description", "required"},
 		"long description":   {func(r *link.Registration) { r.Description = strings.Repeat("ä", 201) }, "description", "description_too_long"},
 		"two lines":          {func(r *link.Registration) { r.Description = "a\r\nX-Evil: 1" }, "description", "description_syntax"},
@@ -268,6 +270,11 @@ func TestMaxLinks(t *testing.T) {
 	}
 	err := register(d.Service, "the-secret")
 	wantCode(t, err, problem.TooManyLinks)
+	one := registration("x-secret")
+	one.Slug = "one-too-many"
+	if report, err := d.Rehearse(t.Context(), orgA, one); err != nil || report.Status != verification.Fail || report.Checks[0].Code != "too_many_links" || report.Checks[0].Fix == "" {
+		t.Errorf("rehearsal: %+v, %v", report, err)
+	}
 	if _, err := d.Register(t.Context(), orgB, registration("the-secret")); err != nil {
 		t.Errorf("another organization: %v", err)
 	}
@@ -492,11 +499,44 @@ func TestList(t *testing.T) {
 	}
 }
 
+// A new secret without a date takes away the date of the one before, and says so.
+func TestSecretWithoutItsDate(t *testing.T) {
+	d := newDesk()
+	d.register(t, orgA, slug)
+	note := "cleared secretExpiresOn, because a client secret came without its date"
+	for _, change := range []func() (link.Result, error){
+		func() (link.Result, error) {
+			return d.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("next-secret")})
+		},
+		func() (link.Result, error) {
+			return d.Patch(t.Context(), orgA, slug, "*", link.Patch{ClientSecret: secret.New("x-secret")})
+		},
+	} {
+		dated, err := d.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("a-secret"), SecretExpiresOn: "2027-05-01"})
+		if err != nil || slices.Contains(dated.Notes, note) {
+			t.Fatalf("%+v, %v", dated.Notes, err)
+		}
+		r, err := change()
+		if err != nil || !r.Link.Secret.ExpiresOn.IsZero() || !slices.Contains(r.Notes, note) {
+			t.Errorf("%q, %v, %v", r.Notes, r.Link.Secret.ExpiresOn, err)
+		}
+		if r, err = change(); err != nil || slices.Contains(r.Notes, note) {
+			t.Errorf("there was no date any more: %q, %v", r.Notes, err)
+		}
+	}
+}
+
 func TestDirectory(t *testing.T) {
 	d := newDesk()
 	d.register(t, orgA, slug)
 	_, err := d.Directory(t.Context(), slug)
-	wantCode(t, err, problem.LinkNotFound)
+	if p := wantCode(t, err, problem.LinkNotFound); strings.Contains(p.Detail, "organization has no link") || !strings.Contains(p.Detail, "directory") {
+		t.Errorf("whoever looks into the directory is told %q", p.Detail)
+	}
+	_, absent := d.Directory(t.Context(), "no-clinic")
+	if p := wantCode(t, absent, problem.LinkNotFound); strings.ReplaceAll(p.Detail, "no-clinic", slug) != wantCode(t, err, problem.LinkNotFound).Detail {
+		t.Errorf("a link that is not listed differs from one that is not there: %q", p.Detail)
+	}
 	if err := patch(d.Service, link.Patch{Listed: ptr(true)}); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func (s *Service) tell(ctx context.Context, slug Slug, f *Finding) (Link, error)
 		return l, err
 	}
 	s.send(ctx, l, mine)
-	f.Did = append(f.Did, fmt.Sprintf("sent %d notifications", len(mine)))
+	f.Did = append(f.Did, fmt.Sprintf("sent %d of its notifications", len(mine)))
 	return l, errors.Join(err, s.acknowledge(ctx, l, mine))
 }
 
