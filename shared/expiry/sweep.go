@@ -16,15 +16,12 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
-	"fhirlink/shared/problem"
 )
 
 const (
@@ -98,44 +95,6 @@ func (s Sweep) Run(ctx context.Context) (Result, error) {
 	r, err := run(ctx, cancel)
 	s.logRun(ctx, r, err, time.Since(start), work)
 	return r, err
-}
-
-// begin makes the run work of its own, with ids where the host gave it none.
-func begin(ctx context.Context) (context.Context, *eventlog.Work) {
-	id := problem.Correlation(ctx)
-	if id == "" {
-		id = problem.NewCorrelation()
-		ctx = problem.WithCorrelation(ctx, id)
-	}
-	ctx, work := eventlog.Aside(ctx)
-	if work.Trace.ID == "" {
-		work.Trace = eventlog.NewTrace(id)
-	}
-	return ctx, work
-}
-
-// logRun writes the one line about a run, with the cause if it did not go well. The alert on the
-// heartbeat reads succeededAt.
-func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Duration, work *eventlog.Work) {
-	if r.Skipped {
-		s.Log.InfoContext(ctx, "sweep.skipped", "because", "another run is under way")
-		return
-	}
-	attrs := []slog.Attr{
-		slog.Int("due", r.Due), slog.Int("done", r.Done), slog.Int("failed", r.Failed), slog.Int("left", r.Left), slog.Int("notices", r.Notices),
-		slog.Bool("complete", r.complete(err)), slog.Float64("ms", eventlog.Milliseconds(took)),
-	}
-	if !r.SucceededAt.IsZero() {
-		attrs = append(attrs, slog.Time("succeededAt", r.SucceededAt))
-	}
-	level := slog.LevelInfo
-	if err != nil {
-		attrs = append(attrs, slog.String("cause", err.Error()))
-	}
-	if err != nil && !errors.Is(err, context.Canceled) { // which is how the program ends
-		level = slog.LevelError
-	}
-	s.Log.LogAttrs(ctx, level, "sweep.done", append(attrs, work.Notes()...)...)
 }
 
 // complete tells whether a run that ended with err took up all that was due.
@@ -272,20 +231,4 @@ func (s Sweep) failed(ctx context.Context, slug link.Slug, err error) {
 	if err := s.Links.Postpone(ctx, slug); err != nil {
 		s.Log.WarnContext(ctx, "sweep.unpostponed", "link", slug, "cause", err.Error())
 	}
-}
-
-// report logs what was found; a secret's end is worth a warning.
-func (s Sweep) report(ctx context.Context, f link.Finding) {
-	level := slog.LevelInfo
-	if f.Notice && f.State != link.SecretOK {
-		level = slog.LevelWarn
-	}
-	attrs := []any{"link", f.Slug, "organization", f.Organization, "did", strings.Join(f.Did, "; "), "notice", f.Notice}
-	if f.Status != "" {
-		attrs = append(attrs, "status", f.Status, "secretState", f.State)
-	}
-	if !f.ExpiresOn.IsZero() {
-		attrs = append(attrs, "expiresOn", f.ExpiresOn, "daysLeft", f.DaysLeft)
-	}
-	s.Log.Log(ctx, level, "sweep.finding", attrs...)
 }

@@ -1,0 +1,67 @@
+package expiry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"fhirlink/shared/eventlog"
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+)
+
+// begin makes the run work of its own, with ids where the host gave it none.
+func begin(ctx context.Context) (context.Context, *eventlog.Work) {
+	id := problem.Correlation(ctx)
+	if id == "" {
+		id = problem.NewCorrelation()
+		ctx = problem.WithCorrelation(ctx, id)
+	}
+	ctx, work := eventlog.Aside(ctx)
+	if work.Trace.ID == "" {
+		work.Trace = eventlog.NewTrace(id)
+	}
+	return ctx, work
+}
+
+// logRun writes the one line about a run, with the cause if it did not go well. The alert on the
+// heartbeat reads succeededAt.
+func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Duration, work *eventlog.Work) {
+	if r.Skipped {
+		s.Log.InfoContext(ctx, "sweep.skipped", "because", "another run is under way")
+		return
+	}
+	attrs := []slog.Attr{
+		slog.Int("due", r.Due), slog.Int("done", r.Done), slog.Int("failed", r.Failed), slog.Int("left", r.Left), slog.Int("notices", r.Notices),
+		slog.Bool("complete", r.complete(err)), slog.Float64("ms", eventlog.Milliseconds(took)),
+	}
+	if !r.SucceededAt.IsZero() {
+		attrs = append(attrs, slog.Time("succeededAt", r.SucceededAt))
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		attrs = append(attrs, slog.String("cause", err.Error()))
+	}
+	if err != nil && !errors.Is(err, context.Canceled) { // which is how the program ends
+		level = slog.LevelError
+	}
+	s.Log.LogAttrs(ctx, level, "sweep.done", append(attrs, work.Notes()...)...)
+}
+
+// report logs what was found; a secret's end is worth a warning.
+func (s Sweep) report(ctx context.Context, f link.Finding) {
+	level := slog.LevelInfo
+	if f.Notice && f.State != link.SecretOK {
+		level = slog.LevelWarn
+	}
+	attrs := []any{"link", f.Slug, "organization", f.Organization, "did", strings.Join(f.Did, "; "), "notice", f.Notice}
+	if f.Status != "" {
+		attrs = append(attrs, "status", f.Status, "secretState", f.State)
+	}
+	if !f.ExpiresOn.IsZero() {
+		attrs = append(attrs, "expiresOn", f.ExpiresOn, "daysLeft", f.DaysLeft)
+	}
+	s.Log.Log(ctx, level, "sweep.finding", attrs...)
+}
