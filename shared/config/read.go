@@ -42,21 +42,22 @@ func (e *reader) problem(name, message string) {
 func list[T any](e *reader, name string, parse func(string) (T, error)) []T {
 	var all []T
 	text := e.get(name)
-	if text != "" && strings.Trim(text, ", ") == "" {
-		e.problem(name, "is set but has no entry")
-	}
-	position := 0
+	position, entries := 0, 0
 	for element := range strings.SplitSeq(text, ",") {
 		position++
 		if element = strings.TrimSpace(element); element == "" {
 			continue
 		}
+		entries++
 		value, err := parse(element)
 		if err != nil {
 			e.problem(name, fmt.Sprintf("entry %d %v", position, err))
 			continue
 		}
 		all = append(all, value)
+	}
+	if text != "" && entries == 0 {
+		e.problem(name, "is set but has no entry")
 	}
 	return all
 }

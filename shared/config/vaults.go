@@ -70,7 +70,12 @@ func nameOf(host string) string {
 	return strings.TrimRight(name[:min(len(name), secret.MaxVault)], "-")
 }
 
+// vaultURL takes the default port off, so that a vault has one URL.
 func vaultURL(u *url.URL) error {
+	u.Host = strings.ToLower(strings.TrimSuffix(u.Host, ":443"))
+	if strings.HasSuffix(u.Hostname(), ".") {
+		return errors.New("has a dot at the end of its host: leave it out")
+	}
 	if u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
 		return errors.New("must be https and name the vault only, e.g. https://contoso.vault.azure.net")
 	}

@@ -66,7 +66,8 @@ type Keeper interface {
 // lies, and how it is called there: "contoso/link-…", see [SplitName]. A store without vaults
 // takes names without one. A vault that the store does not have is ErrUnavailable for every
 // method, never ErrNotFound: a mistake in the settings must not make links broken, nor a Delete
-// count as done.
+// count as done. That holds for names that say their vault; of a name from before, which does
+// not, a store with vaults can only take it that it lies in the oldest.
 type Store interface {
 	Namer
 	Reader
