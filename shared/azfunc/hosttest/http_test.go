@@ -114,6 +114,8 @@ func TestForwardingLosesChunkedBodies(t *testing.T) {
 	}
 }
 
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage: a body with a
+// Content-Length above 0 goes on with its type.
 func TestBodiesWithLengthArrive(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		a := arrived(t, request(t, "POST", url+"/api/all", `{"a":1}`, "Content-Type: application/json"))
@@ -266,6 +268,8 @@ func TestNoMethodsAreAllMethods(t *testing.T) {
 	})
 }
 
+// src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs: the host knows the functions'
+// routes under its prefix, and answers everything else itself.
 func TestUnknownRoutesAreTheHosts(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		for _, path := range []string{"/timer", "/api", "/api/a/b", "/admin/functions/timer", "/elsewhere"} {

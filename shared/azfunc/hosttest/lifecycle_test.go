@@ -96,7 +96,8 @@ func TestExit0IsForgotten(t *testing.T) {
 	}
 }
 
-// A crash costs the requests in flight and is counted.
+// src/WebJobs.Script/Workers/ProcessManagement/WorkerProcess.cs, OnProcessExited, for an exit code
+// that is neither 0 nor 200: a crash costs the requests in flight and is counted.
 func TestKillIsCounted(t *testing.T) {
 	host, url := serve(t, proxying)
 	for i := range 2 {

@@ -104,6 +104,8 @@ func TestRouteTemplates(t *testing.T) {
 	}
 }
 
+// src/WebJobs.Script/Workers/Http/HttpWorkerOptionsSetup.cs and Config/ScriptJobHostOptionsSetup.cs:
+// what host.json may say, and what holds when it does not.
 func TestReadHostFile(t *testing.T) {
 	const handler = `"customHandler": {"description": {"defaultExecutablePath": "handler"}}`
 	read := func(content string, settings ...string) (hosttest.HostFile, error) {
@@ -133,7 +135,8 @@ func TestReadHostFile(t *testing.T) {
 	}
 }
 
-// Neither forwarding nor proxying, or a further binding: the host would send an envelope.
+// DefaultHttpWorkerService.cs, InvokeAsync, and FunctionMetadataExtensions.cs, IsHttpInAndOutFunction:
+// without forwarding and proxying, or with a further binding, the host would send an envelope.
 func TestEnvelopesForHTTPAreRefused(t *testing.T) {
 	queue := strings.Replace(httpFunction(`"route": "x"`), `"res"}]`, `"res"}, {"type": "queue", "direction": "out", "name": "queue"}]`, 1)
 	for mode, files := range map[string]map[string]string{

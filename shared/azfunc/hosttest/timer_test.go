@@ -187,6 +187,8 @@ func TestEmptyAndNullAnswersHang(t *testing.T) {
 	}
 }
 
+// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs, ProcessLogsFromHttpResponse: the logs
+// of an answer become lines of that invocation.
 func TestLogsArrive(t *testing.T) {
 	host, _ := serve(t, proxying)
 	answer, err := host.RunTimer(t.Context(), "TIMER", hosttest.Timer{})
@@ -195,6 +197,7 @@ func TestLogsArrive(t *testing.T) {
 	}
 }
 
+// This host's own: the real one waits for functionTimeout, a test need not.
 func TestRunTimerHonoursItsContext(t *testing.T) {
 	host := &hosttest.Host{Root: scriptRoot(t, proxying, nil), Settings: []string{"START=never"}}
 	hosttest.Serve(t, host)
