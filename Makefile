@@ -51,13 +51,13 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 20s)
 		done; \
 	done
 
-lint: ## Check format, vet, staticcheck, go.mod, and the syntax of the Bicep files
+lint: ## Check format, vet, staticcheck, go.mod, the syntax of the Bicep files, and the KQL queries
 	@unformatted=$$(go tool gofumpt -l functions shared infra); \
 		if [ -n "$$unformatted" ]; then echo "make fmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
-	@if command -v npm >/dev/null; then infra/lint/run; else echo "The syntax of the Bicep files was NOT CHECKED: that needs npm."; fi
+	@if command -v npm >/dev/null; then infra/lint/run; else echo "The Bicep files and the KQL queries were NOT CHECKED: that needs npm."; fi
 
 fmt: ## Format the code
 	go tool gofumpt -w functions shared infra
@@ -99,10 +99,13 @@ clean: ## Remove what make built (not the data of make run)
 	rm -rf dist dist.zip dist-local dist-lambda
 
 # The Functions host looks for function.json in the direct children of the script root only.
-# What is there goes first, so it must be what was staged here before.
+# What is there goes first, so it must be what was staged there before, and nothing else.
 define stage
-	@test ! -e '$(1)' || test -f '$(1)/host.json' || test -z "$$(ls -A '$(1)')" || { \
-		echo "$(1) holds something else than a script root, and would be removed. Name another folder."; exit 1; }
+	@test ! -e '$(1)' || ls -A '$(1)' | while read -r entry; do \
+		case $$entry in handler | host.json | local.settings.json) continue ;; esac; \
+		test "$$(ls -A '$(1)'/"$$entry")" = function.json || { \
+			echo "$(1) would be removed, and holds something that make did not stage: $$entry. Name another folder."; exit 1; }; \
+	done
 	rm -rf '$(1)'
 	mkdir -p '$(1)'
 	cp host.json '$(1)/'

@@ -29,7 +29,7 @@ func TestDist(t *testing.T) {
 	dist := filepath.Join(t.TempDir(), "dist")
 	runMake(t, root, "dist", "DIST="+dist, "VERSION=dev")
 	other := export(t)
-	for _, name := range []string{"local.settings.json", "dist/host.json", "dist/local.settings.json", "dist/health/local.settings.json", "dist.zip"} {
+	for _, name := range []string{"local.settings.json", "dist/host.json", "dist/local.settings.json", "dist/a-function-of-before/function.json", "dist.zip"} {
 		litter(t, filepath.Join(other, name))
 	}
 	runMake(t, other, "dist")
@@ -103,7 +103,7 @@ func checkHandler(t *testing.T, dist string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Mode()&0o111 == 0 || info.Size() > 25<<20 {
+	if info.Mode()&0o111 == 0 || info.Size() > 25_000_000 {
 		t.Errorf("handler: mode %v, %d bytes (at most 25 MB)", info.Mode(), info.Size())
 	}
 	checkStatic(t, filepath.Join(dist, "handler"), elf.EM_X86_64)
@@ -226,14 +226,25 @@ func get(t *testing.T, url string, contains ...string) {
 
 // make dist removes what it staged before, and nothing else.
 func TestDistSparesOtherFolders(t *testing.T) {
-	other := filepath.Join(t.TempDir(), "a folder of mine")
-	litter(t, filepath.Join(other, "letters", "letter.txt"))
-	out, err := makeCommand(t, root, "dist", "DIST="+other).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "would be removed") {
-		t.Errorf("%v: %s", err, out)
-	}
-	if got := files(t, other); !slices.Equal(got, []string{"letters/letter.txt"}) {
-		t.Errorf("the folder holds %q", got)
+	for name, content := range map[string][]string{
+		"something else":            {"letters/letter.txt"},
+		"a repository":              {".git/config", "host.json"},
+		"another functions project": {"hello/function.json", "hello/index.js", "host.json"},
+		"a file":                    {"go.mod"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other := filepath.Join(t.TempDir(), "a folder of mine")
+			for _, file := range content {
+				litter(t, filepath.Join(other, file))
+			}
+			out, err := makeCommand(t, root, "dist", "DIST="+other).CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "would be removed") {
+				t.Errorf("%v: %s", err, out)
+			}
+			if got := files(t, other); !slices.Equal(got, content) {
+				t.Errorf("the folder holds %q", got)
+			}
+		})
 	}
 }
 
