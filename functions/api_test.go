@@ -302,7 +302,7 @@ func TestClientGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ask(r.public, sent.WithContext(ctx))
-	if strings.Contains(r.log.String(), "request.failed") {
-		t.Errorf("logged: %s", r.log)
+	if log := r.log.String(); strings.Contains(log, "request.failed") || !strings.Contains(log, `"outcome":"client_gone"`) {
+		t.Errorf("logged: %s", log)
 	}
 }

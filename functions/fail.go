@@ -26,9 +26,17 @@ func (d Deps) fail(in words) httpx.ErrorWriter {
 		work := eventlog.Current(r.Context())
 		work.End(in.code(err))
 		work.Find(finding(err))
+		if gone(r, err) {
+			work.End("client_gone")
+		}
 		d.logCause(r, err)
 		in.write(w, r, err)
 	}
+}
+
+// gone tells whether there is an error only because the client did not wait for the answer.
+func gone(r *http.Request, err error) bool {
+	return errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
 }
 
 // finding is the code of what Entra or a verification has against the link; empty when the
@@ -76,7 +84,7 @@ func isAnswer(err error) bool {
 // logCause writes what is behind a fault of ours or of a service we need; nothing when the
 // request was wrong or the client has gone.
 func (d Deps) logCause(r *http.Request, err error) {
-	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+	if gone(r, err) {
 		return
 	}
 	level := slog.LevelError

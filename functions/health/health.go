@@ -11,7 +11,7 @@ type Handler struct {
 	Program string // local, azure or lambda
 	Version string
 	// Reach tells which services answered when they were last called, by kind and not by name:
-	// entra, vault, table. nil: nothing is known.
+	// identity, entra, vault, table. nil: nothing is known.
 	Reach func() map[string]bool
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirlink/shared/entra"
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linkjson"
@@ -85,6 +86,7 @@ func (h Handler) Patch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	eventlog.Current(r.Context()).Find(result.Finding())
 	return linkjson.WriteResult(w, http.StatusOK, result, h.Now())
 }
 
@@ -98,6 +100,7 @@ func (h Handler) SetSecret(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	eventlog.Current(r.Context()).Find(result.Finding())
 	return linkjson.WriteResult(w, http.StatusOK, result, h.Now())
 }
 

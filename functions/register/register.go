@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fhirlink/shared/entra"
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linkjson"
@@ -33,6 +34,7 @@ func (h Handler) Register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	eventlog.Current(r.Context()).Find(result.Finding())
 	w.Header().Set("Location", "/api/links/"+string(result.Link.Slug))
 	return linkjson.WriteResult(w, http.StatusCreated, result, h.Now())
 }

@@ -159,7 +159,7 @@ func TestNewAddsTheRequestsIDs(t *testing.T) {
 	var out bytes.Buffer
 	log := eventlog.New(&out, slog.LevelInfo)
 	work := &eventlog.Work{Invocation: "i-1", Trace: eventlog.Trace{ID: "t-1", Parent: "p-1"}}
-	ctx := eventlog.Begin(problem.WithCorrelation(t.Context(), "c-1"), work)
+	ctx := eventlog.With(problem.WithCorrelation(t.Context(), "c-1"), work)
 	log.With("a", 1).InfoContext(ctx, "with")
 	log.InfoContext(t.Context(), "without")
 	log.DebugContext(ctx, "below the level")

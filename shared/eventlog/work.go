@@ -19,21 +19,15 @@ type Work struct {
 	mu      sync.Mutex
 	outcome string
 	finding string
-	calls   []calls
-}
-
-// calls are those to one service.
-type calls struct {
-	service   string
-	n, failed int
-	took      time.Duration
+	calls   tally
+	late    func(tally) // what becomes of calls once the line is written; nil before
 }
 
 type workKey struct{}
 
-// Begin returns a context in which lines are about w, and which carries w to those who take
+// With returns a context in which lines are about w, and which carries w to those who take
 // part.
-func Begin(ctx context.Context, w *Work) context.Context {
+func With(ctx context.Context, w *Work) context.Context {
 	return context.WithValue(ctx, workKey{}, w)
 }
 
@@ -43,14 +37,13 @@ func Current(ctx context.Context) *Work {
 	return w
 }
 
-// Aside begins work of its own on behalf of the current one, which ends without waiting for
-// it: it has the same trace, and a line of its own.
-func Aside(ctx context.Context) (context.Context, *Work) {
+// Start starts work within the trace of the current one, with a line and calls of its own.
+func Start(ctx context.Context) (context.Context, *Work) {
 	w := &Work{}
 	if current := Current(ctx); current != nil {
 		w.Trace, w.Invocation = current.Trace, current.Invocation
 	}
-	return Begin(ctx, w), w
+	return With(ctx, w), w
 }
 
 // End notes the code that the work ended with, such as a problem's; the last one counts.
@@ -79,15 +72,13 @@ func (w *Work) Called(service string, took time.Duration, failed bool) {
 		return
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	i := slices.IndexFunc(w.calls, func(c calls) bool { return c.service == service })
-	if i < 0 {
-		i, w.calls = len(w.calls), append(w.calls, calls{service: service})
+	late := w.late
+	if late == nil {
+		w.calls = w.calls.plus(service, took, failed)
 	}
-	w.calls[i].n++
-	w.calls[i].took += took
-	if failed {
-		w.calls[i].failed++
+	w.mu.Unlock()
+	if late != nil {
+		late(tally{}.plus(service, took, failed))
 	}
 }
 
@@ -113,22 +104,65 @@ func (w *Work) Notes() []slog.Attr {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var notes []slog.Attr
-	if w.finding != "" {
-		notes = append(notes, slog.String("finding", w.finding))
+	return w.notes()
+}
+
+func (w *Work) notes() []slog.Attr {
+	if w.finding == "" {
+		return w.calls.attrs()
 	}
-	if len(w.calls) == 0 {
-		return notes
+	return append(w.calls.attrs(), slog.String("finding", w.finding))
+}
+
+// Write writes the line about the work, with what was noted. A call that ends afterwards, because
+// nobody waited for it, has a line of its own, "call.late": so no call is in two lines, and
+// every one is in one.
+func (w *Work) Write(ctx context.Context, log *slog.Logger, level slog.Level, msg string, attrs ...slog.Attr) {
+	if w != nil {
+		w.mu.Lock()
+		w.late = func(t tally) { log.LogAttrs(ctx, slog.LevelInfo, "call.late", t.attrs()...) }
+		attrs = append(attrs, w.notes()...)
+		w.mu.Unlock()
+	}
+	log.LogAttrs(ctx, level, msg, attrs...)
+}
+
+// tally counts calls by service.
+type tally []calls
+
+// calls are those to one service.
+type calls struct {
+	service   string
+	n, failed int
+	took      time.Duration
+}
+
+func (t tally) plus(service string, took time.Duration, failed bool) tally {
+	i := slices.IndexFunc(t, func(c calls) bool { return c.service == service })
+	if i < 0 {
+		i, t = len(t), append(t, calls{service: service})
+	}
+	t[i].n++
+	t[i].took += took
+	if failed {
+		t[i].failed++
+	}
+	return t
+}
+
+func (t tally) attrs() []slog.Attr {
+	if len(t) == 0 {
+		return nil
 	}
 	var n, failed, took []slog.Attr
-	for _, c := range w.calls {
+	for _, c := range t {
 		n = append(n, slog.Int(c.service, c.n))
 		took = append(took, slog.Float64(c.service, Milliseconds(c.took)))
 		if c.failed > 0 {
 			failed = append(failed, slog.Int(c.service, c.failed))
 		}
 	}
-	return append(notes, group("calls", n), group("failedCalls", failed), group("callMs", took))
+	return []slog.Attr{group("calls", n), group("failedCalls", failed), group("callMs", took)}
 }
 
 // group is left out of the line when it is empty, as slog's handlers do.

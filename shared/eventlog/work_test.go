@@ -33,7 +33,7 @@ func TestWorkNotes(t *testing.T) {
 	w.Called("vault", 500*time.Microsecond, false)
 	w.End("invalid_grant")
 	w.Find("aadsts_7000222")
-	want := `,"finding":"aadsts_7000222","calls":{"vault":2,"entra":1},"failedCalls":{"entra":1},"callMs":{"vault":2,"entra":200}`
+	want := `,"calls":{"vault":2,"entra":1},"failedCalls":{"entra":1},"callMs":{"vault":2,"entra":200},"finding":"aadsts_7000222"`
 	if got := line(t, w); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -44,6 +44,28 @@ func TestWorkNotes(t *testing.T) {
 	calm.Called("table", time.Millisecond, false)
 	if got, want := line(t, calm), `,"calls":{"table":1},"callMs":{"table":1}`; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A call that ends when the line is written has a line of its own: it is in exactly one.
+func TestLateCalls(t *testing.T) {
+	var out bytes.Buffer
+	log := eventlog.New(&out, slog.LevelInfo)
+	ctx, w := eventlog.Start(eventlog.With(t.Context(), &eventlog.Work{Trace: eventlog.Trace{ID: "the-trace"}}))
+	w.Called("vault", time.Millisecond, false)
+	w.Write(ctx, log, slog.LevelWarn, "x", slog.Int("a", 1))
+	w.Called("entra", 2*time.Millisecond, true)
+	first, rest, _ := strings.Cut(out.String(), "\n")
+	if !strings.HasSuffix(first, `"level":"WARN","msg":"x","a":1,"calls":{"vault":1},"callMs":{"vault":1},"trace":"the-trace"}`) {
+		t.Error(first)
+	}
+	if !strings.HasSuffix(rest, `"msg":"call.late","calls":{"entra":1},"failedCalls":{"entra":1},"callMs":{"entra":2},"trace":"the-trace"}`+"\n") {
+		t.Error(rest)
+	}
+	out.Reset()
+	eventlog.Current(t.Context()).Write(t.Context(), log, slog.LevelInfo, "nobody's")
+	if !strings.Contains(out.String(), `"msg":"nobody's"}`) {
+		t.Error(out.String())
 	}
 }
 
@@ -58,9 +80,9 @@ func TestNoWork(t *testing.T) {
 	}
 }
 
-func TestAside(t *testing.T) {
+func TestStart(t *testing.T) {
 	outer := &eventlog.Work{Invocation: "i", Trace: eventlog.Trace{ID: "t", Parent: "p"}}
-	ctx, inner := eventlog.Aside(eventlog.Begin(t.Context(), outer))
+	ctx, inner := eventlog.Start(eventlog.With(t.Context(), outer))
 	if inner == outer || inner.Invocation != "i" || inner.Trace != outer.Trace || eventlog.Current(ctx) != inner {
 		t.Errorf("%+v", inner)
 	}
@@ -68,7 +90,7 @@ func TestAside(t *testing.T) {
 	if outer.Notes() != nil {
 		t.Error("the outer work has the inner one's calls")
 	}
-	if _, alone := eventlog.Aside(t.Context()); alone == nil || alone.Trace.ID != "" {
+	if _, alone := eventlog.Start(t.Context()); alone == nil || alone.Trace.ID != "" {
 		t.Errorf("%+v", alone)
 	}
 }

@@ -188,7 +188,7 @@ func TestLineOfARun(t *testing.T) {
 			t.Helper()
 			var log bytes.Buffer
 			outer := &eventlog.Work{Trace: eventlog.Trace{ID: "the-trace"}}
-			_, _ = expiry.Sweep{Links: l, Cells: cells, Log: eventlog.New(&log, slog.LevelInfo)}.Run(eventlog.Begin(t.Context(), outer))
+			_, _ = expiry.Sweep{Links: l, Cells: cells, Log: eventlog.New(&log, slog.LevelInfo)}.Run(eventlog.With(t.Context(), outer))
 			for text := range strings.Lines(log.String()) {
 				if strings.Contains(text, `"msg":"sweep.done"`) {
 					if err := json.Unmarshal([]byte(text), &line); err != nil {
@@ -216,6 +216,10 @@ func TestLineOfARun(t *testing.T) {
 		time.Sleep(time.Hour)
 		if line := sweep(down); line.Complete || !line.SucceededAt.Equal(first) {
 			t.Errorf("an hour after the success: %+v", line)
+		}
+		many := &ledger{due: slugs(5000), tended: map[link.Slug]int{}, tend: calling.tend}
+		if line := sweep(many); line.Complete || !line.SucceededAt.Equal(first) {
+			t.Errorf("a run with more than it takes up: %+v", line)
 		}
 		hanging := &ledger{due: slugs(100), tended: map[link.Slug]int{}, tend: func(ctx context.Context, _ link.Slug) (link.Finding, error) {
 			<-ctx.Done()

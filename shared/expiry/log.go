@@ -19,7 +19,7 @@ func begin(ctx context.Context) (context.Context, *eventlog.Work) {
 		id = problem.NewCorrelation()
 		ctx = problem.WithCorrelation(ctx, id)
 	}
-	ctx, work := eventlog.Aside(ctx)
+	ctx, work := eventlog.Start(ctx)
 	if work.Trace.ID == "" {
 		work.Trace = eventlog.NewTrace(id)
 	}
@@ -47,7 +47,7 @@ func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Durati
 	if err != nil && !errors.Is(err, context.Canceled) { // which is how the program ends
 		level = slog.LevelError
 	}
-	s.Log.LogAttrs(ctx, level, "sweep.done", append(attrs, work.Notes()...)...)
+	work.Write(ctx, s.Log, level, "sweep.done", attrs...)
 }
 
 // report logs what was found; a secret's end is worth a warning.

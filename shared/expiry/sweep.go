@@ -60,9 +60,10 @@ type Sweep struct {
 
 // Result counts what one run did.
 type Result struct {
-	Due, Done, Failed, Left int  // Left: not taken up for want of time
-	Notices                 int  // links whose secret's end has come nearer
-	Skipped                 bool // another run is under way: this one did nothing
+	Due, Done, Failed int
+	Left              int  // not taken up for want of time; one of those beyond what a run takes up
+	Notices           int  // links whose secret's end has come nearer
+	Skipped           bool // another run is under way: this one did nothing
 
 	SucceededAt time.Time // of the heartbeat after the run; zero: never, or no Cells
 }
@@ -132,14 +133,20 @@ func (s Sweep) runAlone(ctx context.Context, lost func()) (Result, error) {
 
 func (s Sweep) run(ctx context.Context, done *atomic.Int64) (Result, error) {
 	due, err := s.due(ctx)
-	return s.tendAll(ctx, due, done), err
+	if len(due) <= perRun {
+		return s.tendAll(ctx, due, done), err
+	}
+	r := s.tendAll(ctx, due[:perRun], done)
+	r.Due, r.Left = r.Due+1, r.Left+1
+	return r, err
 }
 
+// due are the links to look at: one more than a run takes up, if there are more.
 func (s Sweep) due(ctx context.Context) ([]link.Slug, error) {
 	var due []link.Slug
 	err := s.Links.Due(ctx, s.Now(), func(slug link.Slug) bool {
 		due = append(due, slug)
-		return len(due) < perRun
+		return len(due) <= perRun
 	})
 	return due, s.explain(err)
 }

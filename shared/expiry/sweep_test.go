@@ -132,7 +132,7 @@ func TestBounded(t *testing.T) {
 
 func TestTakesUpNoMoreThanItCan(t *testing.T) {
 	l := &ledger{due: slugs(5000), tend: func(_ context.Context, s link.Slug) (link.Finding, error) { return link.Finding{Slug: s}, nil }}
-	if r, _, err := run(t, l); err != nil || r.Due != 2000 || r.Done != 2000 {
+	if r, _, err := run(t, l); err != nil || r.Due != 2001 || r.Done != 2000 || r.Left != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for s, n := range l.tended {

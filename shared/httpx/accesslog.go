@@ -20,13 +20,12 @@ func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 		answer := &recorder{ResponseWriter: w}
 		next.ServeHTTP(answer, r)
 		work := eventlog.Current(r.Context())
-		attrs := append(make([]slog.Attr, 0, 9),
+		work.Write(r.Context(), log, slog.LevelInfo, "request",
 			slog.String("method", shorten(r.Method)),
 			slog.String("route", route(r.Pattern)),
 			slog.Int("status", answer.Status()),
 			slog.String("outcome", work.Outcome(outcomeOf(answer.Status()))),
 			slog.Float64("ms", eventlog.Milliseconds(time.Since(start))))
-		log.LogAttrs(r.Context(), slog.LevelInfo, "request", append(attrs, work.Notes()...)...)
 	})
 }
 

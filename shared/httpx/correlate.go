@@ -14,9 +14,9 @@ import (
 func Correlate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := problem.NewCorrelation()
-		ctx, work := eventlog.Aside(problem.WithCorrelation(r.Context(), id))
-		if host := invocation(r.Header); host != "" {
-			work.Invocation = host
+		ctx, work := eventlog.Start(problem.WithCorrelation(r.Context(), id))
+		if work.Invocation == "" { // else the program knows it from the host itself
+			work.Invocation = invocation(r.Header)
 		}
 		work.Trace = trace(r.Header, work.Trace, id)
 		next.ServeHTTP(w, r.WithContext(ctx))

@@ -73,6 +73,19 @@ func TestCorrelate(t *testing.T) {
 	}
 }
 
+// What the program knows of its host counts more than a header, which is the client's there.
+func TestInvocationOfTheHost(t *testing.T) {
+	var out bytes.Buffer
+	log := eventlog.New(&out, slog.LevelInfo)
+	h := httpx.Correlate(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { log.InfoContext(r.Context(), "x") }))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-Azure-Functions-InvocationId", "chosen-by-the-client")
+	h.ServeHTTP(httptest.NewRecorder(), r.WithContext(eventlog.With(r.Context(), &eventlog.Work{Invocation: "the-hosts"})))
+	if line := lines(t, &out)[0]; line["invocation"] != "the-hosts" {
+		t.Errorf("%v", line)
+	}
+}
+
 // Every line is in a trace: the client's, else the host's, else one of its own.
 func TestCorrelateTraces(t *testing.T) {
 	const id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -101,7 +114,7 @@ func TestCorrelateTraces(t *testing.T) {
 			}))
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header["Traceparent"] = tt.header
-			h.ServeHTTP(httptest.NewRecorder(), r.WithContext(eventlog.Begin(r.Context(), &eventlog.Work{Trace: eventlog.Trace{ID: tt.known}})))
+			h.ServeHTTP(httptest.NewRecorder(), r.WithContext(eventlog.With(r.Context(), &eventlog.Work{Trace: eventlog.Trace{ID: tt.known}})))
 			want := cmp.Or(tt.trace, strings.ReplaceAll(correlation, "-", ""))
 			if line := lines(t, &out)[0]; line["trace"] != want || line["parent"] != tt.parent {
 				t.Errorf("logged %v, want trace %s and parent %v", line, want, tt.parent)

@@ -62,6 +62,10 @@ func TestGrantSaysHowItCame(t *testing.T) {
 				t.Errorf("by the previous secret: %+v, %v", g, err)
 			}
 		}
+		time.Sleep(31 * time.Second) // the current one is asked again, in vain
+		if g, err := st.token(t.Context()); err != nil || g.Cached || !g.Previous {
+			t.Errorf("by the previous secret, after asking: %+v, %v", g, err)
+		}
 		st.source.answer = nil
 		time.Sleep(31 * time.Second) // the refusal is forgotten
 		for _, cached := range []bool{false, true} {

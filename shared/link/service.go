@@ -82,6 +82,14 @@ type Result struct {
 	Report *verification.Report // nil when the change needed no verification
 }
 
+// Finding is the code of what the verification found, if there was one and it found anything.
+func (r Result) Finding() string {
+	if r.Report == nil {
+		return ""
+	}
+	return r.Report.Finding()
+}
+
 // Get returns a link of the organization.
 func (s *Service) Get(ctx context.Context, organization, slug string) (Link, error) {
 	return s.own(ctx, organization, slug)

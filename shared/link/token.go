@@ -136,13 +136,16 @@ func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
 	}
 	g, err := s.grantBy(ctx, l, c)
 	if err != nil && l.mayFallBack(err, s.Now()) {
-		if g, previousErr := s.fallBack(ctx, l, c); previousErr == nil {
-			return g, nil
+		if previous, previousErr := s.fallBack(ctx, l, c); previousErr == nil {
+			previous.Cached = previous.Cached && g.Cached
+			return previous, nil
 		}
 	}
 	return g, err
 }
 
+// grantBy is a token by one version of the secret. That nobody was asked for it is told of a
+// failure too.
 func (s *Service) grantBy(ctx context.Context, l Link, c credential) (_ Grant, err error) {
 	now := s.Now()
 	h, _ := s.credentials.held.Get(c)
@@ -153,7 +156,7 @@ func (s *Service) grantBy(ctx context.Context, l Link, c credential) (_ Grant, e
 			s.renew(ctx, l, c)
 		}
 	case h.failure != nil && now.Before(h.until):
-		return Grant{}, h.failed(now)
+		return Grant{Cached: true}, h.failed(now)
 	default:
 		if h, err = s.await(ctx, l, c); err != nil {
 			return Grant{}, err
@@ -217,11 +220,12 @@ func (h held) failed(now time.Time) error {
 
 // renew starts a flight that nobody waits for, and whose line in the log is its own.
 func (s *Service) renew(ctx context.Context, l Link, c credential) {
-	ctx, work := eventlog.Aside(ctx)
+	ctx, work := eventlog.Start(ctx)
 	s.credentials.flights.DoChan(c.key(), flight(ctx, tokenTimeout, func(ctx context.Context) (held, error) {
 		h := s.obtain(ctx, l, c)
-		s.Log.LogAttrs(ctx, slog.LevelInfo, "token.renewed",
-			append([]slog.Attr{slog.String("link", string(l.Slug)), slog.Bool("renewed", h.failure == nil)}, work.Notes()...)...)
+		if work.Notes() != nil { // else a flight that ended just now has done it
+			work.Write(ctx, s.Log, slog.LevelInfo, "token.renewed", slog.String("link", string(l.Slug)), slog.Bool("renewed", h.failure == nil))
+		}
 		return h, nil
 	}))
 }

@@ -241,7 +241,6 @@ func TestTokenRenewal(t *testing.T) {
 	})
 }
 
-// TestTokenStatus: what Entra answers to token requests is the re-check of the link.
 // TestRenewalHasALineOfItsOwn: in the trace of the request that began it, without its calls in
 // that request's line, because nobody waits for it.
 func TestRenewalHasALineOfItsOwn(t *testing.T) {
@@ -253,7 +252,7 @@ func TestRenewalHasALineOfItsOwn(t *testing.T) {
 		})
 		token := func() *eventlog.Work {
 			w := &eventlog.Work{Trace: eventlog.Trace{ID: "the-trace"}}
-			if _, err := st.token(eventlog.Begin(t.Context(), w)); err != nil {
+			if _, err := st.token(eventlog.With(t.Context(), w)); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
@@ -288,6 +287,7 @@ func (c called) Token(ctx context.Context, credentials entra.Credentials, scope 
 	return c.TokenSource.Token(ctx, credentials, scope)
 }
 
+// TestTokenStatus: what Entra answers to token requests is the re-check of the link.
 func TestTokenStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +20,8 @@ type Service string
 
 // The services.
 const (
-	Entra     Service = "entra" // the authority: tokens, signing keys
+	Identity  Service = "identity" // that which gives this program tokens for vault and table
+	Entra     Service = "entra"    // the authority: tokens for links, signing keys
 	Vault     Service = "vault"
 	Table     Service = "table"
 	FHIR      Service = "fhir" // any clinic's FHIR server
@@ -29,7 +31,7 @@ const (
 )
 
 // own are the services that all links depend on; the others are somebody's.
-var own = []Service{Entra, Vault, Table}
+var own = []Service{Identity, Entra, Vault, Table}
 
 // fresh is how long what was seen of a service counts.
 const fresh = 10 * time.Minute
@@ -37,7 +39,7 @@ const fresh = 10 * time.Minute
 // Watch sees the calls of one program. The zero Watch is ready.
 type Watch struct {
 	mu   sync.Mutex
-	seen map[Service]sighting
+	seen map[Service]map[string]sighting // by host: there may be several vaults
 }
 
 // sighting is what came of the latest call.
@@ -46,21 +48,28 @@ type sighting struct {
 	reached bool
 }
 
-// Called notes one call that began at start: status is that of the answer, err is why there was
-// none.
-func (w *Watch) Called(ctx context.Context, s Service, start time.Time, status int, err error) {
+// Called notes one call to a host that began at start: status is that of the answer, err is why
+// there was none.
+func (w *Watch) Called(ctx context.Context, s Service, host string, start time.Time, status int, err error) {
 	reached := err == nil && status < http.StatusInternalServerError && !locksOut(s, status)
-	throttled := status == http.StatusTooManyRequests
-	eventlog.Current(ctx).Called(string(s), time.Since(start), !reached || throttled)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return // whoever asked has left: that says nothing about the service
+	left := !reached && errors.Is(ctx.Err(), context.Canceled) // whoever asked has gone, which says nothing of s
+	failed := !reached && !left || status == http.StatusTooManyRequests
+	eventlog.Current(ctx).Called(string(s), time.Since(start), failed)
+	if !left && slices.Contains(own, s) {
+		w.see(s, host, reached)
 	}
+}
+
+func (w *Watch) see(s Service, host string, reached bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.seen == nil {
-		w.seen = map[Service]sighting{}
+		w.seen = map[Service]map[string]sighting{}
 	}
-	w.seen[s] = sighting{time.Now(), reached}
+	if w.seen[s] == nil {
+		w.seen[s] = map[string]sighting{}
+	}
+	w.seen[s][host] = sighting{time.Now(), reached}
 }
 
 // locksOut tells whether an answer means that this program itself is refused: it lacks a role, or
@@ -70,15 +79,19 @@ func locksOut(s Service, status int) bool {
 }
 
 // Reachable tells of each service that all links depend on whether its latest call was
-// answered, and neither with a 5xx status nor by locking this program out. A service that was not called in the last
-// ten minutes is left out: nothing is known of it, and nobody is asked to find out.
+// answered, and neither with a 5xx status nor by locking this program out; of several vaults,
+// whether that is so of each. A service that was not called in the last ten minutes is left out:
+// nothing is known of it, and nobody is asked to find out.
 func (w *Watch) Reachable() map[string]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	known := map[string]bool{}
-	for _, s := range own {
-		if seen, ok := w.seen[s]; ok && time.Since(seen.at) < fresh {
-			known[string(s)] = seen.reached
+	for s, hosts := range w.seen {
+		for _, seen := range hosts {
+			if time.Since(seen.at) < fresh {
+				before, told := known[string(s)]
+				known[string(s)] = seen.reached && (before || !told)
+			}
 		}
 	}
 	return known
@@ -109,7 +122,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if answer != nil {
 		status = answer.StatusCode
 	}
-	t.watch.Called(r.Context(), t.service, start, status, err)
+	t.watch.Called(r.Context(), t.service, r.URL.Host, start, status, err)
 	return answer, err
 }
 

@@ -47,7 +47,7 @@ func TestClient(t *testing.T) {
 		status = tt.status
 		var watch upstream.Watch
 		client := watch.Client(upstream.Vault, server.Client())
-		ctx, work := eventlog.Aside(t.Context())
+		ctx, work := eventlog.Start(t.Context())
 		r, err := http.NewRequestWithContext(ctx, "GET", server.URL, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestClientThatGetsNoAnswer(t *testing.T) {
 	url := server.URL
 	server.Close()
 	var watch upstream.Watch
-	ctx, work := eventlog.Aside(t.Context())
+	ctx, work := eventlog.Start(t.Context())
 	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestReachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var watch upstream.Watch
 		call := func(ctx context.Context, s upstream.Service, status int, err error) {
-			watch.Called(ctx, s, time.Now(), status, err)
+			watch.Called(ctx, s, "host", time.Now(), status, err)
 		}
 		want := func(known map[string]bool) {
 			t.Helper()
@@ -120,4 +120,36 @@ func TestReachable(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		want(map[string]bool{"vault": false})
 	})
+}
+
+// Of several vaults each counts, whichever was called last.
+func TestReachableOfSeveralVaults(t *testing.T) {
+	var watch upstream.Watch
+	for _, tt := range []struct {
+		host string
+		err  error
+		want bool
+	}{
+		{"a.vault.azure.net", nil, true},
+		{"b.vault.azure.net", errors.New("no answer"), false},
+		{"a.vault.azure.net", nil, false},
+		{"b.vault.azure.net", nil, true},
+	} {
+		watch.Called(t.Context(), upstream.Vault, tt.host, time.Now(), 200, tt.err)
+		if got := watch.Reachable(); got["vault"] != tt.want || len(got) != 1 {
+			t.Errorf("after %s, %v: %v", tt.host, tt.err, got)
+		}
+	}
+}
+
+// A call that was given up by whoever asked is none that failed.
+func TestCallOfAClientThatLeft(t *testing.T) {
+	var watch upstream.Watch
+	ctx, work := eventlog.Start(t.Context())
+	ctx, leave := context.WithCancel(ctx)
+	leave()
+	watch.Called(ctx, upstream.Vault, "host", time.Now(), 0, context.Canceled)
+	if calls, failed := notes(work); calls != "[vault=1]" || failed != "[]" && failed != "" {
+		t.Errorf("calls %s, failed %s", calls, failed)
+	}
 }

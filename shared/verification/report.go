@@ -121,11 +121,13 @@ func (r Report) Failed() (Check, bool) {
 }
 
 // Finding is the code of the first check that failed, or else that warned; "" when all passed.
+// What the server or Entra says goes before the fields, where no more may be missing than a date.
 func (r Report) Finding() string {
 	for _, status := range []Status{Fail, Warn} {
-		for _, c := range r.Checks {
-			if c.Status == status {
-				return c.Code
+		for _, ofFields := range []bool{false, true} {
+			i := slices.IndexFunc(r.Checks, func(c Check) bool { return c.Status == status && (c.ID == CheckFields) == ofFields })
+			if i >= 0 {
+				return r.Checks[i].Code
 			}
 		}
 	}

@@ -121,7 +121,7 @@ func TestMainPath(t *testing.T) {
 	h.want(200, "PATCH", "/api/links/"+slug, manager, map[string]any{"listed": true}, "If-Match", "*")
 	h.sweep()
 
-	if health := h.want(200, "GET", "/api/health", "", nil); fmt.Sprint(health["reachable"]) != "map[entra:true table:true vault:true]" {
+	if health := h.want(200, "GET", "/api/health", "", nil); fmt.Sprint(health["reachable"]) != "map[entra:true identity:true table:true vault:true]" {
 		t.Errorf("health: %v", health)
 	}
 	h.checkLines(app, slug)

@@ -1,15 +1,18 @@
 package corpus_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -183,6 +186,30 @@ func TestLambdaUnknownEvents(t *testing.T) {
 	}
 }
 
+// TestLambdaDeadline: a request that would take longer than Lambda allows is answered in time.
+func TestLambdaDeadline(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	cloud := cloudtest.Start(t)
+	f := startFunction(t, cloud, table(t))
+	registration := cloud.Registration("slow-clinic")
+	registration["fhirServerUrl"], registration["audience"] = cloud.Server("slow")
+	body, err := json.Marshal(registration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", "/api/register", nil)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+cloud.App(cloudtest.Tenant, manager))
+	f.must(t, health())
+	const patience = 3 * time.Second
+	f.patience.Store(int64(patience))
+	start := time.Now()
+	answer := f.must(t, urlEvent(r, body))
+	if took := time.Since(start); took > patience || !strings.Contains(answer, `"statusCode":503`) {
+		t.Errorf("after %v: %s", took, answer)
+	}
+}
+
 // TestLambdaPanic: aws-lambda-go ends the process after a panic; through awslambda.Handler it is
 // an invocation that failed. No request is known that makes cmd/lambda panic, and httpx.Handle
 // would answer it with 500 first, so this is another program in the same loop: see panics.
@@ -201,14 +228,41 @@ func TestLambdaPanic(t *testing.T) {
 	}
 }
 
+// TestLambdaAnswers: what cmd/lambda never answers with, bytes that are no text and cookies, goes
+// through the loop all the same.
+func TestLambdaAnswers(t *testing.T) {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := serveEvents(t, invoked(t, path, nil), urlEvent)
+	answer, err := http.Get(url + "/bytes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || !bytes.Equal(body, noText) || !slices.Equal(answer.Header.Values("Set-Cookie"), []string{"a=1", "b=2"}) || answer.Header.Get("X-Several") != "1, 2" {
+		t.Errorf("%q, %v, %v", body, answer.Header, err)
+	}
+}
+
+// noText is not UTF-8.
+var noText = []byte{0xff, 0x00, 0xfe, '"'}
+
 // panics is this test's binary as a Lambda function: TestMain calls it.
 func panics() {
 	lambda.Start(awslambda.Handler{
 		HTTP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/panic" {
+			switch r.URL.Path {
+			case "/panic":
 				panic("canary")
+			case "/bytes":
+				w.Header()["Set-Cookie"], w.Header()["X-Several"] = []string{"a=1", "b=2"}, []string{"1", "2"}
+				_, _ = w.Write(noText) // into memory
+			default:
+				_, _ = w.Write([]byte("still here"))
 			}
-			_, _ = w.Write([]byte("still here")) // into memory
 		}),
 		Schedule: func(context.Context) error { panic(errors.New("canary")) },
 	}.Invoke)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ import (
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 type runtimeAPI struct {
 	*http.ServeMux
+	patience atomic.Int64 // time.Duration until the deadline of an invocation
+
 	one     sync.Mutex
 	asked   chan struct{} // closed by the first request for an event
 	events  chan []byte
@@ -30,6 +33,7 @@ type invocationResult struct {
 
 func newRuntimeAPI() *runtimeAPI {
 	api := &runtimeAPI{ServeMux: http.NewServeMux(), asked: make(chan struct{}), events: make(chan []byte), answers: make(chan invocationResult), closed: make(chan struct{})}
+	api.patience.Store(int64(time.Minute))
 	api.close = sync.OnceFunc(func() { close(api.closed) })
 	api.ask = sync.OnceFunc(func() { close(api.asked) })
 	const invocation = "/2018-06-01/runtime/invocation/"
@@ -46,7 +50,7 @@ func (api *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
 		w.Header().Set("Lambda-Runtime-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0")
-		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()))
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Duration(api.patience.Load())).UnixMilli()))
 		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:123456789012:function:fhirlink")
 		_, _ = w.Write(event) // the program was killed
 	case <-api.closed:

@@ -44,13 +44,18 @@ func main() {
 		complain(os.Stderr, err)
 		os.Exit(exitSettings)
 	}
-	lambda.Start(func(ctx context.Context, event json.RawMessage) (any, error) {
-		ctx, cancel := inTime(eventlog.Begin(ctx, work(ctx)))
-		defer cancel()
+	lambda.Start(invocations(handler, out))
+}
+
+// invocations are what the loop of aws-lambda-go calls.
+func invocations(handler awslambda.Handler, out interface{ Flush(context.Context) error }) func(context.Context, json.RawMessage) (any, error) {
+	return func(ctx context.Context, event json.RawMessage) (any, error) {
 		// Lambda freezes the process after the answer: what is not written by then may never be.
 		defer func() { _ = out.Flush(ctx) }() // fails when stdout is gone: nobody is left to tell
-		return handler.Invoke(ctx, event)
-	})
+		inTime, cancel := inTime(eventlog.With(ctx, work(ctx)))
+		defer cancel()
+		return handler.Invoke(inTime, event)
+	}
 }
 
 // margin is how long before Lambda's deadline an invocation must be over, so that its answer is

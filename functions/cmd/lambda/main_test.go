@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"fhirlink/shared/awslambda"
 	"fhirlink/shared/config"
 	"fhirlink/shared/eventlog"
 )
@@ -57,6 +60,37 @@ func TestAnswersAFunctionURL(t *testing.T) {
 			t.Errorf("%s\ngave %s (%v)", event, data, err)
 		}
 	}
+}
+
+// flushed tells whether there was time left to write the log.
+type flushed struct{ err error }
+
+func (f *flushed) Flush(ctx context.Context) error {
+	f.err = ctx.Err()
+	return f.err
+}
+
+// An invocation that runs out of time still answers, and still writes its lines.
+func TestOutOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &flushed{err: errors.New("never flushed")}
+		var left time.Duration
+		handler := awslambda.Handler{HTTP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		deadline, _ := ctx.Deadline()
+		answer, err := invocations(handler, out)(ctx, json.RawMessage(`{"version":"2.0","rawPath":"/","requestContext":{"http":{"method":"GET"}}}`))
+		left = time.Until(deadline)
+		if text, _ := json.Marshal(answer); err != nil || !strings.Contains(string(text), `"statusCode":503`) || left <= 0 {
+			t.Errorf("%s, %v, with %v left", text, err, left)
+		}
+		if out.err != nil {
+			t.Errorf("the log was not written: %v", out.err)
+		}
+	})
 }
 
 // The log tells of an invocation by Lambda's request id, in X-Ray's trace.

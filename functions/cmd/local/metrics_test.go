@@ -1,10 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"fhirlink/functions/cmd/local/sandbox"
 )
@@ -41,6 +46,9 @@ func TestMetrics(t *testing.T) {
 	i.want(405, i.call("BREW", "/api/links", ""))
 	i.sweepOnce()
 
+	if health := i.want(200, i.call("GET", "/api/health", "")); fmt.Sprint(health["reachable"]) != "map[entra:true]" {
+		t.Errorf("health knows %v", health)
+	}
 	got := i.metrics()
 	for series, want := range map[string]string{
 		`fhirlink_requests_total{method="POST",route="/api/token",status="200"}`:  "3",
@@ -81,4 +89,56 @@ func TestMetricsAreGuarded(t *testing.T) {
 	i := start(t, t.TempDir(), nil)
 	i.want(403, i.call("GET", metricsPath, "", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"))
 	i.want(404, i.call("POST", metricsPath, "{}"))
+}
+
+// Every number that an event has, in its unit.
+func TestMetricsOfEvents(t *testing.T) {
+	m := newMetrics()
+	log := slog.New(m)
+	calls := func(key string, attrs ...any) slog.Attr { return slog.Group(key, attrs...) }
+	log.Info("request", "method", "POST", "route", "/api/token", "status", 400, "outcome", "invalid_grant", "finding", "aadsts_7000222", "ms", 250.0,
+		calls("calls", "entra", 2, "vault", 1), calls("failedCalls", "vault", 1), calls("callMs", "entra", 1500.0, "vault", 20.0))
+	log.Info("token.issued", "cached", true, "previous", true)
+	log.Info("token.renewed", "renewed", false, calls("calls", "entra", 3))
+	log.Info("call.late", calls("calls", "table", 1), calls("failedCalls", "table", 1))
+	at := time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
+	log.Info("sweep.done", "due", 9, "done", 4, "failed", 3, "left", 2, "notices", 7, "complete", false, "succeededAt", at)
+	log.Debug("request", "method", "GET", "route", "/", "status", 200, "outcome", "ok")
+	log.Info("another event", "status", 500)
+
+	i := &instance{Server: httptest.NewServer(m.with(http.NotFoundHandler())), t: t}
+	t.Cleanup(i.Server.Close)
+	got := i.metrics()
+	want := map[string]string{
+		`fhirlink_requests_total{method="POST",route="/api/token",status="400"}`: "1",
+		`fhirlink_request_duration_seconds_sum{route="/api/token"}`:              "0.25",
+		`fhirlink_request_duration_seconds_count{route="/api/token"}`:            "1",
+		`fhirlink_refusals_total{code="invalid_grant"}`:                          "1",
+		`fhirlink_findings_total{code="aadsts_7000222"}`:                         "1",
+		`fhirlink_tokens_issued_total{cached="true",previous="true"}`:            "1",
+		`fhirlink_tokens_renewed_total{renewed="false"}`:                         "1",
+		`fhirlink_upstream_calls_total{service="entra"}`:                         "5",
+		`fhirlink_upstream_calls_total{service="vault"}`:                         "1",
+		`fhirlink_upstream_calls_total{service="table"}`:                         "1",
+		`fhirlink_upstream_failed_calls_total{service="vault"}`:                  "1",
+		`fhirlink_upstream_failed_calls_total{service="table"}`:                  "1",
+		`fhirlink_upstream_call_seconds_total{service="entra"}`:                  "1.5",
+		`fhirlink_upstream_call_seconds_total{service="vault"}`:                  "0.02",
+		`fhirlink_sweeps_total{complete="false"}`:                                "1",
+		`fhirlink_sweep_links_total{result="done"}`:                              "4",
+		`fhirlink_sweep_links_total{result="failed"}`:                            "3",
+		`fhirlink_sweep_links_total{result="left"}`:                              "2",
+		`fhirlink_sweep_notices_total`:                                           "7",
+		`fhirlink_sweep_last_success_timestamp_seconds`:                          strconv.FormatFloat(float64(at.Unix()), 'g', -1, 64),
+	}
+	for series, value := range got {
+		if strings.HasPrefix(series, "fhirlink_") && !strings.Contains(series, "_bucket{") && want[series] != value {
+			t.Errorf("%s is %s, want %q", series, value, want[series])
+		}
+	}
+	for series, value := range want {
+		if got[series] != value {
+			t.Errorf("%s is %q, want %s", series, got[series], value)
+		}
+	}
 }

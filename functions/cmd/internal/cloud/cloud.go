@@ -39,7 +39,7 @@ const table = "links"
 // vaults, and the table unless a connection string does. No request is made.
 func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (functions.Deps, error) {
 	watch := &upstream.Watch{}
-	identity = outspoken{identity, log}
+	identity = outspoken{identity, watch, log}
 	stores, err := stores(c, identity, watch)
 	if err != nil {
 		return functions.Deps{}, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -12,18 +13,23 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"fhirlink/shared/entra"
+	"fhirlink/shared/upstream"
 )
 
-// outspoken is a credential whose refusals are in the log. Whoever uses it learns only that
-// there was no token, and tells callers less.
+// outspoken is a credential whose refusals are in the log, and count as failed calls. Whoever
+// uses it learns only that there was no token, and tells callers less. It is asked when a token
+// is needed, because the SDKs' clients keep theirs.
 type outspoken struct {
 	azcore.TokenCredential
-	log *slog.Logger
+	watch *upstream.Watch
+	log   *slog.Logger
 }
 
 // GetToken is azcore.TokenCredential's.
 func (c outspoken) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	start := time.Now()
 	token, err := c.TokenCredential.GetToken(ctx, o)
+	c.watch.Called(ctx, upstream.Identity, "", start, 0, err)
 	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		c.log.ErrorContext(ctx, "identity.failed", "error", whyNoToken(ctx, err), "fix", "see who this program is to Azure, and what that identity's credential is")
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"fhirlink/shared/eventlog"
+	"fhirlink/shared/upstream"
 )
 
 // authority answers every request but openid-configuration in one way.
@@ -68,19 +70,23 @@ func TestOutspoken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			_, err := outspoken{tt.credential, eventlog.New(&out, slog.LevelInfo)}.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+			var watch upstream.Watch
+			_, err := outspoken{tt.credential, &watch, eventlog.New(&out, slog.LevelInfo)}.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 			if err == nil {
 				t.Fatal("there was a token")
 			}
 			if log := out.String(); !strings.Contains(log, `"msg":"identity.failed"`) || !strings.Contains(log, tt.want) || strings.Contains(log, "canary") {
 				t.Errorf("logged %s, want %s", log, tt.want)
 			}
+			if known := watch.Reachable(); !maps.Equal(known, map[string]bool{"identity": false}) {
+				t.Errorf("health knows %v", known)
+			}
 		})
 	}
 	var out bytes.Buffer
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	if _, err := (outspoken{cli, eventlog.New(&out, slog.LevelInfo)}).GetToken(gone, policy.TokenRequestOptions{Scopes: []string{"x"}}); err == nil || out.Len() > 0 {
+	if _, err := (outspoken{cli, &upstream.Watch{}, eventlog.New(&out, slog.LevelInfo)}).GetToken(gone, policy.TokenRequestOptions{Scopes: []string{"x"}}); err == nil || out.Len() > 0 {
 		t.Errorf("a client that left: %v, logged %s", err, &out)
 	}
 }

@@ -28,6 +28,6 @@ func (p watching) Do(r *policy.Request) (*http.Response, error) {
 	if answer != nil {
 		status = answer.StatusCode
 	}
-	p.watch.Called(r.Raw().Context(), p.service, start, status, err)
+	p.watch.Called(r.Raw().Context(), p.service, r.Raw().URL.Host, start, status, err)
 	return answer, err
 }

@@ -1,0 +1,134 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"fhirlink/functions"
+	"fhirlink/shared/config"
+	"fhirlink/shared/entra/clientcred"
+	"fhirlink/shared/entra/graph"
+	"fhirlink/shared/eventlog"
+	"fhirlink/shared/link"
+	"fhirlink/shared/notify"
+	"fhirlink/shared/verification"
+)
+
+// anybody is an identity that has a token, or none.
+type anybody struct{ err error }
+
+func (a anybody) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{Token: "identity", ExpiresOn: time.Now().Add(time.Hour)}, a.err
+}
+
+// nowhere is an address that refuses connections.
+const nowhere = "https://127.0.0.1:1"
+
+// lonely is the program where nothing answers.
+func lonely(t *testing.T, identity azcore.TokenCredential, log *slog.Logger) functions.Deps {
+	t.Helper()
+	deps, err := Functions(config.Config{
+		Vaults: []config.Vault{{Name: "a", URL: nowhere}}, TableEndpoint: nowhere, Authority: nowhere + "/",
+		Audiences: []string{"x"}, Tenants: []string{"*"}, EventGridEndpoint: nowhere,
+	}, identity, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return deps
+}
+
+// Every service is called by a client that tells the log which one it is, and health of those
+// that all links depend on.
+func TestEveryCallIsWatched(t *testing.T) {
+	deps := lonely(t, anybody{}, slog.New(slog.DiscardHandler))
+	get := func(c *http.Client) func(context.Context) {
+		return func(ctx context.Context) {
+			r, err := http.NewRequestWithContext(ctx, "GET", nowhere, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer, err := c.Do(r); err == nil {
+				answer.Body.Close()
+			}
+		}
+	}
+	links := deps.Links
+	channels, _ := links.Channel.(notify.Channels)
+	if len(channels) != 2 {
+		t.Fatalf("channels %v", channels)
+	}
+	event := notify.Event{ID: notify.ID("x"), Type: notify.SecretRotated, Time: time.Now(), Organization: "x"}
+	for service, call := range map[string]func(context.Context){
+		"vault":     func(ctx context.Context) { _, _ = links.Secrets.Get(ctx, "a/link-x", "1") },
+		"table":     func(ctx context.Context) { _, _ = links.Stores.Get(ctx, "clinic") },
+		"entra":     get(links.Tokens.(*clientcred.Source).Client),
+		"fhir":      get(links.Verifier.(*verification.Verifier).Client),
+		"graph":     get(links.Ends.(*graph.Client).HTTP),
+		"webhook":   get(deps.Webhooks.Client),
+		"eventgrid": func(ctx context.Context) { channels[1].Deliver(ctx, "x", notify.Target{}, event) },
+	} {
+		t.Run(service, func(t *testing.T) {
+			ctx, work := eventlog.Start(t.Context())
+			call(ctx)
+			calls := map[string]int64{}
+			for _, a := range work.Notes() {
+				if a.Key == "failedCalls" {
+					for _, one := range a.Value.Group() {
+						calls[one.Key] = one.Value.Int64()
+					}
+				}
+			}
+			if calls[service] == 0 || len(calls) != 1 {
+				t.Errorf("failed calls %v, want %s alone", calls, service)
+			}
+		})
+	}
+	ctx, work := eventlog.Start(t.Context())
+	_, _ = deps.Callers.Authenticate(bearer(ctx, t))
+	if notes := work.Notes(); len(notes) == 0 || !strings.Contains(notes[0].String(), "entra") {
+		t.Errorf("the keys of callers' tokens are not watched: %v", notes)
+	}
+	want := map[string]bool{"identity": true, "entra": false, "vault": false, "table": false}
+	for service, reached := range deps.Reach() {
+		if want[service] != reached {
+			t.Errorf("health: %s is %v", service, reached)
+		}
+		delete(want, service)
+	}
+	if len(want) > 0 {
+		t.Errorf("health does not know of %v", want)
+	}
+}
+
+// bearer is a request with a token of a key that has to be fetched.
+func bearer(ctx context.Context, t *testing.T) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, "GET", "http://localhost/api/links", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header, payload = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ", "eyJhdWQiOiJ4In0"
+	r.Header.Set("Authorization", "Bearer "+header+"."+payload+"."+strings.Repeat("A", 342))
+	return r
+}
+
+// A program without an identity says so in its log, and is told from one whose services fail.
+func TestIdentityIsOutspoken(t *testing.T) {
+	var out bytes.Buffer
+	deps := lonely(t, anybody{errors.New("canary")}, eventlog.New(&out, slog.LevelInfo))
+	if _, err := deps.Links.Stores.Get(t.Context(), "clinic"); !errors.Is(err, link.ErrUnavailable) {
+		t.Errorf("error %v", err)
+	}
+	if log := out.String(); !strings.Contains(log, `"msg":"identity.failed"`) || strings.Contains(log, "canary") || deps.Reach()["identity"] {
+		t.Errorf("logged %s, health %v", log, deps.Reach())
+	}
+}
