@@ -104,7 +104,8 @@ func contents(t *testing.T, file string) string {
 }
 
 var heads = map[string]*regexp.Regexp{
-	"param":       regexp.MustCompile(`^param (\w+) (\w+)(?: = ([\s\S]+))?$`),
+	"param":       regexp.MustCompile(`^param (\w+) (\w+(?:\[\])?)(?: = ([\s\S]+))?$`),
+	"type":        regexp.MustCompile(`^type (\w+)() = ([\s\S]+)$`),
 	"assignment":  regexp.MustCompile(`^param (\w+)() = ([\s\S]+)$`), // in parameter files
 	"var":         regexp.MustCompile(`^var (\w+)() = ([\s\S]+)$`),
 	"resource":    regexp.MustCompile(`^resource (\w+) '([^']+)'(?: existing)? = (?:if \([^\n]+\) )?(\{[\s\S]+\})$`),

@@ -68,9 +68,20 @@ param mailFrom string = ''
 @description('FHIRLINK_SECRET_EXPIRY_SCHEDULE: NCRONTAB in UTC of the timer that looks after secrets and links. The alert on its heartbeat expects at least one run an hour.')
 param secretExpirySchedule string = '0 * * * * *'
 
-@description('What links call each vault that serves, and which Key Vault of this deployment that is: 0 to 9. The first keeps new secrets (README: when one vault is not enough). Names match ^[a-z0-9](-?[a-z0-9])*$ and stay what they are.')
+@description('Which Key Vault of this deployment: one digit, because names of vaults have 24 characters at most.')
+type vaultNumber = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
+
+@description('A vault that serves: what links call it, and which Key Vault that is.')
+type servingVault = {
+  @minLength(1)
+  @maxLength(24)
+  name: string
+  generation: vaultNumber
+}
+
+@description('What links call each vault that serves, and which Key Vault of this deployment that is. The first keeps new secrets (README: when one vault is not enough). Names match ^[a-z0-9](-?[a-z0-9])*$ and stay what they are.')
 @minLength(1)
-param vaults array = [
+param vaults servingVault[] = [
   {
     name: 'a'
     generation: 1
@@ -78,7 +89,7 @@ param vaults array = [
 ]
 
 @description('Numbers of further Key Vaults, which are made but do not serve: while secrets move from one to another (README: rotate the vault).')
-param spareVaults array = []
+param spareVaults vaultNumber[] = []
 
 @description('recover brings back vaults that were deleted less than 90 days ago; their names cannot be used anew until then.')
 @allowed([

@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,6 +31,15 @@ func TestVaultsSetting(t *testing.T) {
 		if got := readSetting(t, text); !slices.Equal(got, want) {
 			t.Errorf("%s\nis read as %+v, want %+v", text, got, want)
 		}
+	}
+}
+
+// The commands for AWS call the vault as the templates do: links are the same for both programs.
+func TestVaultIsCalledTheSameOnAWS(t *testing.T) {
+	param, _ := find(read(t, "main.bicep").params, "vaults")
+	name := param.body.array[0].at("name").literal()
+	if readme := contents(t, filepath.Join(root, "README.md")); !strings.Contains(readme, `"FHIRLINK_KEY_VAULT_URL": "`+name+`=https://$vault.vault.azure.net"`) {
+		t.Errorf("README.md calls the vault otherwise than %q on AWS", name)
 	}
 }
 

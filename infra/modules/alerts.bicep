@@ -97,7 +97,7 @@ resource serverErrors 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   kind: 'LogAlert'
   properties: {
     displayName: '${prefix}: requests fail for a fault of ours'
-    description: 'Answers with a 5xx status other than 503, or requests that panicked. 503 means that somebody else is out of reach: another alert counts those.'
+    description: 'Answers with a 5xx status other than 503, requests that panicked, or no token for the program itself. 503 means that somebody else is out of reach: another alert counts those.'
     severity: 1
     enabled: true
     scopes: [
@@ -112,9 +112,9 @@ resource serverErrors 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
         {
           query: '''
 let traced = AppTraces
-    | where Message has_any ("request", "panic")
+    | where Message has_any ("request", "panic", "identity.failed")
     | extend event = parse_json(Message)
-    | where tostring(event.msg) == "panic"
+    | where tostring(event.msg) in ("panic", "identity.failed")
         or (tostring(event.msg) == "request" and toint(event.status) >= 500 and toint(event.status) != 503)
     | project TimeGenerated, Message;
 let seenByTheHost = AppRequests
@@ -163,6 +163,7 @@ AppTraces
 | where Message has "request"
 | extend event = parse_json(Message)
 | where tostring(event.msg) == "request"
+| where tostring(event.outcome) != "client_gone"
 | summarize requests = sum(ItemCount), refused = sumif(ItemCount, toint(event.status) in (429, 503))
 | where requests >= 20 and refused * 20 > requests
 '''

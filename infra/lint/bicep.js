@@ -48,7 +48,7 @@ if (mistakes(parser, "param a string\nresource b 'C@1' = {\n  name: \n}\n").leng
 
 const files = process.argv.slice(2)
 if (files.length === 0) {
-  console.error('usage: lint.js file.bicep...')
+  console.error('usage: bicep.js file.bicep...')
   process.exit(2)
 }
 let count = 0
