@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -247,6 +249,19 @@ func TestLambdaAnswers(t *testing.T) {
 	}
 }
 
+// TestLambdaRequests: what cmd/lambda never reads, cookies and who called, comes through the loop.
+func TestLambdaRequests(t *testing.T) {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := invoked(t, path, nil).must(t, gatewayEvent(httptest.NewRequest("GET", "/", nil), nil))
+	want := "with session=canary-cookie; second=v2 from " + net.JoinHostPort(callerAddress, "0")
+	if !strings.Contains(answer, want) {
+		t.Errorf("%s, want %q", answer, want)
+	}
+}
+
 // noText is not UTF-8.
 var noText = []byte{0xff, 0x00, 0xfe, '"'}
 
@@ -261,7 +276,7 @@ func panics() {
 				w.Header()["Set-Cookie"], w.Header()["X-Several"] = []string{"a=1", "b=2"}, []string{"1", "2"}
 				_, _ = w.Write(noText) // into memory
 			default:
-				_, _ = w.Write([]byte("still here"))
+				_, _ = fmt.Fprintf(w, "still here, with %s from %s", r.Header.Get("Cookie"), r.RemoteAddr) // into memory
 			}
 		}),
 		Schedule: func(context.Context) error { panic(errors.New("canary")) },
