@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func handle(port string) {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM) // the host kills with SIGKILL, which cannot be ignored
 	switch start := os.Getenv("START"); {
 	case strings.HasPrefix(start, "exit"):
 		code, _ := strconv.Atoi(strings.TrimPrefix(start, "exit"))

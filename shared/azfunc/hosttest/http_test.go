@@ -31,7 +31,8 @@ func TestProxyingWinsOverForwarding(t *testing.T) {
 	}
 }
 
-// Microsoft Learn, "host.json reference": an old host is one that does not know proxying;
+// src/WebJobs.Script/Workers/Http/HttpWorkerOptionsSetup.cs reads the section; Microsoft Learn,
+// "host.json reference": an old host is one that does not know proxying;
 // a setting takes it away from a new one.
 func TestSettingsOverrideHostJSON(t *testing.T) {
 	_, url := serve(t, proxying, "AzureFunctionsJobHost__customHandler__EnableProxyingHttpRequest=false")
@@ -96,7 +97,7 @@ func TestForwardingJoinsRepeatedQueries(t *testing.T) {
 	}
 }
 
-// Azure/azure-functions-host issue 4926; ToHttpRequestMessage gives a body only to requests
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage (issue 4926): gives a body only to requests
 // with a Content-Length above 0.
 func TestForwardingLosesChunkedBodies(t *testing.T) {
 	chunked := func(url string) arrival {
@@ -125,7 +126,7 @@ func TestBodiesWithLengthArrive(t *testing.T) {
 	})
 }
 
-// ToHttpRequestMessage: .NET's HttpRequestMessage.Headers refuses the headers of a body, and
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage: .NET's HttpRequestMessage.Headers refuses the headers of a body, and
 // the host copies only Content-Type and Content-Length by hand.
 func TestForwardingLosesContentHeaders(t *testing.T) {
 	headers := []string{"Content-Encoding", "Content-Language", "Content-Disposition", "Content-Location", "Expires", "Last-Modified", "Allow"}
@@ -180,7 +181,7 @@ func TestProxyingOverwritesItsHeaders(t *testing.T) {
 	}
 }
 
-// ToHttpRequestMessage copies Host; YARP keeps it.
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage, copies Host; YARP keeps it.
 func TestHostIsTheClients(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		r := request(t, "GET", url+"/api/all", "")
@@ -206,7 +207,7 @@ func TestFrontEndSaysWhoCalls(t *testing.T) {
 	})
 }
 
-// Azure/azure-functions-host issue 7860: AllowAutoRedirect is off when forwarding.
+// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs (issue 7860): AllowAutoRedirect is off when forwarding.
 func TestRedirectsReachTheClient(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		response, _ := send(t, request(t, "GET", url+"/api/redirect", ""))
@@ -216,7 +217,7 @@ func TestRedirectsReachTheClient(t *testing.T) {
 	})
 }
 
-// ProcessHttpInAndOutInvocationRequest has no EnsureSuccessStatusCode.
+// DefaultHttpWorkerService.cs, ProcessHttpInAndOutInvocationRequest, has no EnsureSuccessStatusCode.
 func TestAnyStatusReachesTheClient(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		response, body := send(t, request(t, "GET", url+"/api/teapot", ""))
@@ -226,7 +227,8 @@ func TestAnyStatusReachesTheClient(t *testing.T) {
 	})
 }
 
-// YARP streams; HttpClient.SendAsync reads all of the answer first.
+// src/WebJobs.Script/Http/DefaultHttpProxyService.cs: YARP streams; DefaultHttpWorkerService.cs,
+// ProcessHttpInAndOutInvocationRequest: HttpClient.SendAsync reads all of the answer first.
 func TestOnlyProxyingStreams(t *testing.T) {
 	_, url := serve(t, proxying)
 	response, err := http.Get(url + "/api/stream")

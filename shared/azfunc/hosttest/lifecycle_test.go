@@ -77,7 +77,7 @@ func TestExit200Restarts(t *testing.T) {
 	}
 }
 
-// OnProcessExited: on 0 the host does nothing at all, and every invocation fails.
+// WorkerProcess.cs, OnProcessExited: on 0 the host does nothing at all, and every invocation fails.
 func TestExit0IsForgotten(t *testing.T) {
 	for mode, want := range map[string]int{forwarding: 500, proxying: 502} {
 		host, url := serve(t, mode)

@@ -72,6 +72,7 @@ func TestRoutesAreTriedInOrder(t *testing.T) {
 	}
 }
 
+// src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs hands the templates to ASP.NET:
 // Microsoft Learn, "Routing in ASP.NET Core", Route templates.
 func TestRouteTemplates(t *testing.T) {
 	tests := []struct {

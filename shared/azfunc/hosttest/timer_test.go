@@ -100,7 +100,7 @@ func TestScheduleStatusMayBeNull(t *testing.T) {
 	}
 }
 
-// Azure/azure-functions-host issue 7391: a timer that never ran has dates that RFC 3339
+// ScheduleStatus in azure-webjobs-sdk-extensions, TimerInfo.cs (azure-functions-host issue 7391): a timer that never ran has dates that RFC 3339
 // does not know, and encoding/json does not read into a time.Time.
 func TestNeverRunDatesMayHaveNoOffset(t *testing.T) {
 	for timer, want := range map[hosttestTimer]string{
