@@ -365,6 +365,9 @@ func TestSchedules(t *testing.T) {
 	if err := json.Unmarshal([]byte(contents(t, filepath.Join(root, "local.settings.json.example"))), &example); err != nil {
 		t.Fatal(err)
 	}
+	if got := example.Values["FUNCTIONS_WORKER_RUNTIME"]; got != "custom" {
+		t.Errorf("local.settings.json.example has the runtime %q", got)
+	}
 	schedule, ok := find(read(t, "main.bicep").params, "secretExpirySchedule")
 	if !ok {
 		t.Fatal("main.bicep has no parameter secretExpirySchedule")
@@ -384,6 +387,36 @@ func TestSchedules(t *testing.T) {
 		if !slices.Contains(known, name) {
 			t.Errorf("local.settings.json.example sets %s, which nothing reads", name)
 		}
+	}
+}
+
+// A custom handler with a bundle of extensions would wait for its download at every cold start;
+// the alert server-errors counts requests, which sampling must therefore leave alone.
+func TestHostFile(t *testing.T) {
+	var host struct {
+		ExtensionBundle any
+		Extensions      struct{ HTTP struct{ RoutePrefix string } }
+		CustomHandler   struct{ EnableProxyingHTTPRequest, EnableForwardingHTTPRequest bool }
+		Logging         struct {
+			ApplicationInsights struct {
+				SamplingSettings struct{ ExcludedTypes string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(contents(t, filepath.Join(root, "host.json"))), &host); err != nil {
+		t.Fatal(err)
+	}
+	if host.ExtensionBundle != nil {
+		t.Error("host.json asks for an extension bundle")
+	}
+	if got := host.Extensions.HTTP.RoutePrefix; got != "api" {
+		t.Errorf("the route prefix is %q", got)
+	}
+	if h := host.CustomHandler; !h.EnableProxyingHTTPRequest || !h.EnableForwardingHTTPRequest {
+		t.Errorf("%+v", h)
+	}
+	if got := host.Logging.ApplicationInsights.SamplingSettings.ExcludedTypes; !strings.Contains(got, "Request") {
+		t.Errorf("sampling leaves alone %q", got)
 	}
 }
 
@@ -608,6 +641,17 @@ func TestAlerts(t *testing.T) {
 	if !slices.Equal(seen, want) {
 		t.Errorf("alerts %q, want %q", seen, want)
 	}
+	var meaning strings.Builder
+	for _, r := range slices.Concat(alerts.resources, ofVaults.resources) {
+		if typeOf(r) == "Microsoft.Insights/actionGroups" {
+			continue
+		}
+		fmt.Fprintf(&meaning, "%s\n", r.body.at("name").literal())
+		for _, key := range []string{"severity", "scopes", "evaluationFrequency", "windowSize", "autoMitigate", "criteria"} {
+			fmt.Fprintf(&meaning, "\t%s %s\n", key, strings.Join(strings.Fields(r.body.at("properties", key).text), " "))
+		}
+	}
+	golden(t, "alerts.golden", meaning.String())
 	heartbeat, _ := find(alerts.resources, "sweepHeartbeat")
 	properties := heartbeat.body.at("properties")
 	c := properties.at("criteria", "allOf").array[0]
@@ -680,6 +724,10 @@ func TestRunbookKnowsTheLog(t *testing.T) {
 	log := readLog(t)
 	queries := 0
 	for _, m := range regexp.MustCompile("`(AppTraces[^`]+)`").FindAllStringSubmatch(contents(t, "README.md"), -1) {
+		log.check(t, "README.md's "+m[1], m[1])
+		queries++
+	}
+	for _, m := range regexp.MustCompile("(?s)```kusto\n(AppTraces.*?)```").FindAllStringSubmatch(contents(t, "README.md"), -1) {
 		log.check(t, "README.md's "+m[1], m[1])
 		queries++
 	}
@@ -771,8 +819,8 @@ func isLogger(x ast.Expr) bool {
 // logged are the fields that each event may have: all strings of the functions that name it.
 type logged map[string]map[string]bool
 
-// everyLine has these fields, and those that package eventlog adds.
-var everyLine = []string{"time", "level", "msg"}
+// everyLine of a request has these fields, and those that package eventlog adds.
+var everyLine = []string{"time", "level", "msg", "correlation"}
 
 func readLog(t *testing.T) logged {
 	t.Helper()
@@ -942,19 +990,22 @@ func TestRegistration(t *testing.T) {
 
 func TestPublishing(t *testing.T) {
 	azd := contents(t, filepath.Join(root, "azure.yaml"))
-	for _, want := range []string{"path: infra\n", "module: main\n", "run: ./infra/publish.sh\n"} {
+	for _, want := range []string{"path: infra\n", "module: main\n", "  postdeploy:\n    shell: sh\n    run: ./infra/publish.sh\n"} {
 		if !strings.Contains(azd, want) {
 			t.Errorf("azure.yaml lacks %q", want)
 		}
 	}
 	script := contents(t, "publish.sh")
-	if !strings.Contains(script, "cd dist && func azure functionapp publish \"$app\" --custom") {
+	if !strings.Contains(script, `cd dist && func azure functionapp publish "$app" --custom ${in_subscription`) {
 		t.Error("publish.sh does not publish dist/ as a custom handler")
+	}
+	if strings.Contains(script, "--publish-local-settings") {
+		t.Error("publish.sh publishes the settings of one machine")
 	}
 	if _, ok := find(read(t, "main.bicep").outputs, "AZURE_FUNCTION_APP_NAME"); !ok || !strings.Contains(script, "AZURE_FUNCTION_APP_NAME") {
 		t.Error("publish.sh and main.bicep do not agree on the name that azd passes on")
 	}
-	for _, file := range []string{"publish.sh", "register-api.sh", "lint/run"} {
+	for _, file := range []string{"publish.sh", "register-api.sh", "copy-vault.sh", "lint/run"} {
 		if info, err := os.Stat(file); err != nil || info.Mode()&0o100 == 0 {
 			t.Errorf("%s cannot be run: %v", file, err)
 		}

@@ -7,7 +7,7 @@ targetScope = 'subscription'
 @maxLength(64)
 param environmentName string
 
-@description('Azure region of every resource, e.g. northeurope. It must offer the Flex Consumption plan.')
+@description('Azure region of every resource, e.g. northeurope. It must offer the Flex Consumption plan, and the replication of storageSku.')
 param location string
 
 @description('Resource group to create. Empty: rg-<environmentName>.')
@@ -58,7 +58,7 @@ param smtpPort int = 587
 @description('FHIRLINK_SMTP_USERNAME: who the program signs in as at the mail server; together with smtpPasswordSecretName. Empty: it does not sign in.')
 param smtpUsername string = ''
 
-@description('FHIRLINK_SMTP_PASSWORD: name of the secret with that user\'s password, in the first vault that serves. The app gets a Key Vault reference to it, so no deployment sees the password. Empty: none.')
+@description('FHIRLINK_SMTP_PASSWORD: name of the secret with that user\'s password, in the first vault that serves. The app gets a Key Vault reference to it, so no deployment sees the password. Not with privateNetwork: Flex Consumption resolves no references into a closed vault. Empty: none.')
 @maxLength(127)
 param smtpPasswordSecretName string = ''
 
@@ -91,7 +91,7 @@ param vaults servingVault[] = [
 @description('Numbers of further Key Vaults, which are made but do not serve: while secrets move from one to another (README: rotate the vault).')
 param spareVaults vaultNumber[] = []
 
-@description('recover brings back vaults that were deleted less than 90 days ago; their names cannot be used anew until then.')
+@description('recover brings back vaults that were deleted less than 90 days ago, if all of this deployment were; their names cannot be used anew until then.')
 @allowed([
   'default'
   'recover'

@@ -23,9 +23,26 @@ done
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=$(git describe --tags --always --dirty)
 make --no-print-directory dist VERSION="$version"
-(cd dist && func azure functionapp publish "$app" --custom)
 
-host=$(az functionapp list --query "[?name=='$app'].defaultHostName | [0]" --output tsv)
+# azd may have deployed to another subscription than az works in.
+in_subscription=(${AZURE_SUBSCRIPTION_ID:+--subscription "$AZURE_SUBSCRIPTION_ID"})
+host=$(az functionapp list ${in_subscription[@]+"${in_subscription[@]}"} --query "[?name=='$app'].defaultHostName | [0]" --output tsv)
+if [ -z "$host" ]; then
+	echo "infra/publish.sh: az sees no function app $app in its subscription: choose it with az account set --subscription" >&2
+	exit 1
+fi
+
+# Just after a first deployment the app's roles may not count yet, and it cannot be published to.
+for attempt in $(seq 10); do
+	(cd dist && func azure functionapp publish "$app" --custom ${in_subscription[@]+"${in_subscription[@]}"}) && break
+	if [ "$attempt" = 10 ]; then
+		echo "infra/publish.sh: $app cannot be published to; func says why above. Run this again when that is mended." >&2
+		exit 1
+	fi
+	echo "infra/publish.sh: not published; a new role can take ten minutes to count. Trying again in a minute ($attempt of 10)." >&2
+	sleep 60
+done
+
 for _ in $(seq 60); do
 	if curl --silent --fail --max-time 10 "https://$host/api/health" | grep -qF "\"version\":\"$version\""; then
 		echo "https://$host answers as version $version"

@@ -207,6 +207,7 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     // The Functions host's. FUNCTIONS_WORKER_RUNTIME is not allowed on this plan.
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identity.properties.clientId
+    AzureWebJobsStorage__accountName: storage.name // some hosts fail to start with the address alone (azure-functions-host issue 11787)
     AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
     APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
