@@ -97,8 +97,8 @@ func TestForwardingJoinsRepeatedQueries(t *testing.T) {
 	}
 }
 
-// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage (issue 4926): gives a body only to requests
-// with a Content-Length above 0.
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage (issue 4926): only
+// requests with a Content-Length above 0 get a body.
 func TestForwardingLosesChunkedBodies(t *testing.T) {
 	chunked := func(url string) arrival {
 		r := request(t, "POST", url+"/api/all", "", "Content-Type: application/json")
@@ -126,8 +126,9 @@ func TestBodiesWithLengthArrive(t *testing.T) {
 	})
 }
 
-// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage: .NET's HttpRequestMessage.Headers refuses the headers of a body, and
-// the host copies only Content-Type and Content-Length by hand.
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage: .NET's
+// HttpRequestMessage.Headers refuses the headers of a body, and the host copies only
+// Content-Type and Content-Length by hand.
 func TestForwardingLosesContentHeaders(t *testing.T) {
 	headers := []string{"Content-Encoding", "Content-Language", "Content-Disposition", "Content-Location", "Expires", "Last-Modified", "Allow"}
 	send := func(url string) http.Header {
@@ -181,7 +182,8 @@ func TestProxyingOverwritesItsHeaders(t *testing.T) {
 	}
 }
 
-// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage, copies Host; YARP keeps it.
+// src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage, copies Host; YARP
+// keeps it.
 func TestHostIsTheClients(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		r := request(t, "GET", url+"/api/all", "")
@@ -207,7 +209,8 @@ func TestFrontEndSaysWhoCalls(t *testing.T) {
 	})
 }
 
-// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs (issue 7860): AllowAutoRedirect is off when forwarding.
+// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs (issue 7860): AllowAutoRedirect is
+// off when forwarding.
 func TestRedirectsReachTheClient(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		response, _ := send(t, request(t, "GET", url+"/api/redirect", ""))

@@ -100,8 +100,9 @@ func TestScheduleStatusMayBeNull(t *testing.T) {
 	}
 }
 
-// ScheduleStatus in azure-webjobs-sdk-extensions, TimerInfo.cs (azure-functions-host issue 7391): a timer that never ran has dates that RFC 3339
-// does not know, and encoding/json does not read into a time.Time.
+// azure-webjobs-sdk-extensions, TimerInfo.cs (azure-functions-host issue 7391): the ScheduleStatus
+// of a timer that never ran has dates that RFC 3339 does not know, and encoding/json does not
+// read into a time.Time.
 func TestNeverRunDatesMayHaveNoOffset(t *testing.T) {
 	for timer, want := range map[hosttestTimer]string{
 		{noOffset: true}:                       "0001-01-01T00:00:00",
