@@ -144,6 +144,9 @@ func (c Client) send(ctx context.Context, r request) (Answer, error) {
 	start := time.Now()
 	a := Answer{Method: r.method, URL: c.Base.String() + r.path}
 	err := c.exchange(ctx, r, &a, start)
+	if a.Connected && ctx.Err() != nil {
+		err = ctx.Err() // not what a server says that was just left
+	}
 	a.Elapsed = time.Since(start)
 	return a, err
 }

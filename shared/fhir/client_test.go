@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"fhirlink/shared/secret"
@@ -167,6 +169,26 @@ func TestTimeout(t *testing.T) {
 	})
 	if a, err := c.Read(t.Context(), OnePatient(), secret.Value{}); !errors.Is(err, context.DeadlineExceeded) || a.Status != 0 || a.Connected {
 		t.Errorf("%+v %v", a, err)
+	}
+}
+
+// A server that notices that it was given up may still say something: that is no answer.
+func TestAnswerAfterTheTimeout(t *testing.T) {
+	for name, body := range map[string]string{"nothing": "", "a part": `{"resourceType":"Capab`, "all": `{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}`} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
+					<-r.Context().Done()
+					w.Header().Set("Content-Type", "application/fhir+json")
+					_, _ = io.WriteString(w, body) // to memory
+				})
+				_, a, err := c.Metadata(t.Context())
+				if !errors.Is(err, context.DeadlineExceeded) || !a.Connected || a.Elapsed != DefaultTimeout {
+					t.Errorf("%+v %v", a, err)
+				}
+			})
+		})
 	}
 }
 

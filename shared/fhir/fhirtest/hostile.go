@@ -75,7 +75,7 @@ func drip(e *exchange) {
 		_ = http.NewResponseController(e.w).Flush() // the next write finds what is wrong
 		select {
 		case <-e.r.Context().Done():
-			return
+			panic(http.ErrAbortHandler) // to return would be to end the body
 		case <-time.After(time.Second):
 		}
 	}

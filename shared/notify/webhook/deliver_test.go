@@ -341,7 +341,10 @@ func TestDeliverToPrivateAddresses(t *testing.T) {
 
 func TestDeliverTakesFifteenSeconds(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
-		"no answer": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"no answer": func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler) // to return would be to answer
+		},
 		"endless body, slowly": func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				_, _ = io.WriteString(w, ".")

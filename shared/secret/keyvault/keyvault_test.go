@@ -284,7 +284,10 @@ func TestIdentityFails(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	vault := secrettest.NewVaultServer()
-	vault.Before = func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }
+	vault.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // to return would be to answer
+	}
 	store := overTLS(t, vault, &identity{})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
