@@ -60,9 +60,13 @@ func hostileLists() []hostile {
 // busy: anything that is not linear takes seconds.
 func TestHostileLists(t *testing.T) {
 	for _, h := range hostileLists() {
-		start := time.Now()
-		h.run()
-		if took := time.Since(start); took > 500*time.Millisecond {
+		took := time.Hour
+		for range 3 {
+			start := time.Now()
+			h.run()
+			took = min(took, time.Since(start))
+		}
+		if took > time.Second {
 			t.Errorf("%s took %v", h.name, took)
 		}
 	}

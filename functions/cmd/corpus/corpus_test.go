@@ -25,8 +25,12 @@ const scriptFiles = "../../testdata"
 
 const frontEnd = "https://front.example"
 
-// The organization whose links the scripts list.
-const listTenant = "99999999-1111-4111-8111-111111111111"
+// Organizations of their own.
+const (
+	listTenant = "99999999-1111-4111-8111-111111111111" // whose links the scripts list
+	manyTenant = "99999999-3333-4333-8333-333333333333" // that has as many links as it may have
+	busyTenant = "99999999-4444-4444-8444-444444444444" // that asks too often
+)
 
 func scripts(t *testing.T) []httpscript.Script {
 	t.Helper()
@@ -46,10 +50,10 @@ type host struct {
 
 var hosts = []host{
 	{"local", []string{"local", "tokens"}, startLocal},
-	{"azure proxying", []string{"host", "tokens", "required"}, startProxying},
-	{"azure forwarding", []string{"host", "forwarding", "tokens", "required"}, startForwarding},
-	{"lambda", []string{"tokens", "required"}, startLambda},
-	{"lambda behind API Gateway", []string{"tokens", "required"}, startGateway},
+	{"azure proxying", []string{"host", "tokens", "required", "limited"}, startProxying},
+	{"azure forwarding", []string{"host", "forwarding", "tokens", "required", "limited"}, startForwarding},
+	{"lambda", []string{"tokens", "required", "limited"}, startLambda},
+	{"lambda behind API Gateway", []string{"tokens", "required", "limited"}, startGateway},
 }
 
 // TestCorpus: each host passes, and where two hosts answered the same exchange, their answers
@@ -153,6 +157,7 @@ func callers(cloud *cloudtest.Cloud) map[string]http.Header {
 		"manager": app(cloudtest.Tenant, manage), "app": app(cloudtest.Tenant, token),
 		"other": app(cloudtest.OtherTenant, manage), "other-app": app(cloudtest.OtherTenant, token),
 		"lister": app(listTenant, manage), "lister-app": app(listTenant, token),
+		"many": app(manyTenant, manage), "busy": app(busyTenant, manage),
 		"operator":           app(operatorTenant, token),
 		"stranger":           app(cloudtest.Stranger, manage),
 		"administrator":      bearer(cloud.User(cloudtest.Tenant, "Links.Manage", "Links.Administrator")),
@@ -172,7 +177,8 @@ const operatorTenant = "99999999-2222-4222-8222-222222222222"
 // settings are what the programs have besides the cloud's.
 func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 	return cloud.Env(table, append([]string{
-		"FHIRLINK_ALLOWED_TENANTS=" + cloudtest.Tenant + "," + cloudtest.OtherTenant + "," + listTenant,
+		"FHIRLINK_ALLOWED_TENANTS=" + cloudtest.Tenant + "," + cloudtest.OtherTenant + "," + listTenant + "," + manyTenant + "," + busyTenant,
+		"FHIRLINK_MAX_LINKS=20",
 		"FHIRLINK_OPERATOR_TENANT=" + operatorTenant,
 		"FHIRLINK_CORS_ORIGINS=" + frontEnd,
 	}, more...)...)

@@ -207,7 +207,9 @@ func TestLambdaDeadline(t *testing.T) {
 	f.patience.Store(int64(patience))
 	start := time.Now()
 	answer := f.must(t, urlEvent(r, body))
-	if took := time.Since(start); took > patience || !strings.Contains(answer, `"statusCode":503`) {
+	// The margin is held to in functions/cmd/lambda, by a clock of its own; without it the FHIR
+	// server's ten seconds would be waited for.
+	if took := time.Since(start); took > 2*patience || !strings.Contains(answer, `"statusCode":503`) {
 		t.Errorf("after %v: %s", took, answer)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // they say on Azure and on Lambda, see functions/cmd/corpus.
 func TestCorpus(t *testing.T) {
 	const frontEnd = "http://localhost:3000"
-	i := start(t, t.TempDir(), map[string]string{config.CORSOrigins: frontEnd})
+	i := start(t, t.TempDir(), map[string]string{config.CORSOrigins: frontEnd, config.MaxLinks: "20"})
 	organization := func(id string) http.Header { return http.Header{organizationHeader: {id}} }
 	vars := map[string]string{
 		"tenant": sandbox.TenantID, "client": sandbox.ClientID, "front": frontEnd,
@@ -31,6 +31,7 @@ func TestCorpus(t *testing.T) {
 		Callers: map[string]http.Header{
 			"manager": nil, "app": nil,
 			"other": organization("77777777-7777-4777-8777-777777777777"), "other-app": organization("77777777-7777-4777-8777-777777777777"),
+			"many":   organization("99999999-9999-4999-8999-999999999999"),
 			"lister": organization("88888888-8888-4888-8888-888888888888"), "lister-app": organization("88888888-8888-4888-8888-888888888888"),
 		},
 	}

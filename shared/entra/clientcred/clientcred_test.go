@@ -217,7 +217,7 @@ func TestThrottled(t *testing.T) {
 		if r.Class() != entra.Transient || r.RetryAfter != time.Duration(seconds)*time.Second {
 			t.Errorf("Retry-After %d: got %+v", seconds, *r)
 		}
-		if took := time.Since(started); took > 4*time.Second {
+		if took := time.Since(started); took > 30*time.Second {
 			t.Errorf("Retry-After %d: took %v", seconds, took)
 		}
 		f.requests(t, 1, tokens)
@@ -350,7 +350,7 @@ func TestContextEnds(t *testing.T) {
 	defer cancel()
 	token, err := f.source.Token(ctx, f.credentials(), scope)
 	u := unreachable(t, token, err)
-	if u.Reason != "timed out" || !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > 2*time.Second {
+	if u.Reason != "timed out" || !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > 5*time.Second {
 		t.Errorf("%v after %v", err, time.Since(started))
 	}
 	ended, cancel := context.WithCancel(t.Context())

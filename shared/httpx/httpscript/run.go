@@ -83,7 +83,7 @@ type run struct {
 }
 
 func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, error) {
-	a, err := r.send(ctx, e)
+	a, err := r.sendAll(ctx, e)
 	if err != nil {
 		return a, fmt.Errorf("%s:%d: %s: %w", script, e.Line, e.Name, err)
 	}
@@ -104,6 +104,17 @@ func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, e
 		errs = append(errs, fmt.Errorf("the answer was:\n%s", a.masked))
 	}
 	return a, errors.Join(errs...)
+}
+
+// sendAll returns the last answer.
+func (r run) sendAll(ctx context.Context, e Exchange) (a answer, err error) {
+	for n := range e.Times {
+		r.Vars["n"] = strconv.Itoa(n + 1)
+		if a, err = r.send(ctx, e); err != nil {
+			return a, err
+		}
+	}
+	return a, nil
 }
 
 func (r run) send(ctx context.Context, e Exchange) (answer, error) {

@@ -87,6 +87,15 @@ abc
 json length == -1
 json body == "abc"
 
+-- three times --
+POST /echo
+Times: 3
+
+the {{n}}rd
+=> 200
+json body == "the 3rd"
+json header.Times absent
+
 -- without a body --
 DELETE /echo
 => 200

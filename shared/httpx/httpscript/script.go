@@ -29,7 +29,9 @@
 //
 // {{name}} stands for a variable, {{today}}, {{today+30}} and {{today-1}} for UTC dates,
 // {{70000*x}} for a text 70000 times. The header As is not sent: it puts the headers in of a
-// caller that the [Runner] knows. Transfer-Encoding: chunked sends the body without a length.
+// caller that the [Runner] knows. Nor is Times: 20, which sends the request twenty times, with
+// {{n}} for 1 to 20; the checks are about the last answer. Transfer-Encoding: chunked sends the
+// body without a length.
 package httpscript
 
 import (
@@ -55,6 +57,7 @@ type Exchange struct {
 	Method     string
 	Target     string // path and query
 	As         string // the caller; "" is nobody in particular
+	Times      int    // how often it is sent
 	Header     []Field
 	Body       string
 	Status     int
@@ -168,7 +171,7 @@ func (p *parser) begin(name string) error {
 			return fmt.Errorf("there are two exchanges %q", name)
 		}
 	}
-	p.script.Exchanges = append(p.script.Exchanges, Exchange{Name: name, Line: p.n, Conditions: conditions})
+	p.script.Exchanges = append(p.script.Exchanges, Exchange{Name: name, Line: p.n, Conditions: conditions, Times: 1})
 	p.in = start
 	return nil
 }
@@ -210,11 +213,18 @@ func (p *parser) header() error {
 		return fmt.Errorf("%q is no header line, no empty line before a body, and no line like => 200", p.text)
 	}
 	value = strings.TrimSpace(value)
-	if http.CanonicalHeaderKey(name) == "As" {
+	switch http.CanonicalHeaderKey(name) {
+	case "As":
 		p.exchange().As = value
-		return nil
+	case "Times":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is no number of times", value)
+		}
+		p.exchange().Times = n
+	default:
+		p.exchange().Header = append(p.exchange().Header, Field{name, value})
 	}
-	p.exchange().Header = append(p.exchange().Header, Field{name, value})
 	return nil
 }
 

@@ -38,12 +38,12 @@ GET /
 	}
 	want := httpscript.Script{Name: "f.txt", Exchanges: []httpscript.Exchange{
 		{
-			Name: "a name", Line: 3, Conditions: []string{"one", "!two-three"}, Method: "POST", Target: "/api/x?a=1", As: "manager",
+			Name: "a name", Line: 3, Conditions: []string{"one", "!two-three"}, Method: "POST", Target: "/api/x?a=1", As: "manager", Times: 1,
 			Header: []httpscript.Field{{Name: "Content-Type", Value: "application/json"}},
 			Body:   "{\"a\":\n# no comment\n\n  1}", Status: 201,
 			Checks: []httpscript.Check{{Line: 16, Text: `header ETag ~ ^"`}, {Line: 18, Conditions: []string{"one"}, Text: "json a == 1"}},
 		},
-		{Name: "another", Line: 19, Method: "GET", Target: "/", Status: 404},
+		{Name: "another", Line: 19, Method: "GET", Target: "/", Times: 1, Status: 404},
 	}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -57,6 +57,8 @@ func TestParseNamesTheLine(t *testing.T) {
 		{"-- a --\nGET api\n=> 200", "f.txt:2: "},
 		{"-- a --\n-- b --", "f.txt:2: "},
 		{"-- a --\nGET /\nno header", "f.txt:3: "},
+		{"-- a --\nGET /\nTimes: many\n=> 200", "f.txt:3: "},
+		{"-- a --\nGET /\nTimes: 0\n=> 200", "f.txt:3: "},
 		{"-- a --\nGET /\n\nbody", "no line like => 200"},
 		{"-- a --\nGET /", "no line like => 200"},
 		{"-- a --", "no line like => 200"},

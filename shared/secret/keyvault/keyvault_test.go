@@ -188,7 +188,7 @@ func TestErrors(t *testing.T) {
 					t.Errorf("%v is %v too", err, other)
 				}
 			}
-			if n := vault.Requests.Load(); n != c.requests || time.Since(started) > 5*time.Second {
+			if n := vault.Requests.Load(); n != c.requests || time.Since(started) > 30*time.Second { // half of the longest Retry-After
 				t.Errorf("%d requests in %v, want %d", n, time.Since(started), c.requests)
 			}
 			silent(t, err)
@@ -293,7 +293,7 @@ func TestDeadline(t *testing.T) {
 	defer cancel()
 	started := time.Now()
 	_, err := store.Get(ctx, "link-a", "1")
-	if !errors.Is(err, secret.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > 2*time.Second {
+	if !errors.Is(err, secret.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > 5*time.Second {
 		t.Errorf("%v after %v", err, time.Since(started))
 	}
 }
