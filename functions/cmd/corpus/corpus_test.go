@@ -12,12 +12,15 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/azfunc/hosttest"
+	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/httpx/httpscript"
+	"fhirlink/shared/secret/secrettest"
 )
 
 // scriptFiles is where the scripts are, from here.
@@ -45,15 +48,15 @@ func scripts(t *testing.T) []httpscript.Script {
 type host struct {
 	name  string
 	is    []string
-	start func(t *testing.T, cloud *cloudtest.Cloud) (url string)
+	start func(t *testing.T, cloud *cloudtest.Cloud, table string) (url string)
 }
 
 var hosts = []host{
 	{"local", []string{"local", "tokens"}, startLocal},
-	{"azure proxying", []string{"host", "tokens", "required", "limited"}, startProxying},
-	{"azure forwarding", []string{"host", "forwarding", "tokens", "required", "limited"}, startForwarding},
-	{"lambda", []string{"tokens", "required", "limited"}, startLambda},
-	{"lambda behind API Gateway", []string{"tokens", "required", "limited"}, startGateway},
+	{"azure proxying", []string{"host", "tokens", "required", "cloud"}, startProxying},
+	{"azure forwarding", []string{"host", "forwarding", "tokens", "required", "cloud"}, startForwarding},
+	{"lambda", []string{"tokens", "required", "cloud"}, startLambda},
+	{"lambda behind API Gateway", []string{"tokens", "required", "cloud"}, startGateway},
 }
 
 // TestCorpus: each host passes, and where two hosts answered the same exchange, their answers
@@ -65,9 +68,11 @@ func TestCorpus(t *testing.T) {
 		for i, h := range hosts {
 			byHost[i] = map[string]string{}
 			t.Run(h.name, func(t *testing.T) {
+				t.Parallel()
 				cloud := cloudtest.Start(t)
-				r := runner(cloud, h)
-				r.URL = h.start(t, cloud)
+				broken, table := breakable(t, table(t))
+				r := runner(cloud, broken, h)
+				r.URL = h.start(t, cloud, table)
 				for _, script := range scripts(t) {
 					for _, answer := range r.Test(t, script) {
 						byHost[i][script.Name+": "+answer.Exchange] = answer.Text
@@ -83,10 +88,12 @@ func TestCorpus(t *testing.T) {
 func TestCorpusAcrossKills(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	cloud := cloudtest.Start(t)
-	behind := functionsHost(t, cloud, table(t))
-	r := runner(cloud, hosts[slices.IndexFunc(hosts, func(h host) bool { return h.name == "azure proxying" })])
+	broken, table := breakable(t, table(t))
+	behind := functionsHost(t, cloud, table)
+	r := runner(cloud, broken, hosts[slices.IndexFunc(hosts, func(h host) bool { return h.name == "azure proxying" })])
 	r.URL = hosttest.Serve(t, behind)
 	random := rand.New(rand.NewPCG(1, 0))
+	r.Is["killed"] = true
 	r.Before = func(httpscript.Exchange) {
 		if random.IntN(6) == 0 {
 			behind.Restart()
@@ -115,17 +122,39 @@ func compare(t *testing.T, byHost []map[string]string) {
 			}
 		}
 	}
-	if !t.Failed() && compared < 1000 {
+	if !t.Failed() && compared < 1100 {
 		t.Errorf("only %d answers were compared", compared)
 	}
 }
 
-func runner(cloud *cloudtest.Cloud, h host) httpscript.Runner {
-	r := httpscript.Runner{Vars: vars(cloud), Callers: callers(cloud), Is: map[string]bool{}, Mask: mask}
+func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) httpscript.Runner {
+	r := httpscript.Runner{
+		Vars: vars(cloud), Callers: callers(cloud), Is: map[string]bool{}, Mask: mask,
+		Whiles: map[string]func(bool){
+			"Entra refuses the secret": faulty(&cloud.EntraFault, cloud.Entra.Refuse(http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys are expired.")),
+			"Entra throttles":          faulty(&cloud.EntraFault, cloud.Entra.Throttle(7)),
+			"Entra is down":            faulty(&cloud.EntraFault, entratest.WebPage(http.StatusServiceUnavailable)),
+			"the vault throttles":      faulty(&cloud.VaultFault, secrettest.Throttle(7)),
+			"the vault is down":        faulty(&cloud.VaultFault, secrettest.Fail(http.StatusServiceUnavailable, "ServiceUnavailable", "")),
+			"the vault is closed":      faulty(&cloud.VaultFault, secrettest.Fail(http.StatusForbidden, "Forbidden", "ForbiddenByRbac")),
+			"the table is down":        tableBroken.Store,
+		},
+	}
 	for _, condition := range h.is {
 		r.Is[condition] = true
 	}
 	return r
+}
+
+// faulty has a server of the cloud answer f meanwhile.
+func faulty(at *atomic.Pointer[cloudtest.Fault], f cloudtest.Fault) func(bool) {
+	return func(begins bool) {
+		if begins {
+			at.Store(&f)
+		} else {
+			at.Store(nil)
+		}
+	}
 }
 
 func vars(cloud *cloudtest.Cloud) map[string]string {

@@ -118,16 +118,17 @@ func functionsHost(t testing.TB, cloud *cloudtest.Cloud, table string, more ...s
 	return &hosttest.Host{Root: scriptRoot(t), Settings: settings(cloud, table, more...)}
 }
 
-func startProxying(t *testing.T, cloud *cloudtest.Cloud) string {
-	return hosttest.Serve(t, functionsHost(t, cloud, table(t)))
+func startProxying(t *testing.T, cloud *cloudtest.Cloud, table string) string {
+	return hosttest.Serve(t, functionsHost(t, cloud, table))
 }
 
 // startForwarding is a host that does not know proxying yet.
-func startForwarding(t *testing.T, cloud *cloudtest.Cloud) string {
-	return hosttest.Serve(t, functionsHost(t, cloud, table(t), "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest=false"))
+func startForwarding(t *testing.T, cloud *cloudtest.Cloud, table string) string {
+	return hosttest.Serve(t, functionsHost(t, cloud, table, "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest=false"))
 }
 
-func startLocal(t *testing.T, cloud *cloudtest.Cloud) string {
+// startLocal needs no table: cmd/local keeps everything in a file.
+func startLocal(t *testing.T, cloud *cloudtest.Cloud, _ string) string {
 	addr := freeAddress(t)
 	run(t, program(t, "local"), settings(cloud, ""), "-addr", addr, "-data", t.TempDir())
 	url := "http://" + addr

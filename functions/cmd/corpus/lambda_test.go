@@ -40,13 +40,13 @@ func startFunctionBy(t *testing.T, cloud *cloudtest.Cloud, table, credential str
 }
 
 // startLambda runs cmd/lambda and returns the URL of its Function URL.
-func startLambda(t *testing.T, cloud *cloudtest.Cloud) string {
-	return serveEvents(t, startFunction(t, cloud, table(t)), urlEvent)
+func startLambda(t *testing.T, cloud *cloudtest.Cloud, table string) string {
+	return serveEvents(t, startFunction(t, cloud, table), urlEvent)
 }
 
 // startGateway runs cmd/lambda and returns the URL of an API Gateway HTTP API before it.
-func startGateway(t *testing.T, cloud *cloudtest.Cloud) string {
-	f := startFunction(t, cloud, table(t))
+func startGateway(t *testing.T, cloud *cloudtest.Cloud, table string) string {
+	f := startFunction(t, cloud, table)
 	t.Cleanup(func() {
 		if strings.Contains(f.stdout.String(), "canary-cookie") {
 			t.Error("a cookie was logged")
@@ -77,6 +77,7 @@ func invoked(t *testing.T, path string, env []string) *function {
 func newIdentity(t *testing.T, cloud *cloudtest.Cloud, proves func(form url.Values) bool) (address string) {
 	t.Helper()
 	base := cloud.AuthorityURL + "/adfs"
+	otherwise := cloud.Entra.Before
 	cloud.Entra.Before = func(w http.ResponseWriter, r *http.Request) bool {
 		var answer map[string]any
 		switch {
@@ -85,7 +86,7 @@ func newIdentity(t *testing.T, cloud *cloudtest.Cloud, proves func(form url.Valu
 		case r.URL.Path == "/adfs/oauth2/token" && r.ParseForm() == nil && proves(r.PostForm):
 			answer = map[string]any{"access_token": "canary-identity-token", "token_type": "Bearer", "expires_in": 3600}
 		default:
-			return false
+			return otherwise(w, r)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(answer) // the caller went away

@@ -21,6 +21,7 @@ type Runner struct {
 	Vars    map[string]string      // for {{name}}
 	Callers map[string]http.Header // what As stands for
 	Is      map[string]bool        // conditions that hold
+	Whiles  map[string]func(bool)  // what While stands for: called with true before, with false after
 	Mask    Mask
 	Now     func() time.Time // nil: time.Now
 	Before  func(Exchange)   // unless nil, called before each exchange
@@ -108,6 +109,14 @@ func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, e
 
 // sendAll returns the last answer.
 func (r run) sendAll(ctx context.Context, e Exchange) (a answer, err error) {
+	if e.While != "" {
+		turn, known := r.Whiles[e.While]
+		if !known {
+			return answer{}, fmt.Errorf("nobody knows how to make it so that %s", e.While)
+		}
+		turn(true)
+		defer turn(false)
+	}
 	for n := range e.Times {
 		r.Vars["n"] = strconv.Itoa(n + 1)
 		if a, err = r.send(ctx, e); err != nil {

@@ -58,7 +58,15 @@ func run(t *testing.T, r httpscript.Runner, text string) ([]httpscript.Answer, e
 }
 
 func TestRequestsAreSentAsWritten(t *testing.T) {
-	_, err := run(t, runner(t), `
+	r := runner(t)
+	r.Whiles = map[string]func(bool){"it rains": func(begins bool) {
+		if begins {
+			r.Callers["somebody"].Set("X-Weather", "rain")
+		} else {
+			r.Callers["somebody"].Del("X-Weather")
+		}
+	}}
+	_, err := run(t, r, `
 -- all of it --
 POST /echo?q={{today}}
 As: somebody
@@ -95,6 +103,21 @@ the {{n}}rd
 => 200
 json body == "the 3rd"
 json header.Times absent
+
+-- meanwhile --
+GET /echo
+As: somebody
+Times: 2
+While: it rains
+=> 200
+json header.While absent
+json header.X-Weather == ["rain"]
+
+-- afterwards --
+GET /echo
+As: somebody
+=> 200
+json header.X-Weather absent
 
 -- without a body --
 DELETE /echo
@@ -212,6 +235,7 @@ func TestMistakesInScripts(t *testing.T) {
 		"-- a --\nGET /object?{{what}}\n=> 200\n":          `no variable "what"`,
 		"-- a --\nGET /object\n=> 200\nbody == {{what}}\n": `no variable "what"`,
 		"-- a --\nGET /object\nAs: x\n=> 200\n":            `no caller "x"`,
+		"-- a --\nGET /object\nWhile: x\n=> 200\n":         `make it so that x`,
 		"-- a --\nGET /object\n=> 200\nsame as b\n":        `no exchange "b"`,
 		"-- a --\nGET /object\n=> 200\njson list == {\n":   "no JSON",
 		"-- a --\nGET /object\n=> 200\njson list == 1 2\n": "more than one value",

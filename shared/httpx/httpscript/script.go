@@ -30,7 +30,8 @@
 // {{name}} stands for a variable, {{today}}, {{today+30}} and {{today-1}} for UTC dates,
 // {{70000*x}} for a text 70000 times. The header As is not sent: it puts the headers in of a
 // caller that the [Runner] knows. Nor is Times: 20, which sends the request twenty times, with
-// {{n}} for 1 to 20; the checks are about the last answer. Transfer-Encoding: chunked sends the
+// {{n}} for 1 to 20; the checks are about the last answer. While: the vault is down makes that
+// so, as the [Runner] knows how, until the answer is there. Transfer-Encoding: chunked sends the
 // body without a length.
 package httpscript
 
@@ -58,6 +59,7 @@ type Exchange struct {
 	Target     string // path and query
 	As         string // the caller; "" is nobody in particular
 	Times      int    // how often it is sent
+	While      string // what is so meanwhile; "" is nothing in particular
 	Header     []Field
 	Body       string
 	Status     int
@@ -216,6 +218,8 @@ func (p *parser) header() error {
 	switch http.CanonicalHeaderKey(name) {
 	case "As":
 		p.exchange().As = value
+	case "While":
+		p.exchange().While = value
 	case "Times":
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 {

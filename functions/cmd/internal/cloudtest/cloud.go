@@ -50,9 +50,23 @@ type Cloud struct {
 	FHIR     *fhirtest.Server
 	Identity atomic.Int64 // tokens that the managed identity gave out
 
+	// What Entra and the vault answer instead, unless nil; a test may change it at any time.
+	EntraFault, VaultFault atomic.Pointer[Fault]
+
 	AuthorityURL, VaultURL, IdentityURL, FHIRURL string
 
 	certificate string
+}
+
+// Fault answers in the place of a server, as entratest.Authority.Throttle and secrettest.Fail
+// do, and says whether it has.
+type Fault func(http.ResponseWriter, *http.Request) bool
+
+func either(fault *atomic.Pointer[Fault]) Fault {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		f := fault.Load()
+		return f != nil && (*f)(w, r)
+	}
 }
 
 // Start starts the servers; they end with the test.
@@ -66,10 +80,12 @@ func Start(t testing.TB) *Cloud {
 		}}},
 		entratest.Tenant{ID: OtherTenant, Name: "Other"}, entratest.Tenant{ID: Stranger, Name: "Stranger"},
 	)
+	c.Entra.Before = either(&c.EntraFault)
 	c.FHIR = &fhirtest.Server{Domain: "fhir.example", TenantID: Tenant, Validate: c.Entra.Check}
 
 	c.AuthorityURL = c.serve(t, c.Entra)
 	c.Vault, c.VaultURL = c.NewVault(t)
+	c.Vault.Before = either(&c.VaultFault)
 	c.FHIRURL = c.serve(t, http.HandlerFunc(c.fhir))
 	c.Entra.URL, c.FHIR.Authority = c.AuthorityURL, c.AuthorityURL+"/"
 
