@@ -30,7 +30,7 @@ var (
 // Bounds of what is walked.
 const (
 	maxDepth = 64
-	maxText  = 2048 // bytes of a string that is kept
+	maxText  = 2048 // bytes of a string that is kept, with its quotes
 )
 
 // object visits the members of the next value, which member must consume; a value of
@@ -115,41 +115,13 @@ func (s scanner) skip() error {
 func (s scanner) remainder(c byte) error {
 	switch {
 	case c == '"':
-		return s.skipString()
+		return s.finish(passed{quoted: true})
 	case c == '{' || c == '[':
-		return s.skipNested(c)
+		return s.finish(passed{open: [maxDepth]byte{c}, depth: 1})
 	case isScalar(c):
 		return s.skipScalar()
 	}
 	return errSyntax
-}
-
-func (s scanner) skipNested(open byte) error {
-	stack := make([]byte, 1, maxDepth)
-	stack[0] = open
-	for len(stack) > 0 {
-		c, err := s.read()
-		if err != nil {
-			return err
-		}
-		switch c {
-		case '"':
-			if err := s.skipString(); err != nil {
-				return err
-			}
-		case '{', '[':
-			if len(stack) == maxDepth {
-				return errDeep
-			}
-			stack = append(stack, c)
-		case '}', ']':
-			if stack[len(stack)-1] != c-2 { // in ASCII, { and [ stand two before } and ]
-				return errSyntax
-			}
-			stack = stack[:len(stack)-1]
-		}
-	}
-	return nil
 }
 
 func (s scanner) skipScalar() error {
@@ -171,44 +143,102 @@ func isScalar(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
 }
 
-// skipString passes over a string behind its first quote.
-func (s scanner) skipString() error { return s.walkString(func(byte) {}) }
+// passed is how far a string, an object or an array has been passed over.
+type passed struct {
+	open            [maxDepth]byte // the brackets
+	depth           int
+	quoted, escaped bool // in a string, behind its backslash
+}
+
+// finish passes over the rest. It looks at all that is buffered at once: a call for each byte is
+// what a large document would take its time by.
+func (s scanner) finish(p passed) error {
+	for {
+		if _, err := s.Peek(1); err != nil {
+			return early(err)
+		}
+		buffered, _ := s.Peek(s.Buffered()) // that much is there
+		n, done, err := p.over(buffered)
+		_, _ = s.Discard(n) // so is this
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// over passes over n bytes of what comes next: all of them, or up to the end of the value.
+func (p *passed) over(next []byte) (n int, done bool, err error) {
+	quoted, escaped := p.quoted, p.escaped
+	for i, c := range next {
+		switch {
+		case quoted && c < ' ':
+			err = errSyntax
+		case escaped:
+			escaped = false
+		case quoted:
+			quoted, escaped = c != '"', c == '\\'
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			err = p.opened(c)
+		case c == '}' || c == ']':
+			err = p.closed(c)
+		default:
+			continue
+		}
+		if err != nil || !quoted && p.depth == 0 {
+			return i + 1, true, err
+		}
+	}
+	p.quoted, p.escaped = quoted, escaped
+	return len(next), false, nil
+}
+
+func (p *passed) opened(c byte) error {
+	if p.depth == maxDepth {
+		return errDeep
+	}
+	p.open[p.depth] = c
+	p.depth++
+	return nil
+}
+
+func (p *passed) closed(c byte) error {
+	p.depth--
+	if p.open[p.depth] != c-2 { // in ASCII, { and [ stand two before } and ]
+		return errSyntax
+	}
+	return nil
+}
 
 // stringRest reads a string behind its first quote; "" if it is too long.
 func (s scanner) stringRest() (string, error) {
 	var raw strings.Builder
 	raw.WriteByte('"')
-	err := s.walkString(func(c byte) {
+	for escaped := false; ; {
+		c, err := s.read()
+		switch {
+		case err != nil:
+			return "", err
+		case c < ' ':
+			return "", errSyntax
+		}
 		if raw.Len() <= maxText {
 			raw.WriteByte(c)
 		}
-	})
-	if err != nil || raw.Len() > maxText {
-		return "", err
+		if c == '"' && !escaped {
+			break
+		}
+		escaped = c == '\\' && !escaped
 	}
-	raw.WriteByte('"')
+	if raw.Len() > maxText {
+		return "", nil
+	}
 	var text string
 	if json.Unmarshal([]byte(raw.String()), &text) != nil {
 		return "", errSyntax
 	}
 	return text, nil
-}
-
-// walkString visits the bytes of a string up to its last quote, escapes as they stand.
-func (s scanner) walkString(visit func(byte)) error {
-	for escaped := false; ; {
-		c, err := s.read()
-		switch {
-		case err != nil:
-			return err
-		case c == '"' && !escaped:
-			return nil
-		case c < ' ':
-			return errSyntax
-		}
-		visit(c)
-		escaped = c == '\\' && !escaped
-	}
 }
 
 // next is the next byte that is no white space.
@@ -223,8 +253,16 @@ func (s scanner) next() (byte, error) {
 
 func (s scanner) read() (byte, error) {
 	c, err := s.ReadByte()
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+	if err != nil {
+		err = early(err)
 	}
 	return c, err
+}
+
+// early is what the end of a document is in the middle of it.
+func early(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
