@@ -119,7 +119,7 @@ func (r run) sendAll(ctx context.Context, e Exchange) (a answer, err error) {
 	}
 	for n := range e.Times {
 		r.Vars["n"] = strconv.Itoa(n + 1)
-		if a, err = r.send(ctx, e); err != nil {
+		if a, err = r.send(ctx, e); err != nil || e.Until && a.status == e.Status {
 			return a, err
 		}
 	}

@@ -2,6 +2,7 @@ package httpscript_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,13 @@ func server(t *testing.T) string {
 		w.Header()["X-Two"] = []string{"a", "b"}
 		w.Header().Set("ETag", `"t"`)
 		_, _ = io.WriteString(w, `{"list":[{"id":"x","n":1},{"id":"y","n":1.50}],"null":null,"text":"a <b> ü","deep":{"a":{"b":[true]}},"instance":"`+time.Now().String()+`"}`)
+	})
+	third := 0
+	mux.HandleFunc("/third", func(w http.ResponseWriter, _ *http.Request) {
+		if third++; third != 3 {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = fmt.Fprint(w, third)
 	})
 	mux.HandleFunc("/nothing", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/object", http.StatusFound) })
@@ -103,6 +111,12 @@ the {{n}}rd
 => 200
 json body == "the 3rd"
 json header.Times absent
+
+-- until it is there --
+GET /third
+Tries: 5
+=> 200
+body == 3
 
 -- meanwhile --
 GET /echo

@@ -30,9 +30,9 @@
 // {{name}} stands for a variable, {{today}}, {{today+30}} and {{today-1}} for UTC dates,
 // {{70000*x}} for a text 70000 times. The header As is not sent: it puts the headers in of a
 // caller that the [Runner] knows. Nor is Times: 20, which sends the request twenty times, with
-// {{n}} for 1 to 20; the checks are about the last answer. While: the vault is down makes that
-// so, as the [Runner] knows how, until the answer is there. Transfer-Encoding: chunked sends the
-// body without a length.
+// {{n}} for 1 to 20; the checks are about the last answer. Tries: 400 stops at the first answer
+// with the status that is wanted. While: the vault is down makes that so, as the [Runner] knows
+// how, until the answer is there. Transfer-Encoding: chunked sends the body without a length.
 package httpscript
 
 import (
@@ -58,7 +58,8 @@ type Exchange struct {
 	Method     string
 	Target     string // path and query
 	As         string // the caller; "" is nobody in particular
-	Times      int    // how often it is sent
+	Times      int    // how often it is sent; at most so often with Until
+	Until      bool   // no more is sent once the status is Status
 	While      string // what is so meanwhile; "" is nothing in particular
 	Header     []Field
 	Body       string
@@ -220,12 +221,12 @@ func (p *parser) header() error {
 		p.exchange().As = value
 	case "While":
 		p.exchange().While = value
-	case "Times":
+	case "Times", "Tries":
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 {
 			return fmt.Errorf("%q is no number of times", value)
 		}
-		p.exchange().Times = n
+		p.exchange().Times, p.exchange().Until = n, strings.EqualFold(name, "Tries")
 	default:
 		p.exchange().Header = append(p.exchange().Header, Field{name, value})
 	}

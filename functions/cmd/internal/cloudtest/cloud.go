@@ -62,7 +62,8 @@ type Cloud struct {
 // do, and says whether it has.
 type Fault func(http.ResponseWriter, *http.Request) bool
 
-func either(fault *atomic.Pointer[Fault]) Fault {
+// unless lets a fault answer first.
+func unless(fault *atomic.Pointer[Fault]) Fault {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		f := fault.Load()
 		return f != nil && (*f)(w, r)
@@ -80,12 +81,12 @@ func Start(t testing.TB) *Cloud {
 		}}},
 		entratest.Tenant{ID: OtherTenant, Name: "Other"}, entratest.Tenant{ID: Stranger, Name: "Stranger"},
 	)
-	c.Entra.Before = either(&c.EntraFault)
+	c.Entra.Before = unless(&c.EntraFault)
 	c.FHIR = &fhirtest.Server{Domain: "fhir.example", TenantID: Tenant, Validate: c.Entra.Check}
 
 	c.AuthorityURL = c.serve(t, c.Entra)
 	c.Vault, c.VaultURL = c.NewVault(t)
-	c.Vault.Before = either(&c.VaultFault)
+	c.Vault.Before = unless(&c.VaultFault)
 	c.FHIRURL = c.serve(t, http.HandlerFunc(c.fhir))
 	c.Entra.URL, c.FHIR.Authority = c.AuthorityURL, c.AuthorityURL+"/"
 
