@@ -122,7 +122,7 @@ func compare(t *testing.T, byHost []map[string]string) {
 			}
 		}
 	}
-	if !t.Failed() && compared < 1100 {
+	if !t.Failed() && compared < 1200 {
 		t.Errorf("only %d answers were compared", compared)
 	}
 }
@@ -134,10 +134,14 @@ func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) httpscript
 			"Entra refuses the secret": faulty(&cloud.EntraFault, cloud.Entra.Refuse(http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys are expired.")),
 			"Entra throttles":          faulty(&cloud.EntraFault, cloud.Entra.Throttle(7)),
 			"Entra is down":            faulty(&cloud.EntraFault, entratest.WebPage(http.StatusServiceUnavailable)),
-			"the vault throttles":      faulty(&cloud.VaultFault, secrettest.Throttle(7)),
-			"the vault is down":        faulty(&cloud.VaultFault, secrettest.Fail(http.StatusServiceUnavailable, "ServiceUnavailable", "")),
-			"the vault is closed":      faulty(&cloud.VaultFault, secrettest.Fail(http.StatusForbidden, "Forbidden", "ForbiddenByRbac")),
-			"the table is down":        tableBroken.Store,
+			"all of Entra is down": faulty(&cloud.EntraFault, func(w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return true
+			}),
+			"the vault throttles": faulty(&cloud.VaultFault, secrettest.Throttle(7)),
+			"the vault is down":   faulty(&cloud.VaultFault, secrettest.Fail(http.StatusServiceUnavailable, "ServiceUnavailable", "")),
+			"the vault is closed": faulty(&cloud.VaultFault, secrettest.Fail(http.StatusForbidden, "Forbidden", "ForbiddenByRbac")),
+			"the table is down":   tableBroken.Store,
 		},
 	}
 	for _, condition := range h.is {
@@ -145,6 +149,56 @@ func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) httpscript
 	}
 	return r
 }
+
+// TestWithoutSigningKeys: a program that has never seen the keys of Entra cannot tell who calls.
+func TestWithoutSigningKeys(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	script, err := httpscript.Parse("keys", keysScript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hosts {
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			cloud := cloudtest.Start(t)
+			broken, table := breakable(t, table(t))
+			r := runner(cloud, broken, h)
+			r.URL = h.start(t, cloud, table)
+			r.Test(t, script)
+		})
+	}
+}
+
+const keysScript = `
+-- health needs no keys --
+GET /api/health
+While: all of Entra is down
+
+=> 200
+
+-- links --
+GET /api/links
+As: manager
+While: all of Entra is down
+
+=> 503
+header Content-Type == application/problem+json
+header Retry-After ~ ^[1-9]\d*$
+json code == "upstream_unavailable"
+
+-- a token --
+POST /api/token
+As: app
+Content-Type: application/json
+While: all of Entra is down
+
+{"slug":"nobody"}
+
+=> 503
+header Content-Type == application/json
+header Retry-After ~ ^[1-9]\d*$
+json error == "temporarily_unavailable"
+`
 
 // faulty has a server of the cloud answer f meanwhile.
 func faulty(at *atomic.Pointer[cloudtest.Fault], f cloudtest.Fault) func(bool) {

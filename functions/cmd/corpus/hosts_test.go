@@ -1,6 +1,7 @@
 package corpus_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -27,7 +28,7 @@ func table(t testing.TB) string {
 	t.Helper()
 	if connection := os.Getenv("AZURITE_TABLE_CONNECTION_STRING"); connection != "" {
 		n := accounts.Add(1)
-		if n > 16 {
+		if n > 32 {
 			t.Fatal(".ci/azurite has no more accounts")
 		}
 		return strings.ReplaceAll(connection, "fhirlink;", fmt.Sprintf("fhirlink%d;", n))
@@ -133,14 +134,24 @@ func startLocal(t *testing.T, cloud *cloudtest.Cloud, _ string) string {
 	run(t, program(t, "local"), settings(cloud, ""), "-addr", addr, "-data", t.TempDir())
 	url := "http://" + addr
 	for range 1000 {
-		if response, err := http.Get(url + "/"); err == nil {
-			response.Body.Close()
+		if answers(url) {
 			return url
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("cmd/local does not answer")
 	return ""
+}
+
+// answers tells whether cmd/local does: the port was free when it was chosen, and that is all.
+func answers(url string) bool {
+	response, err := http.Get(url + "/api/health")
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	var health struct{ Program string }
+	return json.NewDecoder(response.Body).Decode(&health) == nil && health.Program == "local"
 }
 
 // run runs a program until the test ends. What it prints on stderr is told if the test fails.

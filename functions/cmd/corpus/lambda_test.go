@@ -73,7 +73,8 @@ func invoked(t *testing.T, path string, env []string) *function {
 }
 
 // newIdentity is an authority that gives out tokens for the vault to whoever proves it. It
-// stands in front of the cloud's own, so that it has the certificate that the program trusts.
+// stands in front of the cloud's own, so that it has the certificate that the program trusts; a
+// fault of the cloud's is none of its.
 func newIdentity(t *testing.T, cloud *cloudtest.Cloud, proves func(form url.Values) bool) (address string) {
 	t.Helper()
 	base := cloud.AuthorityURL + "/adfs"

@@ -118,7 +118,9 @@ func (r run) sendAll(ctx context.Context, e Exchange) (a answer, err error) {
 		defer turn(false)
 	}
 	for n := range e.Times {
-		r.Vars["n"] = strconv.Itoa(n + 1)
+		if e.Times > 1 {
+			r.Vars["n"] = strconv.Itoa(n + 1)
+		}
 		if a, err = r.send(ctx, e); err != nil || e.Until && a.status == e.Status {
 			return a, err
 		}
