@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -144,9 +145,6 @@ func (c Client) send(ctx context.Context, r request) (Answer, error) {
 	start := time.Now()
 	a := Answer{Method: r.method, URL: c.Base.String() + r.path}
 	err := c.exchange(ctx, r, &a, start)
-	if a.Connected && ctx.Err() != nil {
-		err = ctx.Err() // not what a server says that was just left
-	}
 	a.Elapsed = time.Since(start)
 	return a, err
 }
@@ -173,9 +171,12 @@ func (c Client) exchange(ctx context.Context, r request, a *Answer, start time.T
 		return err
 	}
 	defer res.Body.Close()
+	if ctx.Err() != nil {
+		return ctx.Err() // what a server says that was just left is no answer
+	}
 	a.note(res)
 	if err := r.read(a, res.Body); err != nil {
-		return err
+		return cmp.Or(ctx.Err(), err)
 	}
 	_, _ = io.CopyN(io.Discard, res.Body, maxRest) // what fails here costs a new connection only
 	return nil

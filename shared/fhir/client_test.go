@@ -184,8 +184,52 @@ func TestAnswerAfterTheTimeout(t *testing.T) {
 					_, _ = io.WriteString(w, body) // to memory
 				})
 				_, a, err := c.Metadata(t.Context())
-				if !errors.Is(err, context.DeadlineExceeded) || !a.Connected || a.Elapsed != DefaultTimeout {
+				if !errors.Is(err, context.DeadlineExceeded) || !a.Connected || a.Status != 0 || a.Elapsed != DefaultTimeout {
 					t.Errorf("%+v %v", a, err)
+				}
+			})
+		})
+	}
+}
+
+// dawdling is a body whose end comes too late, or never.
+type dawdling struct {
+	io.Reader
+	ctx  context.Context
+	done error // what the end is
+}
+
+func (d dawdling) Read(p []byte) (int, error) {
+	if n, err := d.Reader.Read(p); !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	<-d.ctx.Done()
+	return 0, d.done
+}
+
+func TestBodyThatDawdles(t *testing.T) {
+	const statement = `{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}`
+	for name, tt := range map[string]struct {
+		body string
+		done error
+		want error
+	}{
+		"all is there, but the end":             {statement, context.DeadlineExceeded, nil},
+		"a part is there":                       {statement[:20], context.DeadlineExceeded, context.DeadlineExceeded},
+		"a part is there, and the server ended": {statement[:20], io.EOF, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := serve(t, nil)
+				c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+					body := io.NopCloser(dawdling{strings.NewReader(tt.body), r.Context(), tt.done})
+					return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/fhir+json"}}, Body: body}, nil
+				})
+				if got, a, err := c.Metadata(t.Context()); !errors.Is(err, tt.want) || a.Status != 200 || (got.FHIRVersion == "4.0.1") != (tt.want == nil) {
+					t.Errorf("%+v %+v %v", got, a, err)
+				}
+				if a, err := c.Read(t.Context(), OnePatient(), secret.New("t")); err != nil || a.Status != 200 {
+					t.Errorf("unread: %+v %v", a, err)
 				}
 			})
 		})
