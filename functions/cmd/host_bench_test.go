@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -21,10 +20,7 @@ import (
 // asks every 25 ms whether a handler is there, which is most of either time; BenchmarkStart has
 // the program alone. Then it looks at the process at rest.
 func BenchmarkUnderHost(b *testing.B) {
-	if runtime.GOARCH != "amd64" {
-		b.Skip("SKIPPED: make dist builds for linux/amd64")
-	}
-	cloudtest.LinuxOnly(b)
+	cloudtest.DistOnly(b)
 	ours := filepath.Join(b.TempDir(), "dist")
 	runMake(b, root, "dist", "DIST="+ours)
 	bare := stageBare(b, ours)

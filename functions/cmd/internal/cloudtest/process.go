@@ -139,6 +139,15 @@ func (o *Output) String() string {
 	return o.text.String()
 }
 
+// DistOnly skips where what make dist builds cannot run.
+func DistOnly(t testing.TB) {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("SKIPPED: make dist builds for linux/amd64")
+	}
+	LinuxOnly(t)
+}
+
 // LinuxOnly skips where Go asks the system, and not SSL_CERT_FILE, which certificates to trust.
 func LinuxOnly(t testing.TB) {
 	t.Helper()
