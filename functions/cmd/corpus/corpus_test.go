@@ -69,10 +69,7 @@ func TestCorpus(t *testing.T) {
 			byHost[i] = map[string]string{}
 			t.Run(h.name, func(t *testing.T) {
 				t.Parallel()
-				cloud := cloudtest.Start(t)
-				broken, table := breakable(t, table(t))
-				r := runner(cloud, broken, h)
-				r.URL = h.start(t, cloud, table)
+				r := h.runner(t)
 				for _, script := range scripts(t) {
 					for _, answer := range r.Test(t, script) {
 						byHost[i][script.Name+": "+answer.Exchange] = answer.Text
@@ -127,6 +124,16 @@ func compare(t *testing.T, byHost []map[string]string) {
 	}
 }
 
+// runner starts the host in a cloud of its own, and sends it scripts.
+func (h host) runner(t *testing.T) httpscript.Runner {
+	t.Helper()
+	cloud := cloudtest.Start(t)
+	broken, table := breakable(t, table(t))
+	r := runner(cloud, broken, h)
+	r.URL = h.start(t, cloud, table)
+	return r
+}
+
 func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) httpscript.Runner {
 	r := httpscript.Runner{
 		Vars: vars(cloud), Callers: callers(cloud), Is: map[string]bool{}, Mask: mask,
@@ -160,11 +167,7 @@ func TestWithoutSigningKeys(t *testing.T) {
 	for _, h := range hosts {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
-			cloud := cloudtest.Start(t)
-			broken, table := breakable(t, table(t))
-			r := runner(cloud, broken, h)
-			r.URL = h.start(t, cloud, table)
-			r.Test(t, script)
+			h.runner(t).Test(t, script)
 		})
 	}
 }
