@@ -41,12 +41,3 @@ func recovered(log *slog.Logger, w http.ResponseWriter, r *http.Request, fail Er
 }
 
 var errPanicked = fmt.Errorf("panicked; the stack is in the log")
-
-// LimitBody lets at most MaxBody bytes of the body through. Beyond them the server closes
-// the connection instead of reading on.
-func LimitBody(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
-		next.ServeHTTP(w, r)
-	})
-}

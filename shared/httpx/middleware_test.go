@@ -1,14 +1,18 @@
 package httpx_test
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -244,6 +248,87 @@ func TestLimitBody(t *testing.T) {
 	if problem.CodeOf(err) != problem.BodyTooLarge {
 		t.Errorf("ReadBody behind a smaller limit: %v", err)
 	}
+}
+
+// TestDrain: a client that sends all of a large body before it reads gets its answer, and an
+// endless body ends the connection soon.
+func TestDrain(t *testing.T) {
+	tooLarge := httpx.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+		_, err := httpx.ReadBody(r)
+		return err
+	})
+	unread := httpx.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return problem.New(problem.Unauthenticated, "Who?") })
+	for _, tt := range []struct {
+		name    string
+		handle  httpx.HandlerFunc
+		header  string // of the request, beside Host
+		size    int64  // of the body
+		chunked bool
+		status  string
+	}{
+		{"20 MB", tooLarge, "", 20_000_000, false, "413"},
+		{"20 MB in chunks", tooLarge, "", 20_000_000, true, "413"},
+		{"20 MB for nobody", unread, "", 20_000_000, false, "401"},
+		{"a body that waits for 100 Continue", unread, "Expect: 100-continue\r\n", 0, false, "401"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conn := dial(t, httpx.Drain(httpx.LimitBody(httpx.Handle(slog.New(slog.DiscardHandler), tt.handle, problem.Write))))
+			length := "Content-Length: 20000000"
+			if tt.chunked {
+				length = "Transfer-Encoding: chunked"
+			}
+			fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\n%s%s\r\n\r\n", tt.header, length)
+			var to io.Writer = conn
+			if tt.chunked {
+				to = httputil.NewChunkedWriter(conn)
+			}
+			if n, err := io.CopyN(to, endless{}, tt.size); err != nil {
+				t.Fatalf("the connection ended after %d bytes: %v", n, err)
+			}
+			if tt.chunked {
+				fmt.Fprint(conn, "0\r\n\r\n")
+			}
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if body, err := io.ReadAll(answer.Body); err != nil || !strings.HasPrefix(answer.Status, tt.status) || !strings.Contains(string(body), `"code"`) {
+				t.Errorf("%s %s %v", answer.Status, body, err)
+			}
+		})
+	}
+	t.Run("endless", func(t *testing.T) {
+		conn := dial(t, httpx.Drain(httpx.Handle(slog.New(slog.DiscardHandler), tooLarge, problem.Write)))
+		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n")
+		n, err := io.CopyN(conn, endless{}, 1_000_000_000)
+		if err == nil {
+			t.Errorf("%d bytes were taken", n)
+		}
+	})
+	t.Run("dawdling", func(t *testing.T) {
+		conn := dial(t, httpx.Drain(httpx.Handle(slog.New(slog.DiscardHandler), unread, problem.Write)))
+		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
+		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+			t.Errorf("%s, %v", answer, err)
+		}
+	})
+}
+
+// dial connects to a server of h that has no limits of its own.
+func dial(t *testing.T, h http.Handler) net.Conn {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
 
 func TestCORS(t *testing.T) {
