@@ -246,7 +246,7 @@ func TestTimerRunsTheSweep(t *testing.T) {
 		return a
 	}
 	a := trigger(request{method: "POST", target: "/secret-expiry", body: `{"Data":{"timer":{"IsPastDue":false}},"Metadata":{}}`})
-	if a.status != 200 || !strings.Contains(a.body, `"Outputs":{},"Logs":["secret-expiry: 0 due`) {
+	if a.status != 200 || !strings.Contains(a.body, `"Outputs":{},"Logs":["secret-expiry: the run has ended.`) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	trigger(request{method: "GET", target: "/secret-expiry"}).want(t, http.StatusMethodNotAllowed, "method_not_allowed")

@@ -3,11 +3,9 @@
 package functions
 
 import (
-	"context"
 	_ "embed"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"fhirlink/functions/directory"
@@ -35,15 +33,15 @@ var document []byte
 type Deps struct {
 	Links    *link.Service
 	Webhooks *webhook.Service
-	Callers  Authenticator                                // Bearer in the cloud
-	Sweep    func(context.Context) (expiry.Result, error) // expiry.Sweep.Run
-	Origins  []string                                     // of web front ends
-	Limits   *httpx.RateLimit                             // per organization; nil: none
-	Aliases  smart.Aliases                                // of scopes, for translate-scope
-	Reach    func() map[string]bool                       // upstream.Watch.Reachable, for health
-	Log      *slog.Logger                                 // of eventlog.New: it must not block
-	Now      func() time.Time                             // time.Now when nil
-	Program  string                                       // local, azure or lambda
+	Callers  Authenticator // Bearer in the cloud
+	Sweep    expiry.Sweep
+	Origins  []string               // of web front ends
+	Limits   *httpx.RateLimit       // per organization; nil: none
+	Aliases  smart.Aliases          // of scopes, for translate-scope
+	Reach    func() map[string]bool // upstream.Watch.Reachable, for health
+	Log      *slog.Logger           // of eventlog.New: it must not block
+	Now      func() time.Time       // time.Now when nil
+	Program  string                 // local, azure or lambda
 	Version  string
 }
 
@@ -97,33 +95,21 @@ func (d Deps) Routes() []Route {
 // name as the host calls it.
 func (d Deps) Triggers() []Route {
 	return []Route{
-		{"secret-expiry", "POST", "/secret-expiry", Open, false, secretexpiry.Handler{Sweep: d.Sweep, Log: d.Log}.Run},
+		{"secret-expiry", "POST", "/secret-expiry", Open, false, secretexpiry.Handler{Sweep: d.Sweep.RunUnlessRecent, Log: d.Log}.Run},
 	}
 }
 
 // tokenPath is the one route with errors of RFC 6749, and the one no web page may call.
 const tokenPath = "/api/token"
 
-// New makes two handlers, so that no public route can ever reach a trigger: public answers
-// everything under /api/ and GET /, triggers what the Azure Functions host calls.
+// New makes two handlers: public answers everything under /api/ and GET /, triggers what the
+// Azure Functions host calls. Host keeps strangers away from the triggers.
 func New(d Deps) (public, triggers http.Handler) {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
 	ready := Route{Method: "GET", Path: "/{$}", handle: ready}
 	return d.serve(append(d.Routes(), ready)), d.serve(d.Triggers())
-}
-
-// Host is what listens behind the Azure Functions host, which forwards public requests with
-// their /api/ prefix and calls triggers without one.
-func Host(public, triggers http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/api/") {
-			public.ServeHTTP(w, r)
-			return
-		}
-		triggers.ServeHTTP(w, r)
-	})
 }
 
 // ready answers the Functions host, which asks for / until it gets an answer.

@@ -2,7 +2,9 @@ package functions_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -148,29 +150,74 @@ func TestEveryFunctionHasARoute(t *testing.T) {
 	}
 }
 
-// Host keeps what the Functions host calls apart from what anybody may ask.
+// Host answers the Functions host's own calls of a trigger, and nobody else's.
 func TestHost(t *testing.T) {
 	r := newRig(t)
-	h := functions.Host(r.public, r.triggers)
-	invocation := `{"Data":{"timer":{"IsPastDue":false}},"Metadata":{}}`
-	tests := []struct {
-		method, target string
-		status         int
-	}{
-		{"GET", "/", 200},
-		{"GET", "/api/health", 200},
-		{"POST", "/secret-expiry", 200},
-		{"POST", "/api/secret-expiry", 404},
-		{"POST", "/api/../secret-expiry", 404},
-		{"POST", "/api%2f..%2fsecret-expiry", 404},
-		{"POST", "/secret-expiry/", 404},
-		{"GET", "/health", 404},
-		{"GET", "/api", 404},
-		{"GET", "/elsewhere", 404},
+	server := httptest.NewServer(functions.Host(r.public, r.triggers))
+	t.Cleanup(server.Close)
+	own := strings.TrimPrefix(server.URL, "http://")
+	_, port, _ := strings.Cut(own, ":")
+	const invocation = `{"Data":{"timer":{"IsPastDue":false}},"Metadata":{}}`
+	send := func(method, target, host string, header ...string) (status int, body string) {
+		t.Helper()
+		q, err := http.NewRequestWithContext(t.Context(), method, server.URL+target, strings.NewReader(invocation))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Host = host
+		for _, line := range header {
+			name, value, _ := strings.Cut(line, ": ")
+			q.Header.Set(name, value)
+		}
+		a, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		data, err := io.ReadAll(a.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.StatusCode, string(data)
 	}
-	for _, tt := range tests {
-		if a := ask(h, r.request(t, request{method: tt.method, target: tt.target, body: invocation})); a.status != tt.status {
-			t.Errorf("%s %s: %d %s, want %d", tt.method, tt.target, a.status, a.body, tt.status)
+	for _, tt := range []struct {
+		method, target, host string
+		status               int
+	}{
+		{"GET", "/", own, 200},
+		{"GET", "/api/health", own, 200},
+		{"GET", "/api/health", "api.contoso.com", 200},
+		{"POST", "/secret-expiry", own, 200},
+		{"POST", "/secret-expiry", "localhost:" + port, 200},
+		{"GET", "/secret-expiry", own, 405},
+		{"POST", "/api/secret-expiry", own, 404},
+		{"POST", "/api/../secret-expiry", own, 404},
+		{"POST", "/api%2f..%2fsecret-expiry", own, 404},
+		{"POST", "/secret-expiry/", own, 404},
+		{"GET", "/health", own, 404},
+		{"GET", "/api", own, 404},
+		{"GET", "/elsewhere", own, 404},
+	} {
+		if status, body := send(tt.method, tt.target, tt.host); status != tt.status {
+			t.Errorf("%s %s of %s: %d %s, want %d", tt.method, tt.target, tt.host, status, body, tt.status)
+		}
+	}
+
+	// What comes from elsewhere is answered as any unknown path, whatever the method.
+	unknown := `"code":"not_found"`
+	for _, host := range []string{"api.contoso.com", "127.0.0.1", "localhost", "127.0.0.1:7071", "127.0.0.1.evil.example:" + port, "[::1]:" + port, "LOCALHOST:" + port} {
+		for _, method := range []string{"POST", "GET"} {
+			if status, body := send(method, "/secret-expiry", host); status != 404 || !strings.Contains(body, unknown) {
+				t.Errorf("%s of %s: %d %s", method, host, status, body)
+			}
+		}
+	}
+	for _, line := range []string{
+		"X-Forwarded-For: 203.0.113.7:51234", "X-Forwarded-Proto: https", "X-Forwarded-Proto: http://e/secret-expiry?", "X-Forwarded-Host: api.contoso.com",
+		"X-ARR-LOG-ID: 3f1d0a56-7f2b-4f6e-9a3b-6b0f5f6c1d20", "X-Original-URL: /api/health", "DISGUISED-HOST: api.contoso.com", "CLIENT-IP: 203.0.113.7:51234", "Forwarded: for=203.0.113.7",
+	} {
+		if status, body := send("POST", "/secret-expiry", own, line); status != 404 || !strings.Contains(body, unknown) {
+			t.Errorf("%s: %d %s", line, status, body)
 		}
 	}
 }

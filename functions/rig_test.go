@@ -87,7 +87,7 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 		Callers: functions.Bearer{Callers: entra.NewCallers(entra.CallersConfig{
 			Authority: authority, Audiences: []string{audience}, Tenants: []string{orgA, orgB}, OperatorTenant: operator, Client: r.entra.Client(),
 		})},
-		Sweep: expiry.Sweep{Links: links, Log: log}.Run,
+		Sweep: expiry.Sweep{Links: links, Log: log},
 		Log:   log, Program: "local", Version: "test",
 	}
 	for _, c := range change {

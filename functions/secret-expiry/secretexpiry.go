@@ -22,7 +22,7 @@ const maxRun = 50 * time.Second
 
 // Handler serves the trigger.
 type Handler struct {
-	Sweep func(context.Context) (expiry.Result, error) // as expiry.Sweep.Run
+	Sweep func(context.Context) (expiry.Result, error) // as expiry.Sweep.RunUnlessRecent
 	Log   *slog.Logger
 }
 
@@ -37,25 +37,25 @@ func (h Handler) Run(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), maxRun)
 	defer cancel()
-	result, err := h.sweep(ctx)
-	lines := []string{result.String()}
-	if err != nil {
+	line := "secret-expiry: the run has ended. Its log line sweep.done says what was done."
+	if err := h.sweep(ctx); err != nil {
 		eventlog.Current(r.Context()).End("incomplete")
-		lines = append(lines, "secret-expiry: the run did not finish; what is left is handled by the next one. The log has the cause.")
+		line = "secret-expiry: the run did not finish; what is left is handled by the next one. The log has the cause."
 	}
-	return azfunc.Response{Logs: lines}.Write(w)
+	return azfunc.Response{Logs: []string{line}}.Write(w)
 }
 
 var errPanicked = errors.New("panicked; the stack is in the log")
 
 // sweep turns a panic into an error, so that the host gets its answer. What else goes wrong is in
 // the line that the sweep writes of itself.
-func (h Handler) sweep(ctx context.Context) (result expiry.Result, err error) {
+func (h Handler) sweep(ctx context.Context) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			h.Log.ErrorContext(ctx, "panic", "route", "/secret-expiry", "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
 			err = errPanicked
 		}
 	}()
-	return h.Sweep(ctx)
+	_, err = h.Sweep(ctx)
+	return err
 }

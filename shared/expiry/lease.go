@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +19,9 @@ const (
 	beat = 10 * time.Second
 	// leaseCall bounds one such call.
 	leaseCall = 5 * time.Second
+	// spacing is the least time between the starts of two runs for RunUnlessRecent. The timer
+	// fires once a minute.
+	spacing = 30 * time.Second
 )
 
 // Heartbeat is what the runs of the timer leave for each other and for who watches them.
@@ -49,8 +51,15 @@ func readHeartbeat(ctx context.Context, cells link.Cells) (c link.Cell, h Heartb
 	return c, h, nil
 }
 
-// errHeld means that another run is under way.
-var errHeld = errors.New("another run is under way")
+// skip is an error that says why a run does nothing.
+type skip string
+
+const (
+	held   skip = "another run is under way"
+	recent skip = "the last run started less than 30 s ago"
+)
+
+func (s skip) Error() string { return string(s) }
 
 // lease is the right to sweep. Every write behind it compares the cell with what this run wrote
 // last: a run that slept past its lease finds that it was overtaken, and stops. What it wrote to
@@ -62,9 +71,10 @@ type lease struct {
 	state Heartbeat
 }
 
-// acquire takes the lease, or returns errHeld. A lease that would last longer than any is given
-// for was written by a clock that was ahead, and does not count.
-func acquire(ctx context.Context, cells link.Cells, now func() time.Time) (*lease, error) {
+// acquire takes the lease, or returns held, or recent when the last run started less than apart
+// ago. A time further ahead than any that a run writes comes from a clock that was wrong,
+// and does not count.
+func acquire(ctx context.Context, cells link.Cells, now func() time.Time, apart time.Duration) (*lease, error) {
 	l := &lease{cells: cells, now: now}
 	var err error
 	if l.cell, l.state, err = readHeartbeat(ctx, cells); err != nil {
@@ -72,12 +82,19 @@ func acquire(ctx context.Context, cells link.Cells, now func() time.Time) (*leas
 	}
 	at := now()
 	if left := l.state.Until.Sub(at); l.state.Holder != "" && left > 0 && left <= leaseTime {
-		return nil, errHeld
+		return nil, held
+	}
+	if at.Sub(l.state.StartedAt).Abs() < apart {
+		return nil, recent
 	}
 	l.state.Fence++
 	l.state.Holder, l.state.StartedAt, l.state.Done = rand.Text(), at.UTC(), 0
-	if held, err := l.write(ctx); err != nil || !held {
-		return nil, errors.Join(err, errHeld)
+	mine, err := l.write(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !mine {
+		return nil, held
 	}
 	return l, nil
 }

@@ -62,7 +62,7 @@ func TestFiringTwice(t *testing.T) {
 		wg.Wait()
 		skipped := 0
 		for _, r := range results {
-			if r.Skipped {
+			if r.Skipped != "" {
 				skipped++
 				if r.String() != "secret-expiry: skipped, another run is under way" {
 					t.Error(r)
@@ -98,7 +98,7 @@ func TestCrashedRun(t *testing.T) {
 			t.Fatal(r, err)
 		}
 		cells.Fault = nil
-		if r, err := sweep.Run(t.Context()); err != nil || !r.Skipped {
+		if r, err := sweep.Run(t.Context()); err != nil || r.Skipped == "" {
 			t.Errorf("right after the crash: %v, %v", r, err)
 		}
 		time.Sleep(30 * time.Second)
@@ -144,6 +144,52 @@ func TestOvertaken(t *testing.T) {
 	})
 }
 
+// TestRunUnlessRecent: a trigger that strangers may pull runs the sweep once in 30 s, whichever
+// instance it reaches, and code runs it whenever it likes.
+func TestRunUnlessRecent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cells, l := linktest.New(), slow(0)
+		sweep := func() expiry.Sweep { return expiry.Sweep{Links: l, Cells: cells, Log: quiet} }
+		for i, tt := range []struct {
+			wait    time.Duration
+			run     func(context.Context) (expiry.Result, error)
+			skipped bool
+		}{
+			{0, sweep().RunUnlessRecent, false}, // the first run ever
+			{0, sweep().RunUnlessRecent, true},
+			{30*time.Second - time.Millisecond, sweep().RunUnlessRecent, true}, // what was skipped does not count
+			{time.Millisecond, sweep().RunUnlessRecent, false},
+			{time.Second, sweep().Run, false},
+			{29 * time.Second, sweep().RunUnlessRecent, true}, // a run by code counts
+			{time.Second, sweep().RunUnlessRecent, false},
+		} {
+			time.Sleep(tt.wait)
+			before := heartbeat(t, cells)
+			r, err := tt.run(t.Context())
+			if err != nil || (r.Skipped != "") != tt.skipped || tt.skipped == (r.Done == 1) {
+				t.Errorf("%d: %+v, %v", i, r, err)
+			}
+			if tt.skipped && (heartbeat(t, cells) != before || r.String() != "secret-expiry: skipped, the last run started less than 30 s ago") {
+				t.Errorf("%d: %s, heartbeat %+v, before %+v", i, r, heartbeat(t, cells), before)
+			}
+		}
+	})
+}
+
+// TestUnwrittenLease: a table that can be read and not written is a failure, not another run.
+func TestUnwrittenLease(t *testing.T) {
+	cells := linktest.New()
+	cells.Fault = func(op string, _ link.Slug, before bool) error {
+		if op == "Swap" && before {
+			return link.ErrUnavailable
+		}
+		return nil
+	}
+	if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); !errors.Is(err, link.ErrUnavailable) || r.Skipped != "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // TestClockThatWasAhead: a lease that no run can have had keeps nobody waiting.
 func TestClockThatWasAhead(t *testing.T) {
 	cells := linktest.New()
@@ -153,7 +199,7 @@ func TestClockThatWasAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	cells.Fault = nil
-	if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); err != nil || r.Done != 1 {
+	if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).RunUnlessRecent(t.Context()); err != nil || r.Done != 1 {
 		t.Errorf("%v, %v", r, err)
 	}
 }

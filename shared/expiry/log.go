@@ -29,8 +29,8 @@ func begin(ctx context.Context) (context.Context, *eventlog.Work) {
 // logRun writes the one line about a run, with the cause if it did not go well. The alert on the
 // heartbeat reads succeededAt.
 func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Duration, work *eventlog.Work) {
-	if r.Skipped {
-		s.Log.InfoContext(ctx, "sweep.skipped", "because", "another run is under way")
+	if r.Skipped != "" {
+		s.Log.InfoContext(ctx, "sweep.skipped", "because", r.Skipped)
 		return
 	}
 	attrs := []slog.Attr{

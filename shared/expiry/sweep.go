@@ -61,24 +61,30 @@ type Sweep struct {
 // Result counts what one run did.
 type Result struct {
 	Due, Done, Failed int
-	Left              int  // not taken up for want of time; one of those beyond what a run takes up
-	Notices           int  // links whose secret's end has come nearer
-	Skipped           bool // another run is under way: this one did nothing
+	Left              int    // not taken up for want of time; one of those beyond what a run takes up
+	Notices           int    // links whose secret's end has come nearer
+	Skipped           string // why this run did nothing; empty: it ran
 
 	SucceededAt time.Time // of the heartbeat after the run; zero: never, or no Cells
 }
 
-// String is the one line that the host shows of a run.
+// String is one line for people.
 func (r Result) String() string {
-	if r.Skipped {
-		return "secret-expiry: skipped, another run is under way"
+	if r.Skipped != "" {
+		return "secret-expiry: skipped, " + r.Skipped
 	}
 	return fmt.Sprintf("secret-expiry: %d due, %d done, %d failed, %d left for the next run, %d notices", r.Due, r.Done, r.Failed, r.Left, r.Notices)
 }
 
 // Run looks at everything that is due now and ends within 50 s. A link that fails, hangs or
 // panics does not keep the others from being looked at. The error is about the index itself.
-func (s Sweep) Run(ctx context.Context) (Result, error) {
+func (s Sweep) Run(ctx context.Context) (Result, error) { return s.start(ctx, 0) }
+
+// RunUnlessRecent is Run for a trigger that strangers might pull: it does nothing within 30 s of
+// the last run's start, in whichever process that was. So a forged call costs one read.
+func (s Sweep) RunUnlessRecent(ctx context.Context) (Result, error) { return s.start(ctx, spacing) }
+
+func (s Sweep) start(ctx context.Context, apart time.Duration) (Result, error) {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -89,11 +95,13 @@ func (s Sweep) Run(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTime)
 	defer cancel()
 	start := time.Now()
-	run := s.runAlone
+	var r Result
+	var err error
 	if s.Cells == nil {
-		run = s.runUnleased
+		r, err = s.run(ctx, new(atomic.Int64))
+	} else {
+		r, err = s.runAlone(ctx, apart, cancel)
 	}
-	r, err := run(ctx, cancel)
 	s.logRun(ctx, r, err, time.Since(start), work)
 	return r, err
 }
@@ -101,15 +109,12 @@ func (s Sweep) Run(ctx context.Context) (Result, error) {
 // complete tells whether a run that ended with err took up all that was due.
 func (r Result) complete(err error) bool { return err == nil && r.Left == 0 }
 
-func (s Sweep) runUnleased(ctx context.Context, _ func()) (Result, error) {
-	return s.run(ctx, new(atomic.Int64))
-}
-
 // runAlone is a run under the lease; it calls lost when another run has taken over.
-func (s Sweep) runAlone(ctx context.Context, lost func()) (Result, error) {
-	lease, err := acquire(ctx, s.Cells, s.Now)
-	if errors.Is(err, errHeld) {
-		return Result{Skipped: true}, nil
+func (s Sweep) runAlone(ctx context.Context, apart time.Duration, lost func()) (Result, error) {
+	lease, err := acquire(ctx, s.Cells, s.Now, apart)
+	var why skip
+	if errors.As(err, &why) {
+		return Result{Skipped: string(why)}, nil
 	}
 	if err != nil {
 		return Result{}, s.explain(err)

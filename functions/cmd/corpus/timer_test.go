@@ -1,6 +1,11 @@
 package corpus_test
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -34,4 +39,61 @@ func TestTimer(t *testing.T) {
 	if host.Starts() != 1 {
 		t.Errorf("%d starts", host.Starts())
 	}
+}
+
+// TestForgedTimer: a host that forwards can be made to send any path to the handler. None of
+// the requests that arrive there as POST /secret-expiry runs the sweep.
+func TestForgedTimer(t *testing.T) {
+	cloudtest.LinuxOnly(t)
+	host := functionsHost(t, cloudtest.Start(t), table(t), "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest=false")
+	output := &cloudtest.Output{}
+	host.Console = func(line hosttest.Line) { fmt.Fprintln(output, line.Text) }
+	address := strings.TrimPrefix(hosttest.Serve(t, host), "http://")
+	sent := 0
+	for _, from := range []string{"links/", "links/a/", "directory/", "webhooks/", "webhooks/a/"} {
+		for _, up := range []string{`..%5C`, `..%5c`, `..\`, `.%2e%5C`, `%2e%2E%5c`, `%252e%252e%5C`} {
+			for depth := 2; depth <= 5; depth++ {
+				for _, end := range []string{"", "?code=x", "%3Fa", "%23a"} {
+					target := "/api/" + from + strings.Repeat(up, depth) + "secret-expiry" + end
+					// The host itself may refuse the path; the handler never takes it for the timer's.
+					if answer := post(t, address, target, "localhost"); !strings.HasPrefix(answer, "HTTP/1.1 404 ") {
+						t.Errorf("%s: %.200s", target, answer)
+					}
+					sent++
+				}
+			}
+		}
+	}
+	if answer, err := host.RunTimer(t.Context(), "secret-expiry", hosttest.Timer{}); err != nil || len(answer.Logs) != 1 {
+		t.Errorf("the host's own call: %+v, %v", answer, err)
+	}
+	// What the first run wrote holds the next one back, however it is called.
+	if _, err := host.RunTimer(t.Context(), "secret-expiry", hosttest.Timer{}); err != nil {
+		t.Error(err)
+	}
+	if log := output.String(); strings.Count(log, `"msg":"sweep.done"`) != 1 || strings.Count(log, `"msg":"sweep.skipped"`) != 1 {
+		t.Errorf("after %d forged calls and 2 of the host: %s", sent, log)
+	}
+}
+
+// post sends a request with the target as it is, which net/http's client would clean.
+func post(t *testing.T, address, target, host string) (answer string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const body = `{"Data":{"timer":{}}}`
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", target, host, len(body), body)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.Proto + " " + response.Status + "\n" + string(content)
 }

@@ -103,7 +103,7 @@ func newHandler(env config.Lookup, log *slog.Logger) (awslambda.Handler, error) 
 	deps.Program, deps.Version = "lambda", version
 	public, _ := functions.New(deps)
 	return awslambda.Handler{HTTP: public, Schedule: func(ctx context.Context) error {
-		_, err := deps.Sweep(ctx)
+		_, err := deps.Sweep.Run(ctx)
 		return err
 	}}, nil
 }

@@ -67,7 +67,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Links:    p.links,
 		Webhooks: p.webhooks,
 		Callers:  callers{signIn},
-		Sweep:    p.sweep.Run,
+		Sweep:    p.sweep,
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
 		Reach:    watch.Reachable,

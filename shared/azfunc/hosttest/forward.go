@@ -90,8 +90,9 @@ func appendHeader(h http.Header, name, separator, value string) {
 }
 
 // absolutePath is new Uri(request.GetDisplayUrl()).AbsolutePath: the path is unescaped, but
-// for %2F, and then read again as part of a URL. There an escaped ? or # ends it, and what
-// was escaped twice is unescaped once more.
+// for %2F, and then read again as part of a URL. There an escaped ? or # ends it, a backslash
+// is a slash, letters and dots that were escaped twice are unescaped once more, and dot
+// segments are resolved. So a path can leave the route that it was matched by.
 func absolutePath(escaped string) string {
 	parts := strings.Split(strings.ReplaceAll(escaped, "%2f", "%2F"), "%2F")
 	for i, part := range parts {
@@ -101,7 +102,20 @@ func absolutePath(escaped string) string {
 	if i := strings.IndexAny(display, "?#"); i >= 0 {
 		display = display[:i]
 	}
-	return escapePath(display)
+	display = unreserved.ReplaceAllStringFunc(strings.ReplaceAll(display, `\`, "/"), unescape)
+	return escapePath(removeDotSegments(display))
+}
+
+// unreserved matches escapes of letters, digits, and - . _ ~ (RFC 3986 §2.3).
+var unreserved = regexp.MustCompile(`%(?:4[1-9A-Fa-f]|[57][0-9Aa]|6[1-9A-Fa-f]|3[0-9]|2[DdEe]|5[Ff]|7[Ee])`)
+
+// removeDotSegments resolves . and .. in a path that begins with a slash (RFC 3986 §5.2.4).
+func removeDotSegments(p string) string {
+	cleaned := (&url.URL{Path: "/"}).ResolveReference(&url.URL{Path: p}).Path
+	if cleaned == "" {
+		return "/"
+	}
+	return cleaned
 }
 
 var escapes = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)

@@ -63,6 +63,15 @@ func TestForwardingRereadsThePath(t *testing.T) {
 		"/api/echo/a%252Fb":  "/api/echo/a%2Fb",
 		"/api/echo/100%25":   "/api/echo/100%25",
 		"/api/echo/%C3%A4/b": "/api/echo/%C3%A4/b",
+		"/api/echo/a%5Cb":    "/api/echo/a/b",
+		"/api/echo/a%255Cb":  "/api/echo/a%5Cb",
+		"/api/echo/a%2541b":  "/api/echo/aAb",
+
+		"/api/echo/..%5C..%5Cwhere":             "/where",
+		"/api/echo/..%5c..%5c..%5c..%5cwhere":   "/where",
+		"/api/echo/%252e%252e%5C%252E.%5Cwhere": "/where",
+		"/api/echo/..%2F..%2Fwhere":             "/api/echo/..%2F..%2Fwhere",
+		"/api/echo/..%255C..%255Cwhere":         "/api/echo/..%5C..%5Cwhere",
 	}
 	_, forwards := serve(t, forwarding)
 	_, proxies := serve(t, proxying)

@@ -82,7 +82,7 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 		Links:    links,
 		Webhooks: webhooks,
 		Callers:  functions.Bearer{Callers: entra.NewCallers(callers(c, toEntra))},
-		Sweep:    expiry.Sweep{Links: links, Cells: stores, Log: log}.Run,
+		Sweep:    expiry.Sweep{Links: links, Cells: stores, Log: log},
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
 		Limits:   httpx.NewRateLimit(functions.PerMinute, functions.Burst, nil),
