@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"fhirlink/functions"
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 )
 
 // The main job, as a newcomer does it.
@@ -172,7 +172,7 @@ func TestVerificationOutcomes(t *testing.T) {
 func TestTokenRefused(t *testing.T) {
 	r := newRig(t)
 	r.register(t, orgA, "good-health-clinic")
-	form := func(c caller, slug string) answer {
+	form := func(c claims, slug string) answer {
 		return r.send(t, request{caller: c, method: "POST", target: "/api/token", contentType: formType, body: "grant_type=client_credentials&slug=" + slug})
 	}
 	form(broker(operator), "good-health-clinic").want(t, http.StatusOK, "")
@@ -241,7 +241,7 @@ func TestTimerRunsTheSweep(t *testing.T) {
 	r := newRig(t)
 	trigger := func(q request) answer {
 		t.Helper()
-		a := ask(r.triggers, r.request(t, q))
+		a := ask(r.behindHost, byHost(r.request(t, q)))
 		checkDocumented(t, r.request(t, q), a)
 		return a
 	}
@@ -250,7 +250,7 @@ func TestTimerRunsTheSweep(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	trigger(request{method: "GET", target: "/secret-expiry"}).want(t, http.StatusMethodNotAllowed, "method_not_allowed")
-	ask(r.triggers, r.request(t, request{method: "GET", target: "/api/links", caller: manager(orgA)})).want(t, http.StatusNotFound, "not_found")
+	ask(r.behindHost, r.request(t, request{method: "POST", target: "/secret-expiry", body: "{}"})).want(t, http.StatusNotFound, "not_found")
 	for _, target := range []string{"/secret-expiry", "/api/secret-expiry", "/api/../secret-expiry", "//secret-expiry"} {
 		r.send(t, request{method: "POST", target: target, body: "{}"}).want(t, http.StatusNotFound, "not_found")
 	}
@@ -259,7 +259,7 @@ func TestTimerRunsTheSweep(t *testing.T) {
 // callers is an Authenticator with one answer.
 type callers struct{ err error }
 
-func (c callers) Authenticate(*http.Request) (entra.Caller, error) { return entra.Caller{}, c.err }
+func (c callers) Authenticate(*http.Request) (caller.Caller, error) { return caller.Caller{}, c.err }
 
 func TestFaults(t *testing.T) {
 	tests := []struct {

@@ -1,5 +1,5 @@
-// Package functions is the API: the one list of its routes, who may use them, and the two
-// handlers that every program serves. `ls functions` shows the endpoints, one package each.
+// Package functions is the API: the one list of its routes with the policy of each, and the
+// handlers that the programs serve. `ls functions` shows the endpoints, one package each.
 package functions
 
 import (
@@ -18,6 +18,8 @@ import (
 	translatescope "fhirlink/functions/translate-scope"
 	"fhirlink/functions/verify"
 	"fhirlink/functions/webhooks"
+	"fhirlink/shared/azfunc"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
@@ -33,7 +35,7 @@ var document []byte
 type Deps struct {
 	Links    *link.Service
 	Webhooks *webhook.Service
-	Callers  Authenticator // Bearer in the cloud
+	Callers  caller.Authenticator // caller.Bearer in the cloud
 	Sweep    expiry.Sweep
 	Origins  []string               // of web front ends
 	Limits   *httpx.RateLimit       // per organization; nil: none
@@ -45,74 +47,74 @@ type Deps struct {
 	Version  string
 }
 
-// Limits of the routes that are marked as limited, per organization and instance.
+// Limits of the routes that count against one, per organization and instance.
 const (
 	PerMinute = 60
 	Burst     = 200
 )
 
-// Route is one method at one path.
-type Route struct {
-	Function string // the folder with its function.json
-	Method   string
-	Path     string // as http.ServeMux has it
-	Right    Right
-	Limited  bool // counts against the organization's limit
-	handle   httpx.HandlerFunc
-}
-
-// Routes is the list. Every path answers OPTIONS besides, and HEAD where it answers GET.
+// Routes is the list of what anybody may ask. Every path answers OPTIONS besides, and HEAD
+// where it answers GET.
 func (d Deps) Routes() []Route {
-	links := links.Handler{Links: d.Links, Now: d.Now}
-	webhooks := webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
-	translate := translatescope.Handler{Aliases: d.Aliases}.Translate
+	var (
+		links     = links.Handler{Links: d.Links, Now: d.Now}
+		webhooks  = webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
+		translate = translatescope.Handler{Aliases: d.Aliases}.Translate
+	)
 	return []Route{
-		{"register", "POST", "/api/register", Manage, true, register.Handler{Links: d.Links, Now: d.Now}.Register},
-		{"verify", "POST", "/api/verify", Manage, true, verify.Handler{Links: d.Links}.Verify},
-		{"token", "POST", tokenPath, Token, false, token.Handler{Links: d.Links, Log: d.Log, Now: d.Now}.Issue},
-		{"translate-scope", "GET", "/api/translate-scope", Open, false, translate},
-		{"translate-scope", "POST", "/api/translate-scope", Open, false, translate},
-		{"links", "GET", "/api/links", Manage, false, links.List},
-		{"links", "GET", "/api/links/{slug}", Manage, false, links.Get},
-		{"links", "PATCH", "/api/links/{slug}", Manage, true, links.Patch},
-		{"links", "DELETE", "/api/links/{slug}", Manage, false, links.Delete},
-		{"links", "PUT", "/api/links/{slug}/secret", Manage, true, links.SetSecret},
-		{"links", "GET", "/api/links/{slug}/events", Manage, false, links.Events},
-		{"webhooks", "GET", "/api/webhooks", Manage, false, webhooks.List},
-		{"webhooks", "POST", "/api/webhooks", Manage, true, webhooks.Create},
-		{"webhooks", "GET", "/api/webhooks/{id}", Manage, false, webhooks.Get},
-		{"webhooks", "PATCH", "/api/webhooks/{id}", Manage, true, webhooks.Patch},
-		{"webhooks", "DELETE", "/api/webhooks/{id}", Manage, false, webhooks.Delete},
-		{"webhooks", "POST", "/api/webhooks/{id}/test", Manage, true, webhooks.Test},
-		{"webhooks", "POST", "/api/webhooks/{id}/rotate", Manage, true, webhooks.Rotate},
-		{"directory", "GET", "/api/directory/{slug}", AnyCaller, false, directory.Handler{Links: d.Links}.Get},
-		{"health", "GET", "/api/health", Open, false, health.Handler{Program: d.Program, Version: d.Version, Reach: d.Reach}.Get},
-		{"openapi", "GET", "/api/openapi.yaml", Open, false, openapi.Handler{Document: document}.Get},
+		{Function: "register", Method: "POST", Path: "/api/register", Right: caller.Manage, CORS: FrontEnds, Handle: register.Handler{Links: d.Links, Now: d.Now}.Register},
+		{Function: "verify", Method: "POST", Path: "/api/verify", Right: caller.Manage, CORS: FrontEnds, Handle: verify.Handler{Links: d.Links}.Verify},
+		{Function: "token", Method: "POST", Path: "/api/token", Right: caller.Token, Errors: OAuth, Rate: Unlimited, Handle: token.Handler{Links: d.Links, Log: d.Log, Now: d.Now}.Issue},
+		{Function: "translate-scope", Method: "GET", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
+		{Function: "translate-scope", Method: "POST", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
+		{Function: "links", Method: "GET", Path: "/api/links", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.List},
+		{Function: "links", Method: "GET", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Get},
+		{Function: "links", Method: "PATCH", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Handle: links.Patch},
+		{Function: "links", Method: "DELETE", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Delete},
+		{Function: "links", Method: "PUT", Path: "/api/links/{slug}/secret", Right: caller.Manage, CORS: FrontEnds, Handle: links.SetSecret},
+		{Function: "links", Method: "GET", Path: "/api/links/{slug}/events", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Events},
+		{Function: "webhooks", Method: "GET", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.List},
+		{Function: "webhooks", Method: "POST", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Create},
+		{Function: "webhooks", Method: "GET", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Get},
+		{Function: "webhooks", Method: "PATCH", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Patch},
+		{Function: "webhooks", Method: "DELETE", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Delete},
+		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/test", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Test},
+		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/rotate", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Rotate},
+		{Function: "directory", Method: "GET", Path: "/api/directory/{slug}", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: directory.Handler{Links: d.Links}.Get},
+		{Function: "health", Method: "GET", Path: "/api/health", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: health.Handler{Program: d.Program, Version: d.Version, Reach: d.Reach}.Get},
+		{Function: "openapi", Method: "GET", Path: "/api/openapi.yaml", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: openapi.Handler{Document: document}.Get},
 	}
 }
 
-// Triggers are the routes that only the Azure Functions host may reach, under the function's
-// name as the host calls it.
+// Triggers are the routes that only the Azure Functions host may call, each at the function's
+// name.
 func (d Deps) Triggers() []Route {
 	return []Route{
-		{"secret-expiry", "POST", "/secret-expiry", Open, false, secretexpiry.Handler{Sweep: d.Sweep.RunUnlessRecent, Log: d.Log}.Run},
+		{Function: "secret-expiry", Method: "POST", Path: "/secret-expiry", Right: caller.FunctionsHost, Body: azfunc.MaxEnvelope, Handle: secretexpiry.Handler{Sweep: d.Sweep.RunUnlessRecent, Log: d.Log}.Run},
 	}
 }
 
-// tokenPath is the one route with errors of RFC 6749, and the one no web page may call.
-const tokenPath = "/api/token"
+// New makes the handler of Routes and GET /. cmd/local and cmd/lambda serve it.
+func New(d Deps) http.Handler {
+	d = d.withDefaults()
+	return d.serve(append(d.Routes(), root))
+}
 
-// New makes two handlers: public answers everything under /api/ and GET /, triggers what the
-// Azure Functions host calls. Host keeps strangers away from the triggers.
-func New(d Deps) (public, triggers http.Handler) {
+// NewBehindHost makes the handler of Routes, GET / and Triggers, for a program behind the Azure
+// Functions host.
+func NewBehindHost(d Deps) http.Handler {
+	d = d.withDefaults()
+	return d.serve(append(append(d.Routes(), root), d.Triggers()...))
+}
+
+func (d Deps) withDefaults() Deps {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	ready := Route{Method: "GET", Path: "/{$}", handle: ready}
-	return d.serve(append(d.Routes(), ready)), d.serve(d.Triggers())
+	return d
 }
 
-// ready answers the Functions host, which asks for / until it gets an answer.
-func ready(w http.ResponseWriter, _ *http.Request) error {
+// root answers the Functions host, which asks for / until it gets an answer.
+var root = Route{Method: "GET", Path: "/{$}", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: func(w http.ResponseWriter, _ *http.Request) error {
 	return httpx.WriteJSON(w, http.StatusOK, map[string]string{"service": "fhirlink", "description": "/api/openapi.yaml"})
-}
+}}

@@ -153,7 +153,7 @@ func TestEveryFunctionHasARoute(t *testing.T) {
 // Host answers the Functions host's own calls of a trigger, and nobody else's.
 func TestHost(t *testing.T) {
 	r := newRig(t)
-	server := httptest.NewServer(functions.Host(r.public, r.triggers))
+	server := httptest.NewServer(r.behindHost)
 	t.Cleanup(server.Close)
 	own := strings.TrimPrefix(server.URL, "http://")
 	_, port, _ := strings.Cut(own, ":")

@@ -83,7 +83,7 @@ func TestNothingLeaks(t *testing.T) {
 				t.Errorf("%s, %s %s: %d %s", name, q.method, q.target, a.status, a.body)
 			}
 		}
-		ask(r.triggers, r.request(t, request{method: "POST", target: "/secret-expiry", body: "{}"}))
+		ask(r.behindHost, byHost(r.request(t, request{method: "POST", target: "/secret-expiry", body: "{}"})))
 	}
 	if count < 100 {
 		t.Errorf("%d requests only", count)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fhirlink/functions"
+	"fhirlink/shared/caller"
 )
 
 // verbs are all that a route may be asked with, and two that none has.
@@ -29,7 +30,7 @@ func TestNotYoursIsNotThere(t *testing.T) {
 	patched.want(t, http.StatusOK, "")
 	before, secrets := r.row(t, theirs), r.secrets.Entries()
 
-	strangers := map[string]caller{
+	strangers := map[string]claims{
 		"a manager of B":          manager(orgB),
 		"an administrator of B":   user(orgB, "Links.Manage", "Links.Administrator"),
 		"all of B's rights":       app(orgB, "Links.Manage.All", "Links.Token.All"),
@@ -127,23 +128,23 @@ func TestRights(t *testing.T) {
 	r.register(t, orgA, "good-health-clinic")
 	callers := []struct {
 		name   string
-		caller caller
-		rights []functions.Right
+		caller claims
+		rights []caller.Right
 	}{
 		{"nobody", nil, nil},
-		{"application without roles", app(orgA), []functions.Right{functions.AnyCaller}},
-		{"application that manages", manager(orgA), []functions.Right{functions.AnyCaller, functions.Manage}},
-		{"application for tokens", broker(orgA), []functions.Right{functions.AnyCaller, functions.Token}},
-		{"application with a user's role", app(orgA, "Links.Administrator"), []functions.Right{functions.AnyCaller}},
-		{"application with other spelling", app(orgA, "links.manage.all"), []functions.Right{functions.AnyCaller}},
-		{"administrator", user(orgA, "openid Links.Manage", "Links.Administrator"), []functions.Right{functions.AnyCaller, functions.Manage}},
-		{"user without the role", user(orgA, "Links.Manage"), []functions.Right{functions.AnyCaller}},
-		{"user without the scope", user(orgA, "openid", "Links.Administrator"), []functions.Right{functions.AnyCaller}},
-		{"user with applications' roles", user(orgA, "openid", "Links.Manage.All", "Links.Token.All"), []functions.Right{functions.AnyCaller}},
-		{"user with an empty scp", user(orgA, "", "Links.Manage.All", "Links.Token.All"), []functions.Right{functions.AnyCaller}},
+		{"application without roles", app(orgA), []caller.Right{caller.Any}},
+		{"application that manages", manager(orgA), []caller.Right{caller.Any, caller.Manage}},
+		{"application for tokens", broker(orgA), []caller.Right{caller.Any, caller.Token}},
+		{"application with a user's role", app(orgA, "Links.Administrator"), []caller.Right{caller.Any}},
+		{"application with other spelling", app(orgA, "links.manage.all"), []caller.Right{caller.Any}},
+		{"administrator", user(orgA, "openid Links.Manage", "Links.Administrator"), []caller.Right{caller.Any, caller.Manage}},
+		{"user without the role", user(orgA, "Links.Manage"), []caller.Right{caller.Any}},
+		{"user without the scope", user(orgA, "openid", "Links.Administrator"), []caller.Right{caller.Any}},
+		{"user with applications' roles", user(orgA, "openid", "Links.Manage.All", "Links.Token.All"), []caller.Right{caller.Any}},
+		{"user with an empty scp", user(orgA, "", "Links.Manage.All", "Links.Token.All"), []caller.Right{caller.Any}},
 		{"application of a strange tenant", manager("99999999-9999-4999-8999-999999999999"), nil},
-		{"token for another audience", caller{"tid": orgA, "aud": "api://other", "roles": []string{"Links.Manage.All"}}, nil},
-		{"token of version 1", caller{"tid": orgA, "aud": audience, "ver": "1.0", "roles": []string{"Links.Manage.All"}}, nil},
+		{"token for another audience", claims{"tid": orgA, "aud": "api://other", "roles": []string{"Links.Manage.All"}}, nil},
+		{"token of version 1", claims{"tid": orgA, "aud": audience, "ver": "1.0", "roles": []string{"Links.Manage.All"}}, nil},
 	}
 	for _, c := range callers {
 		for _, route := range r.deps.Routes() {
@@ -152,7 +153,7 @@ func TestRights(t *testing.T) {
 			a := r.send(t, request{caller: c.caller, method: route.Method, target: target})
 			want := "let through"
 			switch {
-			case route.Right == functions.Open, slices.Contains(c.rights, route.Right):
+			case route.Right == caller.Open, slices.Contains(c.rights, route.Right):
 			case c.rights == nil:
 				want = "401"
 			default:
@@ -184,7 +185,7 @@ func TestPlatformHeadersAreNotTrusted(t *testing.T) {
 		"X-Local-Organization": {orgA}, "X-Functions-Key": {"x"}, "X-Forwarded-For": {"127.0.0.1"},
 	}
 	for _, route := range r.deps.Routes() {
-		if route.Right == functions.Open {
+		if route.Right == caller.Open {
 			continue
 		}
 		a := r.send(t, request{method: route.Method, target: strings.ReplaceAll(route.Path, "{slug}", "x-clinic") + "?code=x", header: header})

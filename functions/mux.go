@@ -1,12 +1,14 @@
 package functions
 
 import (
+	"cmp"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
 
-	"fhirlink/functions/token"
+	"fhirlink/shared/azfunc"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/problem"
 )
@@ -46,7 +48,7 @@ func (d Deps) missing() http.Handler {
 	return httpx.Handle(d.Log, func(w http.ResponseWriter, r *http.Request) error {
 		httpx.CORS{Origins: d.Origins}.SetHeaders(w, r, "")
 		return problem.New(problem.NotFound, "There is nothing at this path. /api/openapi.yaml lists what there is; paths have no trailing slash.")
-	}, d.fail(problems))
+	}, d.fail(vocabulary[Problems]))
 }
 
 // resource is a path with its methods.
@@ -54,9 +56,11 @@ type resource struct {
 	path    string
 	methods map[string]http.Handler
 	allow   []string
-	header  string      // allow, as the header Allow has it
-	cors    *httpx.CORS // nil: not for web pages
-	other   http.Handler
+	header  string // allow, as the header Allow has it
+	cors    httpx.CORS
+	shared  bool         // with web pages: cors applies
+	host    http.Handler // answers callers other than the Functions host, on a path that is its alone; else nil
+	other   http.Handler // answers other methods
 }
 
 func (d Deps) resources(routes []Route) []*resource {
@@ -64,21 +68,26 @@ func (d Deps) resources(routes []Route) []*resource {
 	for _, route := range routes {
 		i := slices.IndexFunc(all, func(r *resource) bool { return r.path == route.Path })
 		if i < 0 {
-			i, all = len(all), append(all, d.resource(route.Path))
+			i, all = len(all), append(all, d.resource(route))
 		}
-		all[i].add(route.Method, httpx.LimitBody(httpx.Handle(d.Log, d.authorized(route), d.fail(wordsOf(route.Path)))))
+		all[i].add(route.Method, d.guarded(route))
 	}
 	for _, r := range all {
-		r.header, r.other = strings.Join(r.allow, ", "), r.methodNotAllowed(d)
+		r.header = strings.Join(r.allow, ", ")
 	}
 	return all
 }
 
-func (d Deps) resource(path string) *resource {
-	r := &resource{path: path, methods: map[string]http.Handler{}, allow: []string{http.MethodOptions}}
-	if path != tokenPath {
-		r.cors = &httpx.CORS{Origins: d.Origins}
+// resource makes the resource of a path by the first of its routes.
+func (d Deps) resource(first Route) *resource {
+	r := &resource{
+		path: first.Path, methods: map[string]http.Handler{}, allow: []string{http.MethodOptions},
+		cors: httpx.CORS{Origins: d.Origins}, shared: first.CORS == FrontEnds,
 	}
+	if first.Right == caller.FunctionsHost {
+		r.host = d.missing()
+	}
+	r.other = r.methodNotAllowed(d, vocabulary[first.Errors])
 	return r
 }
 
@@ -93,7 +102,11 @@ func (res *resource) add(method string, h http.Handler) {
 }
 
 func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if res.cors != nil {
+	if res.host != nil && !azfunc.CalledByHost(r) {
+		res.host.ServeHTTP(w, r)
+		return
+	}
+	if res.shared {
 		res.cors.SetHeaders(w, r, res.header)
 	}
 	if r.Method == http.MethodOptions {
@@ -108,28 +121,16 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-func (res *resource) methodNotAllowed(d Deps) http.Handler {
+func (res *resource) methodNotAllowed(d Deps, in words) http.Handler {
 	return httpx.Handle(d.Log, func(http.ResponseWriter, *http.Request) error {
 		e := problem.New(problem.MethodNotAllowed, "This path does not have that method. It has %s.", res.header)
 		e.Allow = res.allow
 		return e
-	}, d.fail(wordsOf(res.path)))
+	}, d.fail(in))
 }
 
-// words are the vocabulary of a route's errors.
-type words struct {
-	write httpx.ErrorWriter
-	code  func(error) string // that is answered with
-}
-
-var (
-	problems    = words{problem.Write, func(err error) string { return string(problem.From(err).Code) }}
-	oauthErrors = words{token.WriteError, token.CodeOf}
-)
-
-func wordsOf(path string) words {
-	if path == tokenPath {
-		return oauthErrors
-	}
-	return problems
+// guarded is the route's handler behind its policy.
+func (d Deps) guarded(route Route) http.Handler {
+	limit := cmp.Or(route.Body, httpx.MaxBody)
+	return httpx.LimitBody(limit, httpx.Handle(d.Log, d.authorized(route), d.fail(vocabulary[route.Errors])))
 }

@@ -2,10 +2,12 @@ package functions_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"fhirlink/functions"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/eventlog"
@@ -52,14 +55,14 @@ const (
 
 // rig is the whole API over stores in memory, an authority and FHIR servers in the process.
 type rig struct {
-	public, triggers http.Handler
-	deps             functions.Deps
-	stores           *linktest.Stores
-	secrets          *secrettest.Store
-	entra            *entratest.Authority
-	servers          *fhirtest.Server
-	log              *lockedBuffer
-	tokens           map[string]string // by caller: signing is slow
+	public, behindHost http.Handler
+	deps               functions.Deps
+	stores             *linktest.Stores
+	secrets            *secrettest.Store
+	entra              *entratest.Authority
+	servers            *fhirtest.Server
+	log                *lockedBuffer
+	tokens             map[string]string // by caller: signing is slow
 }
 
 // newRig makes a rig; change may alter what the API is made of.
@@ -84,7 +87,7 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 		Webhooks: webhook.New(webhook.Deps{
 			Endpoints: webhooktest.New(), Secrets: r.secrets, Client: &http.Client{Transport: entratest.InProcess(r)}, Log: log,
 		}),
-		Callers: functions.Bearer{Callers: entra.NewCallers(entra.CallersConfig{
+		Callers: caller.Bearer{Tokens: entra.NewAccessTokens(entra.AccessTokensConfig{
 			Authority: authority, Audiences: []string{audience}, Tenants: []string{orgA, orgB}, OperatorTenant: operator, Client: r.entra.Client(),
 		})},
 		Sweep: expiry.Sweep{Links: links, Log: log},
@@ -93,7 +96,7 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	for _, c := range change {
 		c(&r.deps)
 	}
-	r.public, r.triggers = functions.New(r.deps)
+	r.public, r.behindHost = functions.New(r.deps), functions.NewBehindHost(r.deps)
 	return r
 }
 
@@ -106,25 +109,25 @@ func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.servers.ServeHTTP(w, req)
 }
 
-// caller is a set of claims beside those of an application.
-type caller map[string]any
+// claims are the claims of a token beside those of an application.
+type claims map[string]any
 
 // The callers of the tests.
-func app(organization string, roles ...string) caller {
-	return caller{"tid": organization, "aud": audience, "roles": roles}
+func app(organization string, roles ...string) claims {
+	return claims{"tid": organization, "aud": audience, "roles": roles}
 }
 
-func user(organization, scopes string, roles ...string) caller {
-	return caller{"tid": organization, "aud": audience, "scp": scopes, "roles": roles}
+func user(organization, scopes string, roles ...string) claims {
+	return claims{"tid": organization, "aud": audience, "scp": scopes, "roles": roles}
 }
 
-func manager(organization string) caller { return app(organization, "Links.Manage.All") }
+func manager(organization string) claims { return app(organization, "Links.Manage.All") }
 
-func broker(organization string) caller { return app(organization, "Links.Token.All") }
+func broker(organization string) claims { return app(organization, "Links.Token.All") }
 
 // request is what a test sends.
 type request struct {
-	caller      caller // nil: no Authorization header
+	caller      claims // nil: no Authorization header
 	method      string
 	target      string // path and query
 	contentType string // jsonType when there is a body
@@ -158,7 +161,7 @@ func (r *rig) send(t *testing.T, q request) answer {
 var replaced = regexp.MustCompile(`%[0-9A-F]{2}|\?`)
 
 // token is an access token of the caller; it is the same for the same claims.
-func (r *rig) token(c caller) string {
+func (r *rig) token(c claims) string {
 	key := fmt.Sprint(map[string]any(c))
 	if r.tokens[key] == "" {
 		r.tokens[key] = r.entra.Mint(c)
@@ -182,6 +185,13 @@ func (r *rig) request(t *testing.T, q request) *http.Request {
 		sent.Header.Set("Content-Type", jsonType)
 	}
 	return sent
+}
+
+// byHost is the request as the Functions host itself makes it.
+func byHost(r *http.Request) *http.Request {
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}))
+	r.Host = "127.0.0.1:8080"
+	return r
 }
 
 func ask(h http.Handler, sent *http.Request) answer {

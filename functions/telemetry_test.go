@@ -36,7 +36,7 @@ func TestOutcomesInTheLog(t *testing.T) {
 	manage := func(method, target, body string) request {
 		return request{caller: manager(orgA), method: method, target: target, body: body, header: http.Header{"If-Match": {"*"}}}
 	}
-	grant := func(c caller, body string) request {
+	grant := func(c claims, body string) request {
 		return request{caller: c, method: "POST", target: "/api/token", contentType: formType, body: body}
 	}
 	tests := []struct {

@@ -73,7 +73,7 @@ func TestWebhookNotYoursIsNotThere(t *testing.T) {
 	absent := strings.Repeat("z", len(theirs))
 	read := request{caller: manager(orgA), method: "GET", target: "/api/webhooks"}
 	before, secrets := r.send(t, read).body, r.secrets.Entries()
-	for name, stranger := range map[string]caller{
+	for name, stranger := range map[string]claims{
 		"a manager of B": manager(orgB), "the operator": manager(operator), "a broker of A": broker(orgA), "a reader of A": user(orgA, "Links.Manage"), "nobody": nil,
 	} {
 		for _, part := range []string{"", "/test", "/rotate"} {

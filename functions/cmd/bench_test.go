@@ -25,6 +25,7 @@ import (
 
 	"fhirlink/functions"
 	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/entratest"
@@ -106,12 +107,12 @@ func (s *service) assemble(b *testing.B, authority *httptest.Server) {
 	b.Cleanup(func() { _ = cmp.Or(lines.Close(), file.Close()) }) // the log is thrown away
 	logger := eventlog.New(lines, slog.LevelInfo)
 	url := authority.URL + "/"
-	public, _ := functions.New(functions.Deps{
+	public := functions.New(functions.Deps{
 		Links: link.New(link.Deps{
 			Stores: s.stores, Secrets: keyvault.New(keyvault.Vault{Name: "contoso", Client: vault}), Tokens: &clientcred.Source{Client: authority.Client()},
 			Authority: func(fhir.BaseURL) string { return url }, Now: s.now, Log: logger,
 		}),
-		Callers: functions.Bearer{Callers: entra.NewCallers(entra.CallersConfig{
+		Callers: caller.Bearer{Tokens: entra.NewAccessTokens(entra.AccessTokensConfig{
 			Authority: url, Audiences: []string{audience}, Tenants: []string{tenant}, Client: authority.Client(), Now: s.now,
 		})},
 		Log: logger, Now: s.now, Program: "azure", Version: "bench",

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 )
@@ -20,7 +21,7 @@ func (h Handler) Events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, next, err := h.Links.Events(r.Context(), organization(r), r.PathValue("slug"), page.limit, page.after)
+	found, next, err := h.Links.Events(r.Context(), caller.Organization(r.Context()), r.PathValue("slug"), page.limit, page.after)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
@@ -57,9 +57,9 @@ func (h Handler) List(w http.ResponseWriter, r *http.Request) error {
 
 func (h Handler) list(r *http.Request, p page) ([]link.Link, string, error) {
 	if p.expiring {
-		return h.Links.ListExpiring(r.Context(), organization(r), p.within, p.limit, p.after)
+		return h.Links.ListExpiring(r.Context(), caller.Organization(r.Context()), p.within, p.limit, p.after)
 	}
-	return h.Links.List(r.Context(), organization(r), p.limit, p.after)
+	return h.Links.List(r.Context(), caller.Organization(r.Context()), p.limit, p.after)
 }
 
 type list struct {
@@ -69,7 +69,7 @@ type list struct {
 
 // Get answers GET /api/links/{slug}.
 func (h Handler) Get(w http.ResponseWriter, r *http.Request) error {
-	l, err := h.Links.Get(r.Context(), organization(r), r.PathValue("slug"))
+	l, err := h.Links.Get(r.Context(), caller.Organization(r.Context()), r.PathValue("slug"))
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (h Handler) Patch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.Links.Patch(r.Context(), organization(r), r.PathValue("slug"), ifMatch(r), patch)
+	result, err := h.Links.Patch(r.Context(), caller.Organization(r.Context()), r.PathValue("slug"), ifMatch(r), patch)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (h Handler) SetSecret(w http.ResponseWriter, r *http.Request) error {
 	if err := httpx.DecodeJSON(r, &secret); err != nil {
 		return err
 	}
-	result, err := h.Links.SetSecret(r.Context(), organization(r), r.PathValue("slug"), ifMatch(r), secret)
+	result, err := h.Links.SetSecret(r.Context(), caller.Organization(r.Context()), r.PathValue("slug"), ifMatch(r), secret)
 	if err != nil {
 		return err
 	}
@@ -106,17 +106,11 @@ func (h Handler) SetSecret(w http.ResponseWriter, r *http.Request) error {
 
 // Delete answers DELETE /api/links/{slug}.
 func (h Handler) Delete(w http.ResponseWriter, r *http.Request) error {
-	if err := h.Links.Delete(r.Context(), organization(r), r.PathValue("slug"), ifMatch(r)); err != nil {
+	if err := h.Links.Delete(r.Context(), caller.Organization(r.Context()), r.PathValue("slug"), ifMatch(r)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// organization is the caller's; the route list lets nobody in without one.
-func organization(r *http.Request) string {
-	caller, _ := entra.CallerFrom(r.Context())
-	return caller.Organization
 }
 
 // ifMatch is the header's value; several lines are one list (RFC 9110 §5.3).

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fhirlink/functions/links"
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
@@ -80,7 +80,7 @@ func handler(s *service) links.Handler {
 // call has a handler answer a request for the slug "clinic".
 func call(t *testing.T, handle httpx.HandlerFunc, target, body string, ifMatch ...string) (*httptest.ResponseRecorder, error) {
 	t.Helper()
-	ctx := entra.WithCaller(t.Context(), entra.Caller{Organization: organization})
+	ctx := caller.With(t.Context(), caller.Caller{Organization: organization})
 	r := httptest.NewRequestWithContext(ctx, "POST", target, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header["If-Match"] = ifMatch

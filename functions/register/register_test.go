@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fhirlink/functions/register"
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
@@ -33,7 +33,7 @@ func (s *registrar) Register(_ context.Context, organization string, r link.Regi
 
 func post(t *testing.T, h register.Handler, body string) (*httptest.ResponseRecorder, error) {
 	t.Helper()
-	ctx := entra.WithCaller(t.Context(), entra.Caller{Organization: organization})
+	ctx := caller.With(t.Context(), caller.Caller{Organization: organization})
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/register", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/link"
 	"fhirlink/shared/oauth"
 )
@@ -30,15 +30,15 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	caller, _ := entra.CallerFrom(r.Context()) // the route list lets nobody in without one
-	if err := h.checkScope(r.Context(), caller, request); err != nil {
+	from, _ := caller.From(r.Context()) // the route list lets nobody in without one
+	if err := h.checkScope(r.Context(), from, request); err != nil {
 		return err
 	}
-	grant, err := h.Links.Token(r.Context(), caller.Organization, caller.Operator, request.slug)
+	grant, err := h.Links.Token(r.Context(), from.Organization, from.Operator, request.slug)
 	if err != nil {
 		return err
 	}
-	h.issued(r.Context(), caller, request.slug, grant)
+	h.issued(r.Context(), from, request.slug, grant)
 	oauth.Token{
 		AccessToken: grant.AccessToken.Reveal(),
 		TokenType:   "Bearer",
@@ -51,11 +51,11 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 
 // checkScope comes before the token, so that what is wrong with the request is told whatever
 // Entra may have against the link's credentials.
-func (h Handler) checkScope(ctx context.Context, caller entra.Caller, asked request) error {
+func (h Handler) checkScope(ctx context.Context, from caller.Caller, asked request) error {
 	if asked.scope == "" {
 		return nil
 	}
-	scope, err := h.Links.Scope(ctx, caller.Organization, caller.Operator, asked.slug)
+	scope, err := h.Links.Scope(ctx, from.Organization, from.Operator, asked.slug)
 	if err != nil || asked.scope == scope {
 		return err
 	}
@@ -67,12 +67,12 @@ func (h Handler) checkScope(ctx context.Context, caller entra.Caller, asked requ
 
 // issued leaves a trace of who got a token for what, never of the token; and of whether it was
 // remembered, and got by the previous secret.
-func (h Handler) issued(ctx context.Context, caller entra.Caller, slug string, grant link.Grant) {
+func (h Handler) issued(ctx context.Context, from caller.Caller, slug string, grant link.Grant) {
 	h.Log.LogAttrs(ctx, slog.LevelInfo, "token.issued",
 		slog.String("link", slug),
-		slog.String("tid", caller.Organization),
-		slog.String("azp", caller.AppID),
-		slog.String("oid", caller.ObjectID),
+		slog.String("tid", from.Organization),
+		slog.String("azp", from.AppID),
+		slog.String("oid", from.ObjectID),
 		slog.Time("expiry", grant.ExpiresOn.UTC()),
 		slog.Bool("cached", grant.Cached),
 		slog.Bool("previous", grant.Previous))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"fhirlink/functions/token"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
@@ -32,7 +33,7 @@ const (
 
 var (
 	now    = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	caller = entra.Caller{Organization: "11111111-1111-4111-8111-111111111111", AppID: "azp-1", ObjectID: "oid-1", App: true, Operator: true}
+	broker = caller.Caller{Organization: "11111111-1111-4111-8111-111111111111", AppID: "azp-1", ObjectID: "oid-1", App: true, Operator: true}
 )
 
 // granter grants a token for one slug.
@@ -73,7 +74,7 @@ func ask(t *testing.T, links token.Granter, log *slog.Logger, contentType, body 
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := token.Handler{Links: links, Log: log, Now: func() time.Time { return now }}
-	r := httptest.NewRequestWithContext(entra.WithCaller(t.Context(), caller), "POST", "/api/token", strings.NewReader(body))
+	r := httptest.NewRequestWithContext(caller.With(t.Context(), broker), "POST", "/api/token", strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
 	w := httptest.NewRecorder()
 	httpx.Handle(log, h.Issue, token.WriteError).ServeHTTP(w, r)
@@ -100,7 +101,7 @@ func TestIssue(t *testing.T) {
 			if w.Code != http.StatusOK || w.Body.String() != want {
 				t.Errorf("%d %s, want %s", w.Code, w.Body, want)
 			}
-			if links.organization != caller.Organization || !links.operator {
+			if links.organization != broker.Organization || !links.operator {
 				t.Errorf("asked as %q, operator %t", links.organization, links.operator)
 			}
 		})
@@ -287,7 +288,7 @@ func TestEveryTokenIsLogged(t *testing.T) {
 	}
 	delete(event, "time")
 	want := map[string]any{
-		"level": "INFO", "msg": "token.issued", "link": "good-health-clinic", "tid": caller.Organization,
+		"level": "INFO", "msg": "token.issued", "link": "good-health-clinic", "tid": broker.Organization,
 		"azp": "azp-1", "oid": "oid-1", "expiry": "2026-11-23T10:59:59.9Z", "cached": false, "previous": false,
 	}
 	if fmt.Sprint(event) != fmt.Sprint(want) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"fhirlink/functions/verify"
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
@@ -29,7 +29,7 @@ func (v verifier) Rehearse(_ context.Context, organization string, r link.Regist
 
 func post(t *testing.T, h verify.Handler, body string) (*httptest.ResponseRecorder, error) {
 	t.Helper()
-	ctx := entra.WithCaller(t.Context(), entra.Caller{Organization: organization})
+	ctx := caller.With(t.Context(), caller.Caller{Organization: organization})
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/verify", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
@@ -38,7 +38,7 @@ type Handler struct {
 
 // List answers GET /api/webhooks.
 func (h Handler) List(w http.ResponseWriter, r *http.Request) error {
-	endpoints, err := h.Webhooks.List(r.Context(), organization(r))
+	endpoints, err := h.Webhooks.List(r.Context(), caller.Organization(r.Context()))
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (h Handler) Create(w http.ResponseWriter, r *http.Request) error {
 	if err := httpx.DecodeJSON(r, &n); err != nil {
 		return err
 	}
-	e, key, err := h.Webhooks.Create(r.Context(), organization(r), n)
+	e, key, err := h.Webhooks.Create(r.Context(), caller.Organization(r.Context()), n)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (h Handler) Create(w http.ResponseWriter, r *http.Request) error {
 
 // Get answers GET /api/webhooks/{id}.
 func (h Handler) Get(w http.ResponseWriter, r *http.Request) error {
-	e, err := h.Webhooks.Get(r.Context(), organization(r), r.PathValue("id"))
+	e, err := h.Webhooks.Get(r.Context(), caller.Organization(r.Context()), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (h Handler) Patch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	e, err := h.Webhooks.Change(r.Context(), organization(r), r.PathValue("id"), patch)
+	e, err := h.Webhooks.Change(r.Context(), caller.Organization(r.Context()), r.PathValue("id"), patch)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (h Handler) Patch(w http.ResponseWriter, r *http.Request) error {
 
 // Delete answers DELETE /api/webhooks/{id}.
 func (h Handler) Delete(w http.ResponseWriter, r *http.Request) error {
-	if err := h.Webhooks.Remove(r.Context(), organization(r), r.PathValue("id")); err != nil {
+	if err := h.Webhooks.Remove(r.Context(), caller.Organization(r.Context()), r.PathValue("id")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -96,7 +96,7 @@ func (h Handler) Delete(w http.ResponseWriter, r *http.Request) error {
 
 // Test answers POST /api/webhooks/{id}/test.
 func (h Handler) Test(w http.ResponseWriter, r *http.Request) error {
-	event, result, err := h.Webhooks.Test(r.Context(), organization(r), r.PathValue("id"))
+	event, result, err := h.Webhooks.Test(r.Context(), caller.Organization(r.Context()), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (h Handler) Test(w http.ResponseWriter, r *http.Request) error {
 
 // Rotate answers POST /api/webhooks/{id}/rotate.
 func (h Handler) Rotate(w http.ResponseWriter, r *http.Request) error {
-	e, key, err := h.Webhooks.Rotate(r.Context(), organization(r), r.PathValue("id"))
+	e, key, err := h.Webhooks.Rotate(r.Context(), caller.Organization(r.Context()), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -119,12 +119,6 @@ func (h Handler) tell(w http.ResponseWriter, status int, e webhook.Endpoint, key
 		endpoint
 		SigningKey string `json:"signingSecret"`
 	}{h.describe(e), key.Reveal()})
-}
-
-// organization is the caller's; the route list lets nobody in without one.
-func organization(r *http.Request) string {
-	caller, _ := entra.CallerFrom(r.Context())
-	return caller.Organization
 }
 
 // patchOf reads a patch.

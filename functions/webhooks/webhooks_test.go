@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fhirlink/functions/webhooks"
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
@@ -89,7 +89,7 @@ func handler(s *service) webhooks.Handler {
 // call has a handler answer a request for the id "hook".
 func call(t *testing.T, handle httpx.HandlerFunc, body string) (*httptest.ResponseRecorder, error) {
 	t.Helper()
-	ctx := entra.WithCaller(t.Context(), entra.Caller{Organization: organization})
+	ctx := caller.With(t.Context(), caller.Caller{Organization: organization})
 	r := httptest.NewRequestWithContext(ctx, "POST", "/", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.SetPathValue("id", "hook")

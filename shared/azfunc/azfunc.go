@@ -17,9 +17,9 @@ import (
 	"fhirlink/shared/httpx"
 )
 
-// maxEnvelope bounds what is read of an invocation, in bytes: after a failed run the
+// MaxEnvelope bounds what is read of an invocation, in bytes: after a failed run the
 // metadata holds the dump of an exception.
-const maxEnvelope = 1 << 20
+const MaxEnvelope = 1 << 20
 
 // Timer is one invocation of a timer trigger.
 type Timer struct {
@@ -34,7 +34,7 @@ func DecodeTimer(body io.Reader, binding string) (Timer, error) {
 		Data     map[string]json.RawMessage
 		Metadata map[string]json.RawMessage
 	}
-	if err := json.NewDecoder(io.LimitReader(body, maxEnvelope)).Decode(&envelope); err != nil {
+	if err := json.NewDecoder(io.LimitReader(body, MaxEnvelope)).Decode(&envelope); err != nil {
 		return Timer{}, fmt.Errorf("the invocation is not the host's JSON envelope: %w", err)
 	}
 	var timer struct{ IsPastDue bool }

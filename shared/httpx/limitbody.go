@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// LimitBody lets at most MaxBody bytes of the body through; reading on is an
+// LimitBody lets at most limit bytes of the body through; reading on is an
 // *http.MaxBytesError. The connection stays open for Drain.
-func LimitBody(next http.Handler) http.Handler {
+func LimitBody(limit int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(nil, r.Body, MaxBody)
+		r.Body = http.MaxBytesReader(nil, r.Body, limit)
 		next.ServeHTTP(w, r)
 	})
 }

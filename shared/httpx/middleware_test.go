@@ -235,7 +235,7 @@ func TestWriteJSONFailsBeforeWriting(t *testing.T) {
 
 func TestLimitBody(t *testing.T) {
 	var read error
-	h := httpx.LimitBody(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, read = io.ReadAll(r.Body) }))
+	h := httpx.LimitBody(httpx.MaxBody, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, read = io.ReadAll(r.Body) }))
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", io.LimitReader(endless{}, httpx.MaxBody)))
 	if read != nil {
 		t.Errorf("at the limit: %v", read)
@@ -272,7 +272,7 @@ func TestDrain(t *testing.T) {
 		{"a body that waits for 100 Continue", unread, "Expect: 100-continue\r\n", 0, false, "401"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			conn := dial(t, httpx.Drain(httpx.LimitBody(httpx.Handle(slog.New(slog.DiscardHandler), tt.handle, problem.Write))))
+			conn := dial(t, httpx.Drain(httpx.LimitBody(httpx.MaxBody, httpx.Handle(slog.New(slog.DiscardHandler), tt.handle, problem.Write))))
 			length := "Content-Length: 20000000"
 			if tt.chunked {
 				length = "Transfer-Encoding: chunked"

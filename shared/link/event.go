@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 )
 
 // Event is one entry of the trail: who did what to which link, when, and what came of it. It
@@ -50,7 +50,7 @@ type Actor struct {
 
 // actor is the caller on whose behalf a request runs.
 func actor(ctx context.Context) Actor {
-	c, _ := entra.CallerFrom(ctx) // without one, it is the timer
+	c, _ := caller.From(ctx) // without one, it is the timer
 	return Actor{Organization: c.Organization, ObjectID: c.ObjectID, AppID: c.AppID, App: c.App}
 }
 

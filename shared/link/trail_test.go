@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fhirlink/shared/entra"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 )
@@ -32,7 +32,7 @@ func (d *desk) trail(t *testing.T) (words []string) {
 func TestTrail(t *testing.T) {
 	d := newDesk()
 	tick := func() { d.now = d.now.Add(time.Minute) }
-	caller := entra.WithCaller(t.Context(), entra.Caller{Organization: orgA, ObjectID: "oid-1", AppID: "app-1"})
+	caller := caller.With(t.Context(), caller.Caller{Organization: orgA, ObjectID: "oid-1", AppID: "app-1"})
 	do := func(err error) { t.Helper(); tick(); _ = err }
 
 	d.report = wrong
@@ -139,7 +139,7 @@ func TestTrailPages(t *testing.T) {
 // asCaller asks for a token on behalf of an application.
 func (st *stage) asCaller(t *testing.T, s *link.Service, app string) {
 	t.Helper()
-	ctx := entra.WithCaller(t.Context(), entra.Caller{Organization: orgA, AppID: app, App: true})
+	ctx := caller.With(t.Context(), caller.Caller{Organization: orgA, AppID: app, App: true})
 	if _, err := s.Token(ctx, orgA, false, slug); err != nil {
 		t.Fatal(err)
 	}

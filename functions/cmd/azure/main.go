@@ -102,7 +102,7 @@ func handler(c config.Config, log *slog.Logger) (http.Handler, error) {
 		return nil, err
 	}
 	deps.Program, deps.Version = "azure", version
-	return functions.Host(functions.New(deps)), nil
+	return functions.NewBehindHost(deps), nil
 }
 
 // identity is who this program is to Key Vault and Table Storage. Under Core Tools it is

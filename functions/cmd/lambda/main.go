@@ -101,7 +101,7 @@ func newHandler(env config.Lookup, log *slog.Logger) (awslambda.Handler, error) 
 		return awslambda.Handler{}, err
 	}
 	deps.Program, deps.Version = "lambda", version
-	public, _ := functions.New(deps)
+	public := functions.New(deps)
 	return awslambda.Handler{HTTP: public, Schedule: func(ctx context.Context) error {
 		_, err := deps.Sweep.Run(ctx)
 		return err

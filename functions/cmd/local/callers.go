@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strings"
 
-	"fhirlink/functions"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
@@ -20,10 +20,10 @@ const localOrganization = "11111111-1111-4111-8111-111111111111"
 // that is only this machine. A token that is sent all the same is held to what the cloud
 // would hold it to.
 type callers struct {
-	tokens functions.Authenticator // nil: refuseTokens stands before
+	tokens caller.Authenticator // nil: refuseTokens stands before
 }
 
-func (c callers) Authenticate(r *http.Request) (entra.Caller, error) {
+func (c callers) Authenticate(r *http.Request) (caller.Caller, error) {
 	if _, sent := r.Header["Authorization"]; sent {
 		return c.tokens.Authenticate(r)
 	}
@@ -31,7 +31,7 @@ func (c callers) Authenticate(r *http.Request) (entra.Caller, error) {
 	if values := r.Header[organizationHeader]; len(values) > 0 {
 		organization = strings.ToLower(values[0])
 	}
-	return entra.Caller{Organization: organization, App: true, Roles: []string{"Links.Manage.All", "Links.Token.All"}}, nil
+	return caller.Caller{Organization: organization, App: true, Roles: []string{"Links.Manage.All", "Links.Token.All"}}, nil
 }
 
 // checkOrganization refuses a header that names no organization.

@@ -12,6 +12,7 @@ import (
 
 	"fhirlink/functions"
 	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/config"
 	"fhirlink/shared/egress"
 	"fhirlink/shared/entra"
@@ -63,7 +64,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	}
 	p.sweep = expiry.Sweep{Links: p.links, Cells: p.stores, Now: o.ahead.now, Log: log}
 	signIn := tokens(c)
-	public, _ := functions.New(functions.Deps{
+	public := functions.New(functions.Deps{
 		Links:    p.links,
 		Webhooks: p.webhooks,
 		Callers:  callers{signIn},
@@ -209,11 +210,11 @@ func withSink(next http.Handler, sink *sandbox.Sink) http.Handler {
 }
 
 // tokens validates callers' tokens as the cloud does, once it is set whose.
-func tokens(c config.Config) functions.Authenticator {
+func tokens(c config.Config) caller.Authenticator {
 	if len(c.Audiences) == 0 || len(c.Tenants) == 0 {
 		return nil
 	}
-	return functions.Bearer{Callers: entra.NewCallers(entra.CallersConfig{
+	return caller.Bearer{Tokens: entra.NewAccessTokens(entra.AccessTokensConfig{
 		Authority: c.Authority, Audiences: c.Audiences, Tenants: c.Tenants, OperatorTenant: c.OperatorTenant,
 	})}
 }

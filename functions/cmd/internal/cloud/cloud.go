@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 	"fhirlink/functions"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/config"
 	"fhirlink/shared/egress"
 	"fhirlink/shared/entra"
@@ -81,7 +82,7 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 	return functions.Deps{
 		Links:    links,
 		Webhooks: webhooks,
-		Callers:  functions.Bearer{Callers: entra.NewCallers(callers(c, toEntra))},
+		Callers:  caller.Bearer{Tokens: entra.NewAccessTokens(callers(c, toEntra))},
 		Sweep:    expiry.Sweep{Links: links, Cells: stores, Log: log},
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
@@ -146,8 +147,8 @@ func stores(c config.Config, identity azcore.TokenCredential, watch *upstream.Wa
 	return aztable.New(service.NewClient(table)), nil
 }
 
-func callers(c config.Config, client *http.Client) entra.CallersConfig {
-	return entra.CallersConfig{
+func callers(c config.Config, client *http.Client) entra.AccessTokensConfig {
+	return entra.AccessTokensConfig{
 		Authority: c.Authority, Audiences: c.Audiences, Tenants: c.Tenants,
 		OperatorTenant: c.OperatorTenant, Client: client,
 	}

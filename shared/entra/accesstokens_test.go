@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fhirlink/shared/caller"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
 )
@@ -32,23 +33,23 @@ const (
 // fixture is an authority with our validation of its tokens, and a clock for both.
 type fixture struct {
 	*entratest.Authority
-	callers *entra.Callers
-	now     time.Time
+	tokens *entra.AccessTokens
+	now    time.Time
 }
 
-func newFixture(change func(*entra.CallersConfig)) *fixture {
+func newFixture(change func(*entra.AccessTokensConfig)) *fixture {
 	f := &fixture{now: time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)}
 	f.Authority = entratest.New(entratest.Tenant{ID: tenant, Name: "Contoso"})
 	f.URL = authority
 	f.Now = func() time.Time { return f.now }
-	config := entra.CallersConfig{
+	config := entra.AccessTokensConfig{
 		Authority: authority, Audiences: []string{api}, Tenants: []string{tenant}, OperatorTenant: operator,
 		Client: &http.Client{Transport: entratest.InProcess(f.Authority)}, Now: f.Now,
 	}
 	if change != nil {
 		change(&config)
 	}
-	f.callers = entra.NewCallers(config)
+	f.tokens = entra.NewAccessTokens(config)
 	return f
 }
 
@@ -67,7 +68,7 @@ type claim = map[string]any
 
 func TestAuthenticate(t *testing.T) {
 	f := newFixture(nil)
-	app := entra.Caller{
+	app := caller.Caller{
 		Organization: tenant, ObjectID: "33333333-3333-4333-8333-333333333333", AppID: "44444444-4444-4444-8444-444444444444", App: true,
 	}
 	user := app
@@ -76,11 +77,11 @@ func TestAuthenticate(t *testing.T) {
 	withRoles.Roles = []string{"Links.Token.All", "Links.Manage.All"}
 	ofOperator.Organization, ofOperator.Operator = operator, true
 	noScope.Scopes, noScope.Roles = []string{}, nil
-	bare := entra.Caller{Organization: tenant, AppID: app.AppID, App: true}
+	bare := caller.Caller{Organization: tenant, AppID: app.AppID, App: true}
 	for _, c := range []struct {
 		name   string
 		claims claim
-		want   entra.Caller
+		want   caller.Caller
 	}{
 		{"application", nil, app},
 		{"application with roles", claim{"roles": []string{"Links.Token.All", "Links.Manage.All"}}, withRoles},
@@ -98,7 +99,7 @@ func TestAuthenticate(t *testing.T) {
 		{"without nbf", claim{"nbf": nil}, app},
 		{"fractions of seconds", claim{"exp": float64(f.now.Unix()) + 0.5}, app},
 	} {
-		got, err := f.callers.Authenticate(t.Context(), f.Mint(with(c.claims)))
+		got, err := f.tokens.Validate(t.Context(), f.Mint(with(c.claims)))
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s:\ngot  %+v (%v)\nwant %+v", c.name, got, err, c.want)
 		}
@@ -109,7 +110,7 @@ func TestAuthenticate(t *testing.T) {
 }
 
 func TestAuthenticateRefuses(t *testing.T) {
-	f := newFixture(func(c *entra.CallersConfig) { c.Tenants = []string{tenant, personal} })
+	f := newFixture(func(c *entra.AccessTokensConfig) { c.Tenants = []string{tenant, personal} })
 	at := f.now.Unix()
 	for _, c := range []struct {
 		name   string
@@ -153,12 +154,12 @@ func TestAuthenticateRefuses(t *testing.T) {
 // error_description (RFC 6750 §3).
 func refused(t *testing.T, f *fixture, token, part string) {
 	t.Helper()
-	got, err := f.callers.Authenticate(t.Context(), token)
-	var refused *entra.CallerError
+	got, err := f.tokens.Validate(t.Context(), token)
+	var refused *caller.Refused
 	if !errors.As(err, &refused) || !strings.Contains(refused.Reason, part) {
 		t.Fatalf("got %+v, %v; want a CallerError with %q", got, err, part)
 	}
-	if !reflect.DeepEqual(got, entra.Caller{}) {
+	if !reflect.DeepEqual(got, caller.Caller{}) {
 		t.Errorf("a refused token gave %+v", got)
 	}
 	for _, r := range refused.Reason {
@@ -240,7 +241,7 @@ func TestForgeries(t *testing.T) {
 		t.Run(name, func(t *testing.T) { refused(t, f, c.token, c.part) })
 	}
 	for _, typ := range []any{nil, "jwt", "at+jwt"} {
-		if _, err := f.callers.Authenticate(t.Context(), f.Sign(claim{"typ": typ}, payload)); err != nil {
+		if _, err := f.tokens.Validate(t.Context(), f.Sign(claim{"typ": typ}, payload)); err != nil {
 			t.Errorf("typ %v: %v", typ, err)
 		}
 	}
@@ -282,8 +283,8 @@ func TestTenants(t *testing.T) {
 		{"operator", nil, operator, operator, true},
 		{"nothing allowed", nil, "", tenant, false},
 	} {
-		f := newFixture(func(config *entra.CallersConfig) { config.Tenants, config.OperatorTenant = c.tenants, c.operator })
-		got, err := f.callers.Authenticate(t.Context(), f.Mint(with(claim{"tid": c.tid})))
+		f := newFixture(func(config *entra.AccessTokensConfig) { config.Tenants, config.OperatorTenant = c.tenants, c.operator })
+		got, err := f.tokens.Validate(t.Context(), f.Mint(with(claim{"tid": c.tid})))
 		if (err == nil) != c.good || got.Operator != (c.good && c.tid == c.operator) {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}
@@ -292,46 +293,14 @@ func TestTenants(t *testing.T) {
 
 func TestAudiences(t *testing.T) {
 	mixed := "ABCDEFab-0000-4000-8000-000000000000"
-	f := newFixture(func(c *entra.CallersConfig) { c.Audiences = []string{"api://Links", mixed} })
+	f := newFixture(func(c *entra.AccessTokensConfig) { c.Audiences = []string{"api://Links", mixed} })
 	for aud, good := range map[string]bool{"api://Links": true, "api://links": false, strings.ToLower(mixed): true, api: false} {
-		if _, err := f.callers.Authenticate(t.Context(), f.Mint(with(claim{"aud": aud}))); (err == nil) != good {
+		if _, err := f.tokens.Validate(t.Context(), f.Mint(with(claim{"aud": aud}))); (err == nil) != good {
 			t.Errorf("aud %s: %v", aud, err)
 		}
 	}
-	none := newFixture(func(c *entra.CallersConfig) { c.Audiences = nil })
+	none := newFixture(func(c *entra.AccessTokensConfig) { c.Audiences = nil })
 	refused(t, none, none.Mint(with(claim{"aud": ""})), "another audience")
-}
-
-func TestRights(t *testing.T) {
-	for _, c := range []struct {
-		caller        entra.Caller
-		manage, token bool
-	}{
-		{entra.Caller{}, false, false},
-		{entra.Caller{Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}}, true, false},
-		{entra.Caller{Scopes: []string{"Links.Manage"}}, false, false},
-		{entra.Caller{Roles: []string{"Links.Administrator"}}, false, false},
-		{entra.Caller{Scopes: []string{"links.manage"}, Roles: []string{"Links.Administrator"}}, false, false},
-		{entra.Caller{Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Manage.All", "Links.Token.All"}}, false, false},
-		{entra.Caller{App: true, Roles: []string{"Links.Manage.All"}}, true, false},
-		{entra.Caller{App: true, Roles: []string{"Links.Token.All"}}, false, true},
-		{entra.Caller{App: true, Roles: []string{"Links.Administrator"}}, false, false},
-		{entra.Caller{App: true, Operator: true}, false, false},
-	} {
-		if m, k := c.caller.MayManage(), c.caller.MayToken(); m != c.manage || k != c.token {
-			t.Errorf("%+v: manage %v, token %v", c.caller, m, k)
-		}
-	}
-}
-
-func TestContext(t *testing.T) {
-	if _, ok := entra.CallerFrom(t.Context()); ok {
-		t.Error("a caller out of nothing")
-	}
-	want := entra.Caller{Organization: tenant}
-	if got, ok := entra.CallerFrom(entra.WithCaller(t.Context(), want)); !ok || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, %v", got, ok)
-	}
 }
 
 // A good token is remembered, but no longer than ten minutes or than it lives.
@@ -339,7 +308,7 @@ func TestRemembers(t *testing.T) {
 	f := newFixture(nil)
 	good, short := f.Mint(with()), f.Mint(with(claim{"exp": f.now.Add(5 * time.Minute).Unix()}))
 	authenticate := func(token string) error {
-		_, err := f.callers.Authenticate(t.Context(), token)
+		_, err := f.tokens.Validate(t.Context(), token)
 		return err
 	}
 	if err := errors.Join(authenticate(good), authenticate(short)); err != nil {
@@ -367,12 +336,12 @@ func TestKeysRotate(t *testing.T) {
 	f.Rotate(false)
 	after := f.Mint(with())
 	for _, token := range []string{before, after} {
-		if _, err := f.callers.Authenticate(t.Context(), token); err != nil {
+		if _, err := f.tokens.Validate(t.Context(), token); err != nil {
 			t.Error(err)
 		}
 	}
 	f.Rotate(false)
-	if _, err := f.callers.Authenticate(t.Context(), f.Mint(with())); err != nil {
+	if _, err := f.tokens.Validate(t.Context(), f.Mint(with())); err != nil {
 		t.Errorf("a token of a key that is newer than the fetched ones: %v", err)
 	}
 	if n := f.KeyFetches.Load(); n != 2 {
@@ -389,12 +358,12 @@ func TestUnknownKeysAreLimited(t *testing.T) {
 	if n := f.KeyFetches.Load(); n != 5 {
 		t.Errorf("%d fetches for 100 made-up keys, want 5", n)
 	}
-	if _, err := f.callers.Authenticate(t.Context(), f.Mint(with())); err != nil {
+	if _, err := f.tokens.Validate(t.Context(), f.Mint(with())); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 	f.now = f.now.Add(time.Minute)
 	f.Rotate(false)
-	if _, err := f.callers.Authenticate(t.Context(), f.Mint(with())); err != nil {
+	if _, err := f.tokens.Validate(t.Context(), f.Mint(with())); err != nil {
 		t.Errorf("a real new key after a minute: %v", err)
 	}
 }
@@ -420,7 +389,7 @@ func TestKeysUnreachable(t *testing.T) {
 			f.Before = func(w http.ResponseWriter, r *http.Request) bool { c.answer(w, r); return true }
 			good := f.Mint(with())
 			for range 3 {
-				_, err := f.callers.Authenticate(t.Context(), good)
+				_, err := f.tokens.Validate(t.Context(), good)
 				var u *entra.Unreachable
 				if !errors.As(err, &u) || !strings.Contains(u.Reason, c.reason) {
 					t.Fatalf("got %v, want Unreachable: %s", err, c.reason)
@@ -431,7 +400,7 @@ func TestKeysUnreachable(t *testing.T) {
 			}
 			f.Before = nil
 			f.now = f.now.Add(6 * time.Second)
-			if _, err := f.callers.Authenticate(t.Context(), good); err != nil {
+			if _, err := f.tokens.Validate(t.Context(), good); err != nil {
 				t.Errorf("after the pause: %v", err)
 			}
 		})
@@ -487,7 +456,7 @@ func TestOddKeyBesideGoodOnes(t *testing.T) {
 		}
 		return true
 	}
-	if _, err := f.callers.Authenticate(t.Context(), f.Mint(with())); err != nil {
+	if _, err := f.tokens.Validate(t.Context(), f.Mint(with())); err != nil {
 		t.Error(err)
 	}
 }
@@ -497,9 +466,9 @@ func TestKeysOutliveTheAuthority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(nil)
 		f.Authority.Now, f.Lifetime = time.Now, 100*time.Hour
-		f.callers = entra.NewCallers(entra.CallersConfig{Authority: authority, Audiences: []string{api}, Tenants: []string{"*"}, Client: f.Client()})
+		f.tokens = entra.NewAccessTokens(entra.AccessTokensConfig{Authority: authority, Audiences: []string{api}, Tenants: []string{"*"}, Client: f.Client()})
 		call := func() error {
-			_, err := f.callers.Authenticate(t.Context(), f.Mint(with(claim{"jti": time.Now().String()})))
+			_, err := f.tokens.Validate(t.Context(), f.Mint(with(claim{"jti": time.Now().String()})))
 			synctest.Wait() // for the fetch behind our back
 			return err
 		}
@@ -542,7 +511,7 @@ func TestKeysHonourTheContext(t *testing.T) {
 			wg.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Second+time.Second/2)
 				defer cancel()
-				_, err := f.callers.Authenticate(ctx, good)
+				_, err := f.tokens.Validate(ctx, good)
 				var u *entra.Unreachable
 				switch {
 				case i >= 3 && err != nil:
@@ -565,7 +534,7 @@ func TestKeysTimeOut(t *testing.T) {
 		f := newFixture(nil)
 		f.Before = func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }
 		started := time.Now()
-		_, err := f.callers.Authenticate(t.Context(), f.Mint(with()))
+		_, err := f.tokens.Validate(t.Context(), f.Mint(with()))
 		if took := time.Since(started); took != 5*time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v after %v", err, took)
 		}
@@ -582,11 +551,11 @@ func TestKeyIssuer(t *testing.T) {
 		"https://login.microsoftonline.com/" + personal + "/v2.0": false,
 	} {
 		f := newFixture(nil)
-		f.callers = entra.NewCallers(entra.CallersConfig{
+		f.tokens = entra.NewAccessTokens(entra.AccessTokensConfig{
 			Authority: authority, Audiences: []string{api}, Tenants: []string{"*"}, Now: f.Now,
 			Client: &http.Client{Transport: reissue{f.Client().Transport, issuer}},
 		})
-		_, err := f.callers.Authenticate(t.Context(), f.Mint(with()))
+		_, err := f.tokens.Validate(t.Context(), f.Mint(with()))
 		if (err == nil) != good || !good && !strings.Contains(err.Error(), "key of another issuer") {
 			t.Errorf("issuer %q: %v", issuer, err)
 		}
@@ -643,7 +612,7 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Add(x.Sign(claim{"alg": "none"}, with()))
 	f.Add("a.b.c")
 	f.Fuzz(func(t *testing.T, token string) {
-		caller, err := x.callers.Authenticate(t.Context(), token)
+		caller, err := x.tokens.Validate(t.Context(), token)
 		if err == nil && token != good {
 			t.Errorf("%+v for %q", caller, token)
 		}
@@ -656,7 +625,7 @@ func FuzzClaims(f *testing.F) {
 	f.Add(`{"aud":"` + api + `","iss":"` + authority + tenant + `/v2.0","tid":"` + tenant + `","ver":"2.0","exp":1795420799,"azp":"a"}`)
 	f.Add(`{"scp":null,"roles":["a"],"exp":1e9,"nbf":-1}`)
 	f.Fuzz(func(t *testing.T, payload string) {
-		caller, err := x.callers.Authenticate(t.Context(), x.Sign(nil, json.RawMessage(payload)))
+		caller, err := x.tokens.Validate(t.Context(), x.Sign(nil, json.RawMessage(payload)))
 		if err == nil && caller.Organization != tenant && caller.Organization != operator {
 			t.Errorf("%+v for %q", caller, payload)
 		}
@@ -668,7 +637,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	token := f.Mint(with(claim{"exp": math.MaxInt32}))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.callers.Authenticate(b.Context(), token); err != nil {
+		if _, err := f.tokens.Validate(b.Context(), token); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,31 +1,16 @@
-package functions
+package azfunc
 
 import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
-// Host is what listens behind the Azure Functions host. The host forwards public requests with
-// their /api/ prefix and calls triggers without one. Only a call that the host made itself
-// reaches a trigger; any other request for one is answered as an unknown path.
-func Host(public, triggers http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		isPublic := r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/api/")
-		if isPublic || !calledByHost(r) {
-			public.ServeHTTP(w, r)
-			return
-		}
-		triggers.ServeHTTP(w, r)
-	})
-}
-
-// calledByHost reports whether the Functions host made the request itself, and forwards nobody
+// CalledByHost reports whether the Functions host made the request itself, and forwards nobody
 // else's. The path does not show it: a host that forwards unescapes paths, and so
 // POST /api/links/..%5C..%5Csecret-expiry arrives here as POST /secret-expiry. Such a request
 // keeps the client's Host header and what the front ends in between added.
-func calledByHost(r *http.Request) bool {
+func CalledByHost(r *http.Request) bool {
 	for _, name := range addedByFrontEnds {
 		if _, ok := r.Header[name]; ok {
 			return false

@@ -13,6 +13,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
+
+	"fhirlink/shared/caller"
 )
 
 // personalTenant issues the tokens of personal Microsoft accounts, which belong to no
@@ -25,59 +27,9 @@ const (
 	rememberFor    = 10 * time.Minute // so that a withdrawn key counts soon
 )
 
-// The scope and the roles that our API's registration in Entra defines.
-const (
-	scopeManage       = "Links.Manage"
-	roleAdministrator = "Links.Administrator"
-	roleManageAll     = "Links.Manage.All"
-	roleTokenAll      = "Links.Token.All"
-)
-
-// Caller is who calls our API, proved by an access token of Entra.
-type Caller struct {
-	Organization string // tid, lower case
-	ObjectID     string // oid of the user or service principal; for logs, no right depends on it
-	AppID        string // client id of the calling application
-	App          bool   // an application by itself: the token has no scp
-	Operator     bool   // of the tenant that runs this service
-	Scopes       []string
-	Roles        []string
-}
-
-// MayManage tells whether the caller may manage the links of its organization.
-func (c Caller) MayManage() bool {
-	if c.App {
-		return slices.Contains(c.Roles, roleManageAll)
-	}
-	return slices.Contains(c.Scopes, scopeManage) && slices.Contains(c.Roles, roleAdministrator)
-}
-
-// MayToken tells whether the caller may have tokens for links; a user never may.
-func (c Caller) MayToken() bool { return c.App && slices.Contains(c.Roles, roleTokenAll) }
-
-type callerKey struct{}
-
-// WithCaller returns a context that carries the caller.
-func WithCaller(ctx context.Context, c Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, c)
-}
-
-// CallerFrom returns the caller that the context carries.
-func CallerFrom(ctx context.Context) (Caller, bool) {
-	c, ok := ctx.Value(callerKey{}).(Caller)
-	return c, ok
-}
-
-// CallerError means that an access token is not good: invalid_token of RFC 6750 §3.1.
-type CallerError struct {
-	Reason string // fit for error_description: ASCII without quotes and backslashes
-}
-
-func (e *CallerError) Error() string { return e.Reason }
-
 func refuse(format string, args ...any) error {
 	text := printable(fmt.Sprintf(format, args...), maxSentence)
-	return &CallerError{strings.Map(func(r rune) rune {
+	return &caller.Refused{Reason: strings.Map(func(r rune) rune {
 		if r > '~' || r == '"' || r == '\\' {
 			return '?'
 		}
@@ -85,8 +37,8 @@ func refuse(format string, args ...any) error {
 	}, text)}
 }
 
-// CallersConfig says whose tokens are accepted.
-type CallersConfig struct {
+// AccessTokensConfig says whose tokens are accepted.
+type AccessTokensConfig struct {
 	Authority      string   // e.g. https://login.microsoftonline.com/: publishes the keys and is the issuer
 	Audiences      []string // aud must be one of them; none: no token is good
 	Tenants        []string // tenant ids, or "*" for every organization's
@@ -95,9 +47,9 @@ type CallersConfig struct {
 	Now            func() time.Time // nil: time.Now
 }
 
-// Callers validates the access tokens of our callers. It makes no request before the first
+// AccessTokens validates the access tokens of our callers. It makes no request before the first
 // token comes.
-type Callers struct {
+type AccessTokens struct {
 	issuer    string // without {tid}/v2.0
 	audiences []string
 	tenants   []string
@@ -109,12 +61,12 @@ type Callers struct {
 }
 
 type remembered struct {
-	caller Caller
+	caller caller.Caller
 	until  time.Time
 }
 
-// NewCallers prepares the validation; redirects of the key endpoint are not followed.
-func NewCallers(c CallersConfig) *Callers {
+// NewAccessTokens prepares the validation; redirects of the key endpoint are not followed.
+func NewAccessTokens(c AccessTokensConfig) *AccessTokens {
 	now := c.Now
 	if now == nil {
 		now = time.Now
@@ -129,7 +81,7 @@ func NewCallers(c CallersConfig) *Callers {
 		panic(err) // the size is a positive constant
 	}
 	issuer := strings.TrimRight(c.Authority, "/") + "/"
-	return &Callers{
+	return &AccessTokens{
 		issuer:    issuer,
 		audiences: fold(c.Audiences),
 		tenants:   fold(c.Tenants),
@@ -155,34 +107,34 @@ func fold(values []string) []string {
 	return folded
 }
 
-// Authenticate validates bearer, the text after "Bearer ". A token that was found good is
+// Validate validates a token, the text after "Bearer ". A token that was found good is
 // remembered by its hash, for ten minutes and no longer than it lives.
 //
-// Errors: *CallerError when the token is not good, *Unreachable when the signing keys cannot
+// Errors: *caller.Refused when the token is not good, *Unreachable when the signing keys cannot
 // be fetched.
-func (c *Callers) Authenticate(ctx context.Context, bearer string) (Caller, error) {
-	if len(bearer) > maxToken {
-		return Caller{}, refuse("the access token has more than %d bytes", maxToken)
+func (c *AccessTokens) Validate(ctx context.Context, token string) (caller.Caller, error) {
+	if len(token) > maxToken {
+		return caller.Caller{}, refuse("the access token has more than %d bytes", maxToken)
 	}
-	hash := sha256.Sum256([]byte(bearer))
+	hash := sha256.Sum256([]byte(token))
 	if r, ok := c.seen.Get(hash); ok && c.now().Before(r.until) {
 		return r.caller, nil
 	}
-	claims, err := c.validate(ctx, bearer)
+	claims, err := c.parse(ctx, token)
 	if err != nil {
-		return Caller{}, err
+		return caller.Caller{}, err
 	}
-	caller := c.caller(claims)
+	from := c.caller(claims)
 	until := c.now().Add(rememberFor)
 	if claims.expires.Before(until) {
 		until = claims.expires
 	}
-	c.seen.Add(hash, remembered{caller, until})
-	return caller, nil
+	c.seen.Add(hash, remembered{from, until})
+	return from, nil
 }
 
-func (c *Callers) caller(claims callerClaims) Caller {
-	return Caller{
+func (c *AccessTokens) caller(claims callerClaims) caller.Caller {
+	return caller.Caller{
 		Organization: claims.tenant,
 		ObjectID:     claims.ObjectID,
 		AppID:        claims.AppID,
@@ -193,13 +145,13 @@ func (c *Callers) caller(claims callerClaims) Caller {
 	}
 }
 
-// validate checks the signature first, so that nothing of a forged token is spoken about.
-func (c *Callers) validate(ctx context.Context, bearer string) (callerClaims, error) {
+// parse checks the signature first, so that nothing of a forged token is spoken about.
+func (c *AccessTokens) parse(ctx context.Context, token string) (callerClaims, error) {
 	var (
 		claims callerClaims
 		key    signingKey
 	)
-	_, err := c.parser.ParseWithClaims(bearer, &claims, func(t *jwt.Token) (any, error) {
+	_, err := c.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
 		if err := checkHeader(t.Header); err != nil {
 			return nil, err
 		}
@@ -239,7 +191,7 @@ func checkHeader(header map[string]any) error {
 // tokenError puts the parser's error into words without repeating the token.
 func tokenError(err error) error {
 	var (
-		refused     *CallerError
+		refused     *caller.Refused
 		unreachable *Unreachable
 	)
 	switch {
@@ -258,7 +210,7 @@ func tokenError(err error) error {
 }
 
 // check judges the claims of a token whose signature is good.
-func (c *Callers) check(claims *callerClaims, key signingKey) error {
+func (c *AccessTokens) check(claims *callerClaims, key signingKey) error {
 	now := c.now()
 	claims.tenant, claims.expires = strings.ToLower(claims.TenantID), numericDate(claims.Expires)
 	switch {
@@ -286,7 +238,7 @@ func (c *Callers) check(claims *callerClaims, key signingKey) error {
 	return nil
 }
 
-func (c *Callers) allowed(tenant string) bool {
+func (c *AccessTokens) allowed(tenant string) bool {
 	if tenant == personalTenant {
 		return false
 	}

@@ -1,0 +1,87 @@
+package functions
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"fhirlink/shared/caller"
+	"fhirlink/shared/httpx"
+)
+
+type everybody struct{}
+
+func (everybody) Authenticate(*http.Request) (caller.Caller, error) {
+	return caller.Caller{
+		Organization: "11111111-1111-4111-8111-111111111111", App: true, Operator: true,
+		Roles: []string{"Links.Manage.All", "Links.Token.All", "Links.Administrator"}, Scopes: []string{"Links.Manage"},
+	}, nil
+}
+
+// TestZeroPolicyIsStrict: a route that names nothing of its policy is closed to every caller and
+// every web page, and what is opened after that opens nothing else.
+func TestZeroPolicyIsStrict(t *testing.T) {
+	d := Deps{
+		Callers: everybody{}, Origins: []string{"https://app.contoso.com"}, Log: slog.New(slog.DiscardHandler),
+		Limits: httpx.NewRateLimit(1, 1, nil),
+	}
+	ask := func(route Route, body string) *httptest.ResponseRecorder {
+		route.Method, route.Path = "POST", "/api/new"
+		route.Handle = func(w http.ResponseWriter, r *http.Request) error {
+			if _, err := io.ReadAll(r.Body); err != nil {
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+			}
+			return nil
+		}
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/new", strings.NewReader(body))
+		r.Header.Set("Origin", "https://app.contoso.com")
+		w := httptest.NewRecorder()
+		d.serve([]Route{route}).ServeHTTP(w, r)
+		return w
+	}
+	closed := ask(Route{}, "")
+	if closed.Code != http.StatusForbidden || closed.Header().Get("Access-Control-Allow-Origin") != "" || closed.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("nothing named: %d %v", closed.Code, closed.Header())
+	}
+	if first := ask(Route{Right: caller.Any}, strings.Repeat("a", httpx.MaxBody)); first.Code != http.StatusOK || first.Header().Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("the right named: %d %v", first.Code, first.Header())
+	}
+	if again := ask(Route{Right: caller.Any}, ""); again.Code != http.StatusTooManyRequests {
+		t.Errorf("the second one in a minute: %d", again.Code)
+	}
+	if large := ask(Route{Right: caller.Any, Rate: Unlimited}, strings.Repeat("a", httpx.MaxBody+1)); large.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a larger body: %d", large.Code)
+	}
+}
+
+// TestPoliciesAreWhole: what a path has in common its routes agree on, triggers are the Functions
+// host's alone, and nothing else is.
+func TestPoliciesAreWhole(t *testing.T) {
+	type common struct {
+		function string
+		errors   Errors
+		cors     CORS
+	}
+	paths := map[string]common{}
+	for _, route := range (Deps{}).Routes() {
+		c := common{route.Function, route.Errors, route.CORS}
+		if first, ok := paths[route.Path]; ok && first != c {
+			t.Errorf("%s %s: %+v, another method of the path: %+v", route.Method, route.Path, c, first)
+		}
+		paths[route.Path] = c
+		if route.Right == caller.Nobody || route.Right == caller.FunctionsHost {
+			t.Errorf("%s %s: nobody has its right", route.Method, route.Path)
+		}
+		if !strings.HasPrefix(route.Path, "/api/") {
+			t.Errorf("%s %s: a public path begins with /api/", route.Method, route.Path)
+		}
+	}
+	for _, route := range (Deps{}).Triggers() {
+		if _, public := paths[route.Path]; public || route.Right != caller.FunctionsHost || route.CORS != NoOrigin || strings.HasPrefix(route.Path, "/api/") {
+			t.Errorf("%s %s: %+v", route.Method, route.Path, route)
+		}
+	}
+}
