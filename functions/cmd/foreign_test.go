@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/credential"
 	"fhirlink/shared/egress"
 	"fhirlink/shared/egress/egresstest"
 	"fhirlink/shared/entra/clientcred"
@@ -98,7 +99,7 @@ func TestForeignServer(t *testing.T) {
 			if mistake != nil {
 				t.Fatalf("%+v", mistake)
 			}
-			asked := verification.Target{Server: base, ClientID: cloudtest.ClientID, Secret: secret.New(cloudtest.Secret)}
+			asked := verification.Target{Server: base, ClientID: cloudtest.ClientID, Credential: credential.ClientSecret{Value: secret.New(cloudtest.Secret)}}
 			if tt.change != nil {
 				tt.change(f, &asked)
 			}

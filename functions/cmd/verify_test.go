@@ -14,6 +14,7 @@ import (
 
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/config"
+	"fhirlink/shared/credential"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
@@ -230,7 +231,7 @@ func (c *clinics) target(t testing.TB, scenario string) verification.Target {
 	if mistake != nil {
 		t.Fatal(mistake)
 	}
-	return verification.Target{Server: base, ClientID: cloudtest.ClientID, Secret: secret.New(cloudtest.Secret)}
+	return verification.Target{Server: base, ClientID: cloudtest.ClientID, Credential: credential.ClientSecret{Value: secret.New(cloudtest.Secret)}}
 }
 
 // The scenarios that need the most requests, through the real azidentity.

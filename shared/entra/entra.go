@@ -8,6 +8,7 @@ import (
 	"context"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/secret"
 )
 
@@ -16,7 +17,8 @@ type Credentials struct {
 	Authority string // e.g. https://login.microsoftonline.com/; configured, never discovered
 	TenantID  string // GUID, lower case
 	ClientID  string // GUID, lower case
-	Secret    secret.Value
+
+	Credential credential.Credential
 }
 
 // Token is an access token for one resource.

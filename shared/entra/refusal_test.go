@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/secret"
 )
@@ -137,7 +138,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func credentials() entra.Credentials {
-	return entra.Credentials{Authority: "https://login.microsoftonline.com/", TenantID: tenant, ClientID: client, Secret: secret.New(canary)}
+	return entra.Credentials{Authority: "https://login.microsoftonline.com/", TenantID: tenant, ClientID: client, Credential: credential.ClientSecret{Value: secret.New(canary)}}
 }
 
 func TestParseRefusalTolerates(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -58,7 +59,7 @@ func TestCertificate(t *testing.T) {
 	if len(res.Notes) == 0 || !strings.Contains(strings.Join(res.Notes, " "), "2029-03-04") {
 		t.Errorf("notes %q do not say that the typed date was not taken", res.Notes)
 	}
-	if d.asked[0].Secret.Reveal() != good {
+	if d.asked[0].Credential.(credential.Certificate).PEM.Reveal() != good {
 		t.Error("another text than the one sent was verified")
 	}
 	if _, err := d.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("a-secret")}); err != nil {

@@ -57,7 +57,7 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	if err := f.err(); err != nil {
 		return Result{}, err
 	}
-	if c.credentials && c.target.Secret.IsZero() {
+	if c.credentials && c.target.Credential == nil {
 		return Result{}, secretRequired()
 	}
 	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, patch: p, changes: c}
@@ -194,7 +194,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		return Link{}, storeProblem(err, slug)
 	}
 	row.Secret.ExpiresOn = e.changes.expiresOn // for the attributes of the new version
-	name, version, err := s.putVersion(ctx, row, marker, e.changes.target.Secret)
+	name, version, err := s.putVersion(ctx, row, marker, e.changes.target.Credential.Text())
 	if err != nil {
 		s.yield(ctx, row, marker)
 		return Link{}, vaultProblem(err, slug)
@@ -260,12 +260,12 @@ func (s *Service) putVersion(ctx context.Context, row Link, marker string, value
 // those that are to be disabled.
 func (l *Link) cutOver(e edit, name, version string, report verification.Report, now time.Time) (superseded []string) {
 	old := l.Secret
-	l.Secret = Secret{Name: name, Version: version, Since: now}
+	l.Secret = Secret{Name: name, Version: version, Kind: e.changes.target.Credential.Kind(), Since: now}
 	switch {
 	case name != old.Name: // whose versions are gone
 		l.Discard = slices.DeleteFunc(slices.Clone(l.Discard), func(n string) bool { return n == name })
 	case l.ClientID == e.changes.target.ClientID && l.TenantID == report.TenantID:
-		l.Secret.Previous, l.Secret.PreviousUntil = old.Version, now.Add(KeepPrevious)
+		l.Secret.Previous, l.Secret.PreviousKind, l.Secret.PreviousUntil = old.Version, old.Kind, now.Add(KeepPrevious)
 		superseded = named(old.Previous)
 	default:
 		superseded = named(old.Version, old.Previous)

@@ -96,7 +96,7 @@ func (w *world) authority(c *crashPoint) entra.TokenSource {
 				}
 			}
 		}
-		if credentials.Secret.Reveal() != "first-secret" {
+		if credentials.Credential.Text().Reveal() != "first-secret" {
 			return refuse(7000222)(credentials)
 		}
 		return nil

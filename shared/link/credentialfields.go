@@ -5,14 +5,15 @@ import (
 	"crypto/x509"
 	"strings"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/secret"
 )
 
 // credential reads the one credential of the two kinds, and when it ends: for a certificate
 // that is its own date, whatever was typed.
-func (f *fields) credential(clientSecret, clientCertificate secret.Value, typed Date) (secret.Value, Date) {
+func (f *fields) credential(clientSecret, clientCertificate secret.Value, typed Date) (credential.Credential, Date) {
 	if clientCertificate.IsZero() {
-		return f.secret(clientSecret), typed
+		return credential.ClientSecret{Value: f.secret(clientSecret)}, typed
 	}
 	if !clientSecret.IsZero() {
 		f.fail("clientCertificate", "secret_and_certificate", "Send either clientSecret or clientCertificate.", "The request has both a client secret and a client certificate.")
@@ -21,7 +22,7 @@ func (f *fields) credential(clientSecret, clientCertificate secret.Value, typed 
 	if !typed.IsZero() && !ends.IsZero() && typed != ends {
 		f.note("took the date on which the certificate ends, %s, instead of secretExpiresOn", ends)
 	}
-	return clientCertificate, ends
+	return credential.Certificate{PEM: clientCertificate}, ends
 }
 
 // maxCertificate bounds a certificate with its key and its chain, in bytes.
@@ -65,7 +66,7 @@ func (f *fields) secret(v secret.Value) secret.Value {
 		f.fail("clientSecret", "secret_blank", fix, "The client secret is blank.")
 	case guid.MatchString(strings.ToLower(text)):
 		f.fail("clientSecret", "secret_is_id", fix, "This is a GUID: the Secret ID (or the client id) was pasted instead of the secret's Value.")
-	case strings.HasPrefix(text, "-----BEGIN"):
+	case credential.LooksLikePEM(text):
 		f.fail("clientSecret", "secret_is_certificate", "Send it as clientCertificate, together with its private key.", "This is a PEM block, not a client secret.")
 	case len(text) > maxSecret:
 		f.fail("clientSecret", "secret_too_long", fix, "The client secret has %d bytes, more than the %d allowed.", len(text), maxSecret)

@@ -26,7 +26,7 @@ func (l Link) due() time.Time {
 
 func (l Link) phaseDue() time.Time {
 	switch l.Phase {
-	case Reserved, Deleting:
+	case Reserved, Abandoned, Deleting:
 		return l.PhaseSince.Add(Grace)
 	case Tombstone:
 		if l.Enrolled {

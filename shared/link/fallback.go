@@ -42,8 +42,8 @@ func (l Link) mayFallBack(failure error, now time.Time) bool {
 
 // fallBack is a grant by the previous secret. The current one is asked again as soon as its
 // refusal is forgotten, and takes over by itself when it works.
-func (s *Service) fallBack(ctx context.Context, l Link, c credential) (Grant, error) {
-	c.secretVersion = l.Secret.Previous
+func (s *Service) fallBack(ctx context.Context, l Link, c tokenKey) (Grant, error) {
+	c.secretVersion, c.kind = l.Secret.Previous, l.Secret.PreviousKind
 	g, err := s.grantBy(ctx, l, c)
 	g.Previous = true
 	if err != nil || !l.Secret.FellBackAt.IsZero() {
@@ -81,7 +81,7 @@ func (s *Service) retire(ctx context.Context, l Link) error {
 		if row.Phase != Live || row.ID != l.ID || row.Secret.Previous != l.Secret.Previous {
 			return Link{}, errLost
 		}
-		row.Secret.Previous, row.Secret.PreviousUntil, row.Secret.FellBackAt = "", time.Time{}, time.Time{}
+		row.Secret.Previous, row.Secret.PreviousKind, row.Secret.PreviousUntil, row.Secret.FellBackAt = "", "", time.Time{}, time.Time{}
 		row.note(ctx, Retired, s.Now())
 		return row, nil
 	})

@@ -22,7 +22,7 @@ func rotated(t *testing.T, answers map[string]int) *stage {
 		t.Fatal(err)
 	}
 	st.source.answer = func(c entra.Credentials) error {
-		if number := answers[c.Secret.Reveal()]; number != 0 {
+		if number := answers[c.Credential.Text().Reveal()]; number != 0 {
 			return refuse(number)(c)
 		}
 		return nil

@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/notify"
 )
 
 // Phase says where a row stands in its life. Only a Live row is visible through any route.
 type Phase string
 
-// The phases. A row goes Reserved → Live → Deleting → Tombstone; a Tombstone of the same
-// organization may become Reserved again.
+// The phases. A row goes Reserved → Live → Deleting → Tombstone, or Reserved → Abandoned when the
+// registration is not finished. A Tombstone and an Abandoned row of the same organization may
+// become Reserved again.
 const (
 	Reserved  Phase = "reserved"  // the slug is taken, the secret not yet written
+	Abandoned Phase = "abandoned" // the registration failed: its secret is being removed, then the row
 	Live      Phase = "live"      // usable
 	Deleting  Phase = "deleting"  // the secret is being removed
 	Tombstone Phase = "tombstone" // nothing is left but the claim on the slug
@@ -54,6 +57,9 @@ type Secret struct {
 	Previous  string // the version before, enabled still; empty if there is none
 	ExpiresOn Date   // zero: not known
 	Expired   bool   // Entra answered AADSTS7000222 to this version
+
+	Kind         credential.Kind `json:",omitzero"` // of Version; zero: stored before rows stated it
+	PreviousKind credential.Kind `json:",omitzero"` // of Previous
 
 	Source        Source    `json:",omitzero"` // where ExpiresOn comes from
 	KeyID         string    `json:",omitzero"` // of the credential in Entra, when Microsoft Graph told it

@@ -77,7 +77,7 @@ func (f tokenFunc) Token(_ context.Context, c entra.Credentials, _ string) (entr
 	if err := f(c); err != nil {
 		return entra.Token{}, err
 	}
-	return entra.Token{Access: secret.New("token by " + c.Secret.Reveal()), ExpiresOn: farOff}, nil
+	return entra.Token{Access: secret.New("token by " + c.Credential.Text().Reveal()), ExpiresOn: farOff}, nil
 }
 
 // office is a desk whose notices go to a sink, and to a mailer.

@@ -53,7 +53,7 @@ func (s *Service) changes(f *fields, l Link, p Patch) (changes, error) {
 		f.note("cleared secretExpiresOn, because a client secret came without its date")
 	}
 	if p.brings() {
-		c.target.Secret, c.expiresOn = f.credential(p.ClientSecret, p.ClientCertificate, c.expiresOn)
+		c.target.Credential, c.expiresOn = f.credential(p.ClientSecret, p.ClientCertificate, c.expiresOn)
 	}
 	if c.dated || p.brings() {
 		c.source = sourceOf(c.expiresOn, p.ClientCertificate)

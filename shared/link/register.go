@@ -39,7 +39,7 @@ func (s *Service) Register(ctx context.Context, organization string, r Registrat
 	a.end = end
 	l, err := Link{}, verdict(report)
 	if err == nil {
-		l, err = s.store(ctx, a.link(organization, s.newSecretName(), report, s.Now()), a.secret)
+		l, err = s.store(ctx, a.link(organization, s.newSecretName(), report, s.Now()), a.credential.Text())
 	}
 	if err != nil {
 		s.refused(ctx, Link{Slug: a.slug, Organization: organization}, Registered, err)
@@ -113,7 +113,7 @@ func (a application) link(organization, secretName string, report verification.R
 		Description: a.description, FHIRServerURL: a.server.String(), ClientID: a.clientID,
 		TenantID: report.TenantID, Audience: report.Audience, Listed: a.listed,
 		Contacts: a.contacts,
-		Secret:   Secret{Name: secretName, ExpiresOn: a.end.on, Source: a.end.source, KeyID: a.end.keyID},
+		Secret:   Secret{Name: secretName, Kind: a.credential.Kind(), ExpiresOn: a.end.on, Source: a.end.source, KeyID: a.end.keyID},
 		Enrolled: true, NoticedOn: DateOf(now),
 		Revision: 1, CreatedAt: now, UpdatedAt: now, VerifiedAt: now, PhaseSince: now,
 	}
@@ -135,12 +135,17 @@ func (s *Service) claimable(ctx context.Context, organization string, slug Slug)
 	return l.claimableBy(organization, s.Now())
 }
 
+// claims reports whether the row is, or is to become, a link of its organization.
+func (l Link) claims() bool { return l.Phase == Reserved || l.Phase == Live || l.Phase == Deleting }
+
 func (l Link) claimableBy(organization string, now time.Time) error {
 	mine := l.Organization == organization
 	switch {
 	case l.Phase == Tombstone && (mine || !now.Before(l.ReservedUntil)):
 		return nil
-	case l.Phase == Reserved && mine && (l.Secret.Name == "" || now.Sub(l.PhaseSince) >= takeOverAfter):
+	case l.Phase == Abandoned && mine:
+		return nil
+	case l.Phase == Reserved && mine && now.Sub(l.PhaseSince) >= takeOverAfter:
 		return nil
 	case l.Phase == Live && mine:
 		return problem.New(problem.SlugTaken, "Your organization has a link %q already. Change it with PATCH /api/links/%s, give it a new secret with PUT /api/links/%s/secret, or choose another slug.", l.Slug, l.Slug, l.Slug)
@@ -217,7 +222,7 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 		}
 		claimed := l
 		claimed.Discard, claimed.Untold = old.Discard, old.Untold
-		if old.Secret.Name != "" {
+		if old.Phase == Reserved {
 			claimed.Discard = append(claimed.Discard[:len(claimed.Discard):len(claimed.Discard)], old.Secret.Name)
 		}
 		if old.Organization == l.Organization {
@@ -292,7 +297,7 @@ func (s *Service) giveUp(ctx context.Context, slug Slug, name string) (row Link,
 		if committed = row.Phase == Live; committed {
 			return Link{}, errLost
 		}
-		row.Discard, row.Secret.Name = append(row.Discard[:len(row.Discard):len(row.Discard)], name), ""
+		row.Phase, row.Discard, row.Secret = Abandoned, append(row.Discard[:len(row.Discard):len(row.Discard)], name), Secret{}
 		return row, nil
 	})
 	switch {
@@ -315,7 +320,7 @@ func (s *Service) release(ctx context.Context, row Link) error {
 		}
 	}
 	abandoned := func(now Link) bool {
-		return now.Phase == Reserved && now.Secret.Name == "" && now.ID == row.ID
+		return now.Phase == Abandoned && now.ID == row.ID
 	}
 	if err := s.withdraw(ctx, row.Organization, row.Slug); err != nil {
 		return err
@@ -346,7 +351,7 @@ func (s *Service) withdraw(ctx context.Context, organization string, slug Slug) 
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if err == nil && row.Organization == organization && row.Secret.Name != "" {
+	if err == nil && row.Organization == organization && row.claims() {
 		return nil
 	}
 	return s.Stores.Withdraw(ctx, organization, slug, receipt)

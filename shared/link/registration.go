@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -75,7 +76,7 @@ type application struct {
 	description string
 	server      fhir.BaseURL
 	clientID    string
-	secret      secret.Value
+	credential  credential.Credential
 	expiresOn   Date
 	source      Source
 	end         dated // what counts, after the directory was asked
@@ -86,7 +87,7 @@ type application struct {
 }
 
 func (a application) target() verification.Target {
-	return verification.Target{Server: a.server, TenantID: a.tenantID, Audience: a.audience, ClientID: a.clientID, Secret: a.secret}
+	return verification.Target{Server: a.server, TenantID: a.tenantID, Audience: a.audience, ClientID: a.clientID, Credential: a.credential}
 }
 
 // sourceOf is where a date of the secret's end comes from, if it was given.
@@ -147,7 +148,7 @@ func (f *fields) registration(r Registration) application {
 	a.audience = f.audience(r.Audience)
 	a.expiresOn = f.expiresOn(r.SecretExpiresOn)
 	a.contacts = f.contacts(r.Contacts)
-	a.secret, a.expiresOn = f.credential(r.ClientSecret, r.ClientCertificate, a.expiresOn)
+	a.credential, a.expiresOn = f.credential(r.ClientSecret, r.ClientCertificate, a.expiresOn)
 	a.source = sourceOf(a.expiresOn, r.ClientCertificate)
 	return a
 }

@@ -2,9 +2,9 @@ package link
 
 import (
 	"context"
-	"strings"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/verification"
 )
@@ -28,7 +28,7 @@ type dated struct {
 
 // lookUp asks the directory when the secret of a target ends, once its token was found to work.
 func (s *Service) lookUp(ctx context.Context, t verification.Target, report verification.Report, keyID string) (d dated, found bool) {
-	certificate := strings.HasPrefix(t.Secret.Reveal(), "-----BEGIN")
+	_, certificate := t.Credential.(credential.Certificate) // has its own date
 	works := report.Outcome() == verification.OutcomeActive || report.Outcome() == verification.OutcomePendingAccess
 	if s.Ends == nil || certificate || !works {
 		return dated{}, false
@@ -36,7 +36,7 @@ func (s *Service) lookUp(ctx context.Context, t verification.Target, report veri
 	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
 	end, err := s.Ends.SecretEnd(ctx, entra.Credentials{
-		Authority: s.Authority(t.Server), TenantID: report.TenantID, ClientID: t.ClientID, Secret: t.Secret,
+		Authority: s.Authority(t.Server), TenantID: report.TenantID, ClientID: t.ClientID, Credential: t.Credential,
 	}, keyID)
 	if err != nil {
 		s.Log.DebugContext(ctx, "secret.end.unknown", "cause", err.Error())

@@ -19,7 +19,7 @@ type directory struct {
 
 func (d *directory) SecretEnd(_ context.Context, c entra.Credentials, keyID string) (entra.SecretEnd, error) {
 	d.keyID = keyID
-	key, day, found := strings.Cut(d.ends[c.Secret.Reveal()], " ")
+	key, day, found := strings.Cut(d.ends[c.Credential.Text().Reveal()], " ")
 	if !found {
 		return entra.SecretEnd{}, errors.New("denied")
 	}

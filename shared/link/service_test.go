@@ -416,7 +416,7 @@ func TestAnotherServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := d.asked[len(d.asked)-1]
-	if last.TenantID != "" || last.Audience != "" || last.Secret.Reveal() != "new-secret" {
+	if last.TenantID != "" || last.Audience != "" || last.Credential.Text().Reveal() != "new-secret" {
 		t.Errorf("asked with tenant %q, audience %q", last.TenantID, last.Audience)
 	}
 }

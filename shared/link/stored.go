@@ -5,6 +5,9 @@ import "time"
 // Stored is l as every Store keeps it, sharing no memory with l: times in UTC and cut to
 // the microsecond, empty lists nil. What a Store returns is as Stored would return it.
 func (l Link) Stored() Link {
+	if l.Phase == Reserved && l.Secret.Name == "" { // how rows were written before there was Abandoned
+		l.Phase = Abandoned
+	}
 	for _, t := range []*time.Time{
 		&l.ReservedUntil, &l.CreatedAt, &l.UpdatedAt, &l.VerifiedAt, &l.PhaseSince, &l.NextVerify,
 		&l.NoticeAt, &l.NotBefore, &l.Secret.Since, &l.Secret.PreviousUntil, &l.Secret.FellBackAt,

@@ -77,7 +77,7 @@ func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 	}
 	aged := now.Sub(l.PhaseSince) >= Grace
 	switch {
-	case l.Phase == Reserved && aged:
+	case (l.Phase == Reserved || l.Phase == Abandoned) && aged:
 		do("removed an unfinished registration", s.undo(ctx, l))
 	case l.Phase == Deleting && aged:
 		do("finished a deletion", s.bury(ctx, l))
@@ -114,7 +114,7 @@ func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) 
 
 // undo removes a registration that was not finished.
 func (s *Service) undo(ctx context.Context, l Link) error {
-	if l.Secret.Name == "" {
+	if l.Phase == Abandoned {
 		return s.release(ctx, l)
 	}
 	_, _, err := s.giveUp(ctx, l.Slug, l.Secret.Name)

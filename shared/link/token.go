@@ -10,6 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/problem"
@@ -76,7 +77,7 @@ func (s *Service) Scope(ctx context.Context, organization string, operator bool,
 	if err != nil {
 		return "", err
 	}
-	return credential{audience: l.Audience}.scope(), nil
+	return tokenKey{audience: l.Audience}.scope(), nil
 }
 
 // tokenLink is a link that the caller may have tokens for, as the row cache has it.
@@ -100,28 +101,30 @@ func (s *Service) tokenLink(ctx context.Context, organization string, operator b
 	return l, nil
 }
 
-// credential is all that a token depends on; a new version of the secret is another one.
-type credential struct {
+// tokenKey is all that a token depends on; a new version of the secret is another key.
+type tokenKey struct {
 	authority, tenant, client, audience, secretName, secretVersion string
+
+	kind credential.Kind // of that version, as the row has it
 }
 
-// held is what is remembered of a credential.
+// held is what is remembered under a tokenKey.
 type held struct {
 	token   entra.Token
 	renewAt time.Time // when the token is renewed in the background
-	secret  secret.Value
-	readAt  time.Time // when secret was read
+	by      credential.Credential
+	readAt  time.Time // when by was read
 	failure error     // of the last attempt
 	until   time.Time // nothing is asked before
 }
 
 type credentialCache struct {
-	held    *lru.Cache[credential, held]
+	held    *lru.Cache[tokenKey, held]
 	flights singleflight.Group
 }
 
 func newCredentialCache() *credentialCache {
-	return &credentialCache{held: newLRU[credential, held]()}
+	return &credentialCache{held: newLRU[tokenKey, held]()}
 }
 
 func (h held) usable(now time.Time) bool {
@@ -146,7 +149,7 @@ func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
 
 // grantBy is a token by one version of the secret. That nobody was asked for it is told of a
 // failure too.
-func (s *Service) grantBy(ctx context.Context, l Link, c credential) (_ Grant, err error) {
+func (s *Service) grantBy(ctx context.Context, l Link, c tokenKey) (_ Grant, err error) {
 	now := s.Now()
 	h, _ := s.credentials.held.Get(c)
 	cached := h.usable(now)
@@ -167,7 +170,7 @@ func (s *Service) grantBy(ctx context.Context, l Link, c credential) (_ Grant, e
 
 // await waits for the flight that asks for a token, and starts one if there is none. It is a
 // function of its own because its closure would cost every warm request a copy of the link.
-func (s *Service) await(ctx context.Context, l Link, c credential) (held, error) {
+func (s *Service) await(ctx context.Context, l Link, c tokenKey) (held, error) {
 	h, err := wait(ctx, &s.credentials.flights, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {
 		return s.obtain(ctx, l, c), nil
 	})
@@ -181,26 +184,26 @@ func (s *Service) await(ctx context.Context, l Link, c credential) (held, error)
 }
 
 // credentialOf is what a token for the link depends on.
-func (s *Service) credentialOf(l Link) (credential, error) {
+func (s *Service) credentialOf(l Link) (tokenKey, error) {
 	server, err := l.server()
 	if err != nil {
-		return credential{}, err
+		return tokenKey{}, err
 	}
-	return credential{s.Authority(server), l.TenantID, l.ClientID, l.Audience, l.Secret.Name, l.Secret.Version}, nil
+	return tokenKey{s.Authority(server), l.TenantID, l.ClientID, l.Audience, l.Secret.Name, l.Secret.Version, l.Secret.Kind}, nil
 }
 
 // ask requests a token; nothing is remembered.
-func (s *Service) ask(ctx context.Context, c credential, value secret.Value) (entra.Token, error) {
-	return s.Tokens.Token(ctx, c.credentials(value), c.scope())
+func (s *Service) ask(ctx context.Context, c tokenKey, by credential.Credential) (entra.Token, error) {
+	return s.Tokens.Token(ctx, c.credentials(by), c.scope())
 }
 
-func (c credential) credentials(value secret.Value) entra.Credentials {
-	return entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client, Secret: value}
+func (c tokenKey) credentials(by credential.Credential) entra.Credentials {
+	return entra.Credentials{Authority: c.authority, TenantID: c.tenant, ClientID: c.client, Credential: by}
 }
 
-func (c credential) scope() string { return c.audience + "/.default" }
+func (c tokenKey) scope() string { return c.audience + "/.default" }
 
-func (c credential) key() string {
+func (c tokenKey) key() string {
 	return c.authority + "\n" + c.tenant + "\n" + c.client + "\n" + c.audience + "\n" + c.secretName + "\n" + c.secretVersion
 }
 
@@ -219,7 +222,7 @@ func (h held) failed(now time.Time) error {
 }
 
 // renew starts a flight that nobody waits for, and whose line in the log is its own.
-func (s *Service) renew(ctx context.Context, l Link, c credential) {
+func (s *Service) renew(ctx context.Context, l Link, c tokenKey) {
 	ctx, work := eventlog.Start(ctx)
 	s.credentials.flights.DoChan(c.key(), flight(ctx, tokenTimeout, func(ctx context.Context) (held, error) {
 		h := s.obtain(ctx, l, c)
@@ -231,7 +234,7 @@ func (s *Service) renew(ctx context.Context, l Link, c credential) {
 }
 
 // obtain asks for a token, once, and remembers what came of it.
-func (s *Service) obtain(ctx context.Context, l Link, c credential) held {
+func (s *Service) obtain(ctx context.Context, l Link, c tokenKey) held {
 	h, _ := s.credentials.held.Get(c)
 	now := s.Now()
 	if h.usable(now) && now.Before(h.renewAt) || h.failure != nil && now.Before(h.until) {
@@ -240,7 +243,7 @@ func (s *Service) obtain(ctx context.Context, l Link, c credential) held {
 	err := s.readSecret(ctx, c, &h)
 	if err == nil {
 		var t entra.Token
-		t, err = s.ask(ctx, c, h.secret)
+		t, err = s.ask(ctx, c, h.by)
 		if err == nil {
 			h.token, h.renewAt = t, renewal(s.Now(), t.ExpiresOn)
 			h.failure, h.until = nil, time.Time{}
@@ -261,25 +264,34 @@ func renewal(now, expires time.Time) time.Time {
 	return now.Add(time.Duration(life * (0.80 + 0.15*rand.Float64())))
 }
 
-func (s *Service) readSecret(ctx context.Context, c credential, h *held) error {
-	if !h.secret.IsZero() && s.Now().Sub(h.readAt) < secretFor {
+func (s *Service) readSecret(ctx context.Context, c tokenKey, h *held) error {
+	if h.by != nil && s.Now().Sub(h.readAt) < secretFor {
 		return nil
 	}
-	v, err := s.Secrets.Get(ctx, c.secretName, c.secretVersion)
+	by, err := s.readCredential(ctx, c.secretName, c.secretVersion, c.kind)
 	if err != nil {
 		return err
 	}
-	h.secret, h.readAt = v, s.Now()
+	h.by, h.readAt = by, s.Now()
 	return nil
 }
 
+// readCredential gets a version of a link's credential out of the store of secrets.
+func (s *Service) readCredential(ctx context.Context, name, version string, kind credential.Kind) (credential.Credential, error) {
+	text, err := s.Secrets.Get(ctx, name, version)
+	if err != nil {
+		return nil, err
+	}
+	return credential.Read(kind, text)
+}
+
 // failure is until when an error is remembered, and what the caller is told of it.
-func (s *Service) failure(c credential, err error) (until time.Time, told error) {
+func (s *Service) failure(c tokenKey, err error) (until time.Time, told error) {
 	now := s.Now()
 	var refusal *entra.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Class() != entra.Transient:
-		d := refusal.Diagnose(c.credentials(secret.Value{}), c.audience)
+		d := refusal.Diagnose(c.credentials(nil), c.audience)
 		return now.Add(refusedFor), &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Fix}
 	case errors.Is(err, secret.ErrNotFound):
 		missing := secretMissing()
@@ -294,7 +306,7 @@ func (s *Service) failure(c credential, err error) (until time.Time, told error)
 
 // recheck lets an answer of Entra to the current secret change the link's status, when it says
 // something new. A failure to write that down costs nothing but the next answer's doing it.
-func (s *Service) recheck(ctx context.Context, l Link, c credential, answer error) {
+func (s *Service) recheck(ctx context.Context, l Link, c tokenKey, answer error) {
 	if c.secretVersion != l.Secret.Version {
 		return
 	}

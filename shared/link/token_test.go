@@ -43,7 +43,7 @@ func (s *source) Token(ctx context.Context, c entra.Credentials, scope string) (
 			return entra.Token{}, err
 		}
 	}
-	return entra.Token{Access: secret.New(c.Secret.Reveal() + " " + scope + " " + string(rune('0'+n))), ExpiresOn: time.Now().Add(s.life)}, nil
+	return entra.Token{Access: secret.New(c.Credential.Text().Reveal() + " " + scope + " " + string(rune('0'+n))), ExpiresOn: time.Now().Add(s.life)}, nil
 }
 
 func refuse(number int) func(entra.Credentials) error {

@@ -159,7 +159,7 @@ func (s *Service) Events(ctx context.Context, organization, slug string, limit i
 	if err != nil {
 		return nil, "", err
 	}
-	if organization == "" || l.Organization != organization || l.Phase == Reserved {
+	if organization == "" || l.Organization != organization || l.Phase == Reserved || l.Phase == Abandoned {
 		return nil, "", notFound(slug)
 	}
 	after, err := parseContinuation(organization+"\n"+slug, continuation)

@@ -41,7 +41,7 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 	if err != nil {
 		return verification.Report{}, err
 	}
-	target.Secret, err = s.Secrets.Get(ctx, l.Secret.Name, l.Secret.Version)
+	target.Credential, err = s.readCredential(ctx, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
 	var report verification.Report
 	end, found := dated{}, false
 	switch {
@@ -86,7 +86,7 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	if err != nil {
 		return err
 	}
-	value, err := s.Secrets.Get(ctx, l.Secret.Name, l.Secret.Version)
+	by, err := s.readCredential(ctx, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
 	if errors.Is(err, secret.ErrNotFound) {
 		_, err := s.reverify(ctx, l)
 		return err
@@ -94,13 +94,13 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.ask(ctx, c, value)
+	_, err = s.ask(ctx, c, by)
 	report := tokenReport(c, err)
 	return s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
 }
 
 // tokenReport is the verification that a request for a token amounts to.
-func tokenReport(c credential, answer error) verification.Report {
+func tokenReport(c tokenKey, answer error) verification.Report {
 	check := verification.Check{ID: verification.CheckToken, Status: verification.Fail, Outcome: verification.OutcomeBroken}
 	var refusal *entra.Refusal
 	switch {
@@ -112,7 +112,7 @@ func tokenReport(c credential, answer error) verification.Report {
 		check.Outcome = verification.OutcomeExpired
 	}
 	if refusal != nil {
-		d := refusal.Diagnose(c.credentials(secret.Value{}), c.audience)
+		d := refusal.Diagnose(c.credentials(nil), c.audience)
 		check.Code, check.Message, check.Fix = refusal.Code(), d.Message, d.Fix
 	}
 	return verification.Report{Checks: []verification.Check{check}}
@@ -131,7 +131,7 @@ func (s *Service) record(ctx context.Context, l Link, found func(row *Link, now 
 	return storeProblem(ignore(err, errLost, ErrNotFound), string(l.Slug))
 }
 
-// target is what a verification of the stored link is about; its Secret is not set.
+// target is what a verification of the stored link is about; its Credential is not set.
 func (l Link) target() (verification.Target, error) {
 	server, err := l.server()
 	return verification.Target{Server: server, TenantID: l.TenantID, Audience: l.Audience, ClientID: l.ClientID}, err

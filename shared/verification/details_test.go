@@ -282,8 +282,8 @@ func TestTokenRequest(t *testing.T) {
 		var scope string
 		s.Tokens = observing(func(c entra.Credentials, sc string) { asked, scope = c, sc })
 		s.Verify(t.Context(), target(t, "clinic"))
-		want := entra.Credentials{Authority: login, TenantID: tenant, ClientID: client, Secret: asked.Secret}
-		if asked != want || !asked.Secret.Equal(secret.New(good)) || scope != "https://clinic.fhir.sandbox.test/.default" {
+		want := entra.Credentials{Authority: login, TenantID: tenant, ClientID: client, Credential: asked.Credential}
+		if asked != want || !asked.Credential.Text().Equal(secret.New(good)) || scope != "https://clinic.fhir.sandbox.test/.default" {
 			t.Errorf("asked with %+v for %q", asked, scope)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/egress"
 	"fhirlink/shared/egress/egresstest"
 	"fhirlink/shared/entra/entratest"
@@ -76,7 +77,7 @@ func target(t testing.TB, scenario string) verification.Target {
 	if mistake != nil {
 		t.Fatalf("%s: %+v", scenario, mistake)
 	}
-	return verification.Target{Server: base, ClientID: client, Secret: secret.New(good)}
+	return verification.Target{Server: base, ClientID: client, Credential: credential.ClientSecret{Value: secret.New(good)}}
 }
 
 func check(t testing.TB, r verification.Report, id string) verification.Check {

@@ -22,7 +22,7 @@ func (r *run) token(ctx context.Context) Check {
 }
 
 func (r *run) credentials() entra.Credentials {
-	return entra.Credentials{Authority: r.configured, TenantID: r.TenantID, ClientID: r.ClientID, Secret: r.Secret}
+	return entra.Credentials{Authority: r.configured, TenantID: r.TenantID, ClientID: r.ClientID, Credential: r.Credential}
 }
 
 func (r *run) tokenCheck(token entra.Token, err error) Check {

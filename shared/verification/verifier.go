@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/secret"
@@ -20,7 +21,8 @@ type Target struct {
 	TenantID string // lower-case GUID; empty: to be found from the server
 	Audience string // empty: to be found from the server
 	ClientID string // lower-case GUID
-	Secret   secret.Value
+
+	Credential credential.Credential
 }
 
 // Verifier runs the checks from CheckAddress on; CheckFields is the caller's, who knows the

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/secret"
@@ -243,12 +244,14 @@ func TestRefusals(t *testing.T) {
 type setup func(*sandbox, *verification.Target)
 
 func presents(value string) setup {
-	return func(_ *sandbox, t *verification.Target) { t.Secret = secret.New(value) }
+	return func(_ *sandbox, t *verification.Target) {
+		t.Credential = credential.ClientSecret{Value: secret.New(value)}
+	}
 }
 
 // presentsExpired needs a clock: the sandbox's secret expired in 2026, a bubble begins in 2000.
 func presentsExpired(s *sandbox, t *verification.Target) {
-	t.Secret = secret.New(expired)
+	t.Credential = credential.ClientSecret{Value: secret.New(expired)}
 	s.entra.Now = func() time.Time { return time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC) }
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/secret"
@@ -49,7 +50,7 @@ func TestCertificate(t *testing.T) {
 		Apps: []entratest.App{{ClientID: client, ObjectID: object, Certificates: []*x509.Certificate{registered}}},
 	})
 	c := f.credentials()
-	c.Secret = secret.New(text)
+	c.Credential = credential.Certificate{PEM: secret.New(text)}
 	token, err := f.source.Token(t.Context(), c, scope)
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +59,14 @@ func TestCertificate(t *testing.T) {
 		t.Errorf("claims %+v, %v", claims, err)
 	}
 
-	c.Secret = secret.New(other)
+	c.Credential = credential.Certificate{PEM: secret.New(other)}
 	_, err = f.source.Token(t.Context(), c, scope)
 	var refusal *entra.Refusal
 	if !errors.As(err, &refusal) || refusal.Number != 700027 || refusal.Class() != entra.Config || strings.Contains(err.Error(), "BEGIN") {
 		t.Errorf("a certificate that is not registered: %v", err)
 	}
 
-	c.Secret = secret.New("-----BEGIN CERTIFICATE-----\nbroken")
+	c.Credential = credential.Certificate{PEM: secret.New("-----BEGIN CERTIFICATE-----\nbroken")}
 	_, err = f.source.Token(t.Context(), c, scope)
 	if err == nil || strings.Contains(err.Error(), "broken") {
 		t.Errorf("a text that is none: %v", err)

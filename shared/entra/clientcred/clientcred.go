@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/secret"
 )
@@ -45,13 +47,13 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 	if err != nil {
 		return entra.Token{}, err
 	}
-	credential, err := line.credential(c)
+	identity, err := line.credential(c)
 	if err != nil {
 		return entra.Token{}, entra.NotReached(ctx, err)
 	}
-	token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+	token, err := identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 	if err != nil {
-		return entra.Token{}, line.explain(ctx, c.Secret)
+		return entra.Token{}, line.explain(ctx, c.Credential)
 	}
 	return line.usable(token)
 }
@@ -62,31 +64,33 @@ func check(c entra.Credentials) *entra.Refusal {
 	switch {
 	case !entra.IsGUID(c.TenantID):
 		return &entra.Refusal{HTTPStatus: http.StatusBadRequest, OAuthError: "invalid_request", Number: 900023, Sentence: "The tenant id is not a GUID."}
-	case c.Secret.IsZero():
+	case c.Credential == nil || c.Credential.Text().IsZero():
 		return &entra.Refusal{HTTPStatus: http.StatusUnauthorized, OAuthError: "invalid_client", Number: 7000218, Sentence: "The client secret is empty."}
 	}
 	return nil
 }
 
-// credential is azidentity's for the kind of secret: a client secret, or the PEM text of a
-// certificate and its key, which package link lets nobody pass as a secret. The authority is
-// configured by the operator, so that nobody has to vouch for it (no instance discovery).
+// credential is azidentity's for the kind of credential. The operator configures the authority,
+// so nothing has to vouch for it (no instance discovery).
 func (l *line) credential(c entra.Credentials) (azcore.TokenCredential, error) {
 	options := azcore.ClientOptions{
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.Authority},
 		Transport: l,
 		Retry:     policy.RetryOptions{MaxRetries: 1, RetryDelay: delay, MaxRetryDelay: maxDelay, TryTimeout: tryTimeout},
 	}
-	if !strings.HasPrefix(c.Secret.Reveal(), "-----BEGIN") {
-		return azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, c.Secret.Reveal(),
+	switch of := c.Credential.(type) {
+	case credential.ClientSecret:
+		return azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, of.Value.Reveal(),
 			&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+	case credential.Certificate:
+		chain, key, err := azidentity.ParseCertificates([]byte(of.PEM.Reveal()), nil)
+		if err != nil {
+			return nil, errCertificate
+		}
+		return azidentity.NewClientCertificateCredential(c.TenantID, c.ClientID, chain, key,
+			&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
 	}
-	chain, key, err := azidentity.ParseCertificates([]byte(c.Secret.Reveal()), nil)
-	if err != nil {
-		return nil, errCertificate
-	}
-	return azidentity.NewClientCertificateCredential(c.TenantID, c.ClientID, chain, key,
-		&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+	return nil, fmt.Errorf("a credential of type %T cannot be used for client credentials", c.Credential)
 }
 
 // errCertificate stands for whatever azidentity says of a PEM text, which might quote it.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/entratest"
@@ -58,7 +59,7 @@ func newFixture(t *testing.T) *fixture {
 }
 
 func (f *fixture) credentials() entra.Credentials {
-	return entra.Credentials{Authority: f.server.URL + "/", TenantID: tenant, ClientID: client, Secret: secret.New(good)}
+	return entra.Credentials{Authority: f.server.URL + "/", TenantID: tenant, ClientID: client, Credential: credential.ClientSecret{Value: secret.New(good)}}
 }
 
 // requests asserts how many requests the authority saw.
@@ -102,8 +103,8 @@ func TestRefusals(t *testing.T) {
 		number              int
 		discoveries, tokens int64
 	}{
-		{"another secret", func(c *entra.Credentials) { c.Secret = secret.New("canary-wrong") }, scope, 401, "invalid_client", 7000215, 1, 1},
-		{"expired secret", func(c *entra.Credentials) { c.Secret = secret.New(old) }, scope, 401, "invalid_client", 7000222, 1, 1},
+		{"another secret", func(c *entra.Credentials) { c.Credential = credential.ClientSecret{Value: secret.New("canary-wrong")} }, scope, 401, "invalid_client", 7000215, 1, 1},
+		{"expired secret", func(c *entra.Credentials) { c.Credential = credential.ClientSecret{Value: secret.New(old)} }, scope, 401, "invalid_client", 7000222, 1, 1},
 		{"unknown application", func(c *entra.Credentials) { c.ClientID = stranger }, scope, 400, "unauthorized_client", 700016, 1, 1},
 		{"disabled application", func(c *entra.Credentials) { c.ClientID = object }, scope, 401, "unauthorized_client", 7000112, 1, 1},
 		{"unknown tenant", func(c *entra.Credentials) { c.TenantID = stranger }, scope, 400, "invalid_tenant", 90002, 1, 0},
@@ -112,7 +113,7 @@ func TestRefusals(t *testing.T) {
 		{"tenant is a name", func(c *entra.Credentials) { c.TenantID = "common" }, scope, 400, "invalid_request", 900023, 0, 0},
 		{"tenant is a path", func(c *entra.Credentials) { c.TenantID = ".." }, scope, 400, "invalid_request", 900023, 0, 0},
 		{"tenant is missing", func(c *entra.Credentials) { c.TenantID = "" }, scope, 400, "invalid_request", 900023, 0, 0},
-		{"secret is missing", func(c *entra.Credentials) { c.Secret = secret.Value{} }, scope, 401, "invalid_client", 7000218, 0, 0},
+		{"secret is missing", func(c *entra.Credentials) { c.Credential = nil }, scope, 401, "invalid_client", 7000218, 0, 0},
 		{"client id is missing", func(c *entra.Credentials) { c.ClientID = "" }, scope, 400, "invalid_request", 900144, 1, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"io"
 	"net/http"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
-	"fhirlink/shared/secret"
 )
 
 // maxAnswer bounds what is read of an answer; a token has a few kilobytes.
@@ -57,7 +57,7 @@ func (l *line) send(request *http.Request) (*http.Response, error) {
 }
 
 // explain says why there is no token, from what came over the line.
-func (l *line) explain(ctx context.Context, sent secret.Value) error {
+func (l *line) explain(ctx context.Context, sent credential.Credential) error {
 	switch {
 	case errors.Is(l.err, errOtherHost):
 		return &entra.Unreachable{Reason: errOtherHost.Error(), Cause: l.err}
@@ -65,7 +65,7 @@ func (l *line) explain(ctx context.Context, sent secret.Value) error {
 		return entra.NotReached(ctx, l.err)
 	}
 	if r, refused := entra.ParseRefusal(l.status, l.header, l.body); refused {
-		return r.Hide(sent)
+		return r.Hide(sent.Text())
 	}
 	return entra.NotUsable(l.status, l.body)
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/secret"
@@ -35,7 +36,7 @@ func sandbox() *entratest.Authority {
 }
 
 func credentials() entra.Credentials {
-	return entra.Credentials{Authority: "https://login.sandbox.test/", TenantID: tenant, ClientID: client, Secret: secret.New(works)}
+	return entra.Credentials{Authority: "https://login.sandbox.test/", TenantID: tenant, ClientID: client, Credential: credential.ClientSecret{Value: secret.New(works)}}
 }
 
 func TestSandbox(t *testing.T) {
@@ -65,9 +66,9 @@ func TestSandboxRefuses(t *testing.T) {
 		code   string
 		class  entra.Class
 	}{
-		{"expired secret", func(c *entra.Credentials) { c.Secret = secret.New(expired) }, resource + "/.default", "aadsts_7000222", entra.Expired},
-		{"another secret", func(c *entra.Credentials) { c.Secret = secret.New("x") }, resource + "/.default", "aadsts_7000215", entra.Config},
-		{"no secret", func(c *entra.Credentials) { c.Secret = secret.Value{} }, resource + "/.default", "aadsts_7000218", entra.Config},
+		{"expired secret", func(c *entra.Credentials) { c.Credential = credential.ClientSecret{Value: secret.New(expired)} }, resource + "/.default", "aadsts_7000222", entra.Expired},
+		{"another secret", func(c *entra.Credentials) { c.Credential = credential.ClientSecret{Value: secret.New("x")} }, resource + "/.default", "aadsts_7000215", entra.Config},
+		{"no secret", func(c *entra.Credentials) { c.Credential = credential.ClientSecret{} }, resource + "/.default", "aadsts_7000218", entra.Config},
 		{"another client id", func(c *entra.Credentials) { c.ClientID = stranger }, resource + "/.default", "aadsts_700016", entra.Config},
 		{"another tenant", func(c *entra.Credentials) { c.TenantID = stranger }, resource + "/.default", "aadsts_90002", entra.Config},
 		{"tenant malformed", func(c *entra.Credentials) { c.TenantID = "x" }, resource + "/.default", "aadsts_900023", entra.Config},
@@ -228,7 +229,7 @@ func TestSet(t *testing.T) {
 	if _, err := a.Source().Token(t.Context(), c, resource+"/.default"); err == nil {
 		t.Error("the old secret still works")
 	}
-	c.Secret = secret.New("new")
+	c.Credential = credential.ClientSecret{Value: secret.New("new")}
 	token, err := a.Source().Token(t.Context(), c, resource+"/.default")
 	if err != nil {
 		t.Fatal(err)
@@ -326,7 +327,7 @@ func TestScenarios(t *testing.T) {
 		if claims, err := a.Check(token.Access.Reveal()); want == "" && (err != nil || claims.ObjectID == "") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, got := ask(func(c *entra.Credentials) { c.Secret = secret.New("x") }, name+".fhir.sandbox.test"); got != "aadsts_7000215" {
+		if _, got := ask(func(c *entra.Credentials) { c.Credential = credential.ClientSecret{Value: secret.New("x")} }, name+".fhir.sandbox.test"); got != "aadsts_7000215" {
 			t.Errorf("%s with another secret: %q", name, got)
 		}
 		if _, got := ask(nil, name+".example.org"); got != "aadsts_500011" {

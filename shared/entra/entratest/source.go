@@ -29,7 +29,7 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 	s.Calls.Add(1)
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "scope": {scope},
-		"client_id": {c.ClientID}, "client_secret": {c.Secret.Reveal()},
+		"client_id": {c.ClientID}, "client_secret": {c.Credential.Text().Reveal()},
 	}
 	endpoint := strings.TrimRight(c.Authority, "/") + "/" + url.PathEscape(c.TenantID) + "/oauth2/v2.0/token"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
@@ -51,7 +51,7 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 
 func (s *Source) read(c entra.Credentials, response *http.Response, body []byte) (entra.Token, error) {
 	if r, refused := entra.ParseRefusal(response.StatusCode, response.Header, body); refused {
-		return entra.Token{}, r.Hide(c.Secret)
+		return entra.Token{}, r.Hide(c.Credential.Text())
 	}
 	var wire struct {
 		AccessToken string  `json:"access_token"`

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 )
 
@@ -34,10 +35,11 @@ const (
 
 // Errors of SecretEnd, for logs.
 var (
-	ErrNoGraph = errors.New("there is no Microsoft Graph beside this authority")
-	ErrDenied  = errors.New("the application may not read its own registration in Microsoft Graph")
-	ErrUnknown = errors.New("what Microsoft Graph says does not tell which of the application's secrets this one is")
-	ErrNoReply = errors.New("no usable answer of Microsoft Graph")
+	ErrNoSecret = errors.New("the application uses no client secret")
+	ErrNoGraph  = errors.New("there is no Microsoft Graph beside this authority")
+	ErrDenied   = errors.New("the application may not read its own registration in Microsoft Graph")
+	ErrUnknown  = errors.New("what Microsoft Graph says does not tell which of the application's secrets this one is")
+	ErrNoReply  = errors.New("no usable answer of Microsoft Graph")
 )
 
 // Client asks Microsoft Graph.
@@ -68,6 +70,10 @@ func (g *Client) SecretEnd(ctx context.Context, c entra.Credentials, keyID strin
 	if of == nil {
 		of = Host
 	}
+	password, ok := c.Credential.(credential.ClientSecret)
+	if !ok {
+		return entra.SecretEnd{}, ErrNoSecret
+	}
 	host := of(c.Authority)
 	if host == "" {
 		return entra.SecretEnd{}, ErrNoGraph
@@ -80,7 +86,7 @@ func (g *Client) SecretEnd(ctx context.Context, c entra.Credentials, keyID strin
 	if err != nil {
 		return entra.SecretEnd{}, err
 	}
-	return match(passwords, hint(c.Secret.Reveal()), keyID)
+	return match(passwords, hint(password.Value.Reveal()), keyID)
 }
 
 // password is a passwordCredential.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/graph"
 	"fhirlink/shared/secret"
@@ -42,7 +43,7 @@ func ask(t *testing.T, status int, body, keyID string) (entra.SecretEnd, *http.R
 	source := &tokens{}
 	c := graph.Client{HTTP: server.Client(), Tokens: source, Host: func(string) string { return server.URL }}
 	end, err := c.SecretEnd(t.Context(), entra.Credentials{
-		Authority: "https://login.microsoftonline.com/", TenantID: client, ClientID: client, Secret: secret.New("abc-the-secret"),
+		Authority: "https://login.microsoftonline.com/", TenantID: client, ClientID: client, Credential: credential.ClientSecret{Value: secret.New("abc-the-secret")},
 	}, keyID)
 	if source.scope != server.URL+"/.default" {
 		t.Errorf("the token is for %q", source.scope)
@@ -109,13 +110,19 @@ func TestSecretEndFails(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
+	of := func(authority string) entra.Credentials {
+		return entra.Credentials{Authority: authority, Credential: credential.ClientSecret{Value: secret.New("abc")}}
+	}
 	c := graph.Client{HTTP: http.DefaultClient, Tokens: &tokens{}}
-	if _, err := c.SecretEnd(t.Context(), entra.Credentials{Authority: "https://login.sandbox.test/"}, ""); !errors.Is(err, graph.ErrNoGraph) {
+	if _, err := c.SecretEnd(t.Context(), of("https://login.sandbox.test/"), ""); !errors.Is(err, graph.ErrNoGraph) {
 		t.Errorf("the sandbox: %v", err)
 	}
 	c.Tokens = &tokens{err: &entra.Unreachable{Reason: "timed out"}}
-	if _, err := c.SecretEnd(t.Context(), entra.Credentials{Authority: "https://login.microsoftonline.com/"}, ""); !errors.Is(err, graph.ErrNoReply) {
+	if _, err := c.SecretEnd(t.Context(), of("https://login.microsoftonline.com/"), ""); !errors.Is(err, graph.ErrNoReply) {
 		t.Errorf("without a token: %v", err)
+	}
+	if _, err := c.SecretEnd(t.Context(), entra.Credentials{Credential: credential.Certificate{}}, ""); !errors.Is(err, graph.ErrNoSecret) {
+		t.Errorf("a certificate: %v", err)
 	}
 }
 

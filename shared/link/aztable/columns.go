@@ -48,6 +48,8 @@ func columns(r *row) []column {
 		{"SecretName", &l.Secret.Name},
 		{"SecretVersion", &l.Secret.Version},
 		{"SecretPrevious", &l.Secret.Previous},
+		{"SecretKind", (*string)(&l.Secret.Kind)},
+		{"SecretPreviousKind", (*string)(&l.Secret.PreviousKind)},
 		{"SecretExpiresOn", &l.Secret.ExpiresOn},
 		{"SecretExpired", &l.Secret.Expired},
 		{"SecretSource", (*string)(&l.Secret.Source)},
@@ -117,6 +119,7 @@ func decode(slug link.Slug, data []byte, etag azcore.ETag) (row, error) {
 	if err != nil {
 		return row{}, fmt.Errorf("row %s in partition %s of the links' table cannot be read, repair it there: %w", linkKey(slug), partitionOf(slug), err)
 	}
+	r.link = r.link.Stored()
 	return r, nil
 }
 

@@ -166,6 +166,7 @@ func load(tx *bbolt.Tx, slug link.Slug) (found row, err error) {
 	case found.Link.Slug != slug:
 		err = fmt.Errorf("it says that it is of %q", found.Link.Slug)
 	default:
+		found.Link = found.Link.Stored()
 		return found, nil
 	}
 	return row{}, fmt.Errorf("the row of link %q in the links' file cannot be read: %w; restore the file, or remove that row", slug, err)

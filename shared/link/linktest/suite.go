@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/link"
 	"fhirlink/shared/notify"
 )
@@ -79,7 +80,7 @@ func full() link.Link {
 		Secret: link.Secret{
 			Name: "contoso/link-a", Version: "v2", Previous: "v1", ExpiresOn: date.AddDays(159), Expired: true,
 			Source: link.Graph, KeyID: "key-1", Since: noon.Add(-1 * time.Hour), PreviousUntil: noon.Add(8 * time.Hour),
-			FellBackAt: noon.Add(-2 * time.Hour),
+			FellBackAt: noon.Add(-2 * time.Hour), Kind: credential.KindClientSecret, PreviousKind: credential.KindCertificate,
 		},
 		Contacts: []string{"it@clinic.example", "ops@clinic.example"},
 		NoticeAt: noon.Add(9 * time.Hour), Told: notify.LinkBroken, Notices: []link.Notice{notice(), {ID: "msg_2", Type: notify.SecretRotated, At: noon}},
