@@ -27,7 +27,7 @@ test: ## Run the tests
 	go test -shuffle=on ./...
 
 azurite-test: ## Run the tests that need Azurite, the emulator of Table Storage (fetched with npm)
-	.ci/azurite go test -count=1 -shuffle=on ./shared/link/... ./functions/cmd/azure ./functions/cmd/corpus
+	.ci/azurite go test -count=1 -shuffle=on ./shared/store/... ./functions/cmd/azure ./functions/cmd/corpus
 
 receivers-test: ## Have signatures and mail checked by receivers of others (fetched with npm)
 	.ci/receivers go test -count=1 -shuffle=on ./shared/notify/...
@@ -37,12 +37,12 @@ foreign-fhir-test: ## Verify a FHIR server that others made (fetched with npm)
 
 bench: ## Measure the numbers that the project promises, and compare them with their bounds
 	go test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./functions/cmd
-	go test -count=1 -run '^$$' -bench SweepRequests -benchtime 1x ./shared/link/aztable
+	go test -count=1 -run '^$$' -bench SweepRequests -benchtime 1x ./shared/store/aztable
 	@echo 'Scopes: x-replacer at most 1.5, allocs/scope at most 1, of-bare at least 0.15, a hostile 64 KiB under 5 ms (5000000 ns/op).'
 	go test -count=1 -run '^$$' -bench . -benchtime 0.5s ./shared/smart ./functions/translate-scope
 
 azurite-bench: ## Count what a sweep of 100,000 links asks of Azurite (fetched with npm)
-	.ci/azurite go test -count=1 -timeout 30m -run '^$$' -bench SweepRequests -benchtime 1x ./shared/link/aztable
+	.ci/azurite go test -count=1 -timeout 30m -run '^$$' -bench SweepRequests -benchtime 1x ./shared/store/aztable
 
 fuzz: ## Run every fuzz target for FUZZTIME (default 20s)
 	@grep -rl --include='*_test.go' '^func Fuzz' functions shared infra | sort | while read -r file; do \

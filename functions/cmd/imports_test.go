@@ -44,13 +44,13 @@ var (
 // The drivers, each with the modules that it alone brings in.
 var (
 	drivers = []string{
-		"fhirlink/shared/link/aztable", "fhirlink/shared/link/bolt",
+		"fhirlink/shared/store/aztable", "fhirlink/shared/store/bolt",
 		"fhirlink/shared/secret/keyvault", "fhirlink/shared/secret/bolt",
 		"fhirlink/shared/entra/clientcred",
 		"fhirlink/shared/notify/eventgrid",
 	}
 	sdks      = []string{"github.com/Azure/", "github.com/AzureAD/", "github.com/aws/", "go.etcd.io/bbolt"}
-	standIns  = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/httpscript", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/link/linktest", "fhirlink/shared/link/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
+	standIns  = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/httpscript", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
 	pureWords = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem"}
 )
 
@@ -195,9 +195,9 @@ func TestImportRulesBite(t *testing.T) {
 		{ImportPath: "fhirlink/shared/link", TestImports: []string{"fhirlink/functions/token"}},
 		{ImportPath: "fhirlink/functions/token", Imports: []string{"fhirlink/functions/links"}},
 		{ImportPath: "fhirlink/functions/token", XTestImports: []string{"fhirlink/functions"}},
-		{ImportPath: "fhirlink/functions", Imports: []string{"fhirlink/shared/link/aztable"}},
-		{ImportPath: "fhirlink/shared/link/linktest", Imports: []string{"fhirlink/shared/link/bolt"}},
-		{ImportPath: "fhirlink/shared/link", TestImports: []string{"fhirlink/shared/link/bolt"}},
+		{ImportPath: "fhirlink/functions", Imports: []string{"fhirlink/shared/store/aztable"}},
+		{ImportPath: "fhirlink/shared/link/linktest", Imports: []string{"fhirlink/shared/store/bolt"}},
+		{ImportPath: "fhirlink/shared/link", TestImports: []string{"fhirlink/shared/store/bolt"}},
 		{ImportPath: "fhirlink/shared/entra", Imports: []string{"github.com/Azure/azure-sdk-for-go/sdk/azcore"}},
 		{ImportPath: "fhirlink/shared/smart", Deps: []string{"fhirlink/shared/problem", "net/http"}},
 		{ImportPath: "fhirlink/functions/cmd/azure", Deps: []string{"fhirlink/functions/cmd/local/sandbox"}},
@@ -214,8 +214,8 @@ func TestImportRulesBite(t *testing.T) {
 	}
 	for _, p := range []pkg{
 		{ImportPath: "fhirlink/functions", Imports: []string{"fhirlink/functions/token", "fhirlink/shared/link"}},
-		{ImportPath: "fhirlink/shared/link/aztable", Imports: []string{"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"}, TestImports: []string{"fhirlink/shared/link/linktest"}},
-		{ImportPath: "fhirlink/functions/cmd/azure", Imports: []string{"fhirlink/shared/link/aztable"}, TestImports: []string{"fhirlink/shared/entra/entratest"}},
+		{ImportPath: "fhirlink/shared/store/aztable", Imports: []string{"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"}, TestImports: []string{"fhirlink/shared/link/linktest"}},
+		{ImportPath: "fhirlink/functions/cmd/azure", Imports: []string{"fhirlink/shared/store/aztable"}, TestImports: []string{"fhirlink/shared/entra/entratest"}},
 		{ImportPath: "fhirlink/shared/smart", Imports: []string{"strings"}, Deps: []string{"strings", "unsafe"}},
 	} {
 		if found := violations([]pkg{p}); len(found) != 0 {

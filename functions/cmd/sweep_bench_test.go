@@ -15,8 +15,8 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/bolt"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/store/bolt"
 )
 
 const (

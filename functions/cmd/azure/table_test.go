@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"fhirlink/shared/link/tabletest"
+	"fhirlink/shared/store/aztable/tabletest"
 )
 
 // table is the connection string of a table service: Azurite's when it runs (make

@@ -9,8 +9,8 @@ import (
 
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/aztable"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/store/aztable"
 )
 
 // site is a deployment whose vaults change from one run of its program to the next.

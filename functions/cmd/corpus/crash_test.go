@@ -19,8 +19,8 @@ import (
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/azfunc/hosttest"
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/aztable"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store/aztable"
 )
 
 // TestKilledAtAnyInstant: clients register, change and delete links while the host kills the

@@ -19,7 +19,7 @@ import (
 	_ "fhirlink/functions/cmd/internal/cloud"
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/azfunc/hosttest"
-	"fhirlink/shared/link/tabletest"
+	"fhirlink/shared/store/aztable/tabletest"
 )
 
 // table is the connection string of an empty table service: an account of Azurite's when it

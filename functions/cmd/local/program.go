@@ -21,10 +21,10 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
-	linkbolt "fhirlink/shared/link/bolt"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
 	secretbolt "fhirlink/shared/secret/bolt"
+	storebolt "fhirlink/shared/store/bolt"
 	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
 )
@@ -32,7 +32,7 @@ import (
 // program is everything between the command line and the listener.
 type program struct {
 	handler  http.Handler
-	stores   *linkbolt.Store
+	stores   *storebolt.Store
 	links    *link.Service
 	webhooks *webhook.Service
 	sweep    expiry.Sweep
@@ -150,7 +150,7 @@ func authority(c config.Config) func(fhir.BaseURL) string {
 
 // open assembles the links over the data folder.
 func (p *program) open(db *bbolt.DB, o options, c config.Config, out outside, log *slog.Logger) error {
-	stores, err := linkbolt.New(db)
+	stores, err := storebolt.New(db)
 	if err != nil {
 		return err
 	}

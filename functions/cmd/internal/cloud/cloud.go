@@ -24,11 +24,11 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/aztable"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/eventgrid"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/store/aztable"
 	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
 )

@@ -16,7 +16,7 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
-	"fhirlink/shared/link/tabletest"
+	"fhirlink/shared/store/aztable/tabletest"
 )
 
 const organization = "11111111-1111-4111-8111-111111111111"

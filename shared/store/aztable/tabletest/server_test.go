@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"fhirlink/shared/link/tabletest"
+	"fhirlink/shared/store/aztable/tabletest"
 )
 
 // client speaks to the server without the SDK.

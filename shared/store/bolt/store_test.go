@@ -13,8 +13,8 @@ import (
 	"go.etcd.io/bbolt"
 
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/bolt"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/store/bolt"
 )
 
 func open(t *testing.T) *bbolt.DB {

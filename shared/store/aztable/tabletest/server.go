@@ -1,5 +1,5 @@
 // Package tabletest is Azure Table Storage on the wire, in memory: as much of it as
-// shared/link/aztable uses, and with the limits of the service in Azure, of which Microsoft's
+// shared/store/aztable uses, and with the limits of the service in Azure, of which Microsoft's
 // emulator lets some pass. The tests of aztable run against both.
 //
 // https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api
