@@ -50,8 +50,8 @@ var (
 		"fhirlink/shared/notify/eventgrid",
 	}
 	sdks      = []string{"github.com/Azure/", "github.com/AzureAD/", "github.com/aws/", "go.etcd.io/bbolt"}
-	standIns  = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/httpscript", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
-	pureWords = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem"}
+	standIns  = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/httpscript", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/celltest", "fhirlink/shared/store/storetest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
+	pureWords = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem", "fhirlink/shared/store"}
 )
 
 var rules = []rule{
@@ -214,7 +214,7 @@ func TestImportRulesBite(t *testing.T) {
 	}
 	for _, p := range []pkg{
 		{ImportPath: "fhirlink/functions", Imports: []string{"fhirlink/functions/token", "fhirlink/shared/link"}},
-		{ImportPath: "fhirlink/shared/store/aztable", Imports: []string{"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"}, TestImports: []string{"fhirlink/shared/link/linktest"}},
+		{ImportPath: "fhirlink/shared/store/aztable", Imports: []string{"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"}, TestImports: []string{"fhirlink/shared/store/storetest"}},
 		{ImportPath: "fhirlink/functions/cmd/azure", Imports: []string{"fhirlink/shared/store/aztable"}, TestImports: []string{"fhirlink/shared/entra/entratest"}},
 		{ImportPath: "fhirlink/shared/smart", Imports: []string{"strings"}, Deps: []string{"strings", "unsafe"}},
 	} {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 const (
@@ -35,12 +35,12 @@ type Heartbeat struct {
 }
 
 // ReadHeartbeat returns the heartbeat; the zero one before the first run.
-func ReadHeartbeat(ctx context.Context, cells link.Cells) (Heartbeat, error) {
+func ReadHeartbeat(ctx context.Context, cells store.Cells) (Heartbeat, error) {
 	_, h, err := readHeartbeat(ctx, cells)
 	return h, err
 }
 
-func readHeartbeat(ctx context.Context, cells link.Cells) (c link.Cell, h Heartbeat, err error) {
+func readHeartbeat(ctx context.Context, cells store.Cells) (c store.Cell, h Heartbeat, err error) {
 	c, err = cells.Cell(ctx, leaseCell)
 	if err != nil || c.Value == "" {
 		return c, h, err
@@ -65,16 +65,16 @@ func (s skip) Error() string { return string(s) }
 // last: a run that slept past its lease finds that it was overtaken, and stops. What it wrote to
 // links until then is as safe as ever, because every such write compares the row.
 type lease struct {
-	cells link.Cells
+	cells store.Cells
 	now   func() time.Time
-	cell  link.Cell
+	cell  store.Cell
 	state Heartbeat
 }
 
 // acquire takes the lease, or returns held, or recent when the last run started less than apart
 // ago. A time further ahead than any that a run writes comes from a clock that was wrong,
 // and does not count.
-func acquire(ctx context.Context, cells link.Cells, now func() time.Time, apart time.Duration) (*lease, error) {
+func acquire(ctx context.Context, cells store.Cells, now func() time.Time, apart time.Duration) (*lease, error) {
 	l := &lease{cells: cells, now: now}
 	var err error
 	if l.cell, l.state, err = readHeartbeat(ctx, cells); err != nil {

@@ -16,7 +16,8 @@ import (
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/store"
+	"fhirlink/shared/store/celltest"
 )
 
 // slow is a ledger of one link that takes its time.
@@ -31,7 +32,7 @@ func slow(takes time.Duration) *ledger {
 	}}
 }
 
-func heartbeat(t *testing.T, cells link.Cells) expiry.Heartbeat {
+func heartbeat(t *testing.T, cells store.Cells) expiry.Heartbeat {
 	t.Helper()
 	h, err := expiry.ReadHeartbeat(t.Context(), cells)
 	if err != nil {
@@ -43,7 +44,7 @@ func heartbeat(t *testing.T, cells link.Cells) expiry.Heartbeat {
 // TestFiringTwice: of runs that fire at once, one works.
 func TestFiringTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cells, l := linktest.New(), slow(20*time.Second)
+		cells, l := celltest.New(), slow(20*time.Second)
 		var mu sync.Mutex
 		var results []expiry.Result
 		var wg sync.WaitGroup
@@ -82,10 +83,10 @@ func TestFiringTwice(t *testing.T) {
 // TestCrashedRun: its lease ends by itself, and the next run does the work.
 func TestCrashedRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cells, l := linktest.New(), slow(time.Second)
+		cells, l := celltest.New(), slow(time.Second)
 		crashed := errors.New("crash")
 		beats := 0
-		cells.Fault = func(op string, _ link.Slug, before bool) error {
+		cells.Fault = func(op string, before bool) error {
 			if op == "Swap" && before {
 				if beats++; beats > 1 {
 					return crashed
@@ -114,7 +115,7 @@ func TestCrashedRun(t *testing.T) {
 // TestOvertaken: a run that finds another one in its place stops, and leaves no heartbeat.
 func TestOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cells, l := linktest.New(), slow(29*time.Second)
+		cells, l := celltest.New(), slow(29*time.Second)
 		l.due = slugs(9)
 		var log bytes.Buffer
 		var wg sync.WaitGroup
@@ -148,7 +149,7 @@ func TestOvertaken(t *testing.T) {
 // instance it reaches, and code runs it whenever it likes.
 func TestRunUnlessRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cells, l := linktest.New(), slow(0)
+		cells, l := celltest.New(), slow(0)
 		sweep := func() expiry.Sweep { return expiry.Sweep{Links: l, Cells: cells, Log: quiet} }
 		for i, tt := range []struct {
 			wait    time.Duration
@@ -178,8 +179,8 @@ func TestRunUnlessRecent(t *testing.T) {
 
 // TestUnwrittenLease: a table that can be read and not written is a failure, not another run.
 func TestUnwrittenLease(t *testing.T) {
-	cells := linktest.New()
-	cells.Fault = func(op string, _ link.Slug, before bool) error {
+	cells := celltest.New()
+	cells.Fault = func(op string, before bool) error {
 		if op == "Swap" && before {
 			return link.ErrUnavailable
 		}
@@ -192,7 +193,7 @@ func TestUnwrittenLease(t *testing.T) {
 
 // TestClockThatWasAhead: a lease that no run can have had keeps nobody waiting.
 func TestClockThatWasAhead(t *testing.T) {
-	cells := linktest.New()
+	cells := celltest.New()
 	ahead := expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet, Now: func() time.Time { return time.Now().AddDate(1, 0, 0) }}
 	cells.Fault = failSecondSwap()
 	if _, err := ahead.Run(t.Context()); err != nil {
@@ -204,9 +205,9 @@ func TestClockThatWasAhead(t *testing.T) {
 	}
 }
 
-func failSecondSwap() func(string, link.Slug, bool) error {
+func failSecondSwap() func(string, bool) error {
 	n := 0
-	return func(op string, _ link.Slug, before bool) error {
+	return func(op string, before bool) error {
 		if op == "Swap" && before {
 			if n++; n > 1 {
 				return link.ErrUnavailable
@@ -220,7 +221,7 @@ func failSecondSwap() func(string, link.Slug, bool) error {
 // services this one called.
 func TestLineOfARun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cells := linktest.New()
+		cells := celltest.New()
 		sweep := func(l *ledger) (line struct {
 			Msg, Trace  string
 			Level       string
@@ -279,8 +280,8 @@ func TestLineOfARun(t *testing.T) {
 
 // TestOddHeartbeat: what cannot be read is written anew.
 func TestOddHeartbeat(t *testing.T) {
-	cells := linktest.New()
-	if _, _, err := cells.Swap(t.Context(), "sweep", link.Cell{}, "<html>"); err != nil {
+	cells := celltest.New()
+	if _, _, err := cells.Swap(t.Context(), "sweep", store.Cell{}, "<html>"); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); err != nil || r.Done != 1 || heartbeat(t, cells).Fence != 1 {
@@ -292,7 +293,7 @@ func TestOddHeartbeat(t *testing.T) {
 // fail is: they have been looked at.
 func TestHeartbeatSaysWhatWasDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cells := linktest.New()
+		cells := celltest.New()
 		hanging := &ledger{due: slugs(100), tended: map[link.Slug]int{}, tend: func(ctx context.Context, s link.Slug) (link.Finding, error) {
 			<-ctx.Done()
 			return link.Finding{}, ctx.Err()
@@ -305,7 +306,7 @@ func TestHeartbeatSaysWhatWasDone(t *testing.T) {
 		if _, err := (expiry.Sweep{Links: down, Cells: cells, Log: quiet}).Run(t.Context()); err == nil || !heartbeat(t, cells).SucceededAt.IsZero() {
 			t.Errorf("%v, heartbeat %+v", err, heartbeat(t, cells))
 		}
-		cells.Fault = func(string, link.Slug, bool) error { return link.ErrUnavailable }
+		cells.Fault = func(string, bool) error { return link.ErrUnavailable }
 		if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); !errors.Is(err, link.ErrUnavailable) || r.Done != 0 {
 			t.Errorf("without the table: %v, %v", r, err)
 		}

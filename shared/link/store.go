@@ -2,20 +2,16 @@ package link
 
 import (
 	"context"
-	"errors"
 	"time"
+
+	"fhirlink/shared/store"
 )
 
-// Errors of every store. Drivers wrap them with what they know; nothing else of the
-// underlying service's text leaves a driver.
+// Errors of every store.
 var (
-	// ErrNotFound: there is no row of that slug.
-	ErrNotFound = errors.New("link not found")
-	// ErrExists: the slug has a row already.
-	ErrExists = errors.New("link exists")
-	// ErrUnavailable: the store could not be reached, throttles, or is failing. Trying again
-	// later may help; whether a write took effect is then not known.
-	ErrUnavailable = errors.New("link store unavailable")
+	ErrNotFound    = store.ErrNotFound
+	ErrExists      = store.ErrExists
+	ErrUnavailable = store.ErrUnavailable
 )
 
 // Store keeps links, one row per slug, each with its next due time in an index.
@@ -72,27 +68,12 @@ type Trail interface {
 	Events(ctx context.Context, organization string, slug Slug, after string, limit int) ([]Event, error)
 }
 
-// Cells are small named values that all processes share, each changed only by whoever has read
-// it as it is.
-type Cells interface {
-	// Cell returns the cell of that name; the zero Cell when there is none. ErrUnavailable.
-	Cell(ctx context.Context, name string) (Cell, error)
-	// Swap writes value if the cell is still old, and tells whether it did; next is the cell
-	// then. ErrUnavailable.
-	Swap(ctx context.Context, name string, old Cell, value string) (next Cell, swapped bool, err error)
-}
-
-// Cell is a value as it was read. The zero Cell stands for none.
-type Cell struct {
-	Value   string
-	Version string // the driver's own
-}
-
-// Stores is all that a Service needs of a driver.
+// Stores is all that a Service needs of a driver. In a cell it keeps the day of an
+// organization's latest digest.
 type Stores interface {
 	Store
 	Schedule
 	Roster
 	Trail
-	Cells
+	store.Cells
 }

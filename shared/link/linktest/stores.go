@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store/celltest"
 )
 
 // Stores is link.Stores in memory.
@@ -26,7 +27,7 @@ type Stores struct {
 	rows     map[link.Slug]row
 	receipts map[entry]string
 	trail    map[entry]map[string]link.Event
-	cells    map[string]link.Cell
+	cells    *celltest.Cells
 }
 
 type row struct {
@@ -45,7 +46,7 @@ var _ link.Stores = (*Stores)(nil)
 func New() *Stores {
 	return &Stores{
 		rows: map[link.Slug]row{}, receipts: map[entry]string{},
-		trail: map[entry]map[string]link.Event{}, cells: map[string]link.Cell{},
+		trail: map[entry]map[string]link.Event{}, cells: celltest.New(),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/store"
 )
 
 func TestStores(t *testing.T) {
@@ -71,6 +72,20 @@ func TestFault(t *testing.T) {
 			_, err := s.Slugs(t.Context(), "org", "", 1)
 			return err
 		}, nil},
+		{"Cell", "", func(t *testing.T, s *linktest.Stores) error {
+			_, err := s.Cell(t.Context(), "cell")
+			return err
+		}, nil},
+		{"Swap", "", func(t *testing.T, s *linktest.Stores) error {
+			_, swapped, err := s.Swap(t.Context(), "cell", store.Cell{}, "new")
+			if swapped && err != nil {
+				t.Error("Swap says swapped and fails")
+			}
+			return err
+		}, func(t *testing.T, s *linktest.Stores) bool {
+			c, err := s.Cell(t.Context(), "cell")
+			return err == nil && c.Value == "new"
+		}},
 	} {
 		for _, before := range []bool{true, false} {
 			t.Run(fmt.Sprint(c.op, " before ", before), func(t *testing.T) {

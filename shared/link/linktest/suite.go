@@ -52,8 +52,6 @@ func Run(t *testing.T, newStores func(*testing.T) link.Stores) {
 		{"trail keeps the first of an ID", trailKeepsFirst},
 		{"trail pages", trailPages},
 		{"trail keeps links apart", trailKeepsApart},
-		{"cells swap", cellsSwap},
-		{"one of many swaps wins", oneSwapWins},
 		{"ends with the context", endsWithContext},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, newStores(t)) })
@@ -224,8 +222,6 @@ func endsWithContext(t *testing.T, s link.Stores) {
 		"Slugs":    func() error { _, err := s.Slugs(over, contoso, "", 10); return err },
 		"Append":   func() error { return s.Append(over, event("new")) },
 		"Events":   func() error { _, err := s.Events(over, contoso, "kept", "", 10); return err },
-		"Cell":     func() error { _, err := s.Cell(over, "cell"); return err },
-		"Swap":     func() error { _, _, err := s.Swap(over, "cell", link.Cell{}, "x"); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) || !errors.Is(err, link.ErrUnavailable) {
 			t.Errorf("%s with a cancelled context = %v, want ErrUnavailable and context.Canceled", name, err)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"fhirlink/shared/link"
@@ -102,72 +100,4 @@ func trailKeepsApart(t *testing.T, s link.Stores) {
 		t.Errorf("without its row the trail has %v", got)
 	}
 	enrolled(t, s, contoso)
-}
-
-func cellsSwap(t *testing.T, s link.Stores) {
-	read := func(name string) link.Cell {
-		t.Helper()
-		c, err := s.Cell(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	swap := func(name string, old link.Cell, value string, want bool) link.Cell {
-		t.Helper()
-		next, swapped, err := s.Swap(t.Context(), name, old, value)
-		if err != nil || swapped != want || swapped && next.Value != value {
-			t.Fatalf("Swap %s to %q = %+v, %v, %v, want %v", name, value, next, swapped, err, want)
-		}
-		return next
-	}
-	if c := read("cell"); c != (link.Cell{}) {
-		t.Errorf("an absent cell is %+v", c)
-	}
-	first := swap("cell", link.Cell{}, "one", true)
-	if c := read("cell"); c != first {
-		t.Errorf("Cell = %+v, Swap said %+v", c, first)
-	}
-	swap("cell", link.Cell{}, "two", false)
-	second := swap("cell", first, `{"two":"ä \U0001F3E5"}`, true)
-	swap("cell", first, "three", false)
-	if c := read("cell"); c != second {
-		t.Errorf("Cell = %+v, want %+v", c, second)
-	}
-	empty := swap("cell", second, "", true)
-	swap("cell", link.Cell{}, "new", false) // it is there, if empty
-	swap("cell", empty, "one", true)
-	swap("cell", first, "back", false) // the value is the same, the cell is not
-	if c := read("cell-2"); c != (link.Cell{}) {
-		t.Errorf("another cell is %+v", c)
-	}
-	swap("cell-2", link.Cell{}, "other", true)
-}
-
-func oneSwapWins(t *testing.T, s link.Stores) {
-	var old link.Cell
-	for round := range 3 {
-		var wg sync.WaitGroup
-		var won atomic.Int32
-		var next atomic.Pointer[link.Cell]
-		for i := range 10 {
-			wg.Go(func() {
-				c, swapped, err := s.Swap(t.Context(), "cell", old, fmt.Sprint(round, i))
-				if err != nil {
-					t.Errorf("Swap: %v", err)
-				}
-				if swapped {
-					won.Add(1)
-					next.Store(&c)
-				}
-			})
-		}
-		wg.Wait()
-		if won.Load() != 1 {
-			t.Fatalf("%d of 10 racing swaps won", won.Load())
-		}
-		if old, _ = s.Cell(t.Context(), "cell"); old != *next.Load() {
-			t.Errorf("the cell is %+v, the winner wrote %+v", old, *next.Load())
-		}
-	}
 }

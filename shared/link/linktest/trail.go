@@ -2,7 +2,6 @@ package linktest
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -42,37 +41,4 @@ func (s *Stores) Events(ctx context.Context, organization string, slug link.Slug
 		return nil, err
 	}
 	return events, nil
-}
-
-// Cell is link.Cells'.
-func (s *Stores) Cell(ctx context.Context, name string) (c link.Cell, err error) {
-	err = s.operate(ctx, "Cell", "", func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		c = s.cells[name]
-		return nil
-	})
-	if err != nil {
-		return link.Cell{}, err
-	}
-	return c, nil
-}
-
-// Swap is link.Cells'.
-func (s *Stores) Swap(ctx context.Context, name string, old link.Cell, value string) (next link.Cell, swapped bool, err error) {
-	err = s.operate(ctx, "Swap", "", func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.cells[name].Version != old.Version {
-			return nil
-		}
-		s.writes++
-		next, swapped = link.Cell{Value: value, Version: fmt.Sprint(s.writes)}, true
-		s.cells[name] = next
-		return nil
-	})
-	if err != nil {
-		return link.Cell{}, false, err
-	}
-	return next, swapped, nil
 }

@@ -16,17 +16,15 @@ import (
 	"fhirlink/shared/notify/webhook"
 )
 
-// Endpoints keeps webhook endpoints in the same table: a [webhook.Store]. An organization's
+// endpoints keeps webhook endpoints in the same table: a [webhook.Store]. An organization's
 // are one partition. Answers that got lost are told by CreateOp and OpIDs, as those of links.
-type Endpoints struct{ store *Store }
-
-var _ webhook.Store = Endpoints{}
+type endpoints struct{ store *Store }
 
 // Endpoints returns the table's webhook endpoints.
-func (s *Store) Endpoints() Endpoints { return Endpoints{s} }
+func (s *Store) Endpoints() webhook.Store { return endpoints{s} }
 
 // List is webhook.Store's.
-func (s Endpoints) List(ctx context.Context, organization string) (all []webhook.Endpoint, err error) {
+func (s endpoints) List(ctx context.Context, organization string) (all []webhook.Endpoint, err error) {
 	if err := checkKey("organization", organization); err != nil {
 		return nil, err
 	}
@@ -52,7 +50,7 @@ func (s Endpoints) List(ctx context.Context, organization string) (all []webhook
 }
 
 // Insert is webhook.Store's.
-func (s Endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
+func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	if err := checkEndpoint(e.Organization, e.ID); err != nil {
 		return err
 	}
@@ -80,7 +78,7 @@ func (s Endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 }
 
 // Update is webhook.Store's.
-func (s Endpoints) Update(ctx context.Context, organization, id string, change func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error) {
+func (s endpoints) Update(ctx context.Context, organization, id string, change func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error) {
 	found, err := s.read(ctx, organization, id)
 	for n := range attempts {
 		if err != nil {
@@ -113,7 +111,7 @@ func (s Endpoints) Update(ctx context.Context, organization, id string, change f
 }
 
 // Remove is webhook.Store's.
-func (s Endpoints) Remove(ctx context.Context, organization, id string) error {
+func (s endpoints) Remove(ctx context.Context, organization, id string) error {
 	if checkEndpoint(organization, id) != nil {
 		return nil // no row can have such a key
 	}
@@ -125,7 +123,7 @@ func (s Endpoints) Remove(ctx context.Context, organization, id string) error {
 }
 
 // read returns the row of an endpoint, or webhook.ErrNotFound.
-func (s Endpoints) read(ctx context.Context, organization, id string) (endpointRow, error) {
+func (s endpoints) read(ctx context.Context, organization, id string) (endpointRow, error) {
 	if checkEndpoint(organization, id) != nil {
 		return endpointRow{}, fmt.Errorf("%w: %.80q", webhook.ErrNotFound, id)
 	}
@@ -140,7 +138,7 @@ func (s Endpoints) read(ctx context.Context, organization, id string) (endpointR
 }
 
 // write inserts the row, or replaces the one that was read with that ETag.
-func (s Endpoints) write(ctx context.Context, next endpointRow, etag azcore.ETag) error {
+func (s endpoints) write(ctx context.Context, next endpointRow, etag azcore.ETag) error {
 	entity, err := next.entity()
 	if err != nil {
 		return err

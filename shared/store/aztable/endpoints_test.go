@@ -10,12 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/notify/webhook"
-	"fhirlink/shared/notify/webhook/webhooktest"
 )
-
-func TestEndpoints(t *testing.T) {
-	webhooktest.Run(t, func(t *testing.T) webhook.Store { return newTable(t).store(http.DefaultTransport).Endpoints() })
-}
 
 // sample is an endpoint before any update.
 func sample() webhook.Endpoint { return webhook.Endpoint{ID: "e", Organization: organization} }
@@ -29,21 +24,21 @@ func addKey(e webhook.Endpoint) (webhook.Endpoint, error) {
 // service has it and after: every operation still answers truly.
 func TestEndpointsOverABadNetwork(t *testing.T) {
 	operations := map[string]struct {
-		prepare, run func(t *testing.T, s Endpoints) error
+		prepare, run func(t *testing.T, s endpoints) error
 		want         string // the keys afterwards, or "none"
 		requests     int
 	}{
 		"Insert": {
-			func(t *testing.T, s Endpoints) error { return s.store.Ensure(t.Context()) },
-			func(t *testing.T, s Endpoints) error { return s.Insert(t.Context(), sample()) }, "[]", 1,
+			func(t *testing.T, s endpoints) error { return s.store.Ensure(t.Context()) },
+			func(t *testing.T, s endpoints) error { return s.Insert(t.Context(), sample()) }, "[]", 1,
 		},
 		"Insert into no table": {
-			func(*testing.T, Endpoints) error { return nil },
-			func(t *testing.T, s Endpoints) error { return s.Insert(t.Context(), sample()) }, "[]", 3,
+			func(*testing.T, endpoints) error { return nil },
+			func(t *testing.T, s endpoints) error { return s.Insert(t.Context(), sample()) }, "[]", 3,
 		},
 		"Insert of one that exists": {
-			func(t *testing.T, s Endpoints) error { return s.Insert(t.Context(), sample()) },
-			func(t *testing.T, s Endpoints) error {
+			func(t *testing.T, s endpoints) error { return s.Insert(t.Context(), sample()) },
+			func(t *testing.T, s endpoints) error {
 				if err := s.Insert(t.Context(), sample()); !errors.Is(err, webhook.ErrExists) {
 					return fmt.Errorf("%w, not ErrExists", err)
 				}
@@ -51,8 +46,8 @@ func TestEndpointsOverABadNetwork(t *testing.T) {
 			}, "[]", 2,
 		},
 		"Update": {
-			func(t *testing.T, s Endpoints) error { return s.Insert(t.Context(), sample()) },
-			func(t *testing.T, s Endpoints) error {
+			func(t *testing.T, s endpoints) error { return s.Insert(t.Context(), sample()) },
+			func(t *testing.T, s endpoints) error {
 				e, err := s.Update(t.Context(), organization, "e", addKey)
 				if err == nil && len(e.Keys) != 1 {
 					err = fmt.Errorf("it has %d keys", len(e.Keys))
@@ -61,12 +56,12 @@ func TestEndpointsOverABadNetwork(t *testing.T) {
 			}, "[{0 0001-01-01 00:00:00 +0000 UTC}]", 2,
 		},
 		"Remove": {
-			func(t *testing.T, s Endpoints) error { return s.Insert(t.Context(), sample()) },
-			func(t *testing.T, s Endpoints) error { return s.Remove(t.Context(), organization, "e") }, "none", 1,
+			func(t *testing.T, s endpoints) error { return s.Insert(t.Context(), sample()) },
+			func(t *testing.T, s endpoints) error { return s.Remove(t.Context(), organization, "e") }, "none", 1,
 		},
 		"List": {
-			func(t *testing.T, s Endpoints) error { return s.Insert(t.Context(), sample()) },
-			func(t *testing.T, s Endpoints) error { _, err := s.List(t.Context(), organization); return err }, "[]", 1,
+			func(t *testing.T, s endpoints) error { return s.Insert(t.Context(), sample()) },
+			func(t *testing.T, s endpoints) error { _, err := s.List(t.Context(), organization); return err }, "[]", 1,
 		},
 	}
 	for name, op := range operations {
@@ -74,7 +69,7 @@ func TestEndpointsOverABadNetwork(t *testing.T) {
 			for lost := range op.requests {
 				t.Run(fmt.Sprintf("%s, fault %d of request %d", name, f, lost), func(t *testing.T) {
 					tb := newTable(t)
-					s := tb.store(http.DefaultTransport).Endpoints()
+					s := endpoints{tb.store(http.DefaultTransport)}
 					must(t, op.prepare(t, s))
 					w := &wire{fault: func(n int, _ *http.Request) fault {
 						if n == lost {
@@ -82,7 +77,7 @@ func TestEndpointsOverABadNetwork(t *testing.T) {
 						}
 						return none
 					}}
-					must(t, op.run(t, tb.store(w).Endpoints()))
+					must(t, op.run(t, endpoints{tb.store(w)}))
 					all, err := s.List(t.Context(), organization)
 					must(t, err)
 					got := "none"

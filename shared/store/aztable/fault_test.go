@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 // operation is one call of a store whose every request gets lost in turn.
@@ -130,7 +131,7 @@ var operations = []operation{
 	},
 	{
 		"Swap", func(t *testing.T, s *Store) {
-			_, _, err := s.Swap(t.Context(), "cell", link.Cell{}, "first")
+			_, _, err := s.Swap(t.Context(), "cell", store.Cell{}, "first")
 			must(t, err)
 		},
 		func(t *testing.T, s *Store) error { return swap(t, s, "first") },
@@ -153,7 +154,7 @@ func trailed(t *testing.T, s *Store) {
 // told that it did, and be able to go on from there.
 func swap(t *testing.T, s *Store, value string) error {
 	t.Helper()
-	var old link.Cell
+	var old store.Cell
 	if value != "" {
 		var err error
 		if old, err = s.Cell(t.Context(), "cell"); err != nil {

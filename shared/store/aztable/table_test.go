@@ -15,8 +15,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/store/aztable/tabletest"
+	"fhirlink/shared/store/storetest"
 )
 
 const organization = "11111111-1111-4111-8111-111111111111"
@@ -24,7 +24,7 @@ const organization = "11111111-1111-4111-8111-111111111111"
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 123456000, time.UTC)
 
 func TestStore(t *testing.T) {
-	linktest.Run(t, func(t *testing.T) link.Stores { return newTable(t).store(http.DefaultTransport) })
+	storetest.Run(t, func(t *testing.T) *Store { return newTable(t).store(http.DefaultTransport) })
 }
 
 // table is a table of the service under test that does not exist yet.

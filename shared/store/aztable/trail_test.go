@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 // FuzzDecodeEvent: whatever the table holds, decodeEvent does not panic, and what it takes it
@@ -50,7 +51,7 @@ func TestOddEvents(t *testing.T) {
 	if _, err := decodeEvent(organization, "clinic", []byte(`{"RowKey":"7","At":"soon"}`)); err == nil || !strings.Contains(err.Error(), "7") {
 		t.Errorf("an odd event: %v", err)
 	}
-	if _, _, err := s.Swap(t.Context(), "a/b", link.Cell{}, "x"); err == nil {
+	if _, _, err := s.Swap(t.Context(), "a/b", store.Cell{}, "x"); err == nil {
 		t.Error("Swap took a name that cannot be a key")
 	}
 }

@@ -18,13 +18,11 @@ import (
 // webhooksBucket has organization and id → the endpoint as JSON.
 var webhooksBucket = []byte("webhooks")
 
-// Endpoints keeps webhook endpoints in the same file: a [webhook.Store].
-type Endpoints struct{ store *Store }
-
-var _ webhook.Store = Endpoints{}
+// endpoints keeps webhook endpoints in the same file: a [webhook.Store].
+type endpoints struct{ store *Store }
 
 // Endpoints returns the file's webhook endpoints.
-func (s *Store) Endpoints() Endpoints { return Endpoints{s} }
+func (s *Store) Endpoints() webhook.Store { return endpoints{s} }
 
 // endpointRow is what the bucket of endpoints holds.
 type endpointRow struct {
@@ -33,7 +31,7 @@ type endpointRow struct {
 }
 
 // List is webhook.Store's.
-func (s Endpoints) List(ctx context.Context, organization string) (all []webhook.Endpoint, err error) {
+func (s endpoints) List(ctx context.Context, organization string) (all []webhook.Endpoint, err error) {
 	err = s.store.view(ctx, func(tx *bbolt.Tx) error {
 		prefix := endpointKey(organization, "")
 		c := tx.Bucket(webhooksBucket).Cursor()
@@ -53,7 +51,7 @@ func (s Endpoints) List(ctx context.Context, organization string) (all []webhook
 }
 
 // Insert is webhook.Store's.
-func (s Endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
+func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	if strings.Contains(e.Organization+e.ID, "\x00") || e.Organization == "" || e.ID == "" {
 		return fmt.Errorf("webhook %q of %q cannot be stored: both names must be there and have no NUL", e.ID, e.Organization)
 	}
@@ -65,7 +63,7 @@ func (s Endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 }
 
 // Update is webhook.Store's.
-func (s Endpoints) Update(ctx context.Context, organization, id string, change func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error) {
+func (s endpoints) Update(ctx context.Context, organization, id string, change func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error) {
 	for range attempts {
 		found, err := s.read(ctx, organization, id)
 		if err != nil {
@@ -86,13 +84,13 @@ func (s Endpoints) Update(ctx context.Context, organization, id string, change f
 }
 
 // Remove is webhook.Store's.
-func (s Endpoints) Remove(ctx context.Context, organization, id string) error {
+func (s endpoints) Remove(ctx context.Context, organization, id string) error {
 	return endpointError(s.store.update(ctx, func(tx *bbolt.Tx) error {
 		return tx.Bucket(webhooksBucket).Delete(endpointKey(organization, id))
 	}))
 }
 
-func (s Endpoints) read(ctx context.Context, organization, id string) (found endpointRow, err error) {
+func (s endpoints) read(ctx context.Context, organization, id string) (found endpointRow, err error) {
 	err = s.store.view(ctx, func(tx *bbolt.Tx) (err error) {
 		found, err = loadEndpoint(tx, organization, id)
 		return err
@@ -105,7 +103,7 @@ func (s Endpoints) read(ctx context.Context, organization, id string) (found end
 
 // swap puts next in the place of the row that was found, and tells whether it did. The zero
 // row stands for none.
-func (s Endpoints) swap(ctx context.Context, found endpointRow, next webhook.Endpoint) (swapped bool, err error) {
+func (s endpoints) swap(ctx context.Context, found endpointRow, next webhook.Endpoint) (swapped bool, err error) {
 	err = s.store.update(ctx, func(tx *bbolt.Tx) error {
 		current, err := loadEndpoint(tx, next.Organization, next.ID)
 		if err != nil || current.OpID != found.OpID {

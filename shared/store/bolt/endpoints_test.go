@@ -6,12 +6,7 @@ import (
 	"testing"
 
 	"fhirlink/shared/notify/webhook"
-	"fhirlink/shared/notify/webhook/webhooktest"
 )
-
-func TestEndpoints(t *testing.T) {
-	webhooktest.Run(t, func(t *testing.T) webhook.Store { return newStore(t, open(t)).Endpoints() })
-}
 
 func TestCorruptEndpoint(t *testing.T) {
 	db := open(t)

@@ -13,8 +13,9 @@ import (
 	"go.etcd.io/bbolt"
 
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/store"
 	"fhirlink/shared/store/bolt"
+	"fhirlink/shared/store/storetest"
 )
 
 func open(t *testing.T) *bbolt.DB {
@@ -41,7 +42,7 @@ func newStore(t *testing.T, db *bbolt.DB) *bolt.Store {
 }
 
 func TestStore(t *testing.T) {
-	linktest.Run(t, func(t *testing.T) link.Stores { return newStore(t, open(t)) })
+	storetest.Run(t, func(t *testing.T) *bolt.Store { return newStore(t, open(t)) })
 }
 
 func put(t *testing.T, db *bbolt.DB, bucket, key, value string) {
@@ -253,7 +254,7 @@ func TestCorruptTrailAndCell(t *testing.T) {
 	if _, err := s.Cell(t.Context(), "odd"); err == nil || !strings.Contains(err.Error(), `"odd"`) {
 		t.Errorf("Cell = %v", err)
 	}
-	if _, _, err := s.Swap(t.Context(), "odd", link.Cell{}, "x"); err == nil {
+	if _, _, err := s.Swap(t.Context(), "odd", store.Cell{}, "x"); err == nil {
 		t.Error("Swap wrote over a cell that cannot be read")
 	}
 }

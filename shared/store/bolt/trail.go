@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 // Append is link.Trail's.
@@ -58,8 +59,8 @@ type cell struct {
 	Value string
 }
 
-// Cell is link.Cells'.
-func (s *Store) Cell(ctx context.Context, name string) (found link.Cell, err error) {
+// Cell is store.Cells'.
+func (s *Store) Cell(ctx context.Context, name string) (found store.Cell, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) (err error) {
 		found, err = loadCell(tx, name)
 		return err
@@ -67,12 +68,12 @@ func (s *Store) Cell(ctx context.Context, name string) (found link.Cell, err err
 	return found, err
 }
 
-// Swap is link.Cells'.
-func (s *Store) Swap(ctx context.Context, name string, old link.Cell, value string) (next link.Cell, swapped bool, err error) {
-	next = link.Cell{Value: value, Version: rand.Text()}
+// Swap is store.Cells'.
+func (s *Store) Swap(ctx context.Context, name string, old store.Cell, value string) (next store.Cell, swapped bool, err error) {
+	next = store.Cell{Value: value, Version: rand.Text()}
 	data, err := json.Marshal(cell{next.Version, value})
 	if err != nil {
-		return link.Cell{}, false, fmt.Errorf("cell %q cannot be written: %w", name, err)
+		return store.Cell{}, false, fmt.Errorf("cell %q cannot be written: %w", name, err)
 	}
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		current, err := loadCell(tx, name)
@@ -83,19 +84,19 @@ func (s *Store) Swap(ctx context.Context, name string, old link.Cell, value stri
 		return tx.Bucket(cellsBucket).Put([]byte(name), data)
 	})
 	if err != nil || !swapped {
-		return link.Cell{}, false, err
+		return store.Cell{}, false, err
 	}
 	return next, true, nil
 }
 
-func loadCell(tx *bbolt.Tx, name string) (link.Cell, error) {
+func loadCell(tx *bbolt.Tx, name string) (store.Cell, error) {
 	data := tx.Bucket(cellsBucket).Get([]byte(name))
 	if data == nil {
-		return link.Cell{}, nil
+		return store.Cell{}, nil
 	}
 	var c cell
 	if err := json.Unmarshal(data, &c); err != nil || c.OpID == "" {
-		return link.Cell{}, fmt.Errorf("the cell %q in the links' file cannot be read; restore the file, or remove that cell", name)
+		return store.Cell{}, fmt.Errorf("the cell %q in the links' file cannot be read; restore the file, or remove that cell", name)
 	}
-	return link.Cell{Value: c.Value, Version: c.OpID}, nil
+	return store.Cell{Value: c.Value, Version: c.OpID}, nil
 }

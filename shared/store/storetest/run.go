@@ -1,0 +1,29 @@
+package storetest
+
+import (
+	"testing"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/notify/webhook/webhooktest"
+	"fhirlink/shared/store"
+	"fhirlink/shared/store/celltest"
+)
+
+// Store is what a driver implements: every owner's contract over one database.
+type Store interface {
+	link.Stores
+	store.Cells
+	Endpoints() webhook.Store
+}
+
+// Run holds a driver to every contract. open returns an empty store; it is called once for each
+// subtest.
+func Run[S Store](t *testing.T, open func(*testing.T) S) {
+	t.Run("links", func(t *testing.T) { linktest.Run(t, func(t *testing.T) link.Stores { return open(t) }) })
+	t.Run("cells", func(t *testing.T) { celltest.Run(t, func(t *testing.T) store.Cells { return open(t) }) })
+	t.Run("endpoints", func(t *testing.T) {
+		webhooktest.Run(t, func(t *testing.T) webhook.Store { return open(t).Endpoints() })
+	})
+}
