@@ -14,6 +14,7 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 )
 
 // forms are the ways in which a secret could come out.
@@ -121,8 +122,8 @@ func troubles(r *rig) []trouble {
 	upstream := errors.New("canary-upstream")
 	return []trouble{
 		{"nothing", func() { calm(r) }},
-		{"the table is down", func() { on(true, func() error { return fmt.Errorf("%w", link.ErrUnavailable) }) }},
-		{"answers get lost", func() { on(false, func() error { return fmt.Errorf("%w", link.ErrUnavailable) }) }},
+		{"the table is down", func() { on(true, func() error { return fmt.Errorf("%w", store.ErrUnavailable) }) }},
+		{"answers get lost", func() { on(false, func() error { return fmt.Errorf("%w", store.ErrUnavailable) }) }},
 		{"the table panics", func() { on(true, func() error { panic(upstream) }) }},
 		{"the vault is down", func() {
 			calm(r)

@@ -182,11 +182,11 @@ func TestUnwrittenLease(t *testing.T) {
 	cells := celltest.New()
 	cells.Fault = func(op string, before bool) error {
 		if op == "Swap" && before {
-			return link.ErrUnavailable
+			return store.ErrUnavailable
 		}
 		return nil
 	}
-	if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); !errors.Is(err, link.ErrUnavailable) || r.Skipped != "" {
+	if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); !errors.Is(err, store.ErrUnavailable) || r.Skipped != "" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -210,7 +210,7 @@ func failSecondSwap() func(string, bool) error {
 	return func(op string, before bool) error {
 		if op == "Swap" && before {
 			if n++; n > 1 {
-				return link.ErrUnavailable
+				return store.ErrUnavailable
 			}
 		}
 		return nil
@@ -248,7 +248,7 @@ func TestLineOfARun(t *testing.T) {
 			}
 			return line
 		}
-		down := &ledger{dueErr: fmt.Errorf("%w: the table answered 403", link.ErrUnavailable), tended: map[link.Slug]int{}}
+		down := &ledger{dueErr: fmt.Errorf("%w: the table answered 403", store.ErrUnavailable), tended: map[link.Slug]int{}}
 		if line := sweep(down); line.Complete || !line.SucceededAt.IsZero() || !strings.Contains(line.Cause, "the table answered 403") {
 			t.Errorf("never a success: %+v", line)
 		}
@@ -302,12 +302,12 @@ func TestHeartbeatSaysWhatWasDone(t *testing.T) {
 		if err != nil || r.Left == 0 || !heartbeat(t, cells).SucceededAt.IsZero() {
 			t.Errorf("%v, %v, heartbeat %+v", r, err, heartbeat(t, cells))
 		}
-		down := &ledger{dueErr: link.ErrUnavailable, tended: map[link.Slug]int{}}
+		down := &ledger{dueErr: store.ErrUnavailable, tended: map[link.Slug]int{}}
 		if _, err := (expiry.Sweep{Links: down, Cells: cells, Log: quiet}).Run(t.Context()); err == nil || !heartbeat(t, cells).SucceededAt.IsZero() {
 			t.Errorf("%v, heartbeat %+v", err, heartbeat(t, cells))
 		}
-		cells.Fault = func(string, bool) error { return link.ErrUnavailable }
-		if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); !errors.Is(err, link.ErrUnavailable) || r.Done != 0 {
+		cells.Fault = func(string, bool) error { return store.ErrUnavailable }
+		if r, err := (expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet}).Run(t.Context()); !errors.Is(err, store.ErrUnavailable) || r.Done != 0 {
 			t.Errorf("without the table: %v, %v", r, err)
 		}
 	})

@@ -148,7 +148,7 @@ func (s Sweep) due(ctx context.Context) ([]link.Slug, error) {
 }
 
 func (s Sweep) explain(err error) error {
-	if errors.Is(err, link.ErrUnavailable) {
+	if errors.Is(err, store.ErrUnavailable) {
 		return fmt.Errorf("the table of links did not answer completely; the next run looks again: %w", err)
 	}
 	return err

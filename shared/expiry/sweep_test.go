@@ -14,6 +14,7 @@ import (
 
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 // ledger is a fake of the links: due ones, each with what happens when it is tended.
@@ -144,11 +145,11 @@ func TestTakesUpNoMoreThanItCan(t *testing.T) {
 
 // TestIndexDown: what was found before the table stopped answering is done all the same.
 func TestIndexDown(t *testing.T) {
-	l := &ledger{due: slugs(3), dueErr: fmt.Errorf("%w: shard 9", link.ErrUnavailable), tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
+	l := &ledger{due: slugs(3), dueErr: fmt.Errorf("%w: shard 9", store.ErrUnavailable), tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
 		return link.Finding{Slug: s}, nil
 	}}
 	r, _, err := run(t, l)
-	if !errors.Is(err, link.ErrUnavailable) || r.Done != 3 {
+	if !errors.Is(err, store.ErrUnavailable) || r.Done != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
+	"fhirlink/shared/store"
 )
 
 // CachedLinks bounds both caches, in entries. An entry holds a row (about 1 kB) or a token
@@ -69,7 +71,7 @@ func (c *rowCache) get(ctx context.Context, slug Slug) (Link, error) {
 	if _, still := c.rows.Peek(slug); !still && c.changes.Load() != before {
 		ok = false // forgotten meanwhile
 	}
-	if ok && age < rowStale && err != nil && !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
+	if ok && age < rowStale && err != nil && !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
 		return cached.link, nil
 	}
 	return l, err
@@ -85,7 +87,7 @@ func (c *rowCache) read(ctx context.Context, slug Slug) (Link, error) {
 	switch {
 	case err == nil && l.Phase == Live:
 		c.remember(slug, cachedRow{link: l, readAt: started}, before)
-	case err == nil, errors.Is(err, ErrNotFound):
+	case err == nil, errors.Is(err, store.ErrNotFound):
 		c.rows.Remove(slug)
 	}
 	return l, err

@@ -10,6 +10,7 @@ import (
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -216,7 +217,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	ctx, cancel := aside(ctx)
 	defer cancel()
 	switch {
-	case errors.Is(err, errLost), errors.Is(err, ErrNotFound):
+	case errors.Is(err, errLost), errors.Is(err, store.ErrNotFound):
 		if !s.disable(ctx, put, version) {
 			s.leaveToTimer(ctx, e.slug)
 		}
@@ -298,7 +299,7 @@ func (s *Service) yield(ctx context.Context, row Link, marker string) {
 		row.Change = &Change{ID: word(), Since: row.Change.Since.Add(-busyFor), Unfinished: true}
 		return row, nil
 	})
-	if err = ignore(err, errLost, ErrNotFound); err != nil {
+	if err = ignore(err, errLost, store.ErrNotFound); err != nil {
 		s.Log.WarnContext(ctx, "change.unfinished", "link", row.Slug, "left", "to the timer", "cause", describe(err))
 	}
 }
@@ -332,7 +333,7 @@ func (s *Service) leaveToTimer(ctx context.Context, slug Slug) {
 		row.Change = &c
 		return row, nil
 	})
-	if err = ignore(err, errLost, ErrNotFound); err != nil {
+	if err = ignore(err, errLost, store.ErrNotFound); err != nil {
 		s.Log.WarnContext(ctx, "change.unfinished", "link", slug, "cause", describe(err))
 	}
 }
@@ -359,7 +360,7 @@ func (s *Service) unmark(ctx context.Context, row Link, marker string) (Link, er
 		return now, nil
 	})
 	if err != nil {
-		return row, ignore(err, errLost, ErrNotFound)
+		return row, ignore(err, errLost, store.ErrNotFound)
 	}
 	return cleared, nil
 }

@@ -15,6 +15,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -69,7 +70,7 @@ func (w *world) process(c *crashPoint) *link.Service {
 	w.links.Fault, w.vault.Fault = nil, nil
 	verifier := fakeVerifier(func() verification.Report { return healthy })
 	if c != nil {
-		w.links.Fault = func(string, link.Slug, bool) error { return c.pass(link.ErrUnavailable) }
+		w.links.Fault = func(string, link.Slug, bool) error { return c.pass(store.ErrUnavailable) }
 		w.vault.Fault = func(string, string, bool) error { return c.pass(secret.ErrUnavailable) }
 		verifier = func() verification.Report {
 			for range 2 { // before and after the network call
@@ -358,7 +359,7 @@ func (w *world) reconcile(s *link.Service) error {
 func (w *world) row(t *testing.T) (row link.Link, exists bool) {
 	t.Helper()
 	row, err := w.links.Get(t.Context(), slug)
-	if err != nil && !errors.Is(err, link.ErrNotFound) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
 	return row, err == nil

@@ -3,6 +3,8 @@ package link
 import (
 	"context"
 	"time"
+
+	"fhirlink/shared/store"
 )
 
 // keepTombstone is how long a deleted link's slug stays its organization's: as long as Key
@@ -57,7 +59,7 @@ func (s *Service) bury(ctx context.Context, row Link) error {
 		return l.tombstone(s.Now().Add(keepTombstone), s.Now()), nil
 	})
 	if err != nil {
-		return ignore(err, errLost, ErrNotFound)
+		return ignore(err, errLost, store.ErrNotFound)
 	}
 	return s.withdraw(ctx, row.Organization, row.Slug)
 }

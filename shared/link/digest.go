@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirlink/shared/notify"
+	"fhirlink/shared/store"
 )
 
 // mailTarget stands for the contacts of a link in its deliveries.
@@ -124,7 +125,7 @@ func (s *Service) putOff(ctx context.Context, letters []Letter, now time.Time) (
 			}
 			return row, nil
 		})
-		if e = ignore(e, ErrNotFound); e != nil {
+		if e = ignore(e, store.ErrNotFound); e != nil {
 			err = e
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 )
 
 const (
@@ -59,7 +60,7 @@ func (s *Service) fallBack(ctx context.Context, l Link, c tokenKey) (Grant, erro
 		fresh = true
 		return row, nil
 	})
-	if err = ignore(err, errNothing, ErrNotFound); err != nil {
+	if err = ignore(err, errNothing, store.ErrNotFound); err != nil {
 		s.Log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
 	}
 	if fresh && err == nil {
@@ -86,7 +87,7 @@ func (s *Service) retire(ctx context.Context, l Link) error {
 		return row, nil
 	})
 	if err != nil {
-		return ignore(err, errLost, ErrNotFound)
+		return ignore(err, errLost, store.ErrNotFound)
 	}
 	_, err = s.tryEnter(ctx, row)
 	return err

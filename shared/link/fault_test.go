@@ -12,6 +12,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -72,7 +73,7 @@ func (th *theatre) fault(string, link.Slug, bool) error {
 		panic(errInjected)
 	}
 	if th.rng.Float64() < th.crash/2 {
-		return fmt.Errorf("%w: %w", errInjected, link.ErrUnavailable)
+		return fmt.Errorf("%w: %w", errInjected, store.ErrUnavailable)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fhirlink/shared/problem"
+	"fhirlink/shared/store"
 )
 
 // List returns up to limit links of the organization in the order of their slugs, and how to
@@ -75,7 +76,7 @@ func (s *Service) read(ctx context.Context, slugs []Slug) ([]Link, error) {
 				}
 			}()
 			rows[i], err = s.Stores.Get(ctx, slug)
-			return ignore(err, ErrNotFound)
+			return ignore(err, store.ErrNotFound)
 		})
 	}
 	if err := group.Wait(); err != nil {

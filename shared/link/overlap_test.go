@@ -9,6 +9,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 )
 
 // onlyNamed asserts that the vault has no enabled version of the link's secret that the row
@@ -107,7 +108,7 @@ func TestDeletedWhileReading(t *testing.T) {
 		}
 		close(deleted)
 		<-done
-		st.links.Fault = func(string, link.Slug, bool) error { return link.ErrUnavailable }
+		st.links.Fault = func(string, link.Slug, bool) error { return store.ErrUnavailable }
 		if _, err := st.token(t.Context()); err == nil {
 			t.Error("a token for a deleted link")
 		}
@@ -134,7 +135,7 @@ func TestTheirsTakesTheTable(t *testing.T) {
 		if theirs, absent := reads(slug), reads("no-such-clinic"); theirs != absent {
 			t.Errorf("%d reads for theirs, %d for none", theirs, absent)
 		}
-		st.links.Fault = func(string, link.Slug, bool) error { return link.ErrUnavailable }
+		st.links.Fault = func(string, link.Slug, bool) error { return store.ErrUnavailable }
 		_, theirs := st.Token(t.Context(), orgB, false, slug)
 		_, absent := st.Token(t.Context(), orgB, false, "no-such-clinic")
 		if problem.CodeOf(theirs) != problem.CodeOf(absent) || errors.Is(theirs, nil) {

@@ -8,6 +8,7 @@ import (
 
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -126,7 +127,7 @@ func (s *Service) newSecretName() string { return s.Secrets.NewName("link") }
 // claimable is nil when the organization may register the slug.
 func (s *Service) claimable(ctx context.Context, organization string, slug Slug) error {
 	l, err := s.Stores.Get(ctx, slug)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -203,7 +204,7 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 	if row, took := s.abandon(ctx, l.Slug, l.Secret.Name); took {
 		return row, nil
 	}
-	if errors.Is(err, errLost) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, errLost) || errors.Is(err, store.ErrNotFound) {
 		return Link{}, problem.New(problem.SlugTaken, "Another registration of %q came first. Read the link before you register it again.", l.Slug)
 	}
 	return Link{}, storeProblem(err, slug)
@@ -213,7 +214,7 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 // registration that was not finished.
 func (s *Service) reserve(ctx context.Context, l Link) error {
 	err := s.Stores.Insert(ctx, l)
-	if !errors.Is(err, ErrExists) {
+	if !errors.Is(err, store.ErrExists) {
 		return err
 	}
 	_, err = s.Stores.Update(ctx, l.Slug, func(old Link) (Link, error) {
@@ -230,7 +231,7 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 		}
 		return claimed, nil
 	})
-	if errors.Is(err, ErrNotFound) { // removed between the two calls
+	if errors.Is(err, store.ErrNotFound) { // removed between the two calls
 		return problem.New(problem.SlugTaken, "The slug %q is being released just now. Send the request again.", l.Slug)
 	}
 	return err
@@ -304,7 +305,7 @@ func (s *Service) giveUp(ctx context.Context, slug Slug, name string) (row Link,
 	case committed:
 		row, err = s.Stores.Get(ctx, slug)
 		return row, err == nil, err
-	case errors.Is(err, errLost), errors.Is(err, ErrNotFound): // the secret is nobody's, or noted for removal
+	case errors.Is(err, errLost), errors.Is(err, store.ErrNotFound): // the secret is nobody's, or noted for removal
 		return Link{}, false, s.Secrets.Delete(ctx, name)
 	case err != nil:
 		return Link{}, false, err
@@ -337,7 +338,7 @@ func (s *Service) release(ctx context.Context, row Link) error {
 		now.Enrolled = false
 		return now, nil
 	})
-	return ignore(err, errLost, ErrNotFound)
+	return ignore(err, errLost, store.ErrNotFound)
 }
 
 // withdraw removes the roster entry of a row that no longer needs it: of a tombstone, and of
@@ -348,7 +349,7 @@ func (s *Service) withdraw(ctx context.Context, organization string, slug Slug) 
 		return err
 	}
 	row, err := s.Stores.Get(ctx, slug)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	if err == nil && row.Organization == organization && row.claims() {
@@ -368,7 +369,7 @@ func ignore(err error, harmless ...error) error {
 
 // describe is an error as the log may have it: our own sentences, no upstream text.
 func describe(err error) string {
-	for _, known := range []error{ErrUnavailable, ErrNotFound, ErrExists, secret.ErrUnavailable, secret.ErrNotFound, secret.ErrNameUsed, context.DeadlineExceeded, context.Canceled, errLost} {
+	for _, known := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrExists, secret.ErrUnavailable, secret.ErrNotFound, secret.ErrNameUsed, context.DeadlineExceeded, context.Canceled, errLost} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

@@ -15,6 +15,7 @@ import (
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -148,9 +149,9 @@ func storeProblem(err error, slug string) error {
 		return nil
 	case errors.As(err, &p):
 		return p
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return notFound(slug)
-	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return problem.Unavailable(err, 5*time.Second, "The table of links did not answer. Nothing is wrong with your request: send it again in a few seconds.")
 	}
 	return fmt.Errorf("link %s: %w", slug, err)

@@ -14,6 +14,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -139,7 +140,7 @@ func TestRegisterRefusals(t *testing.T) {
 		if len(d.vault.Entries()) > 0 {
 			t.Errorf("%s: a secret was stored", c.code)
 		}
-		if _, err := d.links.Get(t.Context(), slug); !errors.Is(err, link.ErrNotFound) {
+		if _, err := d.links.Get(t.Context(), slug); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: a row was stored", c.code)
 		}
 	}

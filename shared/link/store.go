@@ -7,18 +7,13 @@ import (
 	"fhirlink/shared/store"
 )
 
-// Errors of every store.
-var (
-	ErrNotFound    = store.ErrNotFound
-	ErrExists      = store.ErrExists
-	ErrUnavailable = store.ErrUnavailable
-)
-
 // Store keeps links, one row per slug, each with its next due time in an index.
 //
 // Every row also carries two random words of the driver's own, CreateOp and OpID, by which a
 // driver tells, after an answer that got lost and was asked for again, whether its own first
 // try took effect. So Insert and Update answer truly although the network did not.
+//
+// The errors that the methods name are those of [store].
 type Store interface {
 	// Get returns the row in whatever phase it is. ErrNotFound, ErrUnavailable.
 	Get(ctx context.Context, slug Slug) (Link, error)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fhirlink/shared/notify"
+	"fhirlink/shared/store"
 )
 
 const (
@@ -91,7 +92,7 @@ func (s *Service) claim(ctx context.Context, slug Slug) (l Link, mine []attempt,
 	switch {
 	case errors.Is(err, errNothing):
 		return l, nil, false, unaddressed
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return Link{}, nil, false, err
 	case err != nil:
 		return Link{}, nil, false, err
@@ -209,7 +210,7 @@ func (s *Service) acknowledge(ctx context.Context, l Link, mine []attempt) error
 				"target", a.delivery.Target.String(), "attempts", a.delivery.Attempts+1)
 		}
 	}
-	return ignore(err, errLost, ErrNotFound)
+	return ignore(err, errLost, store.ErrNotFound)
 }
 
 // settleDelivery takes over the result of an attempt. That the receiver has it counts whoever

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"fhirlink/shared/store"
 )
 
 // Finding is what the timer reports of one link.
@@ -35,13 +37,13 @@ func (s *Service) Tend(ctx context.Context, slug Slug) (Finding, error) {
 	f := Finding{Slug: slug}
 	l, err := s.tell(ctx, slug, &f)
 	if l.Slug == "" { // it is gone, or cannot be read
-		return f, ignore(err, ErrNotFound)
+		return f, ignore(err, store.ErrNotFound)
 	}
 	did, tendErr := s.tend(ctx, l)
 	f.Did = append(f.Did, did...)
 	if slices.Contains(did, didVerify) && l.Phase == Live {
 		_, again := s.tell(ctx, slug, &f)
-		tendErr = errors.Join(tendErr, ignore(again, ErrNotFound))
+		tendErr = errors.Join(tendErr, ignore(again, store.ErrNotFound))
 	}
 	if err = errors.Join(err, tendErr); err == nil && l.Failures > 0 {
 		err = s.succeeded(ctx, l)
@@ -55,7 +57,7 @@ func (s *Service) succeeded(ctx context.Context, l Link) error {
 		row.Failures, row.NotBefore = 0, time.Time{}
 		return row, nil
 	})
-	return ignore(err, ErrNotFound)
+	return ignore(err, store.ErrNotFound)
 }
 
 // tend does one thing that a phase of a row's life wants, or all that a live link wants.
@@ -142,7 +144,7 @@ func (s *Service) unenroll(ctx context.Context, l Link) error {
 		row.Enrolled = false
 		return row, nil
 	})
-	return ignore(err, errLost, ErrNotFound)
+	return ignore(err, errLost, store.ErrNotFound)
 }
 
 // settleChange ends a change that its writer did not end: it takes the marker over, so that
@@ -157,7 +159,7 @@ func (s *Service) settleChange(ctx context.Context, l Link) error {
 		return row, nil
 	})
 	if err != nil {
-		return ignore(err, errLost, ErrNotFound)
+		return ignore(err, errLost, store.ErrNotFound)
 	}
 	versions, err := s.Secrets.Versions(ctx, row.Secret.Name)
 	if err != nil {
@@ -192,7 +194,7 @@ func (s *Service) discard(ctx context.Context, l Link) error {
 		row.Discard = slices.DeleteFunc(slices.Clone(row.Discard), func(n string) bool { return slices.Contains(l.Discard, n) })
 		return row, nil
 	})
-	return ignore(err, ErrNotFound)
+	return ignore(err, store.ErrNotFound)
 }
 
 const (
@@ -211,5 +213,5 @@ func (s *Service) Postpone(ctx context.Context, slug Slug) error {
 		row.Failures, row.NotBefore = row.Failures+1, s.Now().Add(wait)
 		return row, nil
 	})
-	return ignore(err, ErrNotFound)
+	return ignore(err, store.ErrNotFound)
 }

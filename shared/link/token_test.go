@@ -20,6 +20,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -402,7 +403,7 @@ func TestTokenWhileTheTableIsDown(t *testing.T) {
 		if _, err := st.token(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		st.links.Fault = func(string, link.Slug, bool) error { return link.ErrUnavailable }
+		st.links.Fault = func(string, link.Slug, bool) error { return store.ErrUnavailable }
 		time.Sleep(9 * time.Minute)
 		if _, err := st.token(t.Context()); err != nil {
 			t.Errorf("after 9 minutes: %v", err)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"fhirlink/shared/problem"
+	"fhirlink/shared/store"
 )
 
 const (
@@ -60,7 +61,7 @@ func (s *Service) tryEnter(ctx context.Context, l Link) (Link, error) {
 		return row, nil
 	})
 	if err != nil {
-		return l, ignore(err, ErrNotFound)
+		return l, ignore(err, store.ErrNotFound)
 	}
 	return entered, nil
 }
@@ -68,7 +69,7 @@ func (s *Service) tryEnter(ctx context.Context, l Link) (Link, error) {
 // refused has the trail say that something was not done, and why. It is tried once: a refusal
 // changes nothing.
 func (s *Service) refused(ctx context.Context, l Link, action Action, err error) {
-	if err != nil && !errors.Is(err, ErrUnavailable) { // which the trail would be too
+	if err != nil && !errors.Is(err, store.ErrUnavailable) { // which the trail would be too
 		s.append(ctx, l.event(ctx, action, string(problem.CodeOf(err)), s.Now()))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/store"
 )
 
 // trail is a link's trail in words, the oldest first.
@@ -184,7 +185,7 @@ func TestTokenWithoutTrail(t *testing.T) {
 		st.links.Fault = func(op string, s link.Slug, before bool) error {
 			if op == "Append" && before && hang.Load() {
 				time.Sleep(time.Minute)
-				return link.ErrUnavailable
+				return store.ErrUnavailable
 			}
 			return fault(op, s, before)
 		}

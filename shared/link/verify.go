@@ -7,6 +7,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -128,7 +129,7 @@ func (s *Service) record(ctx context.Context, l Link, found func(row *Link, now 
 		found(&row, s.Now())
 		return row, nil
 	})
-	return storeProblem(ignore(err, errLost, ErrNotFound), string(l.Slug))
+	return storeProblem(ignore(err, errLost, store.ErrNotFound), string(l.Slug))
 }
 
 // target is what a verification of the stored link is about; its Credential is not set.

@@ -20,6 +20,7 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 	"fhirlink/shared/link"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 	"fhirlink/shared/store/aztable"
 )
 
@@ -154,7 +155,7 @@ func (w *world) comeOfAge() {
 			}
 			return l, nil
 		})
-		if err != nil && !errors.Is(err, link.ErrNotFound) {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			w.t.Fatal(err)
 		}
 	}
@@ -168,7 +169,7 @@ func (w *world) checkRest() {
 	for _, c := range w.clients {
 		row, err := w.store.Get(w.t.Context(), link.Slug(c.slug))
 		switch {
-		case errors.Is(err, link.ErrNotFound):
+		case errors.Is(err, store.ErrNotFound):
 			continue
 		case err != nil:
 			w.t.Fatal(err)

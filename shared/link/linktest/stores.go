@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 	"fhirlink/shared/store/celltest"
 )
 
@@ -67,7 +68,7 @@ func (s *Stores) Get(ctx context.Context, slug link.Slug) (l link.Link, err erro
 func (s *Stores) Insert(ctx context.Context, l link.Link) error {
 	return s.operate(ctx, "Insert", l.Slug, func() error {
 		if !s.swap(l.Slug, 0, &l) {
-			return fmt.Errorf("%w: %s", link.ErrExists, l.Slug)
+			return fmt.Errorf("%w: link %s", store.ErrExists, l.Slug)
 		}
 		return nil
 	})
@@ -250,7 +251,7 @@ func (s *Stores) read(slug link.Slug) (row, error) {
 	defer s.mu.Unlock()
 	found, ok := s.rows[slug]
 	if !ok {
-		return row{}, fmt.Errorf("%w: %s", link.ErrNotFound, slug)
+		return row{}, fmt.Errorf("%w: link %s", store.ErrNotFound, slug)
 	}
 	found.link = found.link.Stored()
 	return found, nil
@@ -274,9 +275,9 @@ func (s *Stores) swap(slug link.Slug, version int64, next *link.Link) bool {
 }
 
 func ended(ctx context.Context) error {
-	return fmt.Errorf("%w: the request was over before: %w", link.ErrUnavailable, ctx.Err())
+	return fmt.Errorf("%w: the request was over before: %w", store.ErrUnavailable, ctx.Err())
 }
 
 func busy(slug link.Slug) error {
-	return fmt.Errorf("%w: link %s was changed by others %d times in a row", link.ErrUnavailable, slug, attempts)
+	return fmt.Errorf("%w: link %s was changed by others %d times in a row", store.ErrUnavailable, slug, attempts)
 }

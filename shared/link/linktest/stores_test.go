@@ -52,7 +52,7 @@ func TestFault(t *testing.T) {
 			return err
 		}, func(t *testing.T, s *linktest.Stores) bool {
 			_, err := s.Get(t.Context(), "old")
-			return errors.Is(err, link.ErrNotFound)
+			return errors.Is(err, store.ErrNotFound)
 		}},
 		{"Due", "", func(t *testing.T, s *linktest.Stores) error {
 			return s.Due(t.Context(), time.Now(), func(link.Slug) bool { return true })

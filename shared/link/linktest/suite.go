@@ -10,6 +10,7 @@ import (
 	"fhirlink/shared/credential"
 	"fhirlink/shared/link"
 	"fhirlink/shared/notify"
+	"fhirlink/shared/store"
 )
 
 // Run holds a driver to the contract of [link.Stores]. newStores returns empty ones; it is
@@ -178,7 +179,7 @@ func holds(t *testing.T, s link.Stores, want link.Link) {
 
 func absent(t *testing.T, s link.Stores, slug link.Slug) {
 	t.Helper()
-	if l, err := s.Get(t.Context(), slug); !errors.Is(err, link.ErrNotFound) || l.Slug != "" {
+	if l, err := s.Get(t.Context(), slug); !errors.Is(err, store.ErrNotFound) || l.Slug != "" {
 		t.Errorf("Get %q = %+v, %v, want ErrNotFound", slug, l, err)
 	}
 }
@@ -223,7 +224,7 @@ func endsWithContext(t *testing.T, s link.Stores) {
 		"Append":   func() error { return s.Append(over, event("new")) },
 		"Events":   func() error { _, err := s.Events(over, contoso, "kept", "", 10); return err },
 	} {
-		if err := call(); !errors.Is(err, context.Canceled) || !errors.Is(err, link.ErrUnavailable) {
+		if err := call(); !errors.Is(err, context.Canceled) || !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s with a cancelled context = %v, want ErrUnavailable and context.Canceled", name, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 func enroll(t *testing.T, s link.Stores, organization string, slugs ...link.Slug) (receipt string) {
@@ -131,7 +132,7 @@ func rosterAndRows(t *testing.T, s link.Stores) {
 	enrolled(t, s, contoso, "clinic")
 	insert(t, s, slim("clinic"))
 	withdraw(t, s, contoso, "clinic", receipt)
-	if _, err := s.Get(t.Context(), "clinic"); errors.Is(err, link.ErrNotFound) {
+	if _, err := s.Get(t.Context(), "clinic"); errors.Is(err, store.ErrNotFound) {
 		t.Error("Withdraw removed the row")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 func returnsEveryField(t *testing.T, s link.Stores) {
@@ -89,7 +90,7 @@ func knowsNoOtherSlug(t *testing.T, s link.Stores) {
 			t.Errorf("Update of the absent %q ran change", slug)
 			return l, nil
 		})
-		if !errors.Is(err, link.ErrNotFound) {
+		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Update %q = %v, want ErrNotFound", slug, err)
 		}
 		gone, err := s.Remove(t.Context(), slug, func(link.Link) bool {
@@ -106,7 +107,7 @@ func knowsNoOtherSlug(t *testing.T, s link.Stores) {
 func insertsOnce(t *testing.T, s link.Stores) {
 	insert(t, s, full())
 	other := slim(full().Slug)
-	if err := s.Insert(t.Context(), other); !errors.Is(err, link.ErrExists) {
+	if err := s.Insert(t.Context(), other); !errors.Is(err, store.ErrExists) {
 		t.Errorf("a second Insert = %v, want ErrExists", err)
 	}
 	holds(t, s, full())
@@ -127,7 +128,7 @@ func oneInsertWins(t *testing.T, s link.Stores) {
 			case err == nil:
 				wins.Add(1)
 				winner.Store(&l)
-			case errors.Is(err, link.ErrExists):
+			case errors.Is(err, store.ErrExists):
 				losses.Add(1)
 			default:
 				t.Errorf("Insert: %v", err)
@@ -267,7 +268,7 @@ func updateSeesRemoval(t *testing.T, s link.Stores) {
 		remove(t, s, l.Slug)
 		return l, nil
 	})
-	if !errors.Is(err, link.ErrNotFound) {
+	if !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Update of a row that is removed meanwhile = %v, want ErrNotFound", err)
 	}
 	absent(t, s, full().Slug)

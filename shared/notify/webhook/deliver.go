@@ -7,6 +7,7 @@ import (
 
 	"fhirlink/shared/notify"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 )
 
 var _ notify.Channel = (*Service)(nil)
@@ -41,7 +42,7 @@ func (s *Service) Deliver(ctx context.Context, organization string, t notify.Tar
 	defer cancel()
 	e, err := s.find(ctx, organization, t.ID)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return notify.Result{Outcome: notify.Gone, Reason: "the endpoint was removed"}
 	case err != nil:
 		return notify.Result{Outcome: notify.Retry, Reason: "the table of webhooks did not answer"}
@@ -124,7 +125,7 @@ func (s *Service) disableGone(ctx context.Context, e Endpoint) {
 		}
 		return row
 	})
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		s.Log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next event, which it will refuse too", "cause", err.Error())
 	}
 }

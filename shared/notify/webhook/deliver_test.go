@@ -22,6 +22,7 @@ import (
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 )
 
 // sink is a receiver at hooks.sink.test, behind real TLS and the guarded client.
@@ -283,7 +284,7 @@ func TestTargets(t *testing.T) {
 	if want := []notify.Target{{Channel: r.Name(), ID: e.ID}}; err != nil || !reflect.DeepEqual(targets, want) {
 		t.Errorf("%v, %v", targets, err)
 	}
-	r.store.Fault = func(string, bool) error { return webhook.ErrUnavailable }
+	r.store.Fault = func(string, bool) error { return store.ErrUnavailable }
 	if _, err := r.Targets(t.Context(), contoso); err == nil {
 		t.Error("no error")
 	}
@@ -420,7 +421,7 @@ func TestDeliverWithoutKeys(t *testing.T) {
 	if got := r.deliver(t, e, "msg_3"); got.Outcome != notify.Retry || !strings.Contains(got.Reason, "rotate") || len(s.all()) != 1 {
 		t.Errorf("without any key: %+v", got)
 	}
-	r.store.Fault = func(string, bool) error { return fmt.Errorf("%w: canary", webhook.ErrUnavailable) }
+	r.store.Fault = func(string, bool) error { return fmt.Errorf("%w: canary", store.ErrUnavailable) }
 	if got := r.deliver(t, e, "msg_4"); got.Outcome != notify.Retry || strings.Contains(got.Reason, "canary") {
 		t.Errorf("without the table: %+v", got)
 	}

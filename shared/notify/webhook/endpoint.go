@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -76,20 +75,9 @@ func stored(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-// Errors of every store. Drivers wrap them with what they know; nothing else of the
-// underlying service's text leaves a driver.
-var (
-	// ErrNotFound: the organization has no endpoint of that id.
-	ErrNotFound = errors.New("webhook endpoint not found")
-	// ErrExists: the id is used already.
-	ErrExists = errors.New("webhook endpoint exists")
-	// ErrUnavailable: the store could not be reached, throttles, or is failing. Trying again
-	// later may help; whether a write took effect is then not known.
-	ErrUnavailable = errors.New("webhook store unavailable")
-)
-
 // Store keeps endpoints, each under its organization and id. Insert and Update answer truly
 // although an answer got lost and was asked for again, as those of links do.
+// The errors that the methods name are those of [store].
 type Store interface {
 	// List returns all endpoints of the organization, those that are not Live too, by id.
 	// ErrUnavailable.

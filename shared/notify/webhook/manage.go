@@ -9,6 +9,7 @@ import (
 
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 )
 
 // NewEndpoint is an endpoint to be created.
@@ -67,7 +68,7 @@ func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint
 var errLost = errors.New("the endpoint was removed before it was finished")
 
 func commitProblem(err error, id string) error {
-	if errors.Is(err, errLost) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, errLost) || errors.Is(err, store.ErrNotFound) {
 		return problem.Unavailable(err, 5*time.Second, "The webhook could not be stored in time. Nothing was changed: send the request again.")
 	}
 	return storeProblem(err, id)
@@ -144,7 +145,7 @@ func (s *Service) Remove(ctx context.Context, organization, id string) error {
 
 // undo removes what Create has written before it failed with err, and returns err.
 func (s *Service) undo(ctx context.Context, e Endpoint, err error) error {
-	if errors.Is(err, ErrExists) {
+	if errors.Is(err, store.ErrExists) {
 		return err // what is there is not Create's
 	}
 	ctx, cancel := aside(ctx)
@@ -175,7 +176,7 @@ func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) b
 	switch {
 	case errors.Is(err, errLost):
 		return nil
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return s.Secrets.Delete(ctx, e.SecretName) // a key may have come after the row went
 	case err != nil:
 		return err

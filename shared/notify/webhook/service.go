@@ -12,6 +12,7 @@ import (
 
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 )
 
 const (
@@ -88,14 +89,14 @@ func (s *Service) find(ctx context.Context, organization, id string) (Endpoint, 
 			return e, nil
 		}
 	}
-	return Endpoint{}, ErrNotFound
+	return Endpoint{}, store.ErrNotFound
 }
 
 // update changes a live endpoint, or returns ErrNotFound.
 func (s *Service) update(ctx context.Context, organization, id string, change func(Endpoint) Endpoint) (Endpoint, error) {
 	return s.Endpoints.Update(ctx, organization, id, func(e Endpoint) (Endpoint, error) {
 		if !e.Live() {
-			return Endpoint{}, ErrNotFound
+			return Endpoint{}, store.ErrNotFound
 		}
 		return change(e), nil
 	})
@@ -109,9 +110,9 @@ func storeProblem(err error, id string) error {
 		return nil
 	case errors.As(err, &told):
 		return told
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return problem.New(problem.WebhookNotFound, "Your organization has no webhook %.64q. Check the id, or list your webhooks with GET /api/webhooks.", id)
-	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return problem.Unavailable(err, 5*time.Second, "The table of webhooks did not answer. Nothing is wrong with your request: send it again in a few seconds.")
 	}
 	return fmt.Errorf("webhook %s: %w", id, err)

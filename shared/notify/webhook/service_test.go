@@ -17,6 +17,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/store"
 )
 
 const (
@@ -340,7 +341,7 @@ func TestUnavailable(t *testing.T) {
 		"List":   func() error { _, err := r.List(t.Context(), contoso); return err },
 		"Test":   func() error { _, _, err := r.Test(t.Context(), contoso, e.ID); return err },
 	}
-	r.store.Fault = func(string, bool) error { return fmt.Errorf("%w: canary", webhook.ErrUnavailable) }
+	r.store.Fault = func(string, bool) error { return fmt.Errorf("%w: canary", store.ErrUnavailable) }
 	for name, do := range operations {
 		err := do()
 		wantCode(t, name, err, problem.UpstreamUnavailable)
@@ -411,7 +412,7 @@ func (r *rig) crashAt(step int) (crashed *bool) {
 	}
 	r.store.Fault = func(string, bool) error {
 		if next() {
-			return webhook.ErrUnavailable
+			return store.ErrUnavailable
 		}
 		return nil
 	}

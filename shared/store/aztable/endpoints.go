@@ -12,8 +12,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"fhirlink/shared/link"
 	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/store"
 )
 
 // endpoints keeps webhook endpoints in the same table: a [webhook.Store]. An organization's
@@ -36,7 +36,7 @@ func (s endpoints) List(ctx context.Context, organization string) (all []webhook
 			return nil, nil
 		}
 		if err != nil {
-			return nil, endpointError("listing webhooks", err)
+			return nil, doing("listing webhooks", err)
 		}
 		for _, data := range page.Entities {
 			found, err := decodeEndpoint(organization, data, "")
@@ -59,19 +59,19 @@ func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	for n := range attempts {
 		err := s.store.ensuring(ctx, func() error { return s.write(ctx, next, "") })
 		if !isConflict(err) {
-			return endpointError("writing webhook "+e.ID, err)
+			return doing("writing webhook "+e.ID, err)
 		}
 		found, err := s.read(ctx, e.Organization, e.ID)
 		switch {
 		case err == nil && found.createOp == op:
 			return nil
 		case err == nil:
-			return fmt.Errorf("%w: %s", webhook.ErrExists, e.ID)
-		case !errors.Is(err, webhook.ErrNotFound):
+			return fmt.Errorf("%w: webhook %s", store.ErrExists, e.ID)
+		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
 		if err := pause(ctx, n); err != nil { // what was in the way has been removed meanwhile
-			return endpointError("writing webhook "+e.ID, err)
+			return doing("writing webhook "+e.ID, err)
 		}
 	}
 	return busyEndpoint(e.ID)
@@ -93,14 +93,14 @@ func (s endpoints) Update(ctx context.Context, organization, id string, change f
 			return next.endpoint, nil
 		}
 		if !isConflict(err) {
-			return webhook.Endpoint{}, endpointError("writing webhook "+id, err)
+			return webhook.Endpoint{}, doing("writing webhook "+id, err)
 		}
 		fresh, err := s.read(ctx, organization, id)
 		if err == nil && slices.Contains(fresh.opIDs, next.opIDs[0]) {
 			return next.endpoint, nil
 		}
 		if err == nil {
-			err = endpointError("writing webhook "+id, pause(ctx, n))
+			err = doing("writing webhook "+id, pause(ctx, n))
 		}
 		if err != nil {
 			return webhook.Endpoint{}, err
@@ -119,20 +119,20 @@ func (s endpoints) Remove(ctx context.Context, organization, id string) error {
 	if err = explain(ctx, err); isNotFound(err) {
 		return nil
 	}
-	return endpointError("removing webhook "+id, err)
+	return doing("removing webhook "+id, err)
 }
 
-// read returns the row of an endpoint, or webhook.ErrNotFound.
+// read returns the row of an endpoint, or store.ErrNotFound.
 func (s endpoints) read(ctx context.Context, organization, id string) (endpointRow, error) {
 	if checkEndpoint(organization, id) != nil {
-		return endpointRow{}, fmt.Errorf("%w: %.80q", webhook.ErrNotFound, id)
+		return endpointRow{}, fmt.Errorf("%w: webhook %.80q", store.ErrNotFound, id)
 	}
 	answer, err := s.store.client.GetEntity(ctx, endpointPartition(organization), id, nil)
 	if err = explain(ctx, err); isNotFound(err) {
-		return endpointRow{}, fmt.Errorf("%w: %s", webhook.ErrNotFound, id)
+		return endpointRow{}, fmt.Errorf("%w: webhook %s", store.ErrNotFound, id)
 	}
 	if err != nil {
-		return endpointRow{}, endpointError("reading webhook "+id, err)
+		return endpointRow{}, doing("reading webhook "+id, err)
 	}
 	return decodeEndpoint(organization, answer.Value, answer.ETag)
 }
@@ -235,17 +235,14 @@ func checkEndpoint(organization, id string) error {
 	return checkKey("webhook's id", id)
 }
 
-// endpointError is err in the words of webhook.Store; nil stays nil.
-func endpointError(what string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, link.ErrUnavailable):
-		return fmt.Errorf("%w: %s: %w", webhook.ErrUnavailable, what, err)
+// doing says what failed with err; nil stays nil.
+func doing(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return nil
 }
 
 func busyEndpoint(id string) error {
-	return fmt.Errorf("%w: webhook %s was changed by others %d times in a row", webhook.ErrUnavailable, id, attempts)
+	return fmt.Errorf("%w: webhook %s was changed by others %d times in a row", store.ErrUnavailable, id, attempts)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/store"
 )
 
 // sample is an endpoint before any update.
@@ -39,7 +40,7 @@ func TestEndpointsOverABadNetwork(t *testing.T) {
 		"Insert of one that exists": {
 			func(t *testing.T, s endpoints) error { return s.Insert(t.Context(), sample()) },
 			func(t *testing.T, s endpoints) error {
-				if err := s.Insert(t.Context(), sample()); !errors.Is(err, webhook.ErrExists) {
+				if err := s.Insert(t.Context(), sample()); !errors.Is(err, store.ErrExists) {
 					return fmt.Errorf("%w, not ErrExists", err)
 				}
 				return nil
@@ -99,7 +100,7 @@ func TestEndpointsWhenNothingAnswers(t *testing.T) {
 	_, listed := s.List(t.Context(), organization)
 	_, updated := s.Update(t.Context(), organization, "e", addKey)
 	for i, err := range []error{listed, s.Insert(t.Context(), sample()), updated, s.Remove(t.Context(), organization, "e")} {
-		if !errors.Is(err, webhook.ErrUnavailable) || strings.Contains(err.Error(), "secret-host") {
+		if !errors.Is(err, store.ErrUnavailable) || strings.Contains(err.Error(), "secret-host") {
 			t.Errorf("operation %d: %v", i, err)
 		}
 	}
@@ -114,11 +115,11 @@ func TestRowOfAnEndpointThatCannotBeRead(t *testing.T) {
 		_, err := s.client.UpsertEntity(t.Context(), []byte(`{"PartitionKey":"w`+organization+`","RowKey":"e",`+row+`}`), &aztables.UpsertEntityOptions{UpdateMode: aztables.UpdateModeReplace})
 		must(t, err)
 		_, err = s.Endpoints().List(t.Context(), organization)
-		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, webhook.ErrUnavailable) {
+		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: %v", row, err)
 		}
 		_, err = s.Endpoints().Update(t.Context(), organization, "e", addKey)
-		if err == nil || errors.Is(err, webhook.ErrNotFound) {
+		if err == nil || errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v", row, err)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 // refusal is an error answer of the table service, without its text and address.
@@ -65,11 +65,11 @@ func explain(ctx context.Context, err error) error {
 		if isConflict(r) || r.code == aztables.TableNotFound || r.status == http.StatusBadRequest || r.status == http.StatusRequestEntityTooLarge {
 			return r
 		}
-		return fmt.Errorf("%w: %w", link.ErrUnavailable, r)
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, r)
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: the request was over before the table service answered: %w", link.ErrUnavailable, ctx.Err())
+		return fmt.Errorf("%w: the request was over before the table service answered: %w", store.ErrUnavailable, ctx.Err())
 	}
-	return fmt.Errorf("%w: %s", link.ErrUnavailable, silence(err))
+	return fmt.Errorf("%w: %s", store.ErrUnavailable, silence(err))
 }
 
 // silence says why there was no answer. The SDK's text has addresses in it, perhaps a

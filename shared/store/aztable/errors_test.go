@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -70,7 +71,7 @@ func TestUnavailable(t *testing.T) {
 				"Enroll": enrollErr, "Receipt": receiptErr, "Withdraw": s.Withdraw(t.Context(), organization, "clinic", "x"),
 				"Slugs": slugsErr, "Due": dueErr, "Ensure": s.Ensure(t.Context()),
 			} {
-				if !errors.Is(err, link.ErrUnavailable) || !strings.Contains(err.Error(), c.want) {
+				if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%s = %v, want ErrUnavailable with %q", op, err, c.want)
 				}
 				if err != nil && strings.Contains(err.Error(), "canary") {
@@ -91,21 +92,21 @@ func TestOwnFault(t *testing.T) {
 	s := newTable(t).store(roundTripper(func(r *http.Request) (*http.Response, error) {
 		return respond(r, 400, http.Header{"X-Ms-Error-Code": {"InvalidInput"}}, ""), nil
 	}))
-	if err := s.Insert(t.Context(), clinic()); err == nil || errors.Is(err, link.ErrUnavailable) || !strings.Contains(err.Error(), "400 InvalidInput") {
+	if err := s.Insert(t.Context(), clinic()); err == nil || errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "400 InvalidInput") {
 		t.Errorf("Insert = %v", err)
 	}
 	for _, err := range []error{
 		s.Insert(t.Context(), link.Link{Slug: "a'b"}), s.submit(t.Context(), nil),
 		s.submit(t.Context(), make([]aztables.TransactionAction, maxActions+1)),
 	} {
-		if err == nil || errors.Is(err, link.ErrUnavailable) {
+		if err == nil || errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("got %v, want an error that is not ErrUnavailable", err)
 		}
 	}
-	if _, err := s.Enroll(t.Context(), "a'b", "clinic"); err == nil || errors.Is(err, link.ErrUnavailable) {
+	if _, err := s.Enroll(t.Context(), "a'b", "clinic"); err == nil || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Enroll for an odd organization = %v", err)
 	}
-	if _, err := s.Slugs(t.Context(), "a'b", "", 1); err == nil || errors.Is(err, link.ErrUnavailable) {
+	if _, err := s.Slugs(t.Context(), "a'b", "", 1); err == nil || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Slugs of an odd organization = %v", err)
 	}
 }
@@ -122,7 +123,7 @@ func TestContention(t *testing.T) {
 		must(t, err)
 		return l, nil
 	})
-	if !errors.Is(err, link.ErrUnavailable) || runs != attempts {
+	if !errors.Is(err, store.ErrUnavailable) || runs != attempts {
 		t.Errorf("Update = %v after %d runs, want ErrUnavailable after %d", err, runs, attempts)
 	}
 }
@@ -134,7 +135,7 @@ func TestDeadline(t *testing.T) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}))
-	if _, err := s.Get(ctx, "clinic"); !errors.Is(err, link.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Get(ctx, "clinic"); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Get = %v, want ErrUnavailable and DeadlineExceeded", err)
 	}
 }

@@ -40,7 +40,7 @@ var operations = []operation{
 	{
 		"Insert of one that exists", insertClinic,
 		func(t *testing.T, s *Store) error {
-			if err := s.Insert(t.Context(), clinic()); !errors.Is(err, link.ErrExists) {
+			if err := s.Insert(t.Context(), clinic()); !errors.Is(err, store.ErrExists) {
 				return fmt.Errorf("Insert = %w, want ErrExists", err)
 			}
 			return nil
@@ -68,7 +68,7 @@ var operations = []operation{
 			return err
 		},
 		func(t *testing.T, s *Store) {
-			if l, err := s.Get(t.Context(), "clinic"); !errors.Is(err, link.ErrNotFound) {
+			if l, err := s.Get(t.Context(), "clinic"); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("after Remove Get = %+v, %v", l, err)
 			}
 		}, 2,
@@ -270,7 +270,7 @@ func TestLostForGood(t *testing.T) {
 						}
 						return none
 					}}
-					if err := op.run(t, tb.store(w)); !errors.Is(err, link.ErrUnavailable) {
+					if err := op.run(t, tb.store(w)); !errors.Is(err, store.ErrUnavailable) {
 						t.Errorf("%s = %v, want ErrUnavailable", op.name, err)
 					}
 					tb.consistent(t)
@@ -413,7 +413,7 @@ func TestCrashes(t *testing.T) {
 				default:
 					_, err = s.Update(t.Context(), slug, func(l link.Link) (link.Link, error) { l.NextVerify = at; return l, nil })
 				}
-				if err != nil && !errors.Is(err, link.ErrUnavailable) && !errors.Is(err, link.ErrExists) && !errors.Is(err, link.ErrNotFound) {
+				if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrNotFound) {
 					t.Error(err)
 				}
 			}

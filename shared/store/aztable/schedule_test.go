@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 // queries records the queries of Due, and lets a test answer in the service's place.
@@ -165,7 +166,7 @@ func TestDueWithoutOneShard(t *testing.T) {
 		return nil
 	}}
 	slugs, err := collect(t, tb.store(q), noon)
-	if !errors.Is(err, link.ErrUnavailable) || !strings.Contains(err.Error(), "1 of 64 shards") || len(slugs) != 2 {
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "1 of 64 shards") || len(slugs) != 2 {
 		t.Errorf("Due = %v, %v, want 2 slugs and ErrUnavailable", slugs, err)
 	}
 	if n := len(q.made); n != shards+int(ClientOptions().Retry.MaxRetries) {

@@ -31,6 +31,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 // attempts bounds how often a change is made anew because somebody else wrote meanwhile.
@@ -88,8 +89,8 @@ func (s *Store) Insert(ctx context.Context, l link.Link) error {
 		case err == nil && found.createOp == op:
 			return nil
 		case err == nil:
-			return fmt.Errorf("%w: %s", link.ErrExists, l.Slug)
-		case !errors.Is(err, link.ErrNotFound):
+			return fmt.Errorf("%w: link %s", store.ErrExists, l.Slug)
+		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
 		if err := pause(ctx, n); err != nil { // what was in the way has been removed meanwhile
@@ -137,7 +138,7 @@ func (s *Store) Remove(ctx context.Context, slug link.Slug, still func(link.Link
 	found, err := s.read(ctx, slug)
 	judged := found.createOp
 	for n := range attempts {
-		if errors.Is(err, link.ErrNotFound) || err == nil && found.createOp != judged {
+		if errors.Is(err, store.ErrNotFound) || err == nil && found.createOp != judged {
 			return true, nil
 		}
 		if err != nil {
@@ -165,11 +166,11 @@ func (s *Store) Remove(ctx context.Context, slug link.Slug, still func(link.Link
 // read returns the row of a slug, or ErrNotFound.
 func (s *Store) read(ctx context.Context, slug link.Slug) (row, error) {
 	if checkKey("slug", string(slug)) != nil {
-		return row{}, fmt.Errorf("%w: %.80q is no slug", link.ErrNotFound, slug)
+		return row{}, fmt.Errorf("%w: %.80q is no slug", store.ErrNotFound, slug)
 	}
 	answer, err := s.client.GetEntity(ctx, partitionOf(slug), linkKey(slug), nil)
 	if err = explain(ctx, err); isNotFound(err) {
-		return row{}, fmt.Errorf("%w: %s", link.ErrNotFound, slug)
+		return row{}, fmt.Errorf("%w: link %s", store.ErrNotFound, slug)
 	}
 	if err != nil {
 		return row{}, fmt.Errorf("reading link %s: %w", slug, err)
@@ -200,5 +201,5 @@ func pause(ctx context.Context, attempt int) error {
 }
 
 func busy(slug link.Slug) error {
-	return fmt.Errorf("%w: link %s was changed by others %d times in a row", link.ErrUnavailable, slug, attempts)
+	return fmt.Errorf("%w: link %s was changed by others %d times in a row", store.ErrUnavailable, slug, attempts)
 }

@@ -11,8 +11,8 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"fhirlink/shared/link"
 	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/store"
 )
 
 // webhooksBucket has organization and id → the endpoint as JSON.
@@ -45,7 +45,7 @@ func (s endpoints) List(ctx context.Context, organization string) (all []webhook
 		return nil
 	})
 	if err != nil {
-		return nil, endpointError(err)
+		return nil, err
 	}
 	return all, nil
 }
@@ -57,7 +57,7 @@ func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	}
 	swapped, err := s.swap(ctx, endpointRow{}, e)
 	if err == nil && !swapped {
-		return fmt.Errorf("%w: %s", webhook.ErrExists, e.ID)
+		return fmt.Errorf("%w: webhook %s", store.ErrExists, e.ID)
 	}
 	return err
 }
@@ -80,14 +80,14 @@ func (s endpoints) Update(ctx context.Context, organization, id string, change f
 			return next.Stored(), err
 		}
 	}
-	return webhook.Endpoint{}, fmt.Errorf("%w: webhook %s was changed by others %d times in a row", webhook.ErrUnavailable, id, attempts)
+	return webhook.Endpoint{}, fmt.Errorf("%w: webhook %s was changed by others %d times in a row", store.ErrUnavailable, id, attempts)
 }
 
 // Remove is webhook.Store's.
 func (s endpoints) Remove(ctx context.Context, organization, id string) error {
-	return endpointError(s.store.update(ctx, func(tx *bbolt.Tx) error {
+	return s.store.update(ctx, func(tx *bbolt.Tx) error {
 		return tx.Bucket(webhooksBucket).Delete(endpointKey(organization, id))
-	}))
+	})
 }
 
 func (s endpoints) read(ctx context.Context, organization, id string) (found endpointRow, err error) {
@@ -96,9 +96,9 @@ func (s endpoints) read(ctx context.Context, organization, id string) (found end
 		return err
 	})
 	if err == nil && found.OpID == "" {
-		err = fmt.Errorf("%w: %s", webhook.ErrNotFound, id)
+		err = fmt.Errorf("%w: webhook %s", store.ErrNotFound, id)
 	}
-	return found, endpointError(err)
+	return found, err
 }
 
 // swap puts next in the place of the row that was found, and tells whether it did. The zero
@@ -116,7 +116,7 @@ func (s endpoints) swap(ctx context.Context, found endpointRow, next webhook.End
 		swapped = true
 		return tx.Bucket(webhooksBucket).Put(endpointKey(next.Organization, next.ID), data)
 	})
-	return swapped && err == nil, endpointError(err)
+	return swapped && err == nil, err
 }
 
 // loadEndpoint returns the zero row when there is none.
@@ -144,11 +144,3 @@ func decodeEndpoint(organization, id string, data []byte) (found endpointRow, er
 
 // endpointKey keeps an organization's endpoints together and apart from those of all others.
 func endpointKey(organization, id string) []byte { return []byte(organization + "\x00" + id) }
-
-// endpointError is err in the words of webhook.Store.
-func endpointError(err error) error {
-	if errors.Is(err, link.ErrUnavailable) {
-		return fmt.Errorf("%w: %w", webhook.ErrUnavailable, err)
-	}
-	return err
-}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/store"
 )
 
 func TestCorruptEndpoint(t *testing.T) {
@@ -17,7 +18,7 @@ func TestCorruptEndpoint(t *testing.T) {
 			t.Errorf("%s: %v", data, err)
 		}
 		_, err := s.Update(t.Context(), "o", "e", func(e webhook.Endpoint) (webhook.Endpoint, error) { return e, nil })
-		if err == nil || errors.Is(err, webhook.ErrNotFound) {
+		if err == nil || errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v", data, err)
 		}
 	}
@@ -32,10 +33,10 @@ func TestEndpointsOfAClosedFile(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.List(t.Context(), "o"); !errors.Is(err, webhook.ErrUnavailable) {
+	if _, err := s.List(t.Context(), "o"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
-	if err := s.Remove(t.Context(), "o", "e"); !errors.Is(err, webhook.ErrUnavailable) {
+	if err := s.Remove(t.Context(), "o", "e"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/store"
 )
 
 var (
@@ -70,7 +71,7 @@ func (s *Store) Get(ctx context.Context, slug link.Slug) (link.Link, error) {
 func (s *Store) Insert(ctx context.Context, l link.Link) error {
 	swapped, err := s.swap(ctx, l.Slug, row{}, &l)
 	if err == nil && !swapped {
-		return fmt.Errorf("%w: %s", link.ErrExists, l.Slug)
+		return fmt.Errorf("%w: link %s", store.ErrExists, l.Slug)
 	}
 	return err
 }
@@ -104,7 +105,7 @@ func (s *Store) Update(ctx context.Context, slug link.Slug, change func(link.Lin
 func (s *Store) Remove(ctx context.Context, slug link.Slug, still func(link.Link) bool) (gone bool, err error) {
 	for range attempts {
 		found, err := s.read(ctx, slug)
-		if errors.Is(err, link.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) {
 			return true, nil
 		}
 		if err != nil {
@@ -126,7 +127,7 @@ func (s *Store) read(ctx context.Context, slug link.Slug) (found row, err error)
 		return err
 	})
 	if err == nil && found.OpID == "" {
-		err = fmt.Errorf("%w: %s", link.ErrNotFound, slug)
+		err = fmt.Errorf("%w: link %s", store.ErrNotFound, slug)
 	}
 	return found, err
 }
@@ -194,7 +195,7 @@ func (s *Store) update(ctx context.Context, do func(*bbolt.Tx) error) error {
 // transact tells the errors of do, which are about one row, from those of the file.
 func transact(ctx context.Context, run func(func(*bbolt.Tx) error) error, do func(*bbolt.Tx) error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("%w: the request was over before: %w", link.ErrUnavailable, ctx.Err())
+		return fmt.Errorf("%w: the request was over before: %w", store.ErrUnavailable, ctx.Err())
 	}
 	var failed error
 	err := run(func(tx *bbolt.Tx) error {
@@ -202,11 +203,11 @@ func transact(ctx context.Context, run func(func(*bbolt.Tx) error) error, do fun
 		return failed
 	})
 	if err != nil && failed == nil {
-		return fmt.Errorf("%w: the links' file: %w", link.ErrUnavailable, err)
+		return fmt.Errorf("%w: the links' file: %w", store.ErrUnavailable, err)
 	}
 	return err
 }
 
 func busy(slug link.Slug) error {
-	return fmt.Errorf("%w: link %s was changed by others %d times in a row", link.ErrUnavailable, slug, attempts)
+	return fmt.Errorf("%w: link %s was changed by others %d times in a row", store.ErrUnavailable, slug, attempts)
 }

@@ -109,7 +109,7 @@ func TestCorruptRow(t *testing.T) {
 			gone, removeErr := s.Remove(t.Context(), "clinic", func(link.Link) bool { return true })
 			for op, err := range map[string]error{"Get": getErr, "Insert": insertErr, "Update": updateErr, "Remove": removeErr} {
 				if err == nil || !strings.Contains(err.Error(), `"clinic"`) ||
-					errors.Is(err, link.ErrNotFound) || errors.Is(err, link.ErrUnavailable) || errors.Is(err, link.ErrExists) {
+					errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrExists) {
 					t.Errorf("%s = %v, want an error of its own that names the slug", op, err)
 				}
 			}
@@ -142,10 +142,10 @@ func TestClosedFile(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(t.Context(), "clinic"); !errors.Is(err, link.ErrUnavailable) {
+	if _, err := s.Get(t.Context(), "clinic"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Get of a closed file = %v, want ErrUnavailable", err)
 	}
-	if err := s.Insert(t.Context(), link.Link{Slug: "clinic"}); !errors.Is(err, link.ErrUnavailable) {
+	if err := s.Insert(t.Context(), link.Link{Slug: "clinic"}); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Insert into a closed file = %v, want ErrUnavailable", err)
 	}
 	if _, err := bolt.New(db); err == nil {
@@ -245,7 +245,7 @@ func TestCorruptTrailAndCell(t *testing.T) {
 	s := newStore(t, db)
 	put(t, db, "links.trail", "org\x00clinic\x001", "{")
 	put(t, db, "links.cells", "odd", "{}")
-	if _, err := s.Events(t.Context(), "org", "clinic", "", 10); err == nil || !strings.Contains(err.Error(), `"clinic"`) || errors.Is(err, link.ErrUnavailable) {
+	if _, err := s.Events(t.Context(), "org", "clinic", "", 10); err == nil || !strings.Contains(err.Error(), `"clinic"`) || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Events = %v", err)
 	}
 	if events, err := s.Events(t.Context(), "org", "clinic-2", "", 10); err != nil || len(events) > 0 {

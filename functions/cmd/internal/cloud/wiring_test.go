@@ -18,8 +18,8 @@ import (
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/graph"
 	"fhirlink/shared/eventlog"
-	"fhirlink/shared/link"
 	"fhirlink/shared/notify"
+	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -125,7 +125,7 @@ func bearer(ctx context.Context, t *testing.T) *http.Request {
 func TestIdentityIsOutspoken(t *testing.T) {
 	var out bytes.Buffer
 	deps := lonely(t, anybody{errors.New("canary")}, eventlog.New(&out, slog.LevelInfo))
-	if _, err := deps.Links.Stores.Get(t.Context(), "clinic"); !errors.Is(err, link.ErrUnavailable) {
+	if _, err := deps.Links.Stores.Get(t.Context(), "clinic"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("error %v", err)
 	}
 	if log := out.String(); !strings.Contains(log, `"msg":"identity.failed"`) || strings.Contains(log, "canary") || deps.Reach()["identity"] {

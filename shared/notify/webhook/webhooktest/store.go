@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/store"
 )
 
 // Store is webhook.Store in memory.
@@ -60,7 +61,7 @@ func (s *Store) List(ctx context.Context, organization string) (all []webhook.En
 func (s *Store) Insert(ctx context.Context, e webhook.Endpoint) error {
 	return s.operate(ctx, "Insert", func() error {
 		if !s.swap(key{e.Organization, e.ID}, 0, e) {
-			return fmt.Errorf("%w: %s", webhook.ErrExists, e.ID)
+			return fmt.Errorf("%w: webhook %s", store.ErrExists, e.ID)
 		}
 		return nil
 	})
@@ -82,7 +83,7 @@ func (s *Store) update(ctx context.Context, k key, change func(webhook.Endpoint)
 	for range attempts {
 		found, ok := s.read(k)
 		if !ok {
-			return webhook.Endpoint{}, fmt.Errorf("%w: %s", webhook.ErrNotFound, k.id)
+			return webhook.Endpoint{}, fmt.Errorf("%w: webhook %s", store.ErrNotFound, k.id)
 		}
 		next, err := change(found.endpoint.Stored())
 		switch {
@@ -96,7 +97,7 @@ func (s *Store) update(ctx context.Context, k key, change func(webhook.Endpoint)
 			return next.Stored(), nil
 		}
 	}
-	return webhook.Endpoint{}, fmt.Errorf("%w: webhook %s was changed by others %d times in a row", webhook.ErrUnavailable, k.id, attempts)
+	return webhook.Endpoint{}, fmt.Errorf("%w: webhook %s was changed by others %d times in a row", store.ErrUnavailable, k.id, attempts)
 }
 
 // Remove is webhook.Store's.
@@ -154,5 +155,5 @@ func (s *Store) swap(k key, version int64, e webhook.Endpoint) bool {
 }
 
 func ended(ctx context.Context) error {
-	return fmt.Errorf("%w: the request was over before: %w", webhook.ErrUnavailable, ctx.Err())
+	return fmt.Errorf("%w: the request was over before: %w", store.ErrUnavailable, ctx.Err())
 }

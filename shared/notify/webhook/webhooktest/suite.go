@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/store"
 )
 
 // Run holds a driver to the contract of [webhook.Store]. newStore returns an empty one; it is
@@ -128,7 +129,7 @@ func insertsOnce(t *testing.T, s webhook.Store) {
 	insert(t, s, full())
 	again := full()
 	again.Description = "another"
-	if err := s.Insert(t.Context(), again); !errors.Is(err, webhook.ErrExists) {
+	if err := s.Insert(t.Context(), again); !errors.Is(err, store.ErrExists) {
 		t.Errorf("a second insert: %v", err)
 	}
 	wantList(t, s, contoso, full().Stored())
@@ -153,7 +154,7 @@ func knowsNoOther(t *testing.T, s webhook.Store) {
 			t.Errorf("%+v: change was called", k)
 			return webhook.Endpoint{}, errors.New("not there")
 		})
-		if !errors.Is(err, webhook.ErrNotFound) {
+		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%+v: %v", k, err)
 		}
 		if err := s.Remove(t.Context(), k.organization, k.id); err != nil {
@@ -170,7 +171,7 @@ func keepsOnError(t *testing.T, s webhook.Store) {
 		e.Description = "changed"
 		return e, failed
 	})
-	if !errors.Is(err, failed) || errors.Is(err, webhook.ErrUnavailable) {
+	if !errors.Is(err, failed) || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 	wantList(t, s, contoso, endpoint("e"))
@@ -213,7 +214,7 @@ func seesRemoval(t *testing.T, s webhook.Store) {
 		}
 		return e, nil
 	})
-	if !errors.Is(err, webhook.ErrNotFound) {
+	if !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 	wantList(t, s, contoso)
@@ -261,7 +262,7 @@ func endsWithContext(t *testing.T, s webhook.Store) {
 	_, listed := s.List(ctx, contoso)
 	_, updated := s.Update(ctx, contoso, "e", describe("changed"))
 	for i, err := range []error{listed, s.Insert(ctx, endpoint("f")), updated, s.Remove(ctx, contoso, "e")} {
-		if !errors.Is(err, webhook.ErrUnavailable) {
+		if !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("operation %d: %v", i, err)
 		}
 	}
