@@ -45,7 +45,7 @@ func readHeartbeat(ctx context.Context, cells store.Cells) (c store.Cell, h Hear
 	if err != nil || c.Value == "" {
 		return c, h, err
 	}
-	if err := json.Unmarshal([]byte(c.Value), &h); err != nil { // the next run writes it anew
+	if err := json.Unmarshal([]byte(c.Value), &h); err != nil { // the next run writes it again
 		return c, Heartbeat{}, nil
 	}
 	return c, h, nil

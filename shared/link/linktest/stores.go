@@ -1,5 +1,3 @@
-// Package linktest holds what tests of links need: the conformance suite that every driver
-// of [link.Stores] passes ([Run]), and a driver in memory whose network can fail ([Stores]).
 package linktest
 
 import (
@@ -15,12 +13,12 @@ import (
 	"fhirlink/shared/store/celltest"
 )
 
-// Stores is link.Stores in memory.
+// Stores implements [link.Stores] in memory.
 type Stores struct {
 	// Fault, unless nil, runs before and after each operation; an error it returns becomes
-	// the operation's. Before means that nothing took place; after, that whatever there was
-	// to do is done and its answer got lost. op is the method's name; slug is empty for Due
-	// and Slugs, which are about many, and for Cell and Swap, which are about none.
+	// the operation's. Before means that nothing took place. After means that the operation is
+	// done and its answer got lost. op is the method's name. slug is empty for Due and Slugs,
+	// which are about many, and for Cell and Swap, which are about none.
 	Fault func(op string, slug link.Slug, before bool) error
 
 	mu       sync.Mutex
@@ -51,7 +49,7 @@ func New() *Stores {
 	}
 }
 
-// Get is link.Store's.
+// Get implements [link.Store].
 func (s *Stores) Get(ctx context.Context, slug link.Slug) (l link.Link, err error) {
 	err = s.operate(ctx, "Get", slug, func() error {
 		found, err := s.read(slug)
@@ -64,7 +62,7 @@ func (s *Stores) Get(ctx context.Context, slug link.Slug) (l link.Link, err erro
 	return l, nil
 }
 
-// Insert is link.Store's.
+// Insert implements [link.Store].
 func (s *Stores) Insert(ctx context.Context, l link.Link) error {
 	return s.operate(ctx, "Insert", l.Slug, func() error {
 		if !s.swap(l.Slug, 0, &l) {
@@ -74,7 +72,7 @@ func (s *Stores) Insert(ctx context.Context, l link.Link) error {
 	})
 }
 
-// Update is link.Store's. The stores are not locked while change runs.
+// Update implements [link.Store]. The stores are not locked while change runs.
 func (s *Stores) Update(ctx context.Context, slug link.Slug, change func(link.Link) (link.Link, error)) (l link.Link, err error) {
 	err = s.operate(ctx, "Update", slug, func() error {
 		l, err = s.update(ctx, slug, change)
@@ -107,7 +105,7 @@ func (s *Stores) update(ctx context.Context, slug link.Slug, change func(link.Li
 	return link.Link{}, busy(slug)
 }
 
-// Remove is link.Store's. The stores are not locked while still runs.
+// Remove implements [link.Store]. The stores are not locked while still runs.
 func (s *Stores) Remove(ctx context.Context, slug link.Slug, still func(link.Link) bool) (gone bool, err error) {
 	err = s.operate(ctx, "Remove", slug, func() error {
 		gone, err = s.remove(slug, still)
@@ -132,7 +130,7 @@ func (s *Stores) remove(slug link.Slug, still func(link.Link) bool) (gone bool, 
 	return false, busy(slug)
 }
 
-// Due is link.Schedule's: in order of time.
+// Due implements [link.Schedule], in order of time.
 func (s *Stores) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
 	return s.operate(ctx, "Due", "", func() error {
 		for _, l := range s.dueBy(now) {
@@ -159,7 +157,7 @@ func (s *Stores) dueBy(now time.Time) []link.Link {
 	return due
 }
 
-// Enroll is link.Roster's.
+// Enroll implements [link.Roster].
 func (s *Stores) Enroll(ctx context.Context, organization string, slug link.Slug) (receipt string, err error) {
 	err = s.operate(ctx, "Enroll", slug, func() error {
 		s.mu.Lock()
@@ -175,7 +173,7 @@ func (s *Stores) Enroll(ctx context.Context, organization string, slug link.Slug
 	return receipt, nil
 }
 
-// Receipt is link.Roster's.
+// Receipt implements [link.Roster].
 func (s *Stores) Receipt(ctx context.Context, organization string, slug link.Slug) (receipt string, err error) {
 	err = s.operate(ctx, "Receipt", slug, func() error {
 		s.mu.Lock()
@@ -189,7 +187,7 @@ func (s *Stores) Receipt(ctx context.Context, organization string, slug link.Slu
 	return receipt, nil
 }
 
-// Withdraw is link.Roster's.
+// Withdraw implements [link.Roster].
 func (s *Stores) Withdraw(ctx context.Context, organization string, slug link.Slug, receipt string) error {
 	return s.operate(ctx, "Withdraw", slug, func() error {
 		s.mu.Lock()
@@ -201,7 +199,7 @@ func (s *Stores) Withdraw(ctx context.Context, organization string, slug link.Sl
 	})
 }
 
-// Slugs is link.Roster's.
+// Slugs implements [link.Roster].
 func (s *Stores) Slugs(ctx context.Context, organization string, after link.Slug, limit int) (slugs []link.Slug, err error) {
 	err = s.operate(ctx, "Slugs", "", func() error {
 		s.mu.Lock()
@@ -221,7 +219,7 @@ func (s *Stores) Slugs(ctx context.Context, organization string, after link.Slug
 	return slugs, nil
 }
 
-// attempts bounds how often a change is made anew because somebody else wrote meanwhile.
+// attempts bounds how often a change is tried again because others wrote meanwhile.
 const attempts = 100
 
 // operate runs do between the two calls of Fault, unless ctx has ended.
@@ -257,8 +255,8 @@ func (s *Stores) read(slug link.Slug) (row, error) {
 	return found, nil
 }
 
-// swap puts next in the place of the row of that version and tells whether it did; version
-// 0 stands for no row, and so does a nil next.
+// swap puts next in the place of the row of that version and reports whether it did. Version 0
+// stands for no row, and so does a nil next.
 func (s *Stores) swap(slug link.Slug, version int64, next *link.Link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ func TestFault(t *testing.T) {
 		op   string
 		slug link.Slug
 		call func(t *testing.T, s *linktest.Stores) error
-		// done tells whether the operation took place
+		// done reports whether the operation took place
 		done func(t *testing.T, s *linktest.Stores) bool
 	}{
 		{"Get", "old", func(t *testing.T, s *linktest.Stores) error {

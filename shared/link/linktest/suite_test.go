@@ -7,7 +7,7 @@ import (
 	"fhirlink/shared/link"
 )
 
-// TestFull makes whoever adds a field to link.Link add it to the suite, and so to every driver.
+// TestFull fails when a field of link.Link is missing in the suite, and so in every driver's test.
 func TestFull(t *testing.T) {
 	notZero(t, "Link", reflect.ValueOf(full()))
 	notZero(t, "Notice", reflect.ValueOf(notice()))

@@ -8,7 +8,7 @@ import (
 	"fhirlink/shared/link"
 )
 
-// Append is link.Trail's.
+// Append implements [link.Trail].
 func (s *Stores) Append(ctx context.Context, e link.Event) error {
 	return s.operate(ctx, "Append", e.Slug, func() error {
 		s.mu.Lock()
@@ -24,7 +24,7 @@ func (s *Stores) Append(ctx context.Context, e link.Event) error {
 	})
 }
 
-// Events is link.Trail's.
+// Events implements [link.Trail].
 func (s *Stores) Events(ctx context.Context, organization string, slug link.Slug, after string, limit int) (events []link.Event, err error) {
 	err = s.operate(ctx, "Events", slug, func() error {
 		s.mu.Lock()

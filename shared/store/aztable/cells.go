@@ -15,13 +15,13 @@ import (
 // cellsPartition holds the cells; no organization and no shard is named so.
 const cellsPartition = "cells"
 
-// Cell is store.Cells'. Its version is the row's ETag.
+// Cell implements [store.Cells]. A cell's version is the row's ETag.
 func (s *Store) Cell(ctx context.Context, name string) (store.Cell, error) {
 	c, _, err := s.cell(ctx, name)
 	return c, err
 }
 
-// Swap is store.Cells'. After a conflict the row is read again: it may be what an earlier try of
+// Swap implements [store.Cells]. After a conflict the row is read again: it may be what an earlier try of
 // this very call has written.
 func (s *Store) Swap(ctx context.Context, name string, old store.Cell, value string) (next store.Cell, swapped bool, err error) {
 	if err := checkKey("cell's name", name); err != nil {

@@ -2,19 +2,17 @@ package aztable
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 	"unicode/utf16"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
 )
 
-// column is a property of the link's row. Its value points to a string, bool, int, int64,
+// column is a property of a row. Its value points to a string, bool, int, int64,
 // time.Time (Edm.DateTime, UTC) or link.Date, or is a text of another form.
 type column struct {
 	name  string
@@ -23,69 +21,6 @@ type column struct {
 
 // jsonText is a value that is written as a string of JSON.
 type jsonText struct{ pointer any }
-
-// columns lists the properties of r's link, as people see them in Storage Explorer; the slug
-// is in the RowKey. What is empty has no property.
-func columns(r *row) []column {
-	l := &r.link
-	return []column{
-		{"CreateOp", &r.createOp},
-		{"OpIDs", jsonText{&r.opIDs}},
-		{"DueRow", &r.due},
-
-		{"ID", &l.ID},
-		{"Organization", &l.Organization},
-		{"Phase", (*string)(&l.Phase)},
-		{"Description", &l.Description},
-		{"FHIRServerURL", &l.FHIRServerURL},
-		{"ClientID", &l.ClientID},
-		{"TenantID", &l.TenantID},
-		{"Audience", &l.Audience},
-		{"Listed", &l.Listed},
-		{"Health", (*string)(&l.Health)},
-		{"Failing", &l.Failing},
-		{"Attempts", &l.Attempts},
-		{"SecretName", &l.Secret.Name},
-		{"SecretVersion", &l.Secret.Version},
-		{"SecretPrevious", &l.Secret.Previous},
-		{"SecretKind", (*string)(&l.Secret.Kind)},
-		{"SecretPreviousKind", (*string)(&l.Secret.PreviousKind)},
-		{"SecretExpiresOn", &l.Secret.ExpiresOn},
-		{"SecretExpired", &l.Secret.Expired},
-		{"SecretSource", (*string)(&l.Secret.Source)},
-		{"SecretKeyID", &l.Secret.KeyID},
-		{"SecretSince", &l.Secret.Since},
-		{"SecretPreviousUntil", &l.Secret.PreviousUntil},
-		{"SecretFellBackAt", &l.Secret.FellBackAt},
-		{"Contacts", jsonText{&l.Contacts}},
-		{"Change", jsonText{&l.Change}},
-		{"Discard", jsonText{&l.Discard}},
-		{"Enrolled", &l.Enrolled},
-		{"NoticedOn", &l.NoticedOn},
-		{"NoticeAt", &l.NoticeAt},
-		{"Told", (*string)(&l.Told)},
-		{"Notices", jsonText{&l.Notices}},
-		{"Untold", jsonText{&l.Untold}},
-		{"Failures", &l.Failures},
-		{"NotBefore", &l.NotBefore},
-		{"Revision", &l.Revision},
-		{"ReservedUntil", &l.ReservedUntil},
-		{"CreatedAt", &l.CreatedAt},
-		{"UpdatedAt", &l.UpdatedAt},
-		{"VerifiedAt", &l.VerifiedAt},
-		{"PhaseSince", &l.PhaseSince},
-		{"NextVerify", &l.NextVerify},
-	}
-}
-
-// entity writes r's link as Table Storage takes it.
-func (r row) entity() ([]byte, error) {
-	data, err := encode(partitionOf(r.link.Slug), linkKey(r.link.Slug), columns(&r))
-	if err != nil {
-		return nil, fmt.Errorf("link %s cannot be stored: %w", r.link.Slug, err)
-	}
-	return data, nil
-}
 
 // encode writes an entity with the columns that have a value.
 func encode(partitionKey, rowKey string, columns []column) ([]byte, error) {
@@ -105,24 +40,6 @@ func encode(partitionKey, rowKey string, columns []column) ([]byte, error) {
 	return json.Marshal(e)
 }
 
-// decode reads what entity wrote.
-func decode(slug link.Slug, data []byte, etag azcore.ETag) (row, error) {
-	r := row{link: link.Link{Slug: slug}, etag: etag}
-	var e aztables.EDMEntity
-	err := json.Unmarshal(data, &e)
-	if err == nil {
-		err = decodeColumns(e, columns(&r))
-	}
-	if err == nil {
-		err = r.check()
-	}
-	if err != nil {
-		return row{}, fmt.Errorf("row %s in partition %s of the links' table cannot be read, repair it there: %w", linkKey(slug), partitionOf(slug), err)
-	}
-	r.link = r.link.Stored()
-	return r, nil
-}
-
 func decodeColumns(e aztables.EDMEntity, columns []column) error {
 	for _, c := range columns {
 		if v, ok := e.Properties[c.name]; ok {
@@ -130,21 +47,6 @@ func decodeColumns(e aztables.EDMEntity, columns []column) error {
 				return fmt.Errorf("property %s: %w", c.name, err)
 			}
 		}
-	}
-	return nil
-}
-
-// check is about what this driver relies on. A DueRow of another slug would have another link's
-// row deleted.
-func (r row) check() error {
-	if r.createOp == "" || len(r.opIDs) == 0 {
-		return errors.New("property CreateOp or OpIDs is missing")
-	}
-	if r.due == "" {
-		return nil
-	}
-	if slug, err := dueSlug(r.due); err != nil || slug != r.link.Slug {
-		return fmt.Errorf("property DueRow is %.80q, which is no row of this link", r.due)
 	}
 	return nil
 }
@@ -238,7 +140,7 @@ func unmarshal(v any, read func([]byte) error) error {
 }
 
 // Limits of Table Storage that its emulator does not all keep: 1 MiB an entity, 252
-// properties (columns has far fewer), 32 Ki UTF-16 units a string, years from 1601 on.
+// properties (every kind of row has far fewer), 32 Ki UTF-16 units a string, years from 1601 on.
 // https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 const (
 	maxEntity  = 1 << 20
@@ -256,7 +158,7 @@ func text(s string) (any, error) {
 	return s, nil
 }
 
-// dateTime must be given UTC: the SDK writes the letter Z behind whatever clock time it gets.
+// dateTime gives the SDK UTC, because the SDK writes a Z behind the clock time of any zone.
 func dateTime(t time.Time) (any, error) {
 	if t.IsZero() {
 		return nil, nil

@@ -17,14 +17,14 @@ import (
 	"fhirlink/shared/link"
 )
 
-// filled is a row of whose link every field has a value of its own, whatever fields there are.
-func filled(t *testing.T) row {
+// filled is a row of whose link every field has a value of its own, also a field that is new.
+func filled(t *testing.T) linkRow {
 	t.Helper()
 	var l link.Link
 	n := 0
 	fill(t, reflect.ValueOf(&l).Elem(), &n)
 	l.Slug, l.Phase = "good-health-clinic", link.Live
-	return row{link: l, createOp: "CREATE", opIDs: []string{"LATEST", "CREATE"}}.scheduled()
+	return linkRow{link: l, createOp: "CREATE", opIDs: []string{"LATEST", "CREATE"}}.scheduled()
 }
 
 func fill(t *testing.T, v reflect.Value, n *int) {
@@ -68,7 +68,7 @@ func TestEntity(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.etag = "tag"
-	got, err := decode("good-health-clinic", data, "tag")
+	got, err := decodeLink("good-health-clinic", data, "tag")
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("decode =\n%+v, %v, want\n%+v", got, err, want)
 	}
@@ -80,7 +80,7 @@ func TestFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := decode("good-health-clinic", data, "")
+	r, err := decodeLink("good-health-clinic", data, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,12 +100,12 @@ func TestFormat(t *testing.T) {
 }
 
 func TestEmptyLink(t *testing.T) {
-	r := newRow(link.Link{Slug: "clinic", Phase: link.Live}, "OP")
+	r := newLinkRow(link.Link{Slug: "clinic", Phase: link.Live}, "OP")
 	data, err := r.entity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := decode("clinic", data, "")
+	got, err := decodeLink("clinic", data, "")
 	if err != nil || !reflect.DeepEqual(got, r) {
 		t.Errorf("decode = %+v, %v, want %+v", got, err, r)
 	}
@@ -137,24 +137,24 @@ func TestTooMuch(t *testing.T) {
 	} {
 		l := clinic()
 		change(&l)
-		_, err := newRow(l, "OP").entity()
+		_, err := newLinkRow(l, "OP").entity()
 		if err == nil || !strings.Contains(err.Error(), "clinic") {
 			t.Errorf("%s: entity = %v, want an error that names the link", name, err)
 		}
 	}
 	l := clinic()
 	l.Description = strings.Repeat("\U0001F3E5", maxText/2)
-	if _, err := newRow(l, "OP").entity(); err != nil {
+	if _, err := newLinkRow(l, "OP").entity(); err != nil {
 		t.Errorf("text of exactly the limit: %v", err)
 	}
 }
 
 // TestTooLargeRow: every text is within its limit, all of them together are not.
 func TestTooLargeRow(t *testing.T) {
-	r := newRow(clinic(), strings.Repeat("x", maxText))
+	r := newLinkRow(clinic(), strings.Repeat("x", maxText))
 	r.opIDs = []string{strings.Repeat("x", maxText-10)}
 	long := 0
-	for _, c := range columns(&r) {
+	for _, c := range linkColumns(&r) {
 		if p, ok := c.value.(*string); ok && c.name != "DueRow" && long < 14 {
 			*p = strings.Repeat("x", maxText)
 			long++
@@ -171,7 +171,7 @@ func TestTooLargeRow(t *testing.T) {
 }
 
 func TestCorruptRow(t *testing.T) {
-	sound, err := newRow(clinic(), "OP").entity()
+	sound, err := newLinkRow(clinic(), "OP").entity()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,26 +201,26 @@ func TestCorruptRow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := decode("clinic", data, ""); err == nil || !strings.Contains(err.Error(), "L_clinic") || r.link.ID != "" {
+		if r, err := decodeLink("clinic", data, ""); err == nil || !strings.Contains(err.Error(), "L_clinic") || r.link.ID != "" {
 			t.Errorf("%s: decode = %+v, %v, want an error that names the row", name, r, err)
 		}
 	}
-	if _, err := decode("clinic", []byte("<html>"), ""); err == nil {
+	if _, err := decodeLink("clinic", []byte("<html>"), ""); err == nil {
 		t.Error("decode reads HTML")
 	}
 }
 
-// FuzzDecode: whatever the table holds, decode does not panic, and what it takes it would
-// write again as it is.
+// FuzzDecode: no bytes in the table make decodeLink panic, and what it takes it would write
+// again as it is.
 func FuzzDecode(f *testing.F) {
-	sound, err := newRow(clinic(), "OP").entity()
+	sound, err := newLinkRow(clinic(), "OP").entity()
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(sound)
 	f.Add([]byte(`{"PartitionKey":"s00","RowKey":"L_clinic","CreateOp":"a","OpIDs":"[\"a\"]","Change":"null","Discard":"[]"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := decode("clinic", data, azcore.ETag("tag"))
+		r, err := decodeLink("clinic", data, azcore.ETag("tag"))
 		if err != nil {
 			return
 		}
@@ -229,7 +229,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return // longer than what Table Storage would have taken
 		}
-		if got, err := decode("clinic", again, "tag"); err != nil || !reflect.DeepEqual(got, r) {
+		if got, err := decodeLink("clinic", again, "tag"); err != nil || !reflect.DeepEqual(got, r) {
 			t.Errorf("decode =\n%+v, %v, want\n%+v", got, err, r)
 		}
 	})

@@ -16,14 +16,14 @@ import (
 	"fhirlink/shared/store"
 )
 
-// endpoints keeps webhook endpoints in the same table: a [webhook.Store]. An organization's
-// are one partition. Answers that got lost are told by CreateOp and OpIDs, as those of links.
+// endpoints implements [webhook.Store] in the same table. The endpoints of an organization are
+// one partition. CreateOp and OpIDs tell of answers that got lost, as those of links do.
 type endpoints struct{ store *Store }
 
-// Endpoints returns the table's webhook endpoints.
+// Endpoints returns the store of the webhook endpoints in the table.
 func (s *Store) Endpoints() webhook.Store { return endpoints{s} }
 
-// List is webhook.Store's.
+// List implements [webhook.Store].
 func (s endpoints) List(ctx context.Context, organization string) (all []webhook.Endpoint, err error) {
 	if err := checkKey("organization", organization); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (s endpoints) List(ctx context.Context, organization string) (all []webhook
 	return all, nil
 }
 
-// Insert is webhook.Store's.
+// Insert implements [webhook.Store].
 func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	if err := checkEndpoint(e.Organization, e.ID); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	return busyEndpoint(e.ID)
 }
 
-// Update is webhook.Store's.
+// Update implements [webhook.Store].
 func (s endpoints) Update(ctx context.Context, organization, id string, change func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error) {
 	found, err := s.read(ctx, organization, id)
 	for n := range attempts {
@@ -110,7 +110,7 @@ func (s endpoints) Update(ctx context.Context, organization, id string, change f
 	return webhook.Endpoint{}, busyEndpoint(id)
 }
 
-// Remove is webhook.Store's.
+// Remove implements [webhook.Store].
 func (s endpoints) Remove(ctx context.Context, organization, id string) error {
 	if checkEndpoint(organization, id) != nil {
 		return nil // no row can have such a key
@@ -191,17 +191,11 @@ func (r *endpointRow) columns() []column {
 }
 
 func (r endpointRow) entity() ([]byte, error) {
-	e := newEntity(endpointPartition(r.endpoint.Organization), r.endpoint.ID)
-	for _, c := range r.columns() {
-		v, err := c.encode()
-		if err != nil {
-			return nil, fmt.Errorf("webhook %s: its %s cannot be stored: %w", r.endpoint.ID, c.name, err)
-		}
-		if v != nil {
-			e.Properties[c.name] = v
-		}
+	data, err := encode(endpointPartition(r.endpoint.Organization), r.endpoint.ID, r.columns())
+	if err != nil {
+		return nil, fmt.Errorf("webhook %s cannot be stored: %w", r.endpoint.ID, err)
 	}
-	return json.Marshal(e)
+	return data, nil
 }
 
 // decodeEndpoint reads what entity wrote.
@@ -210,12 +204,8 @@ func decodeEndpoint(organization string, data []byte, etag azcore.ETag) (endpoin
 	var e aztables.EDMEntity
 	err := json.Unmarshal(data, &e)
 	r.endpoint.Organization, r.endpoint.ID = organization, e.RowKey
-	for _, c := range r.columns() {
-		if v, ok := e.Properties[c.name]; ok && err == nil {
-			if err = c.decode(v); err != nil {
-				err = fmt.Errorf("property %s: %w", c.name, err)
-			}
-		}
+	if err == nil {
+		err = decodeColumns(e, r.columns())
 	}
 	if err == nil && (r.createOp == "" || len(r.opIDs) == 0) {
 		err = errors.New("property CreateOp or OpIDs is missing")

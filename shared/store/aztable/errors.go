@@ -36,7 +36,7 @@ func isNotFound(err error) bool {
 	return errors.As(err, &r) && r.status == http.StatusNotFound
 }
 
-// isConflict tells whether the service refused a write because of what the table holds, which
+// isConflict reports whether the service refused a write because of what the table holds, which
 // may be what an earlier try of the same write has put there.
 func isConflict(err error) bool {
 	var r *refusal

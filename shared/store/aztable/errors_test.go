@@ -24,7 +24,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 const canary = "canary-host.table.core.windows.net"
 
-// TestUnavailable: whatever keeps the store from an answer is ErrUnavailable, after the
+// TestUnavailable: everything that keeps the store from an answer is ErrUnavailable, after the
 // retries, and nothing of the other side's text gets out.
 func TestUnavailable(t *testing.T) {
 	answer := func(status int, code string) roundTripper {
@@ -86,8 +86,8 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, errors.New(canary) }
 
-// TestOwnFault: a request that the service will never take is not ErrUnavailable, so that
-// nobody tries it again.
+// TestOwnFault: a request that the service will never take is not ErrUnavailable, so that it is
+// not tried again.
 func TestOwnFault(t *testing.T) {
 	s := newTable(t).store(roundTripper(func(r *http.Request) (*http.Response, error) {
 		return respond(r, 400, http.Header{"X-Ms-Error-Code": {"InvalidInput"}}, ""), nil

@@ -309,7 +309,7 @@ func TestLostWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// TestLostInsertThenUpdated: somebody changes the row before the insert learns of its success.
+// TestLostInsertThenUpdated: others change the row before the insert learns of its success.
 func TestLostInsertThenUpdated(t *testing.T) {
 	tb := newTable(t)
 	clean := tb.store(http.DefaultTransport)
@@ -355,7 +355,7 @@ func TestLostRemoveThenInserted(t *testing.T) {
 	tb.consistent(t)
 }
 
-// TestMissingEntry: a link whose entry in the index somebody has removed by hand can still be
+// TestMissingEntry: a link whose entry in the schedule was removed by hand can still be
 // changed, and has one again afterwards.
 func TestMissingEntry(t *testing.T) {
 	for name, change := range map[string]func(link.Link) (link.Link, error){

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -14,10 +13,9 @@ import (
 	"fhirlink/shared/link"
 )
 
-// maxPage is the most rows that Table Storage returns at once.
-const maxPage = 1000
+func rosterPartition(organization string) string { return "o" + organization }
 
-// Enroll is link.Roster's. It overwrites, so its retries need no care.
+// Enroll implements [link.Roster]. It overwrites, so its retries need no care.
 func (s *Store) Enroll(ctx context.Context, organization string, slug link.Slug) (receipt string, err error) {
 	if err := checkEntry(organization, slug); err != nil {
 		return "", err
@@ -39,13 +37,13 @@ func (s *Store) Enroll(ctx context.Context, organization string, slug link.Slug)
 	return receipt, nil
 }
 
-// Receipt is link.Roster's.
+// Receipt implements [link.Roster].
 func (s *Store) Receipt(ctx context.Context, organization string, slug link.Slug) (string, error) {
 	receipt, _, err := s.receipt(ctx, organization, slug)
 	return receipt, err
 }
 
-// Withdraw is link.Roster's.
+// Withdraw implements [link.Roster].
 func (s *Store) Withdraw(ctx context.Context, organization string, slug link.Slug, receipt string) error {
 	for n := range attempts {
 		current, etag, err := s.receipt(ctx, organization, slug)
@@ -64,10 +62,10 @@ func (s *Store) Withdraw(ctx context.Context, organization string, slug link.Slu
 			return err
 		}
 	}
-	return busy(slug)
+	return busyLink(slug)
 }
 
-// Slugs is link.Roster's.
+// Slugs implements [link.Roster].
 func (s *Store) Slugs(ctx context.Context, organization string, after link.Slug, limit int) (slugs []link.Slug, err error) {
 	if err := checkKey("organization", organization); err != nil || limit <= 0 {
 		return nil, err
@@ -88,7 +86,7 @@ func (s *Store) Slugs(ctx context.Context, organization string, after link.Slug,
 	return slugs[:min(limit, len(slugs))], nil
 }
 
-// receipt returns "" when there is no entry.
+// receipt returns "" if there is no entry.
 func (s *Store) receipt(ctx context.Context, organization string, slug link.Slug) (string, azcore.ETag, error) {
 	if checkEntry(organization, slug) != nil {
 		return "", "", nil
@@ -106,13 +104,3 @@ func (s *Store) receipt(ctx context.Context, organization string, slug link.Slug
 	}
 	return e.Receipt, answer.ETag, nil
 }
-
-func checkEntry(organization string, slug link.Slug) error {
-	if err := checkKey("organization", organization); err != nil {
-		return err
-	}
-	return checkKey("slug", string(slug))
-}
-
-// quoted doubles the quotes, as the OData literal wants it.
-func quoted(s string) string { return strings.ReplaceAll(s, "'", "''") }

@@ -11,7 +11,7 @@ import (
 	"fhirlink/shared/link"
 )
 
-// TestWithdrawWhileEnrolled: the entry is written anew between the reading of its receipt and
+// TestWithdrawWhileEnrolled: the entry is written again between the reading of its receipt and
 // its removal, and must stay.
 func TestWithdrawWhileEnrolled(t *testing.T) {
 	tb := newTable(t)

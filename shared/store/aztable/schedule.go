@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -18,10 +19,28 @@ import (
 // parallel is how many shards are read at a time.
 const parallel = 8
 
-// Due is link.Schedule's: in order of time over all shards. It makes one query for each
+// maxDue is the greatest time that a key of the index can hold: in the year 2286.
+const maxDue = 9_999_999_999_999_999
+
+// dueKey sorts by time. A time before 1970 counts as 1970: it has long come.
+func dueKey(due time.Time, slug link.Slug) string {
+	return dueBound(due.UnixMicro()) + "_" + string(slug)
+}
+
+func dueBound(micro int64) string { return fmt.Sprintf("X_%016d", min(max(micro, 0), maxDue)) }
+
+// dueSlug reads the slug out of a key that dueKey wrote.
+func dueSlug(key string) (link.Slug, error) {
+	n := len(dueBound(0))
+	if !strings.HasPrefix(key, "X_") || len(key) < n+2 || key[n] != '_' {
+		return "", fmt.Errorf("the index of due links has the row %.80q, which names no slug: remove it from the table", key)
+	}
+	return link.Slug(key[n+1:]), nil
+}
+
+// Due implements [link.Schedule], in order of time over all shards. It makes one query for each
 // shard, and one more for every 1,000 due links in one of them, once yield has come so far.
-// A shard or an entry that cannot be read does not keep others from yield; Due then fails
-// at its end.
+// If a shard or an entry cannot be read, Due goes on with the others and fails at its end.
 func (s *Store) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
 	cursors := s.cursors(now)
 	var group errgroup.Group
@@ -91,22 +110,6 @@ func (c *cursor) fill(ctx context.Context) {
 	}
 }
 
-// nextKeys reads a page of RowKeys. A table that is absent has none.
-func nextKeys(ctx context.Context, pager *runtime.Pager[aztables.ListEntitiesResponse]) (keys []string, err error) {
-	page, err := pager.NextPage(ctx)
-	if err = explain(ctx, err); hasCode(err, aztables.TableNotFound) {
-		return nil, nil
-	}
-	for _, data := range page.Entities {
-		var e struct{ RowKey string }
-		if err := json.Unmarshal(data, &e); err != nil {
-			return nil, fmt.Errorf("a row of the links' table cannot be read: %w", err)
-		}
-		keys = append(keys, e.RowKey)
-	}
-	return keys, err
-}
-
 func unread(cursors []*cursor) error {
 	var n int
 	var first error
@@ -121,4 +124,14 @@ func unread(cursors []*cursor) error {
 		return nil
 	}
 	return fmt.Errorf("%d of %d shards of the index could not be read: %w", n, shards, first)
+}
+
+// dueEntity is the entry of a link. The timer reads its key only. Due is for people, and left
+// out if it is no time that a property can have.
+func dueEntity(r linkRow) ([]byte, error) {
+	e := newEntity(partitionOf(r.link.Slug), r.due)
+	if due, err := dateTime(r.link.Due()); err == nil {
+		e.Properties["Due"] = due
+	}
+	return json.Marshal(e)
 }

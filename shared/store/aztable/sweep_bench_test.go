@@ -109,7 +109,7 @@ func fill100(b *testing.B, tb table, links, due int, now time.Time) {
 		if i%(links/due) == 0 && i/(links/due) < due {
 			l.Secret.ExpiresOn, l.NoticedOn, l.NoticeAt = link.DateOf(now).AddDays(30), link.DateOf(now).AddDays(-20), link.DateOf(now).Time()
 		}
-		actions, err := transaction(l.Slug, row{}, newRow(l, "OP"))
+		actions, err := linkTransaction(l.Slug, linkRow{}, newLinkRow(l, "OP"))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -23,7 +23,12 @@ func eventColumns(e *link.Event) []column {
 	}
 }
 
-// Append is link.Trail's. An event that is there already may be what an earlier try has written.
+func trailPartition(organization string, slug link.Slug) string {
+	return "e" + organization + "_" + string(slug)
+}
+
+// Append implements [link.Trail]. An event that is there already may be what an earlier try has
+// written.
 func (s *Store) Append(ctx context.Context, e link.Event) error {
 	if err := checkEvent(e); err != nil {
 		return err
@@ -50,7 +55,7 @@ func checkEvent(e link.Event) error {
 	return checkEntry(e.Organization, e.Slug)
 }
 
-// Events is link.Trail's.
+// Events implements [link.Trail].
 func (s *Store) Events(ctx context.Context, organization string, slug link.Slug, after string, limit int) (events []link.Event, err error) {
 	if err := checkEntry(organization, slug); err != nil || limit <= 0 {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"fhirlink/shared/store"
 )
 
-// FuzzDecodeEvent: whatever the table holds, decodeEvent does not panic, and what it takes it
-// would write again as it is.
+// FuzzDecodeEvent: no bytes in the table make decodeEvent panic, and what it takes it would
+// write again as it is.
 func FuzzDecodeEvent(f *testing.F) {
 	e := registered()
 	sound, err := encode(trailPartition(e.Organization, e.Slug), e.ID, eventColumns(&e))

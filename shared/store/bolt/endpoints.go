@@ -18,10 +18,10 @@ import (
 // webhooksBucket has organization and id → the endpoint as JSON.
 var webhooksBucket = []byte("webhooks")
 
-// endpoints keeps webhook endpoints in the same file: a [webhook.Store].
+// endpoints implements [webhook.Store] in the same file.
 type endpoints struct{ store *Store }
 
-// Endpoints returns the file's webhook endpoints.
+// Endpoints returns the store of the webhook endpoints in the file.
 func (s *Store) Endpoints() webhook.Store { return endpoints{s} }
 
 // endpointRow is what the bucket of endpoints holds.
@@ -30,7 +30,7 @@ type endpointRow struct {
 	Endpoint webhook.Endpoint
 }
 
-// List is webhook.Store's.
+// List implements [webhook.Store].
 func (s endpoints) List(ctx context.Context, organization string) (all []webhook.Endpoint, err error) {
 	err = s.store.view(ctx, func(tx *bbolt.Tx) error {
 		prefix := endpointKey(organization, "")
@@ -50,7 +50,7 @@ func (s endpoints) List(ctx context.Context, organization string) (all []webhook
 	return all, nil
 }
 
-// Insert is webhook.Store's.
+// Insert implements [webhook.Store].
 func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	if strings.Contains(e.Organization+e.ID, "\x00") || e.Organization == "" || e.ID == "" {
 		return fmt.Errorf("webhook %q of %q cannot be stored: both names must be there and have no NUL", e.ID, e.Organization)
@@ -62,7 +62,7 @@ func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	return err
 }
 
-// Update is webhook.Store's.
+// Update implements [webhook.Store].
 func (s endpoints) Update(ctx context.Context, organization, id string, change func(webhook.Endpoint) (webhook.Endpoint, error)) (webhook.Endpoint, error) {
 	for range attempts {
 		found, err := s.read(ctx, organization, id)
@@ -83,7 +83,7 @@ func (s endpoints) Update(ctx context.Context, organization, id string, change f
 	return webhook.Endpoint{}, fmt.Errorf("%w: webhook %s was changed by others %d times in a row", store.ErrUnavailable, id, attempts)
 }
 
-// Remove is webhook.Store's.
+// Remove implements [webhook.Store].
 func (s endpoints) Remove(ctx context.Context, organization, id string) error {
 	return s.store.update(ctx, func(tx *bbolt.Tx) error {
 		return tx.Bucket(webhooksBucket).Delete(endpointKey(organization, id))
@@ -101,7 +101,7 @@ func (s endpoints) read(ctx context.Context, organization, id string) (found end
 	return found, err
 }
 
-// swap puts next in the place of the row that was found, and tells whether it did. The zero
+// swap puts next in the place of the row that was found, and reports whether it did. The zero
 // row stands for none.
 func (s endpoints) swap(ctx context.Context, found endpointRow, next webhook.Endpoint) (swapped bool, err error) {
 	err = s.store.update(ctx, func(tx *bbolt.Tx) error {

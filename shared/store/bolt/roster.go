@@ -12,7 +12,10 @@ import (
 	"fhirlink/shared/link"
 )
 
-// Enroll is link.Roster's.
+// rosterBucket has organization and slug → the receipt.
+var rosterBucket = []byte("links.roster")
+
+// Enroll implements [link.Roster].
 func (s *Store) Enroll(ctx context.Context, organization string, slug link.Slug) (receipt string, err error) {
 	if organization == "" || strings.Contains(organization, "\x00") {
 		return "", fmt.Errorf("%q cannot be an organization", organization)
@@ -27,7 +30,7 @@ func (s *Store) Enroll(ctx context.Context, organization string, slug link.Slug)
 	return receipt, nil
 }
 
-// Receipt is link.Roster's.
+// Receipt implements [link.Roster].
 func (s *Store) Receipt(ctx context.Context, organization string, slug link.Slug) (receipt string, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		receipt = string(tx.Bucket(rosterBucket).Get(rosterKey(organization, slug)))
@@ -36,7 +39,7 @@ func (s *Store) Receipt(ctx context.Context, organization string, slug link.Slug
 	return receipt, err
 }
 
-// Withdraw is link.Roster's.
+// Withdraw implements [link.Roster].
 func (s *Store) Withdraw(ctx context.Context, organization string, slug link.Slug, receipt string) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {
 		b, key := tx.Bucket(rosterBucket), rosterKey(organization, slug)
@@ -47,7 +50,7 @@ func (s *Store) Withdraw(ctx context.Context, organization string, slug link.Slu
 	})
 }
 
-// Slugs is link.Roster's.
+// Slugs implements [link.Roster].
 func (s *Store) Slugs(ctx context.Context, organization string, after link.Slug, limit int) (slugs []link.Slug, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		prefix, start := rosterKey(organization, ""), rosterKey(organization, after)

@@ -12,15 +12,18 @@ import (
 	"fhirlink/shared/link"
 )
 
+// dueBucket has due time and slug → nothing.
+var dueBucket = []byte("links.due")
+
 // timeBytes is the length of the time that begins a key of the index.
 const timeBytes = 8
 
 // duePage is how many entries of the index are read in one transaction.
 const duePage = 1000
 
-// Due is link.Schedule's: in order of time. It reads page by page, and no transaction is open
-// while yield runs, as a write must not wait for the reading transaction of its own goroutine.
-// An entry that cannot be read does not keep others from yield; Due then fails at its end.
+// Due implements [link.Schedule], in order of time. It reads page by page, and no transaction is
+// open while yield runs: a write must not wait for the reading transaction of its own goroutine.
+// If an entry cannot be read, Due goes on with the others and fails at its end.
 func (s *Store) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
 	var odd error
 	for after := []byte(nil); ; {
@@ -74,23 +77,23 @@ func dueBy(tx *bbolt.Tx, now time.Time, after []byte) (due []link.Slug, last []b
 }
 
 // schedule puts the entry of a row where r.Due says; unschedule removes it from there.
-func schedule(tx *bbolt.Tx, r row) error {
+func schedule(tx *bbolt.Tx, r linkRow) error {
 	if r.Due.IsZero() {
 		return nil
 	}
 	return tx.Bucket(dueBucket).Put(dueKey(r), nil)
 }
 
-func unschedule(tx *bbolt.Tx, r row) error {
+func unschedule(tx *bbolt.Tx, r linkRow) error {
 	if r.Due.IsZero() {
 		return nil
 	}
 	return tx.Bucket(dueBucket).Delete(dueKey(r))
 }
 
-func dueKey(r row) []byte { return append(sortable(r.Due), r.Link.Slug...) }
+func dueKey(r linkRow) []byte { return append(sortable(r.Due), r.Link.Slug...) }
 
-// sortable writes a time so that bytes sort as times do, whatever its sign.
+// sortable writes a time so that bytes sort as times do, also those before 1970.
 func sortable(t time.Time) []byte {
 	const signBit = 1 << 63
 	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixMicro())^signBit)

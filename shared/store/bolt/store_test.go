@@ -239,7 +239,7 @@ func FuzzDue(f *testing.F) {
 	})
 }
 
-// TestCorruptTrailAndCell: they are named, and stand in nobody else's way.
+// TestCorruptTrailAndCell: they are named, and do not stand in the way of others.
 func TestCorruptTrailAndCell(t *testing.T) {
 	db := open(t)
 	s := newStore(t, db)

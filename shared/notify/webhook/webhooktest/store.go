@@ -1,6 +1,3 @@
-// Package webhooktest holds what tests of webhook endpoints need: the conformance suite that
-// every driver of [webhook.Store] passes ([Run]), and a driver in memory whose network can
-// fail ([Store]).
 package webhooktest
 
 import (
@@ -14,11 +11,11 @@ import (
 	"fhirlink/shared/store"
 )
 
-// Store is webhook.Store in memory.
+// Store implements [webhook.Store] in memory.
 type Store struct {
 	// Fault, unless nil, runs before and after each operation; an error it returns becomes
-	// the operation's. Before means that nothing took place; after, that whatever there was
-	// to do is done and its answer got lost. op is the method's name.
+	// the operation's. Before means that nothing took place. After means that the operation is
+	// done and its answer got lost. op is the method's name.
 	Fault func(op string, before bool) error
 
 	mu     sync.Mutex
@@ -38,7 +35,7 @@ var _ webhook.Store = (*Store)(nil)
 // New returns an empty store.
 func New() *Store { return &Store{rows: map[key]row{}} }
 
-// List is webhook.Store's.
+// List implements [webhook.Store].
 func (s *Store) List(ctx context.Context, organization string) (all []webhook.Endpoint, err error) {
 	err = s.operate(ctx, "List", func() error {
 		s.mu.Lock()
@@ -57,7 +54,7 @@ func (s *Store) List(ctx context.Context, organization string) (all []webhook.En
 	return all, nil
 }
 
-// Insert is webhook.Store's.
+// Insert implements [webhook.Store].
 func (s *Store) Insert(ctx context.Context, e webhook.Endpoint) error {
 	return s.operate(ctx, "Insert", func() error {
 		if !s.swap(key{e.Organization, e.ID}, 0, e) {
@@ -67,7 +64,7 @@ func (s *Store) Insert(ctx context.Context, e webhook.Endpoint) error {
 	})
 }
 
-// Update is webhook.Store's. The store is not locked while change runs.
+// Update implements [webhook.Store]. The store is not locked while change runs.
 func (s *Store) Update(ctx context.Context, organization, id string, change func(webhook.Endpoint) (webhook.Endpoint, error)) (e webhook.Endpoint, err error) {
 	err = s.operate(ctx, "Update", func() error {
 		e, err = s.update(ctx, key{organization, id}, change)
@@ -100,7 +97,7 @@ func (s *Store) update(ctx context.Context, k key, change func(webhook.Endpoint)
 	return webhook.Endpoint{}, fmt.Errorf("%w: webhook %s was changed by others %d times in a row", store.ErrUnavailable, k.id, attempts)
 }
 
-// Remove is webhook.Store's.
+// Remove implements [webhook.Store].
 func (s *Store) Remove(ctx context.Context, organization, id string) error {
 	return s.operate(ctx, "Remove", func() error {
 		s.mu.Lock()
@@ -110,7 +107,7 @@ func (s *Store) Remove(ctx context.Context, organization, id string) error {
 	})
 }
 
-// attempts bounds how often a change is made anew because somebody else wrote meanwhile.
+// attempts bounds how often a change is tried again because others wrote meanwhile.
 const attempts = 100
 
 // operate runs do between the two calls of Fault, unless ctx has ended.
@@ -142,7 +139,7 @@ func (s *Store) read(k key) (row, bool) {
 	return found, ok
 }
 
-// swap puts e in the place of the row of that version, 0 for none, and tells whether it did.
+// swap puts e in the place of the row of that version, 0 for none, and reports whether it did.
 func (s *Store) swap(k key, version int64, e webhook.Endpoint) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

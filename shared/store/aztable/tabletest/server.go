@@ -1,8 +1,3 @@
-// Package tabletest is Azure Table Storage on the wire, in memory: as much of it as
-// shared/store/aztable uses, and with the limits of the service in Azure, of which Microsoft's
-// emulator lets some pass. The tests of aztable run against both.
-//
-// https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api
 package tabletest
 
 import (

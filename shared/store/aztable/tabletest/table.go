@@ -221,7 +221,7 @@ func (s *Server) entity(body []byte) (e entity, k key, refusal *answer) {
 	return entity{properties, fmt.Sprintf(`W/"datetime'%s %d'"`, now, s.writes)}, key{partition, row}, nil
 }
 
-// validAs tells whether a value has the form of a type of the Entity Data Model.
+// validAs reports whether a value has the form of a type of the Entity Data Model.
 func validAs(edmType, value any) bool {
 	text, _ := value.(string)
 	switch edmType {

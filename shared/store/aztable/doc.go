@@ -1,0 +1,24 @@
+// Package aztable is the database in Azure Table Storage: it implements the contract of every
+// record with the SDK's aztables.
+//
+// All rows are in one table. A link and its entry in the schedule share a partition, so that
+// they change in one entity group transaction.
+//
+//	PartitionKey      RowKey                         The row
+//	s00 … s3f         L_<slug>                       a link
+//	s00 … s3f         X_<due, µs since 1970>_<slug>  its entry in the schedule
+//	o<tenant>         <slug>                         its entry in the organization's roster
+//	e<tenant>_<slug>  <ID>                           an event of its trail
+//	w<tenant>         <ID>                           a webhook endpoint of the organization
+//	cells             <name>                         a cell
+//
+// The SDK asks again after an answer that got lost. The second answer is then a 404, 409 or
+// 412 although the first try took effect. So the driver reads the row again after every such
+// answer. CreateOp, which is never rewritten, says whether the driver itself made an insert;
+// OpIDs says so of an update.
+//
+// Each kind of record has a file of its own with its methods, keys and properties. The other
+// files are what the kinds share.
+//
+// https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api
+package aztable

@@ -1,0 +1,33 @@
+package aztable
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+)
+
+// maxPage is the most rows that Table Storage returns at once.
+const maxPage = 1000
+
+// nextKeys reads a page of RowKeys. A table that is absent has none.
+func nextKeys(ctx context.Context, pager *runtime.Pager[aztables.ListEntitiesResponse]) (keys []string, err error) {
+	page, err := pager.NextPage(ctx)
+	if err = explain(ctx, err); hasCode(err, aztables.TableNotFound) {
+		return nil, nil
+	}
+	for _, data := range page.Entities {
+		var e struct{ RowKey string }
+		if err := json.Unmarshal(data, &e); err != nil {
+			return nil, fmt.Errorf("a row of the links' table cannot be read: %w", err)
+		}
+		keys = append(keys, e.RowKey)
+	}
+	return keys, err
+}
+
+// quoted doubles the quotes, as the OData literal wants it.
+func quoted(s string) string { return strings.ReplaceAll(s, "'", "''") }

@@ -1,0 +1,152 @@
+package bolt
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/store"
+)
+
+// linksBucket has slug → the row as JSON.
+var linksBucket = []byte("links")
+
+// linkRow is what the bucket of links holds.
+type linkRow struct {
+	OpID string    // random, of the last write: two readings with one OpID are of one row
+	Due  time.Time // where the schedule has the row, which Link.Due may no longer say; zero: nowhere
+	Link link.Link
+}
+
+// Get implements [link.Store].
+func (s *Store) Get(ctx context.Context, slug link.Slug) (link.Link, error) {
+	found, err := s.readLink(ctx, slug)
+	return found.Link, err
+}
+
+// Insert implements [link.Store].
+func (s *Store) Insert(ctx context.Context, l link.Link) error {
+	swapped, err := s.swapLink(ctx, l.Slug, linkRow{}, &l)
+	if err == nil && !swapped {
+		return fmt.Errorf("%w: link %s", store.ErrExists, l.Slug)
+	}
+	return err
+}
+
+// Update implements [link.Store].
+func (s *Store) Update(ctx context.Context, slug link.Slug, change func(link.Link) (link.Link, error)) (link.Link, error) {
+	for range attempts {
+		found, err := s.readLink(ctx, slug)
+		if err != nil {
+			return link.Link{}, err
+		}
+		next, err := change(found.Link.Stored())
+		if err != nil {
+			return link.Link{}, err
+		}
+		if next.Slug != slug {
+			return link.Link{}, fmt.Errorf("an update of link %q cannot turn it into %q", slug, next.Slug)
+		}
+		swapped, err := s.swapLink(ctx, slug, found, &next)
+		if err != nil {
+			return link.Link{}, err
+		}
+		if swapped {
+			return next.Stored(), nil
+		}
+	}
+	return link.Link{}, busyLink(slug)
+}
+
+// Remove implements [link.Store].
+func (s *Store) Remove(ctx context.Context, slug link.Slug, still func(link.Link) bool) (gone bool, err error) {
+	for range attempts {
+		found, err := s.readLink(ctx, slug)
+		if errors.Is(err, store.ErrNotFound) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if !still(found.Link.Stored()) {
+			return false, nil
+		}
+		if swapped, err := s.swapLink(ctx, slug, found, nil); swapped || err != nil {
+			return swapped, err
+		}
+	}
+	return false, busyLink(slug)
+}
+
+func (s *Store) readLink(ctx context.Context, slug link.Slug) (found linkRow, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) (err error) {
+		found, err = loadLink(tx, slug)
+		return err
+	})
+	if err == nil && found.OpID == "" {
+		err = fmt.Errorf("%w: link %s", store.ErrNotFound, slug)
+	}
+	return found, err
+}
+
+// swapLink puts next in the place of the row that was found and moves its entry in the schedule.
+// It reports whether it did. The zero row stands for none, and so does a nil next.
+func (s *Store) swapLink(ctx context.Context, slug link.Slug, found linkRow, next *link.Link) (swapped bool, err error) {
+	err = s.update(ctx, func(tx *bbolt.Tx) error {
+		current, err := loadLink(tx, slug)
+		if err != nil || current.OpID != found.OpID {
+			return err
+		}
+		swapped = true
+		if err := unschedule(tx, current); err != nil {
+			return err
+		}
+		if next == nil {
+			return tx.Bucket(linksBucket).Delete([]byte(slug))
+		}
+		l := next.Stored()
+		return saveLink(tx, linkRow{rand.Text(), l.Due(), l})
+	})
+	return swapped && err == nil, err
+}
+
+// loadLink returns the zero row when there is none.
+func loadLink(tx *bbolt.Tx, slug link.Slug) (found linkRow, err error) {
+	data := tx.Bucket(linksBucket).Get([]byte(slug))
+	if data == nil {
+		return linkRow{}, nil
+	}
+	err = json.Unmarshal(data, &found)
+	switch {
+	case err != nil:
+	case found.OpID == "":
+		err = errors.New("it has no OpID")
+	case found.Link.Slug != slug:
+		err = fmt.Errorf("it says that it is of %q", found.Link.Slug)
+	default:
+		found.Link = found.Link.Stored()
+		return found, nil
+	}
+	return linkRow{}, fmt.Errorf("the row of link %q in the links' file cannot be read: %w; restore the file, or remove that row", slug, err)
+}
+
+func saveLink(tx *bbolt.Tx, r linkRow) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("link %q cannot be written: %w", r.Link.Slug, err)
+	}
+	if err := tx.Bucket(linksBucket).Put([]byte(r.Link.Slug), data); err != nil {
+		return err
+	}
+	return schedule(tx, r)
+}
+
+func busyLink(slug link.Slug) error {
+	return fmt.Errorf("%w: link %s was changed by others %d times in a row", store.ErrUnavailable, slug, attempts)
+}
