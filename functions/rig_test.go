@@ -18,6 +18,7 @@ import (
 
 	"fhirlink/functions"
 	"fhirlink/shared/caller"
+	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/eventlog"
@@ -234,7 +235,7 @@ func (a answer) want(t *testing.T, status int, code string) {
 }
 
 // inDays is the date n days from today.
-func inDays(n int) string { return link.DateOf(time.Now()).AddDays(n).String() }
+func inDays(n int) string { return date.Of(time.Now()).AddDays(n).String() }
 
 // registration is a body of register for a sandbox scenario.
 func registration(slug, scenario, secret string) string {

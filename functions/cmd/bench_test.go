@@ -26,6 +26,7 @@ import (
 	"fhirlink/functions"
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/caller"
+	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/entratest"
@@ -137,7 +138,7 @@ func row(slug, name, version string) link.Link {
 	return link.Link{
 		Slug: link.Slug(slug), ID: "id-" + slug, Organization: tenant, Phase: link.Live, Description: "Good Health Clinic",
 		FHIRServerURL: server, ClientID: cloudtest.ClientID, TenantID: tenant, Audience: server, Health: link.Active,
-		Secret: link.Secret{Name: name, Version: version, ExpiresOn: link.DateOf(time.Now()).AddDays(300)}, Revision: 1,
+		Secret: link.Secret{Name: name, Version: version, ExpiresOn: date.Of(time.Now()).AddDays(300)}, Revision: 1,
 		CreatedAt: time.Now(), UpdatedAt: time.Now(), VerifiedAt: time.Now(), PhaseSince: time.Now(), NextVerify: time.Now().Add(24 * time.Hour),
 	}
 }

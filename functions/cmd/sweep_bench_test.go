@@ -12,6 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
@@ -117,7 +118,7 @@ func sweepOf(b *testing.B, links int) (took time.Duration, memory float64, c *le
 // table, and the others are not due.
 func expiringLink(i int, now time.Time, links int) link.Link {
 	l := row(fmt.Sprintf("clinic-%07d", i), "link-x", "v")
-	l.Secret.ExpiresOn = link.DateOf(now).AddDays(300)
+	l.Secret.ExpiresOn = date.Of(now).AddDays(300)
 	l.NoticeAt = now.AddDate(0, 6, 0)
 	l.NextVerify = now.Add(time.Duration(1+i%86400) * time.Second).Add(24 * time.Hour)
 	return l
@@ -129,9 +130,9 @@ func rearm(b *testing.B, store *bolt.Store, now time.Time, links int) {
 	for n := range sweepDue {
 		slug := link.Slug(fmt.Sprintf("clinic-%07d", n*(links/sweepDue)))
 		_, err := store.Update(b.Context(), slug, func(l link.Link) (link.Link, error) {
-			l.Secret.ExpiresOn = link.DateOf(now).AddDays(30)
-			l.NoticedOn = link.DateOf(now).AddDays(-20)
-			l.NoticeAt = link.DateOf(now).Time()
+			l.Secret.ExpiresOn = date.Of(now).AddDays(30)
+			l.NoticedOn = date.Of(now).AddDays(-20)
+			l.NoticeAt = date.Of(now).Time()
 			return l, nil
 		})
 		if err != nil {

@@ -15,23 +15,25 @@ import (
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/config"
 	"fhirlink/shared/credential"
+	"fhirlink/shared/date"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
 )
 
 // registration is that of an administrator who types the five fields.
-func registration(url string) link.Registration {
-	return link.Registration{
+func registration(url string) intake.Registration {
+	return intake.Registration{
 		Slug: slug, Description: "Good Health Clinic", FHIRServerURL: url, ClientID: cloudtest.ClientID,
 		ClientSecret: secret.New(cloudtest.Secret), SecretExpiresOn: time.Now().AddDate(0, 6, 0).Format(time.DateOnly),
 	}
 }
 
 // register expects a link.
-func register(t *testing.T, s *link.Service, r link.Registration) link.Result {
+func register(t *testing.T, s *link.Service, r intake.Registration) link.Result {
 	t.Helper()
 	result, err := s.Register(t.Context(), tenant, r)
 	if err != nil {
@@ -41,7 +43,7 @@ func register(t *testing.T, s *link.Service, r link.Registration) link.Result {
 }
 
 // refuses expects the registration to fail with the code, and returns the check.
-func refuses(t *testing.T, s *link.Service, r link.Registration, code string) verification.Check {
+func refuses(t *testing.T, s *link.Service, r intake.Registration, code string) verification.Check {
 	t.Helper()
 	_, err := s.Register(t.Context(), tenant, r)
 	c := failedCheck(err)
@@ -97,7 +99,7 @@ func TestOtherCloud(t *testing.T) {
 		s := c.service(t, map[string]string{config.AuthorityHost: tt.authority})
 		given := registration(c.url("clinic"))
 		given.TenantID, given.Audience = tenant, c.url("clinic")
-		for _, r := range []link.Registration{registration(c.url("clinic")), given} {
+		for _, r := range []intake.Registration{registration(c.url("clinic")), given} {
 			if check := refuses(t, s, r, "cloud_unsupported"); !strings.Contains(check.Message, tt.cloud.login) {
 				t.Errorf("%s: %s", tt.cloud.login, check.Message)
 			}
@@ -155,7 +157,7 @@ func TestRelinkInPlace(t *testing.T) {
 	s := now.service(t, nil)
 	register(t, s, registration(now.url("readonly")))
 	url := now.url("clinic")
-	moved, err := s.Patch(t.Context(), tenant, slug, "*", link.Patch{FHIRServerURL: &url, ClientSecret: secret.New(cloudtest.Secret)})
+	moved, err := s.Patch(t.Context(), tenant, slug, "*", intake.Patch{FHIRServerURL: &url, ClientSecret: secret.New(cloudtest.Secret)})
 	if err != nil || moved.Link.FHIRServerURL != url || moved.Link.Audience != url || moved.Link.Slug != slug {
 		t.Errorf("%+v, %v", moved.Link, err)
 	}
@@ -201,11 +203,11 @@ func TestClientCertificate(t *testing.T) {
 
 	r.ClientCertificate = secret.New(text)
 	result := register(t, s, r)
-	if l := result.Link; l.Health != link.Active || l.Secret.ExpiresOn != link.DateOf(ends) || result.Report.Status != verification.Pass {
+	if l := result.Link; l.Health != link.Active || l.Secret.ExpiresOn != date.Of(ends) || result.Report.Status != verification.Pass {
 		t.Errorf("%+v\n%+v", l, result.Report)
 	}
 	held := c.secrets.Entries()
-	if v := held[len(held)-1].Versions[0]; v.Value.Reveal() != text || link.DateOf(v.ExpiresOn) != link.DateOf(ends) {
+	if v := held[len(held)-1].Versions[0]; v.Value.Reveal() != text || date.Of(v.ExpiresOn) != date.Of(ends) {
 		t.Errorf("the vault holds a secret that ends on %v", v.ExpiresOn)
 	}
 	before := c.entra.Tokens.Load()

@@ -10,6 +10,7 @@ import (
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linkjson"
 )
 
@@ -22,8 +23,8 @@ type Reader interface {
 
 // Changer is the part of [link.Service] that changing needs.
 type Changer interface {
-	Patch(ctx context.Context, organization, slug, ifMatch string, p link.Patch) (link.Result, error)
-	SetSecret(ctx context.Context, organization, slug, ifMatch string, n link.NewSecret) (link.Result, error)
+	Patch(ctx context.Context, organization, slug, ifMatch string, p intake.Patch) (link.Result, error)
+	SetSecret(ctx context.Context, organization, slug, ifMatch string, n intake.NewSecret) (link.Result, error)
 	Delete(ctx context.Context, organization, slug, ifMatch string) error
 }
 
@@ -92,7 +93,7 @@ func (h Handler) Patch(w http.ResponseWriter, r *http.Request) error {
 
 // SetSecret answers PUT /api/links/{slug}/secret.
 func (h Handler) SetSecret(w http.ResponseWriter, r *http.Request) error {
-	var secret link.NewSecret
+	var secret intake.NewSecret
 	if err := httpx.DecodeJSON(r, &secret); err != nil {
 		return err
 	}
@@ -117,14 +118,14 @@ func (h Handler) Delete(w http.ResponseWriter, r *http.Request) error {
 func ifMatch(r *http.Request) string { return strings.Join(r.Header["If-Match"], ", ") }
 
 // patchOf reads a patch.
-func patchOf(r *http.Request) (link.Patch, error) {
+func patchOf(r *http.Request) (intake.Patch, error) {
 	body, err := httpx.ReadObject(r)
 	if err != nil {
-		return link.Patch{}, err
+		return intake.Patch{}, err
 	}
-	var patch link.Patch
+	var patch intake.Patch
 	if err := body.Into(&patch); err != nil {
-		return link.Patch{}, err
+		return intake.Patch{}, err
 	}
 	return patch, body.RefuseNull("secretExpiresOn")
 }

@@ -14,6 +14,7 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
 )
@@ -28,8 +29,8 @@ var (
 // service keeps the last call in words, and answers with stored.
 type service struct {
 	call   string
-	patch  link.Patch
-	secret link.NewSecret
+	patch  intake.Patch
+	secret intake.NewSecret
 	report *verification.Report
 	err    error
 }
@@ -58,12 +59,12 @@ func (s *service) Get(_ context.Context, organization, slug string) (link.Link, 
 	return stored, s.err
 }
 
-func (s *service) Patch(_ context.Context, organization, slug, ifMatch string, p link.Patch) (link.Result, error) {
+func (s *service) Patch(_ context.Context, organization, slug, ifMatch string, p intake.Patch) (link.Result, error) {
 	s.call, s.patch = fmt.Sprintf("patch %s %s %s", organization, slug, ifMatch), p
 	return link.Result{Link: stored, Report: s.report}, s.err
 }
 
-func (s *service) SetSecret(_ context.Context, organization, slug, ifMatch string, n link.NewSecret) (link.Result, error) {
+func (s *service) SetSecret(_ context.Context, organization, slug, ifMatch string, n intake.NewSecret) (link.Result, error) {
 	s.call, s.secret = fmt.Sprintf("secret %s %s %s", organization, slug, ifMatch), n
 	return link.Result{Link: stored, Report: s.report}, s.err
 }

@@ -9,12 +9,13 @@ import (
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linkjson"
 )
 
 // Registrar is the part of [link.Service] that is needed.
 type Registrar interface {
-	Register(ctx context.Context, organization string, r link.Registration) (link.Result, error)
+	Register(ctx context.Context, organization string, r intake.Registration) (link.Result, error)
 }
 
 // Handler serves the endpoint.
@@ -25,7 +26,7 @@ type Handler struct {
 
 // Register answers POST /api/register.
 func (h Handler) Register(w http.ResponseWriter, r *http.Request) error {
-	var registration link.Registration
+	var registration intake.Registration
 	if err := httpx.DecodeJSON(r, &registration); err != nil {
 		return err
 	}

@@ -11,7 +11,9 @@ import (
 
 	"fhirlink/functions/register"
 	"fhirlink/shared/caller"
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
 )
@@ -23,10 +25,10 @@ type registrar struct {
 	result       link.Result
 	err          error
 	organization string
-	asked        link.Registration
+	asked        intake.Registration
 }
 
-func (s *registrar) Register(_ context.Context, organization string, r link.Registration) (link.Result, error) {
+func (s *registrar) Register(_ context.Context, organization string, r intake.Registration) (link.Result, error) {
 	s.organization, s.asked = organization, r
 	return s.result, s.err
 }
@@ -43,7 +45,7 @@ func post(t *testing.T, h register.Handler, body string) (*httptest.ResponseReco
 
 func TestRegister(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)
-	expires, err := link.ParseDate("2027-05-01")
+	expires, err := date.Parse("2027-05-01")
 	if err != nil {
 		t.Fatal(err)
 	}

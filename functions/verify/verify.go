@@ -8,14 +8,14 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/verification"
 )
 
 // Verifier is the part of [link.Service] that is needed.
 type Verifier interface {
 	Verify(ctx context.Context, organization, slug string) (verification.Report, error)
-	Rehearse(ctx context.Context, organization string, r link.Registration) (verification.Report, error)
+	Rehearse(ctx context.Context, organization string, r intake.Registration) (verification.Report, error)
 }
 
 // Handler serves the endpoint.
@@ -27,7 +27,7 @@ func (h Handler) Verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var registration link.Registration
+	var registration intake.Registration
 	if err := body.Into(&registration); err != nil {
 		return err
 	}
@@ -43,6 +43,6 @@ func (h Handler) Verify(w http.ResponseWriter, r *http.Request) error {
 	return httpx.WriteJSON(w, http.StatusOK, report)
 }
 
-func (h Handler) stored(ctx context.Context, organization string, r link.Registration) (verification.Report, error) {
+func (h Handler) stored(ctx context.Context, organization string, r intake.Registration) (verification.Report, error) {
 	return h.Links.Verify(ctx, organization, r.Slug)
 }

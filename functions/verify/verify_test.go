@@ -9,7 +9,7 @@ import (
 
 	"fhirlink/functions/verify"
 	"fhirlink/shared/caller"
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
 )
@@ -23,7 +23,7 @@ func (v verifier) Verify(_ context.Context, organization, slug string) (verifica
 	return verification.Report{Audience: "stored " + slug + " of " + organization, Checks: []verification.Check{}}, v.err
 }
 
-func (v verifier) Rehearse(_ context.Context, organization string, r link.Registration) (verification.Report, error) {
+func (v verifier) Rehearse(_ context.Context, organization string, r intake.Registration) (verification.Report, error) {
 	return verification.Report{Audience: "rehearsed " + r.Slug + " of " + organization, Checks: []verification.Check{}}, v.err
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
@@ -33,7 +34,7 @@ type field struct {
 	mu     sync.Mutex
 	got    map[string][]string // by slug: what was told, by ID once
 	ids    map[string]bool
-	ends   link.Date
+	ends   date.Date
 }
 
 func (f *field) Name() string { return "webhook" }
@@ -72,7 +73,7 @@ func (f *field) Token(context.Context, entra.Credentials, string) (entra.Token, 
 // plant makes n links whose secrets end in so many days.
 func plant(t *testing.T, n, days int) *field {
 	t.Helper()
-	f := &field{stores: linktest.New(), got: map[string][]string{}, ids: map[string]bool{}, ends: link.DateOf(time.Now()).AddDays(days)}
+	f := &field{stores: linktest.New(), got: map[string][]string{}, ids: map[string]bool{}, ends: date.Of(time.Now()).AddDays(days)}
 	for i := range n {
 		if err := f.stores.Insert(t.Context(), f.row(fmt.Sprintf("clinic-%05d", i))); err != nil {
 			t.Fatal(err)
@@ -86,7 +87,7 @@ func (f *field) row(slug string) link.Link {
 	return link.Link{
 		Slug: link.Slug(slug), ID: "id-" + slug, Organization: organization, Phase: link.Live, Health: link.Active, Description: "Clinic",
 		FHIRServerURL: "https://clinic.fhir.azurehealthcareapis.com", ClientID: organization, TenantID: organization, Audience: "https://x.example",
-		Secret: link.Secret{Name: "link-x", Version: "v", ExpiresOn: f.ends}, NoticedOn: link.DateOf(now), NoticeAt: f.ends.AddDays(-60).Time(),
+		Secret: link.Secret{Name: "link-x", Version: "v", ExpiresOn: f.ends}, NoticedOn: date.Of(now), NoticeAt: f.ends.AddDays(-60).Time(),
 		CreatedAt: now, VerifiedAt: now,
 	}
 }

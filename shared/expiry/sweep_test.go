@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/link"
 	"fhirlink/shared/store"
@@ -156,7 +157,7 @@ func TestIndexDown(t *testing.T) {
 
 func TestFindings(t *testing.T) {
 	l := &ledger{due: slugs(1), tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
-		date, err := link.ParseDate("2026-12-01")
+		date, err := date.Parse("2026-12-01")
 		return link.Finding{Slug: s, Organization: "org", Did: []string{"verified"}, Status: link.Active, State: link.SecretExpiring, DaysLeft: 8, ExpiresOn: date, Notice: true}, err
 	}}
 	r, log, err := run(t, l)

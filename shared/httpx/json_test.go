@@ -14,21 +14,21 @@ import (
 	"unicode/utf8"
 
 	"fhirlink/shared/httpx"
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 )
 
 // target has a member of every kind that our requests have.
 type target struct {
-	Text     string                `json:"text"`
-	Flag     bool                  `json:"flag"`
-	Pointer  *string               `json:"pointer"`
-	Nullable link.Nullable[string] `json:"nullable"`
-	Secret   secret.Value          `json:"clientSecret"`
-	List     []string              `json:"list"`
-	Picky    picky                 `json:"picky"`
-	Ignored  string                `json:"-"`
+	Text     string                  `json:"text"`
+	Flag     bool                    `json:"flag"`
+	Pointer  *string                 `json:"pointer"`
+	Nullable intake.Nullable[string] `json:"nullable"`
+	Secret   secret.Value            `json:"clientSecret"`
+	List     []string                `json:"list"`
+	Picky    picky                   `json:"picky"`
+	Ignored  string                  `json:"-"`
 	Untagged string
 }
 
@@ -336,10 +336,10 @@ func FuzzDecodeJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var into struct {
-			Text     string                `json:"text"`
-			Flag     bool                  `json:"flag"`
-			Nullable link.Nullable[string] `json:"nullable"`
-			List     []string              `json:"list"`
+			Text     string                  `json:"text"`
+			Flag     bool                    `json:"flag"`
+			Nullable intake.Nullable[string] `json:"nullable"`
+			List     []string                `json:"list"`
 		}
 		err := httpx.DecodeJSON(request(string(body)), &into)
 		if err != nil {
@@ -352,7 +352,7 @@ func FuzzDecodeJSON(f *testing.F) {
 		}
 		same := into
 		same.Text, same.Flag, same.List = "", false, nil
-		same.Nullable = link.Nullable[string]{}
+		same.Nullable = intake.Nullable[string]{}
 		d := json.NewDecoder(bytes.NewReader(body))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&same); err != nil || !reflect.DeepEqual(same, into) {

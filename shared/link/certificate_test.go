@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"fhirlink/shared/credential"
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 )
@@ -62,10 +62,10 @@ func TestCertificate(t *testing.T) {
 	if d.asked[0].Credential.(credential.Certificate).PEM.Reveal() != good {
 		t.Error("another text than the one sent was verified")
 	}
-	if _, err := d.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("a-secret")}); err != nil {
+	if _, err := d.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{ClientSecret: secret.New("a-secret")}); err != nil {
 		t.Errorf("from a certificate to a secret: %v", err)
 	}
-	if _, err := d.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientCertificate: secret.New(good)}); err != nil {
+	if _, err := d.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{ClientCertificate: secret.New(good)}); err != nil {
 		t.Errorf("and back: %v", err)
 	}
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"fhirlink/shared/date"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -24,52 +26,44 @@ const (
 
 // SetSecret verifies a new client secret and cuts over to it. ifMatch is the If-Match
 // header, "" if absent. When the verification fails, the old secret goes on working.
-func (s *Service) SetSecret(ctx context.Context, organization, slug, ifMatch string, n NewSecret) (Result, error) {
-	return s.Patch(ctx, organization, slug, ifMatch, Patch{
-		ClientSecret:      n.ClientSecret,
-		ClientCertificate: n.ClientCertificate,
-		SecretExpiresOn:   Nullable[string]{Present: true, Value: &n.SecretExpiresOn},
-		newSecret:         true,
-	})
+func (s *Service) SetSecret(ctx context.Context, organization, slug, ifMatch string, n intake.NewSecret) (Result, error) {
+	return s.Patch(ctx, organization, slug, ifMatch, n.Patch())
 }
 
 // Patch changes fields of a link. ifMatch is the If-Match header, "" if absent. What the
 // secret is used with changes only together with the secret, and after a verification.
-func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string, p Patch) (result Result, err error) {
+func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string, p intake.Patch) (result Result, err error) {
 	l, err := s.own(ctx, organization, slug)
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() { s.refused(ctx, l, p.action(), err) }()
+	defer func() { s.refused(ctx, l, actionOf(p), err) }()
 	if err := l.match(ifMatch); err != nil {
 		return Result{}, err
 	}
-	f := s.fields()
-	c, err := s.changes(f, l, p)
+	target, err := l.target()
 	if err != nil {
 		return Result{}, err
 	}
-	if p.Description != nil {
-		*p.Description = f.description(*p.Description)
-	}
-	if p.Contacts != nil {
-		*p.Contacts = f.contacts(*p.Contacts)
-	}
-	if err := f.err(); err != nil {
+	reader := s.reader()
+	c := reader.Patch(p, target, l.Secret.ExpiresOn)
+	if err := reader.Err(); err != nil {
 		return Result{}, err
 	}
-	if c.credentials && c.target.Credential == nil {
+	if c.Verify && c.Target.Credential == nil {
 		return Result{}, secretRequired()
 	}
-	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, patch: p, changes: c}
+	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, changes: c, end: secretEnd{on: c.ExpiresOn, source: l.Secret.Source}}
+	if c.Dated || p.BringsCredential() {
+		e.end.source = sourceOf(c.ExpiresOn, c.Target.Credential)
+	}
 	var report *verification.Report
-	if c.credentials {
-		r, end := s.verifyDated(ctx, f, c.target, dated{on: c.expiresOn, source: c.source})
+	if c.Verify {
+		r, end := s.verifyDated(ctx, reader, c.Target, e.end)
 		if err := verdict(r); err != nil {
 			return Result{}, err
 		}
-		report = &r
-		e.changes.expiresOn, e.changes.source, e.changes.keyID = end.on, end.source, end.keyID
+		report, e.end = &r, end
 		l, err = s.replaceSecret(ctx, e, r)
 	} else if e.changesAnything(l) {
 		l, err = s.edit(ctx, e)
@@ -77,12 +71,12 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Link: s.enter(ctx, l), Notes: f.notes, Report: report}, nil
+	return Result{Link: s.enter(ctx, l), Notes: reader.Notes(), Report: report}, nil
 }
 
-// action is what the trail calls the patch.
-func (p Patch) action() Action {
-	if p.brings() {
+// actionOf is what the trail calls the patch.
+func actionOf(p intake.Patch) Action {
+	if p.BringsCredential() {
 		return SecretChanged
 	}
 	return Changed
@@ -93,8 +87,8 @@ type edit struct {
 	organization string
 	slug         Slug
 	ifMatch      string
-	patch        Patch
-	changes      changes
+	changes      intake.Changes
+	end          secretEnd // when the credential ends, after the change
 }
 
 // begin is the check that every write of a change makes on the row as it is then.
@@ -107,17 +101,17 @@ func (e edit) begin(row Link) error {
 
 // apply sets the fields that need no secret.
 func (e edit) apply(row *Link, now time.Time) {
-	if e.patch.Description != nil {
-		row.Description = *e.patch.Description
+	if e.changes.Description != nil {
+		row.Description = *e.changes.Description
 	}
-	if e.patch.Listed != nil {
-		row.Listed = *e.patch.Listed
+	if e.changes.Listed != nil {
+		row.Listed = *e.changes.Listed
 	}
-	if e.patch.Contacts != nil {
-		row.Contacts = *e.patch.Contacts
+	if e.changes.Contacts != nil {
+		row.Contacts = *e.changes.Contacts
 	}
-	if e.changes.dated || e.changes.credentials {
-		row.Secret.ExpiresOn, row.Secret.Source, row.NoticedOn = e.changes.expiresOn, e.changes.source, DateOf(now)
+	if e.changes.Dated || e.changes.Verify {
+		row.Secret.ExpiresOn, row.Secret.Source, row.NoticedOn = e.end.on, e.end.source, date.Of(now)
 	}
 	row.Revision++
 	row.UpdatedAt = now
@@ -149,7 +143,7 @@ func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
 		if err := e.begin(row); err != nil {
 			return Link{}, err
 		}
-		if e.changes.dated {
+		if e.changes.Dated {
 			if err := row.busy(now); err != nil {
 				return Link{}, err
 			}
@@ -162,7 +156,7 @@ func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
 	if err != nil {
 		return Link{}, storeProblem(err, string(e.slug))
 	}
-	if !e.changes.dated {
+	if !e.changes.Dated {
 		return row, nil
 	}
 	ctx, cancel := aside(ctx)
@@ -194,8 +188,8 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	if err != nil {
 		return Link{}, storeProblem(err, slug)
 	}
-	row.Secret.ExpiresOn = e.changes.expiresOn // for the attributes of the new version
-	name, version, err := s.putVersion(ctx, row, marker, e.changes.target.Credential.Text())
+	row.Secret.ExpiresOn = e.end.on // for the attributes of the new version
+	name, version, err := s.putVersion(ctx, row, marker, e.changes.Target.Credential.Text())
 	if err != nil {
 		s.yield(ctx, row, marker)
 		return Link{}, vaultProblem(err, slug)
@@ -261,20 +255,20 @@ func (s *Service) putVersion(ctx context.Context, row Link, marker string, value
 // those that are to be disabled.
 func (l *Link) cutOver(e edit, name, version string, report verification.Report, now time.Time) (superseded []string) {
 	old := l.Secret
-	l.Secret = Secret{Name: name, Version: version, Kind: e.changes.target.Credential.Kind(), Since: now}
+	l.Secret = Secret{Name: name, Version: version, Kind: e.changes.Target.Credential.Kind(), Since: now}
 	switch {
 	case name != old.Name: // whose versions are gone
 		l.Discard = slices.DeleteFunc(slices.Clone(l.Discard), func(n string) bool { return n == name })
-	case l.ClientID == e.changes.target.ClientID && l.TenantID == report.TenantID:
+	case l.ClientID == e.changes.Target.ClientID && l.TenantID == report.TenantID:
 		l.Secret.Previous, l.Secret.PreviousKind, l.Secret.PreviousUntil = old.Version, old.Kind, now.Add(KeepPrevious)
 		superseded = named(old.Previous)
 	default:
 		superseded = named(old.Version, old.Previous)
 	}
-	l.FHIRServerURL, l.ClientID = e.changes.target.Server.String(), e.changes.target.ClientID
+	l.FHIRServerURL, l.ClientID = e.changes.Target.Server.String(), e.changes.Target.ClientID
 	l.TenantID, l.Audience = report.TenantID, report.Audience
 	e.apply(l, now)
-	l.Secret.KeyID = e.changes.keyID
+	l.Secret.KeyID = e.end.keyID
 	l.Health, l.Attempts, l.Told = "", 0, ""
 	l.judge(report, now)
 	l.VerifiedAt = now
@@ -363,4 +357,10 @@ func (s *Service) unmark(ctx context.Context, row Link, marker string) (Link, er
 		return row, ignore(err, errLost, store.ErrNotFound)
 	}
 	return cleared, nil
+}
+
+// secretRequired is the answer to a change of what the secret is used with. Somebody who could
+// point a stored secret at another server or application could have its tokens sent there.
+func secretRequired() error {
+	return problem.New(problem.SecretRequired, "Changing fhirServerUrl, clientId, tenantId or audience needs clientSecret in the same request. Send it too, or leave these fields out.")
 }

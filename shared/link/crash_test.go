@@ -10,6 +10,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
@@ -177,14 +178,14 @@ var operations = []operation{
 	{
 		name: "change the description", leaves: link.Changed,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
-		do:      func(s *link.Service) error { return patch(s, link.Patch{Description: ptr("New")}) },
+		do:      func(s *link.Service) error { return patch(s, intake.Patch{Description: ptr("New")}) },
 		done:    func(l link.Link, _ bool, _ string) bool { return l.Description == "New" },
 	},
 	{
 		name: "change the date", leaves: link.Changed,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do: func(s *link.Service) error {
-			return patch(s, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
+			return patch(s, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
 		},
 		done: func(l link.Link, _ bool, _ string) bool { return l.Secret.ExpiresOn.String() == "2027-02-03" },
 	},
@@ -221,7 +222,7 @@ var operations = []operation{
 		name: "another application", leaves: link.SecretChanged,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do: func(s *link.Service) error {
-			return patch(s, link.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("second-secret")})
+			return patch(s, intake.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("second-secret")})
 		},
 		done: func(l link.Link, _ bool, v string) bool { return l.ClientID == otherClient && v == "second-secret" },
 	},

@@ -10,6 +10,7 @@ import (
 	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 )
@@ -31,7 +32,7 @@ func TestCredentialKind(t *testing.T) {
 		if now, before := kinds(); now != credential.KindClientSecret || before != "" {
 			t.Errorf("registered: %q, %q", now, before)
 		}
-		if _, err := st.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientCertificate: pem}); err != nil {
+		if _, err := st.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{ClientCertificate: pem}); err != nil {
 			t.Fatal(err)
 		}
 		if now, before := kinds(); now != credential.KindCertificate || before != credential.KindClientSecret {

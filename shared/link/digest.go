@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/store"
 )
@@ -35,7 +36,7 @@ const (
 func nextDigest(organization string, now time.Time) time.Time {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(organization)) // a hash never fails
-	at := DateOf(now).Time().Add(digestHour*time.Hour + time.Duration(h.Sum32()%(digestHours*60))*time.Minute)
+	at := date.Of(now).Time().Add(digestHour*time.Hour + time.Duration(h.Sum32()%(digestHours*60))*time.Minute)
 	if !at.After(now) {
 		at = at.Add(24 * time.Hour)
 	}
@@ -50,7 +51,7 @@ func (s *Service) Digest(ctx context.Context, letters []Letter) error {
 		return nil
 	}
 	organization, now := letters[0].Organization(), s.Now()
-	name, today := "mail-"+organization, DateOf(now).String()
+	name, today := "mail-"+organization, date.Of(now).String()
 	sent, err := s.Stores.Cell(ctx, name)
 	if err != nil {
 		return err
@@ -85,7 +86,7 @@ func (s *Service) mail(ctx context.Context, d notify.Digest) notify.Result {
 
 // digestOf is the mail. What is no longer true of a secret that was replaced is left out.
 func digestOf(letters []Letter, now time.Time) notify.Digest {
-	d := notify.Digest{Organization: letters[0].Organization(), Day: DateOf(now).String()}
+	d := notify.Digest{Organization: letters[0].Organization(), Day: date.Of(now).String()}
 	for _, letter := range letters {
 		d.Contacts = append(d.Contacts, letter.link.Contacts...)
 		for _, a := range letter.attempts {

@@ -7,6 +7,7 @@ import (
 
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
 )
@@ -49,8 +50,8 @@ func failed(check string, outcome verification.Outcome) verification.Report {
 	}
 }
 
-func registration(clientSecret string) link.Registration {
-	return link.Registration{
+func registration(clientSecret string) intake.Registration {
+	return intake.Registration{
 		Slug: slug, Description: "Good Health Clinic", FHIRServerURL: server, ClientID: client,
 		ClientSecret: secret.New(clientSecret), SecretExpiresOn: "2027-11-01",
 	}
@@ -61,13 +62,13 @@ func register(s *link.Service, clientSecret string) error {
 	return err
 }
 
-func patch(s *link.Service, p link.Patch) error {
+func patch(s *link.Service, p intake.Patch) error {
 	_, err := s.Patch(context.Background(), orgA, slug, "*", p)
 	return err
 }
 
 func setSecret(s *link.Service, clientSecret string) error {
-	_, err := s.SetSecret(context.Background(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New(clientSecret), SecretExpiresOn: "2027-10-01"})
+	_, err := s.SetSecret(context.Background(), orgA, slug, "*", intake.NewSecret{ClientSecret: secret.New(clientSecret), SecretExpiresOn: "2027-10-01"})
 	return err
 }
 

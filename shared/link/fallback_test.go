@@ -10,6 +10,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/secret"
 )
 
@@ -18,7 +19,7 @@ import (
 func rotated(t *testing.T, answers map[string]int) *stage {
 	t.Helper()
 	st := newStage(t)
-	if _, err := st.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("next-secret")}); err != nil {
+	if _, err := st.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{ClientSecret: secret.New("next-secret")}); err != nil {
 		t.Fatal(err)
 	}
 	st.source.answer = func(c entra.Credentials) error {
@@ -161,7 +162,7 @@ func TestNoFallBack(t *testing.T) {
 		},
 		"another reason": func(t *testing.T, st *stage, answers map[string]int) { answers["next-secret"] = 700016 },
 		"another application": func(t *testing.T, st *stage, answers map[string]int) {
-			_, err := st.Patch(t.Context(), orgA, slug, "*", link.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("other-secret")})
+			_, err := st.Patch(t.Context(), orgA, slug, "*", intake.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("other-secret")})
 			if err != nil {
 				t.Fatal(err)
 			}

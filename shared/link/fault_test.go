@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
@@ -218,8 +220,8 @@ func (th *theatre) play(t *testing.T) (rotations, breaks int) {
 			rotations++
 			th.report = healthy
 			th.do(t, func(s *link.Service) error {
-				_, err := s.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{
-					ClientSecret: secret.New(fmt.Sprint("secret-", rotations)), SecretExpiresOn: link.DateOf(th.time()).AddDays(62).String(),
+				_, err := s.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{
+					ClientSecret: secret.New(fmt.Sprint("secret-", rotations)), SecretExpiresOn: date.Of(th.time()).AddDays(62).String(),
 				})
 				return err
 			})

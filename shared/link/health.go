@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/verification"
 )
 
@@ -57,7 +58,7 @@ func (l *Link) settle(health Status, failing string, now time.Time) {
 func (l *Link) nextDaily(now time.Time) time.Time {
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(l.Slug)) // a hash never fails
-	next := DateOf(now).Time().Add(time.Duration(sum.Sum32()%86400) * time.Second)
+	next := date.Of(now).Time().Add(time.Duration(sum.Sum32()%86400) * time.Second)
 	if !next.After(now) {
 		next = next.Add(24 * time.Hour)
 	}

@@ -7,8 +7,22 @@ import (
 	"time"
 
 	"fhirlink/shared/credential"
+	"fhirlink/shared/date"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/notify"
+	"fhirlink/shared/problem"
 )
+
+// Slug is the customized URL of a link: seed 1's "URL that other users of the application
+// will see when they want to send you data". It is unique over all organizations, and safe
+// as it is in URLs and in table keys.
+type Slug string
+
+// ParseSlug reads a slug; the mistake is nil when it is good.
+func ParseSlug(s string) (Slug, *problem.Field) {
+	slug, mistake := intake.Slug(s)
+	return Slug(slug), mistake
+}
 
 // Phase says where a row stands in its life. Only a Live row is visible through any route.
 type Phase string
@@ -52,11 +66,11 @@ const ExpiringDays = 60
 
 // Secret is what a link knows of its client secret; the value is in the secret store.
 type Secret struct {
-	Name      string // of the secret, chosen by the store: random, never reused
-	Version   string // the current version; the commit of the row is the commit of the secret
-	Previous  string // the version before, enabled still; empty if there is none
-	ExpiresOn Date   // zero: not known
-	Expired   bool   // Entra answered AADSTS7000222 to this version
+	Name      string    // of the secret, chosen by the store: random, never reused
+	Version   string    // the current version; the commit of the row is the commit of the secret
+	Previous  string    // the version before, enabled still; empty if there is none
+	ExpiresOn date.Date // zero: not known
+	Expired   bool      // Entra answered AADSTS7000222 to this version
 
 	Kind         credential.Kind `json:",omitzero"` // of Version; zero: stored before rows stated it
 	PreviousKind credential.Kind `json:",omitzero"` // of Previous
@@ -115,7 +129,7 @@ type Link struct {
 
 	Enrolled bool // the organization's roster may hold an entry for this row
 
-	NoticedOn Date        // up to which it has been told how near the secret's end is
+	NoticedOn date.Date   // up to which it has been told how near the secret's end is
 	NoticeAt  time.Time   // when that is to be told next; zero: not planned
 	Told      notify.Type // what was told last of the link's condition: LinkBroken, SecretExpired or nothing
 	Notices   []Notice    // that are not yet delivered to everybody
@@ -173,7 +187,7 @@ func (l Link) SecretSource() Source {
 
 // DaysLeft is the number of UTC dates from today to the secret's end; meaningless while
 // Secret.ExpiresOn is zero.
-func (l Link) DaysLeft(now time.Time) int { return l.Secret.ExpiresOn.DaysFrom(DateOf(now)) }
+func (l Link) DaysLeft(now time.Time) int { return l.Secret.ExpiresOn.DaysFrom(date.Of(now)) }
 
 // ETag is a strong entity tag over ID and Revision, with its quotes.
 func (l Link) ETag() string {

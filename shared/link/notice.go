@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/verification"
 )
@@ -24,7 +25,7 @@ type Notice struct {
 	Version   string      `json:",omitempty"` // of the secret that it is about
 	Status    Status      `json:",omitempty"` // of the link, then
 	State     SecretState `json:",omitempty"` // of the secret, then
-	ExpiresOn Date        `json:",omitzero"`
+	ExpiresOn date.Date   `json:",omitzero"`
 	Threshold int         `json:",omitempty"` // of notify.SecretExpiring: the days that were passed
 
 	Code    string `json:",omitempty"` // of notify.LinkBroken: what is wrong
@@ -111,7 +112,7 @@ func (l *Link) news(failed verification.Check, now time.Time) {
 // recordExpired records the end of the secret, once: NoticedOn is beyond the date then, whether
 // the date came or Entra said so before.
 func (l *Link) recordExpired(now time.Time) {
-	today, end := DateOf(now), l.Secret.ExpiresOn
+	today, end := date.Of(now), l.Secret.ExpiresOn
 	if !end.IsZero() && l.NoticedOn.DaysFrom(end) > 0 {
 		return
 	}
@@ -156,7 +157,7 @@ func (s *Service) notice(l *Link, now time.Time) bool {
 	if due := s.nextNotice(*l); due.IsZero() || now.Before(due) {
 		return false
 	}
-	today := DateOf(now)
+	today := date.Of(now)
 	switch days := l.DaysLeft(now); {
 	case l.Secret.ExpiresOn.IsZero():
 		l.record(Notice{Type: notify.SecretDateMissing}, today.String(), now)

@@ -15,6 +15,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
@@ -242,7 +243,7 @@ func TestDateMissing(t *testing.T) {
 func TestCorrectedDate(t *testing.T) {
 	o := newOffice(t, "2027-01-23")
 	o.run(t, hour, 40*24*hour) // 21 days left
-	if err := patch(o.Service, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-03-15")}}); err != nil {
+	if err := patch(o.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-03-15")}}); err != nil {
 		t.Fatal(err)
 	}
 	o.run(t, hour, 45*24*hour)

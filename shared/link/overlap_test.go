@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
@@ -36,10 +37,10 @@ func TestRepeatedAfterLostAnswer(t *testing.T) {
 	for name, next := range map[string]func(*link.Service) error{
 		"the same again": func(s *link.Service) error { return setSecret(s, "second-secret") },
 		"another date": func(s *link.Service) error {
-			return patch(s, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
+			return patch(s, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
 		},
 		"another application": func(s *link.Service) error {
-			return patch(s, link.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("third-secret")})
+			return patch(s, intake.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("third-secret")})
 		},
 	} {
 		d := newDesk()
@@ -70,7 +71,7 @@ func TestDateDoesNotRevive(t *testing.T) {
 	if err := d.vault.Update(t.Context(), l.Secret.Name, l.Secret.Version, false, secret.Attributes{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := patch(d.Service, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-02-03")}}); err != nil {
+	if err := patch(d.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-03")}}); err != nil {
 		t.Fatal(err)
 	}
 	if enabled := d.vault.Enabled(l.Secret.Name); len(enabled) > 0 {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"fhirlink/shared/date"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
@@ -24,49 +26,49 @@ var errLost = errors.New("claimed by somebody else meanwhile")
 // The writes, each of which may be the last: reserve the slug; enter the organization's
 // roster; put the secret; activate the row. A reserved row is invisible, so that what a
 // crash leaves is found by the timer only.
-func (s *Service) Register(ctx context.Context, organization string, r Registration) (Result, error) {
-	f := s.fields()
-	a := f.registration(r)
-	if err := f.err(); err != nil {
+func (s *Service) Register(ctx context.Context, organization string, r intake.Registration) (Result, error) {
+	reader := s.reader()
+	a := reader.Registration(r)
+	if err := reader.Err(); err != nil {
 		return Result{}, err
 	}
-	if err := s.claimable(ctx, organization, a.slug); err != nil {
+	slug := Slug(a.Slug)
+	if err := s.claimable(ctx, organization, slug); err != nil {
 		return Result{}, err
 	}
 	if err := s.room(ctx, organization, 1); err != nil {
 		return Result{}, err
 	}
-	report, end := s.verifyDated(ctx, f, a.target(), dated{on: a.expiresOn, source: a.source})
-	a.end = end
+	report, end := s.verifyDated(ctx, reader, a.Target, typedEnd(a))
 	l, err := Link{}, verdict(report)
 	if err == nil {
-		l, err = s.store(ctx, a.link(organization, s.newSecretName(), report, s.Now()), a.credential.Text())
+		l, err = s.store(ctx, newLink(organization, a, end, s.newSecretName(), report, s.Now()), a.Target.Credential.Text())
 	}
 	if err != nil {
-		s.refused(ctx, Link{Slug: a.slug, Organization: organization}, Registered, err)
+		s.refused(ctx, Link{Slug: slug, Organization: organization}, Registered, err)
 		return Result{}, err
 	}
-	return Result{Link: s.enter(ctx, l), Notes: f.notes, Report: &report}, nil
+	return Result{Link: s.enter(ctx, l), Notes: reader.Notes(), Report: &report}, nil
 }
 
 // Rehearse verifies r without storing anything; every finding is in the report.
-func (s *Service) Rehearse(ctx context.Context, organization string, r Registration) (verification.Report, error) {
-	f := s.fields()
-	a := f.registration(r)
-	check := fieldsCheck(a.expiresOn, s.Now())
-	if err := f.err(); err != nil {
-		check.Status, check.Code, check.Errors = verification.Fail, string(problem.InvalidFields), f.mistakes
+func (s *Service) Rehearse(ctx context.Context, organization string, r intake.Registration) (verification.Report, error) {
+	reader := s.reader()
+	a := reader.Registration(r)
+	check := intake.Check(a.ExpiresOn, s.Now())
+	if reader.Err() != nil {
+		check.Status, check.Code, check.Errors = verification.Fail, string(problem.InvalidFields), reader.Mistakes()
 		check.Message, check.Fix = "Some fields are not valid; errors lists each with its fix.", "Correct the fields listed in errors."
 		return verification.NotRun(check), nil
 	}
-	err := s.claimable(ctx, organization, a.slug)
+	err := s.claimable(ctx, organization, Slug(a.Slug))
 	if err == nil {
 		err = s.room(ctx, organization, 1)
 	}
 	var conflict *problem.Error
 	switch {
 	case err == nil:
-		report, _ := s.verifyDated(ctx, f, a.target(), dated{on: a.expiresOn, source: a.source})
+		report, _ := s.verifyDated(ctx, reader, a.Target, typedEnd(a))
 		return report, nil
 	case !errors.As(err, &conflict) || conflict.Code != problem.SlugTaken && conflict.Code != problem.TooManyLinks:
 		return verification.Report{}, err
@@ -78,16 +80,16 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r Registrat
 
 // verifyDated runs all checks, and asks the directory when the secret ends: what it says counts
 // more than what was typed.
-func (s *Service) verifyDated(ctx context.Context, f *fields, t verification.Target, typed dated) (verification.Report, dated) {
+func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t verification.Target, typed secretEnd) (verification.Report, secretEnd) {
 	report := s.Verifier.Verify(ctx, t)
 	end, found := s.lookUp(ctx, t, report, "")
 	switch {
 	case !found:
 		end = typed
 	case !typed.on.IsZero() && typed.on != end.on:
-		f.note("took the date of the secret's end from Microsoft Graph, %s, instead of secretExpiresOn", end.on)
+		reader.Note("took the date of the secret's end from Microsoft Graph, %s, instead of secretExpiresOn", end.on)
 	}
-	return report.Prepend(fieldsCheck(end.on, s.Now())), end
+	return report.Prepend(intake.Check(end.on, s.Now())), end
 }
 
 // verifyRetry is how long to wait after a transient failure that did not say so itself.
@@ -108,18 +110,24 @@ func verdict(report verification.Report) error {
 	return &problem.Error{Code: problem.VerificationFailed, Report: report, Detail: failed.Message + " " + failed.Fix}
 }
 
-func (a application) link(organization, secretName string, report verification.Report, now time.Time) Link {
+// newLink is the reserved row of a registration that was verified.
+func newLink(organization string, a intake.Accepted, end secretEnd, secretName string, report verification.Report, now time.Time) Link {
 	l := Link{
-		Slug: a.slug, ID: word(), Organization: organization, Phase: Reserved,
-		Description: a.description, FHIRServerURL: a.server.String(), ClientID: a.clientID,
-		TenantID: report.TenantID, Audience: report.Audience, Listed: a.listed,
-		Contacts: a.contacts,
-		Secret:   Secret{Name: secretName, Kind: a.credential.Kind(), ExpiresOn: a.end.on, Source: a.end.source, KeyID: a.end.keyID},
-		Enrolled: true, NoticedOn: DateOf(now),
+		Slug: Slug(a.Slug), ID: word(), Organization: organization, Phase: Reserved,
+		Description: a.Description, FHIRServerURL: a.Target.Server.String(), ClientID: a.Target.ClientID,
+		TenantID: report.TenantID, Audience: report.Audience, Listed: a.Listed,
+		Contacts: a.Contacts,
+		Secret:   Secret{Name: secretName, Kind: a.Target.Credential.Kind(), ExpiresOn: end.on, Source: end.source, KeyID: end.keyID},
+		Enrolled: true, NoticedOn: date.Of(now),
 		Revision: 1, CreatedAt: now, UpdatedAt: now, VerifiedAt: now, PhaseSince: now,
 	}
 	l.judge(report, now)
 	return l
+}
+
+// typedEnd is what a registration itself says of its credential's end.
+func typedEnd(a intake.Accepted) secretEnd {
+	return secretEnd{on: a.ExpiresOn, source: sourceOf(a.ExpiresOn, a.Target.Credential)}
 }
 
 func (s *Service) newSecretName() string { return s.Secrets.NewName("link") }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fhirlink/shared/credential"
+	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/verification"
 )
@@ -19,36 +20,47 @@ type SecretEnds interface {
 // endTimeout bounds a look-up.
 const endTimeout = 8 * time.Second
 
-// dated is when a secret ends and how that is known.
-type dated struct {
-	on     Date
+// secretEnd is when a secret ends and how that is known.
+type secretEnd struct {
+	on     date.Date
 	source Source
-	keyID  string
+	keyID  string // of the credential in Entra, when Microsoft Graph told it
+}
+
+// sourceOf is where a date that came with a credential comes from, if there is one.
+func sourceOf(d date.Date, c credential.Credential) Source {
+	if d.IsZero() {
+		return ""
+	}
+	if _, ok := c.(credential.Certificate); ok {
+		return Certificate
+	}
+	return Typed
 }
 
 // lookUp asks the directory when the secret of a target ends, once its token was found to work.
-func (s *Service) lookUp(ctx context.Context, t verification.Target, report verification.Report, keyID string) (d dated, found bool) {
+func (s *Service) lookUp(ctx context.Context, t verification.Target, report verification.Report, keyID string) (end secretEnd, found bool) {
 	_, certificate := t.Credential.(credential.Certificate) // has its own date
 	works := report.Outcome() == verification.OutcomeActive || report.Outcome() == verification.OutcomePendingAccess
 	if s.Ends == nil || certificate || !works {
-		return dated{}, false
+		return secretEnd{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
-	end, err := s.Ends.SecretEnd(ctx, entra.Credentials{
+	told, err := s.Ends.SecretEnd(ctx, entra.Credentials{
 		Authority: s.Authority(t.Server), TenantID: report.TenantID, ClientID: t.ClientID, Credential: t.Credential,
 	}, keyID)
 	if err != nil {
 		s.Log.DebugContext(ctx, "secret.end.unknown", "cause", err.Error())
-		return dated{}, false
+		return secretEnd{}, false
 	}
-	return dated{DateOf(end.At), Graph, end.KeyID}, true
+	return secretEnd{date.Of(told.At), Graph, told.KeyID}, true
 }
 
 // redate takes over what the directory says. Whom an earlier date surprises is told at once.
-func (l *Link) redate(d dated, now time.Time) {
+func (l *Link) redate(d secretEnd, now time.Time) {
 	if l.Secret.ExpiresOn != d.on {
-		l.NoticedOn = Date{}
+		l.NoticedOn = date.Date{}
 		l.Revision++
 		l.UpdatedAt = now
 	}

@@ -9,6 +9,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 )
 
 // directory knows when secrets end, or does not tell.
@@ -101,7 +102,7 @@ func TestDateFromTheDirectoryAlone(t *testing.T) {
 	if err != nil || res.Report.Checks[0].Code != "ok" || len(res.Notes) > 0 || res.Link.Secret.Source != link.Graph {
 		t.Errorf("%v, %+v, notes %q", err, res.Link.Secret, res.Notes)
 	}
-	if err := patch(d.Service, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-04-01")}}); err != nil {
+	if err := patch(d.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-04-01")}}); err != nil {
 		t.Fatal(err)
 	}
 	if l, _ := d.Get(t.Context(), orgA, slug); l.Secret.Source != link.Typed {

@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -90,6 +92,9 @@ func (r Result) Finding() string {
 	}
 	return r.Report.Finding()
 }
+
+// reader reads what people typed today.
+func (s *Service) reader() *intake.Reader { return intake.NewReader(date.Of(s.Now()), s.AnyTarget) }
 
 // Get returns a link of the organization.
 func (s *Service) Get(ctx context.Context, organization, slug string) (Link, error) {

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -62,7 +64,7 @@ func TestTheStoreNamesTheSecrets(t *testing.T) {
 	if err := d.vault.Delete(t.Context(), "chosen-1"); err != nil { // by hand
 		t.Fatal(err)
 	}
-	res, err := d.SetSecret(t.Context(), orgA, "clinic", "*", link.NewSecret{ClientSecret: secret.New("second")})
+	res, err := d.SetSecret(t.Context(), orgA, "clinic", "*", intake.NewSecret{ClientSecret: secret.New("second")})
 	if err != nil || res.Link.Secret.Name != "chosen-2" || !slices.Equal(n.asked, []string{"link", "link"}) {
 		t.Errorf("the secret after that is called %q (%v), asked for %q", res.Link.Secret.Name, err, n.asked)
 	}
@@ -149,45 +151,45 @@ func TestRegisterRefusals(t *testing.T) {
 func TestRegisterFields(t *testing.T) {
 	good := registration("the-secret")
 	for name, c := range map[string]struct {
-		change func(*link.Registration)
+		change func(*intake.Registration)
 		field  string
 		code   string
 	}{
-		"no slug":            {func(r *link.Registration) { r.Slug = "" }, "slug", "required"},
-		"upper case":         {func(r *link.Registration) { r.Slug = "Clinic" }, "slug", "slug_syntax"},
-		"two letters":        {func(r *link.Registration) { r.Slug = "ab" }, "slug", "slug_syntax"},
-		"64 letters":         {func(r *link.Registration) { r.Slug = strings.Repeat("a", 64) }, "slug", "slug_syntax"},
-		"two hyphens":        {func(r *link.Registration) { r.Slug = "a--b" }, "slug", "slug_syntax"},
-		"newline":            {func(r *link.Registration) { r.Slug = "clinic\n" }, "slug", "slug_syntax"},
-		"path":               {func(r *link.Registration) { r.Slug = "../clinic" }, "slug", "slug_syntax"},
-		"Cyrillic":           {func(r *link.Registration) { r.Slug = "сlinic" }, "slug", "slug_syntax"},
-		"reserved":           {func(r *link.Registration) { r.Slug = "api" }, "slug", "slug_reserved"},
-		"resource type":      {func(r *link.Registration) { r.Slug = "observation" }, "slug", "slug_reserved"},
-		"of DSTU2":           {func(r *link.Registration) { r.Slug = "deviceuserequest" }, "slug", "slug_reserved"},
-		"of R6":              {func(r *link.Registration) { r.Slug = "moleculardefinition" }, "slug", "slug_reserved"},
-		"no description":     {func(r *link.Registration) { r.Description = " " }, "description", "required"},
-		"long description":   {func(r *link.Registration) { r.Description = strings.Repeat("ä", 201) }, "description", "description_too_long"},
-		"two lines":          {func(r *link.Registration) { r.Description = "a\r\nX-Evil: 1" }, "description", "description_syntax"},
-		"right to left":      {func(r *link.Registration) { r.Description = "a\u202eb" }, "description", "description_syntax"},
-		"no URL":             {func(r *link.Registration) { r.FHIRServerURL = "" }, "fhirServerUrl", "required"},
-		"http":               {func(r *link.Registration) { r.FHIRServerURL = "http://x.example.com" }, "fhirServerUrl", "url_not_https"},
-		"no client":          {func(r *link.Registration) { r.ClientID = "" }, "clientId", "required"},
-		"client no GUID":     {func(r *link.Registration) { r.ClientID = "app" }, "clientId", "client_id_syntax"},
-		"client of MS":       {func(r *link.Registration) { r.ClientID = "4F6778D8-5AEF-43DC-A1FF-B073724B9495" }, "clientId", "client_id_is_healthcare_apis"},
-		"client is tenant":   {func(r *link.Registration) { r.TenantID = r.ClientID }, "clientId", "client_id_is_tenant"},
-		"tenant no GUID":     {func(r *link.Registration) { r.TenantID = "common" }, "tenantId", "tenant_id_syntax"},
-		"personal tenant":    {func(r *link.Registration) { r.TenantID = "9188040d-6c67-4c5b-b112-36a304b66dad" }, "tenantId", "tenant_id_personal"},
-		"no secret":          {func(r *link.Registration) { r.ClientSecret = secret.Value{} }, "clientSecret", "required"},
-		"blank secret":       {func(r *link.Registration) { r.ClientSecret = secret.New("\t ") }, "clientSecret", "secret_blank"},
-		"secret id":          {func(r *link.Registration) { r.ClientSecret = secret.New("AAAAAAAA-bbbb-4ccc-8ddd-eeeeeeeeeeee") }, "clientSecret", "secret_is_id"},
-		"long secret":        {func(r *link.Registration) { r.ClientSecret = secret.New(strings.Repeat("x", 1025)) }, "clientSecret", "secret_too_long"},
-		"secret of 2 lines":  {func(r *link.Registration) { r.ClientSecret = secret.New("a\nb") }, "clientSecret", "secret_syntax"},
-		"no date":            {func(r *link.Registration) { r.SecretExpiresOn = "soon" }, "secretExpiresOn", "expiry_syntax"},
-		"31 February":        {func(r *link.Registration) { r.SecretExpiresOn = "2027-02-31" }, "secretExpiresOn", "expiry_syntax"},
-		"yesterday":          {func(r *link.Registration) { r.SecretExpiresOn = "2026-11-22" }, "secretExpiresOn", "expiry_past"},
-		"too far":            {func(r *link.Registration) { r.SecretExpiresOn = "2028-11-25" }, "secretExpiresOn", "expiry_too_far"},
-		"audience no URI":    {func(r *link.Registration) { r.Audience = "my audience" }, "audience", "audience_syntax"},
-		"audience and scope": {func(r *link.Registration) { r.Audience = "https://a.example.com b" }, "audience", "audience_syntax"},
+		"no slug":            {func(r *intake.Registration) { r.Slug = "" }, "slug", "required"},
+		"upper case":         {func(r *intake.Registration) { r.Slug = "Clinic" }, "slug", "slug_syntax"},
+		"two letters":        {func(r *intake.Registration) { r.Slug = "ab" }, "slug", "slug_syntax"},
+		"64 letters":         {func(r *intake.Registration) { r.Slug = strings.Repeat("a", 64) }, "slug", "slug_syntax"},
+		"two hyphens":        {func(r *intake.Registration) { r.Slug = "a--b" }, "slug", "slug_syntax"},
+		"newline":            {func(r *intake.Registration) { r.Slug = "clinic\n" }, "slug", "slug_syntax"},
+		"path":               {func(r *intake.Registration) { r.Slug = "../clinic" }, "slug", "slug_syntax"},
+		"Cyrillic":           {func(r *intake.Registration) { r.Slug = "сlinic" }, "slug", "slug_syntax"},
+		"reserved":           {func(r *intake.Registration) { r.Slug = "api" }, "slug", "slug_reserved"},
+		"resource type":      {func(r *intake.Registration) { r.Slug = "observation" }, "slug", "slug_reserved"},
+		"of DSTU2":           {func(r *intake.Registration) { r.Slug = "deviceuserequest" }, "slug", "slug_reserved"},
+		"of R6":              {func(r *intake.Registration) { r.Slug = "moleculardefinition" }, "slug", "slug_reserved"},
+		"no description":     {func(r *intake.Registration) { r.Description = " " }, "description", "required"},
+		"long description":   {func(r *intake.Registration) { r.Description = strings.Repeat("ä", 201) }, "description", "description_too_long"},
+		"two lines":          {func(r *intake.Registration) { r.Description = "a\r\nX-Evil: 1" }, "description", "description_syntax"},
+		"right to left":      {func(r *intake.Registration) { r.Description = "a\u202eb" }, "description", "description_syntax"},
+		"no URL":             {func(r *intake.Registration) { r.FHIRServerURL = "" }, "fhirServerUrl", "required"},
+		"http":               {func(r *intake.Registration) { r.FHIRServerURL = "http://x.example.com" }, "fhirServerUrl", "url_not_https"},
+		"no client":          {func(r *intake.Registration) { r.ClientID = "" }, "clientId", "required"},
+		"client no GUID":     {func(r *intake.Registration) { r.ClientID = "app" }, "clientId", "client_id_syntax"},
+		"client of MS":       {func(r *intake.Registration) { r.ClientID = "4F6778D8-5AEF-43DC-A1FF-B073724B9495" }, "clientId", "client_id_is_healthcare_apis"},
+		"client is tenant":   {func(r *intake.Registration) { r.TenantID = r.ClientID }, "clientId", "client_id_is_tenant"},
+		"tenant no GUID":     {func(r *intake.Registration) { r.TenantID = "common" }, "tenantId", "tenant_id_syntax"},
+		"personal tenant":    {func(r *intake.Registration) { r.TenantID = "9188040d-6c67-4c5b-b112-36a304b66dad" }, "tenantId", "tenant_id_personal"},
+		"no secret":          {func(r *intake.Registration) { r.ClientSecret = secret.Value{} }, "clientSecret", "required"},
+		"blank secret":       {func(r *intake.Registration) { r.ClientSecret = secret.New("\t ") }, "clientSecret", "secret_blank"},
+		"secret id":          {func(r *intake.Registration) { r.ClientSecret = secret.New("AAAAAAAA-bbbb-4ccc-8ddd-eeeeeeeeeeee") }, "clientSecret", "secret_is_id"},
+		"long secret":        {func(r *intake.Registration) { r.ClientSecret = secret.New(strings.Repeat("x", 1025)) }, "clientSecret", "secret_too_long"},
+		"secret of 2 lines":  {func(r *intake.Registration) { r.ClientSecret = secret.New("a\nb") }, "clientSecret", "secret_syntax"},
+		"no date":            {func(r *intake.Registration) { r.SecretExpiresOn = "soon" }, "secretExpiresOn", "expiry_syntax"},
+		"31 February":        {func(r *intake.Registration) { r.SecretExpiresOn = "2027-02-31" }, "secretExpiresOn", "expiry_syntax"},
+		"yesterday":          {func(r *intake.Registration) { r.SecretExpiresOn = "2026-11-22" }, "secretExpiresOn", "expiry_past"},
+		"too far":            {func(r *intake.Registration) { r.SecretExpiresOn = "2028-11-25" }, "secretExpiresOn", "expiry_too_far"},
+		"audience no URI":    {func(r *intake.Registration) { r.Audience = "my audience" }, "audience", "audience_syntax"},
+		"audience and scope": {func(r *intake.Registration) { r.Audience = "https://a.example.com b" }, "audience", "audience_syntax"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, r := newDesk(), good
@@ -213,7 +215,7 @@ func TestRegisterFields(t *testing.T) {
 			t.Errorf("date %q: %v", day, err)
 		}
 	}
-	_, err := newDesk().Register(t.Context(), orgA, link.Registration{})
+	_, err := newDesk().Register(t.Context(), orgA, intake.Registration{})
 	if p := wantCode(t, err, problem.InvalidFields); len(p.Fields) != 5 {
 		t.Errorf("an empty registration has %d mistakes, want one for each of the five fields: %+v", len(p.Fields), p.Fields)
 	}
@@ -222,13 +224,13 @@ func TestRegisterFields(t *testing.T) {
 // TestNothingIsQuoted: whatever is pasted into the wrong field, no answer repeats it.
 func TestNothingIsQuoted(t *testing.T) {
 	const pasted = "canary~8Q~pasted into the wrong field"
-	for name, put := range map[string]func(*link.Registration){
-		"slug":            func(r *link.Registration) { r.Slug = pasted },
-		"fhirServerUrl":   func(r *link.Registration) { r.FHIRServerURL = pasted },
-		"clientId":        func(r *link.Registration) { r.ClientID = pasted },
-		"tenantId":        func(r *link.Registration) { r.TenantID = pasted },
-		"audience":        func(r *link.Registration) { r.Audience = pasted },
-		"secretExpiresOn": func(r *link.Registration) { r.SecretExpiresOn = pasted },
+	for name, put := range map[string]func(*intake.Registration){
+		"slug":            func(r *intake.Registration) { r.Slug = pasted },
+		"fhirServerUrl":   func(r *intake.Registration) { r.FHIRServerURL = pasted },
+		"clientId":        func(r *intake.Registration) { r.ClientID = pasted },
+		"tenantId":        func(r *intake.Registration) { r.TenantID = pasted },
+		"audience":        func(r *intake.Registration) { r.Audience = pasted },
+		"secretExpiresOn": func(r *intake.Registration) { r.SecretExpiresOn = pasted },
 	} {
 		r := registration("the-secret")
 		put(&r)
@@ -292,12 +294,12 @@ func TestNotYours(t *testing.T) {
 	calls := map[string]func(slug string) error{
 		"Get":       func(s string) error { _, err := d.Get(t.Context(), orgB, s); return err },
 		"Verify":    func(s string) error { _, err := d.Verify(t.Context(), orgB, s); return err },
-		"Patch":     func(s string) error { _, err := d.Patch(t.Context(), orgB, s, "*", link.Patch{}); return err },
+		"Patch":     func(s string) error { _, err := d.Patch(t.Context(), orgB, s, "*", intake.Patch{}); return err },
 		"Delete":    func(s string) error { return d.Delete(t.Context(), orgB, s, "*") },
 		"Directory": func(s string) error { _, err := d.Directory(t.Context(), s); return err },
 		"Token":     func(s string) error { _, err := d.Token(t.Context(), orgB, false, s); return err },
 		"SetSecret": func(s string) error {
-			_, err := d.SetSecret(t.Context(), orgB, s, "*", link.NewSecret{ClientSecret: secret.New("x-secret")})
+			_, err := d.SetSecret(t.Context(), orgB, s, "*", intake.NewSecret{ClientSecret: secret.New("x-secret")})
 			return err
 		},
 	}
@@ -321,7 +323,7 @@ func TestIfMatch(t *testing.T) {
 	d := newDesk()
 	first := d.register(t, orgA, slug)
 	change := func(ifMatch, description string) (link.Link, error) {
-		res, err := d.Patch(t.Context(), orgA, slug, ifMatch, link.Patch{Description: &description})
+		res, err := d.Patch(t.Context(), orgA, slug, ifMatch, intake.Patch{Description: &description})
 		return res.Link, err
 	}
 	_, err := change("", "A")
@@ -363,11 +365,11 @@ func TestPatchWithoutEffect(t *testing.T) {
 	d := newDesk()
 	first := d.register(t, orgA, slug)
 	d.now = d.now.Add(time.Hour)
-	for name, p := range map[string]link.Patch{
+	for name, p := range map[string]intake.Patch{
 		"nothing":     {},
 		"description": {Description: ptr(first.Description)},
 		"listed":      {Listed: ptr(false)},
-		"date":        {SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr(first.Secret.ExpiresOn.String())}},
+		"date":        {SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr(first.Secret.ExpiresOn.String())}},
 		"client":      {ClientID: ptr(first.ClientID)},
 	} {
 		res, err := d.Patch(t.Context(), orgA, slug, first.ETag(), p)
@@ -381,17 +383,17 @@ func TestPatch(t *testing.T) {
 	d := newDesk()
 	d.register(t, orgA, slug)
 	asked := len(d.asked)
-	wantCode(t, patch(d.Service, link.Patch{ClientID: ptr(otherClient)}), problem.SecretRequired)
-	wantCode(t, patch(d.Service, link.Patch{Audience: ptr("https://other.example.com")}), problem.SecretRequired)
-	wantCode(t, patch(d.Service, link.Patch{TenantID: ptr(orgB)}), problem.SecretRequired)
-	wantCode(t, patch(d.Service, link.Patch{FHIRServerURL: ptr("https://evil.example.com")}), problem.SecretRequired)
+	wantCode(t, patch(d.Service, intake.Patch{ClientID: ptr(otherClient)}), problem.SecretRequired)
+	wantCode(t, patch(d.Service, intake.Patch{Audience: ptr("https://other.example.com")}), problem.SecretRequired)
+	wantCode(t, patch(d.Service, intake.Patch{TenantID: ptr(orgB)}), problem.SecretRequired)
+	wantCode(t, patch(d.Service, intake.Patch{FHIRServerURL: ptr("https://evil.example.com")}), problem.SecretRequired)
 	if len(d.asked) != asked {
 		t.Error("a request was made without the secret being given again")
 	}
-	if err := patch(d.Service, link.Patch{FHIRServerURL: ptr(server + "/"), ClientID: ptr(strings.ToUpper(client))}); err != nil {
+	if err := patch(d.Service, intake.Patch{FHIRServerURL: ptr(server + "/"), ClientID: ptr(strings.ToUpper(client))}); err != nil {
 		t.Errorf("what changes nothing needs no secret: %v", err)
 	}
-	if err := patch(d.Service, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true}}); err != nil {
+	if err := patch(d.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true}}); err != nil {
 		t.Fatal(err)
 	}
 	l, _ := d.Get(t.Context(), orgA, slug)
@@ -403,7 +405,7 @@ func TestPatch(t *testing.T) {
 	if after, _ := d.Get(t.Context(), orgA, slug); after.ETag() != l.ETag() || after.Status(d.now) != link.Active {
 		t.Errorf("a failed change of the secret left %+v", after)
 	}
-	_, err := d.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{})
+	_, err := d.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{})
 	if p := wantCode(t, err, problem.InvalidFields); p.Fields[0].Code != "required" {
 		t.Errorf("without a secret: %+v", p.Fields)
 	}
@@ -413,7 +415,7 @@ func TestPatch(t *testing.T) {
 func TestAnotherServer(t *testing.T) {
 	d := newDesk()
 	d.register(t, orgA, slug)
-	if err := patch(d.Service, link.Patch{FHIRServerURL: ptr("https://ws-new.fhir.azurehealthcareapis.com"), ClientSecret: secret.New("new-secret")}); err != nil {
+	if err := patch(d.Service, intake.Patch{FHIRServerURL: ptr("https://ws-new.fhir.azurehealthcareapis.com"), ClientSecret: secret.New("new-secret")}); err != nil {
 		t.Fatal(err)
 	}
 	last := d.asked[len(d.asked)-1]
@@ -507,13 +509,13 @@ func TestSecretWithoutItsDate(t *testing.T) {
 	note := "cleared secretExpiresOn, because a client secret came without its date"
 	for _, change := range []func() (link.Result, error){
 		func() (link.Result, error) {
-			return d.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("next-secret")})
+			return d.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{ClientSecret: secret.New("next-secret")})
 		},
 		func() (link.Result, error) {
-			return d.Patch(t.Context(), orgA, slug, "*", link.Patch{ClientSecret: secret.New("x-secret")})
+			return d.Patch(t.Context(), orgA, slug, "*", intake.Patch{ClientSecret: secret.New("x-secret")})
 		},
 	} {
-		dated, err := d.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("a-secret"), SecretExpiresOn: "2027-05-01"})
+		dated, err := d.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{ClientSecret: secret.New("a-secret"), SecretExpiresOn: "2027-05-01"})
 		if err != nil || slices.Contains(dated.Notes, note) {
 			t.Fatalf("%+v, %v", dated.Notes, err)
 		}
@@ -538,7 +540,7 @@ func TestDirectory(t *testing.T) {
 	if p := wantCode(t, absent, problem.LinkNotFound); strings.ReplaceAll(p.Detail, "no-clinic", slug) != wantCode(t, err, problem.LinkNotFound).Detail {
 		t.Errorf("a link that is not listed differs from one that is not there: %q", p.Detail)
 	}
-	if err := patch(d.Service, link.Patch{Listed: ptr(true)}); err != nil {
+	if err := patch(d.Service, intake.Patch{Listed: ptr(true)}); err != nil {
 		t.Fatal(err)
 	}
 	if l, err := d.Directory(t.Context(), slug); err != nil || l.Description != "Good Health Clinic" {
@@ -668,7 +670,7 @@ func TestDailyRecheck(t *testing.T) {
 func TestNotices(t *testing.T) {
 	d := newDesk()
 	d.register(t, orgA, slug)
-	if err := patch(d.Service, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-02-01")}}); err != nil {
+	if err := patch(d.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-01")}}); err != nil {
 		t.Fatal(err)
 	}
 	var days []int
@@ -693,7 +695,7 @@ func TestNotices(t *testing.T) {
 
 	silent := newDesk()
 	silent.register(t, orgA, slug)
-	if err := patch(silent.Service, link.Patch{SecretExpiresOn: link.Nullable[string]{Present: true, Value: ptr("2027-02-01")}}); err != nil {
+	if err := patch(silent.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-01")}}); err != nil {
 		t.Fatal(err)
 	}
 	silent.now = silent.now.Add(60 * 24 * time.Hour)
@@ -745,7 +747,7 @@ func TestListExpiring(t *testing.T) {
 		r.Slug = fmt.Sprintf("clinic-%02d", i)
 		r.SecretExpiresOn = ""
 		if i%8 != 0 {
-			r.SecretExpiresOn = link.DateOf(d.now).AddDays(i * 2).String()
+			r.SecretExpiresOn = date.Of(d.now).AddDays(i * 2).String()
 		}
 		if _, err := d.Register(t.Context(), orgA, r); err != nil {
 			t.Fatal(err)

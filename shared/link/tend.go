@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/store"
 )
 
@@ -16,9 +17,9 @@ type Finding struct {
 	Did          []string // what was done: finished, removed, verified, …
 	Status       Status
 	State        SecretState
-	DaysLeft     int  // when ExpiresOn is known
-	ExpiresOn    Date // zero: not known
-	Notice       bool // the secret's end has come nearer past one of the thresholds
+	DaysLeft     int       // when ExpiresOn is known
+	ExpiresOn    date.Date // zero: not known
+	Notice       bool      // the secret's end has come nearer past one of the thresholds
 
 	Letters []Letter // for Digest, together with those of the organization's other links
 }

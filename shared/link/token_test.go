@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -375,7 +376,7 @@ func TestTokenFollowsChanges(t *testing.T) {
 		if got, err := tokenOf(); err != nil || !strings.HasPrefix(got, "the-secret ") {
 			t.Fatal(got, err)
 		}
-		if _, err := st.SetSecret(t.Context(), orgA, slug, "*", link.NewSecret{ClientSecret: secret.New("the-next-secret")}); err != nil {
+		if _, err := st.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{ClientSecret: secret.New("the-next-secret")}); err != nil {
 			t.Fatal(err)
 		}
 		if mine, err := st.token(t.Context()); err != nil || !strings.HasPrefix(mine.AccessToken.Reveal(), "the-next-secret ") {

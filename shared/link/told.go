@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/notify"
 )
 
@@ -15,7 +16,7 @@ func (l Link) told(n Notice) notify.Event {
 		Status: string(n.Status), SecretState: string(n.State), ExpiresOn: n.ExpiresOn.String(), Code: n.Code,
 	}
 	if !n.ExpiresOn.IsZero() {
-		days := n.ExpiresOn.DaysFrom(DateOf(n.At))
+		days := n.ExpiresOn.DaysFrom(date.Of(n.At))
 		e.DaysLeft = &days
 	}
 	if n.Type == notify.SecretExpiring {
@@ -33,10 +34,10 @@ func (l Link) words(n Notice) (message, fix string) {
 	fix = fmt.Sprintf(newSecretFix, l.Slug)
 	switch n.Type {
 	case notify.SecretExpiring:
-		return fmt.Sprintf("The client secret of the link %s expires %s, on %s.", l.Slug, in(n.ExpiresOn.DaysFrom(DateOf(n.At))), n.ExpiresOn), fix
+		return fmt.Sprintf("The client secret of the link %s expires %s, on %s.", l.Slug, in(n.ExpiresOn.DaysFrom(date.Of(n.At))), n.ExpiresOn), fix
 	case notify.SecretExpired:
 		fix = strings.TrimSuffix(fix, " The old one goes on working meanwhile.")
-		if n.ExpiresOn.IsZero() || n.ExpiresOn.DaysFrom(DateOf(n.At)) >= 0 {
+		if n.ExpiresOn.IsZero() || n.ExpiresOn.DaysFrom(date.Of(n.At)) >= 0 {
 			return fmt.Sprintf("Entra says that the client secret of the link %s has expired.", l.Slug), fix
 		}
 		return fmt.Sprintf("The client secret of the link %s expired on %s.", l.Slug, n.ExpiresOn), fix

@@ -12,6 +12,7 @@ import (
 
 	"fhirlink/shared/caller"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/store"
 )
@@ -48,10 +49,10 @@ func TestTrail(t *testing.T) {
 	do(err)
 	do(setSecret(d.Service, "bad-secret"))
 	d.report = healthy
-	do(patch(d.Service, link.Patch{Description: ptr("New")}))
-	do(patch(d.Service, link.Patch{ClientID: ptr(otherClient)}))
+	do(patch(d.Service, intake.Patch{Description: ptr("New")}))
+	do(patch(d.Service, intake.Patch{ClientID: ptr(otherClient)}))
 	do(setSecret(d.Service, "second-secret"))
-	_, err = d.Patch(caller, orgA, slug, `"stale"`, link.Patch{})
+	_, err = d.Patch(caller, orgA, slug, `"stale"`, intake.Patch{})
 	do(err)
 	do(d.Delete(caller, orgA, slug, ""))
 	do(d.Delete(caller, orgA, slug, "*"))
@@ -110,7 +111,7 @@ func TestTrailPages(t *testing.T) {
 	d.register(t, orgA, slug)
 	for i := range 7 {
 		d.now = d.now.Add(time.Minute)
-		if err := patch(d.Service, link.Patch{Description: ptr(fmt.Sprint("New ", i))}); err != nil {
+		if err := patch(d.Service, intake.Patch{Description: ptr(fmt.Sprint("New ", i))}); err != nil {
 			t.Fatal(err)
 		}
 	}

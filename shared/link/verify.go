@@ -5,7 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
@@ -44,14 +46,14 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 	}
 	target.Credential, err = s.readCredential(ctx, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
 	var report verification.Report
-	end, found := dated{}, false
+	end, found := secretEnd{}, false
 	switch {
 	case err == nil:
 		report = s.Verifier.Verify(ctx, target)
 		if end, found = s.lookUp(ctx, target, report, l.Secret.KeyID); !found {
 			end.on = l.Secret.ExpiresOn
 		}
-		report = report.Prepend(fieldsCheck(end.on, s.Now()))
+		report = report.Prepend(intake.Check(end.on, s.Now()))
 	case errors.Is(err, secret.ErrNotFound):
 		report = verification.NotRun(secretMissing())
 	default:
@@ -73,7 +75,7 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 
 // tellVault gives the store of secrets the date that the row has got, for its own near-expiry
 // events; nothing here depends on it.
-func (s *Service) tellVault(ctx context.Context, l Link, end Date) {
+func (s *Service) tellVault(ctx context.Context, l Link, end date.Date) {
 	l.Secret.ExpiresOn = end
 	err := s.Secrets.Update(ctx, l.Secret.Name, l.Secret.Version, true, l.attributes())
 	if err = ignore(err, secret.ErrNotFound); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 )
 
@@ -56,7 +57,7 @@ and translate SMART scopes for Microsoft Entra:
   curl -sG %[1]s/api/translate-scope --data-urlencode 'scope=patient/Observation.rs openid'
 
 Other servers to try in place of "clinic": %[5]s.
-`, url, sandbox.ClientID, inPieces(sandbox.Secret), link.DateOf(now).AddDays(365), strings.Join(sandbox.Scenarios()[1:], ", "))
+`, url, sandbox.ClientID, inPieces(sandbox.Secret), date.Of(now).AddDays(365), strings.Join(sandbox.Scenarios()[1:], ", "))
 }
 
 // again is for a data folder that has links already.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/verification"
@@ -32,7 +33,7 @@ type Link struct {
 // Secret is what is known of a link's client secret. Without a known date ExpiresOn and
 // DaysLeft are null.
 type Secret struct {
-	ExpiresOn *link.Date       `json:"expiresOn"`
+	ExpiresOn *date.Date       `json:"expiresOn"`
 	DaysLeft  *int             `json:"daysLeft"`
 	State     link.SecretState `json:"state"`
 	Source    link.Source      `json:"source,omitempty"`   // where that is known from

@@ -5,14 +5,15 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linkjson"
 )
 
 func TestSecret(t *testing.T) {
 	now := time.Date(2026, 11, 23, 23, 59, 59, 0, time.UTC)
-	on := func(text string) link.Date {
-		d, err := link.ParseDate(text)
+	on := func(text string) date.Date {
+		d, err := date.Parse(text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fhirlink/shared/credential"
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/store"
@@ -69,7 +70,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.FixedZone("", -5*60
 
 // full returns a link in which no field is zero; TestFull holds it to that.
 func full() link.Link {
-	date := link.DateOf(noon)
+	date := date.Of(noon)
 	return link.Link{
 		Slug: "good-health-clinic", ID: "id-1", Organization: contoso, Phase: link.Live,
 		Description: "Good Health Clinic", FHIRServerURL: "https://ws-clinic.fhir.azurehealthcareapis.com",
@@ -96,7 +97,7 @@ func full() link.Link {
 func notice() link.Notice {
 	return link.Notice{
 		ID: "msg_1", Type: notify.SecretExpiring, At: noon.Add(10 * time.Hour), Version: "v2", Status: link.Active, State: link.SecretExpiring,
-		ExpiresOn: link.DateOf(noon).AddDays(30), Threshold: 30, Code: "code", Message: "Was geschah 🏥", Fix: `<what> "to" do`,
+		ExpiresOn: date.Of(noon).AddDays(30), Threshold: 30, Code: "code", Message: "Was geschah 🏥", Fix: `<what> "to" do`,
 		Deliveries: []link.Delivery{
 			{Target: notify.Target{Channel: "webhook", ID: "wh-1"}, Next: noon.Add(11 * time.Hour), Claim: "claim", Attempts: 4},
 			{Target: notify.Target{Channel: "mail", ID: "contacts"}, Next: noon.Add(12 * time.Hour)},

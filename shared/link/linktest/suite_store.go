@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/store"
 )
@@ -40,7 +41,7 @@ func returnsOddValues(t *testing.T, s link.Stores) {
 		func(l *link.Link) { l.Revision, l.Attempts = math.MaxInt64, math.MaxInt32 },
 		func(l *link.Link) { l.Revision, l.Attempts = math.MinInt64, -1 },
 		func(l *link.Link) { l.Revision = 1<<53 + 1 },
-		func(l *link.Link) { l.Secret.ExpiresOn = link.DateOf(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)) },
+		func(l *link.Link) { l.Secret.ExpiresOn = date.Of(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)) },
 		func(l *link.Link) { l.CreatedAt = time.Date(2000, 2, 29, 23, 59, 59, 999_999_000, time.UTC) },
 		func(l *link.Link) { l.Description = `O'Brien's "quoted" \ back / slash; PartitionKey eq 's00' or true` },
 		func(l *link.Link) {

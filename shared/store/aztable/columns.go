@@ -9,11 +9,11 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"fhirlink/shared/link"
+	"fhirlink/shared/date"
 )
 
 // column is a property of a row. Its value points to a string, bool, int, int64,
-// time.Time (Edm.DateTime, UTC) or link.Date, or is a text of another form.
+// time.Time (Edm.DateTime, UTC) or date.Date, or is a text of another form.
 type column struct {
 	name  string
 	value any
@@ -71,7 +71,7 @@ func (c column) encode() (any, error) {
 		return aztables.EDMInt64(*v), nil
 	case *time.Time:
 		return dateTime(*v)
-	case *link.Date:
+	case *date.Date:
 		return text(v.String())
 	case jsonText:
 		data, err := plainJSON(v.pointer)
@@ -107,7 +107,7 @@ func (c column) decode(v any) error {
 		err := assign(&t, v)
 		*p = time.Time(t)
 		return err
-	case *link.Date:
+	case *date.Date:
 		return unmarshal(v, p.UnmarshalText)
 	case jsonText:
 		return unmarshal(v, func(data []byte) error { return json.Unmarshal(data, p.pointer) })

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 )
 
@@ -33,8 +34,8 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	case time.Time:
 		v.Set(reflect.ValueOf(noon.Add(time.Duration(*n) * time.Hour)))
 		return
-	case link.Date:
-		v.Set(reflect.ValueOf(link.DateOf(noon).AddDays(*n)))
+	case date.Date:
+		v.Set(reflect.ValueOf(date.Of(noon).AddDays(*n)))
 		return
 	}
 	switch v.Kind() {

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"golang.org/x/sync/errgroup"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
@@ -105,9 +106,9 @@ func fill100(b *testing.B, tb table, links, due int, now time.Time) {
 		l := clinic()
 		l.Slug = link.Slug(fmt.Sprintf("clinic-%06d", i))
 		l.Health, l.VerifiedAt, l.NextVerify = link.Active, now, now.Add(time.Duration(24+i%24)*time.Hour)
-		l.Secret = link.Secret{Name: "link-x", Version: "v", ExpiresOn: link.DateOf(now).AddDays(300)}
+		l.Secret = link.Secret{Name: "link-x", Version: "v", ExpiresOn: date.Of(now).AddDays(300)}
 		if i%(links/due) == 0 && i/(links/due) < due {
-			l.Secret.ExpiresOn, l.NoticedOn, l.NoticeAt = link.DateOf(now).AddDays(30), link.DateOf(now).AddDays(-20), link.DateOf(now).Time()
+			l.Secret.ExpiresOn, l.NoticedOn, l.NoticeAt = date.Of(now).AddDays(30), date.Of(now).AddDays(-20), date.Of(now).Time()
 		}
 		actions, err := linkTransaction(l.Slug, linkRow{}, newLinkRow(l, "OP"))
 		if err != nil {

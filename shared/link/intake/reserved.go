@@ -1,4 +1,4 @@
-package link
+package intake
 
 import (
 	"strings"

@@ -1,4 +1,4 @@
-package link
+package intake
 
 import (
 	"regexp"
@@ -7,11 +7,6 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// Slug is the customized URL of a link: seed 1's "URL that other users of the application
-// will see when they want to send you data". It is unique over all organizations, and safe
-// as it is in URLs and in table keys.
-type Slug string
-
 var slugSyntax = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])$`)
 
 var reservedSlugs = map[string]bool{
@@ -19,8 +14,8 @@ var reservedSlugs = map[string]bool{
 	"health": true, "links": true, "metadata": true, "runtime": true, "smart": true, "www": true,
 }
 
-// ParseSlug reads a slug; the mistake is nil when it is good.
-func ParseSlug(s string) (Slug, *problem.Field) {
+// Slug checks a slug; the mistake is nil when it is good.
+func Slug(s string) (string, *problem.Field) {
 	switch {
 	case s == "":
 		return "", required("slug", "Choose the customized URL of the link, e.g. good-health-clinic.")
@@ -37,7 +32,7 @@ func ParseSlug(s string) (Slug, *problem.Field) {
 			Fix:     "Choose another one, e.g. " + s + "-clinic.",
 		}
 	}
-	return Slug(s), nil
+	return s, nil
 }
 
 func required(field, fix string) *problem.Field {

@@ -1,4 +1,4 @@
-package link
+package date
 
 import (
 	"fmt"
@@ -8,11 +8,11 @@ import (
 // Date is a UTC calendar date. The zero Date means "not known".
 type Date struct{ midnight time.Time }
 
-// DateOf is the UTC date of t.
-func DateOf(t time.Time) Date { return Date{t.UTC().Truncate(24 * time.Hour)} }
+// Of is the UTC date of t.
+func Of(t time.Time) Date { return Date{t.UTC().Truncate(24 * time.Hour)} }
 
-// ParseDate reads YYYY-MM-DD, and "" as the zero Date.
-func ParseDate(s string) (Date, error) {
+// Parse reads YYYY-MM-DD, and "" as the zero Date.
+func Parse(s string) (Date, error) {
 	if s == "" {
 		return Date{}, nil
 	}
@@ -46,8 +46,8 @@ func (d Date) String() string {
 // MarshalText writes String.
 func (d Date) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what ParseDate reads.
+// UnmarshalText reads what Parse reads.
 func (d *Date) UnmarshalText(text []byte) (err error) {
-	*d, err = ParseDate(string(text))
+	*d, err = Parse(string(text))
 	return err
 }

@@ -1,4 +1,4 @@
-package link
+package intake
 
 import (
 	"net/mail"
@@ -14,20 +14,20 @@ const (
 )
 
 // contacts reads the e-mail addresses of whom to tell about a link.
-func (f *fields) contacts(raw []string) (addresses []string) {
+func (r *Reader) Contacts(raw []string) (addresses []string) {
 	const fix = "Send up to 5 plain addresses, e.g. [\"it@clinic.example\"]."
 	for i, text := range raw {
 		address := strings.TrimSpace(text)
 		parsed, err := mail.ParseAddress(address)
 		switch {
 		case err != nil, parsed.Address != address, len(address) > maxAddress, !plainAddress(address):
-			f.fail("contacts", "contact_syntax", fix, "Contact %d is not an e-mail address.", i+1)
+			r.fail("contacts", "contact_syntax", fix, "Contact %d is not an e-mail address.", i+1)
 		case !slices.Contains(addresses, address):
 			addresses = append(addresses, address)
 		}
 	}
 	if len(addresses) > maxContacts {
-		f.fail("contacts", "too_many_contacts", fix, "There are %d contacts, more than the %d allowed.", len(addresses), maxContacts)
+		r.fail("contacts", "too_many_contacts", fix, "There are %d contacts, more than the %d allowed.", len(addresses), maxContacts)
 	}
 	return addresses
 }
