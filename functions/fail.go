@@ -9,7 +9,7 @@ import (
 
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
@@ -43,7 +43,7 @@ func gone(r *http.Request, err error) bool {
 // error is about something else.
 func finding(err error) string {
 	var (
-		refused *link.Refused
+		refused *tokens.Refused
 		p       *problem.Error
 	)
 	switch {
@@ -76,7 +76,7 @@ func known(err error) bool {
 func isAnswer(err error) bool {
 	var (
 		answer  *oauth.Error
-		refused *link.Refused
+		refused *tokens.Refused
 	)
 	return errors.As(err, &answer) || errors.As(err, &refused)
 }

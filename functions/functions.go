@@ -23,6 +23,7 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/smart"
 )
@@ -34,6 +35,7 @@ var document []byte
 // and Now.
 type Deps struct {
 	Links    *link.Service
+	Tokens   *tokens.Service
 	Webhooks *webhook.Service
 	Callers  caller.Authenticator // caller.Bearer in the cloud
 	Sweep    expiry.Sweep
@@ -64,7 +66,7 @@ func (d Deps) Routes() []Route {
 	return []Route{
 		{Function: "register", Method: "POST", Path: "/api/register", Right: caller.Manage, CORS: FrontEnds, Handle: register.Handler{Links: d.Links, Now: d.Now}.Register},
 		{Function: "verify", Method: "POST", Path: "/api/verify", Right: caller.Manage, CORS: FrontEnds, Handle: verify.Handler{Links: d.Links}.Verify},
-		{Function: "token", Method: "POST", Path: "/api/token", Right: caller.Token, Errors: OAuth, Rate: Unlimited, Handle: token.Handler{Links: d.Links, Log: d.Log, Now: d.Now}.Issue},
+		{Function: "token", Method: "POST", Path: "/api/token", Right: caller.Token, Errors: OAuth, Rate: Unlimited, Handle: token.Handler{Tokens: d.Tokens, Log: d.Log, Now: d.Now}.Issue},
 		{Function: "translate-scope", Method: "GET", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
 		{Function: "translate-scope", Method: "POST", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
 		{Function: "links", Method: "GET", Path: "/api/links", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.List},

@@ -27,6 +27,7 @@ import (
 	"fhirlink/shared/fhir/fhirtest"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/notify/webhook/webhooktest"
 	"fhirlink/shared/secret/secrettest"
@@ -85,6 +86,10 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	})
 	r.deps = functions.Deps{
 		Links: links,
+		Tokens: tokens.New(tokens.Deps{
+			Links: links, Rows: r.stores, Secrets: r.secrets, Source: r.entra.Source(), Log: log,
+			Authority: func(fhir.BaseURL) string { return authority },
+		}),
 		Webhooks: webhook.New(webhook.Deps{
 			Endpoints: webhooktest.New(), Secrets: r.secrets, Client: &http.Client{Transport: entratest.InProcess(r)}, Log: log,
 		}),

@@ -34,6 +34,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/keyvault"
 	"fhirlink/shared/secret/secrettest"
@@ -108,11 +109,15 @@ func (s *service) assemble(b *testing.B, authority *httptest.Server) {
 	b.Cleanup(func() { _ = cmp.Or(lines.Close(), file.Close()) }) // the log is thrown away
 	logger := eventlog.New(lines, slog.LevelInfo)
 	url := authority.URL + "/"
+	var (
+		secrets = keyvault.New(keyvault.Vault{Name: "contoso", Client: vault})
+		source  = &clientcred.Source{Client: authority.Client()}
+		entraAt = func(fhir.BaseURL) string { return url }
+		links   = link.New(link.Deps{Stores: s.stores, Secrets: secrets, Tokens: source, Authority: entraAt, Now: s.now, Log: logger})
+	)
 	public := functions.New(functions.Deps{
-		Links: link.New(link.Deps{
-			Stores: s.stores, Secrets: keyvault.New(keyvault.Vault{Name: "contoso", Client: vault}), Tokens: &clientcred.Source{Client: authority.Client()},
-			Authority: func(fhir.BaseURL) string { return url }, Now: s.now, Log: logger,
-		}),
+		Links:  links,
+		Tokens: tokens.New(tokens.Deps{Links: links, Rows: s.stores, Secrets: secrets, Source: source, Authority: entraAt, Now: s.now, Log: logger}),
 		Callers: caller.Bearer{Tokens: entra.NewAccessTokens(entra.AccessTokensConfig{
 			Authority: url, Audiences: []string{audience}, Tenants: []string{tenant}, Client: authority.Client(), Now: s.now,
 		})},
@@ -337,7 +342,7 @@ func (trailless) Append(context.Context, link.Event) error { return nil }
 // BenchmarkMemory fills the caches to their bound, and then asks for half as many links again.
 func BenchmarkMemory(b *testing.B) {
 	stores, secrets := trailless{linktest.New()}, secrettest.New()
-	many := link.CachedLinks + link.CachedLinks/2
+	many := tokens.CachedLinks + tokens.CachedLinks/2
 	for i := range many {
 		name := fmt.Sprintf("link-%026d", i)
 		version, err := secrets.Put(b.Context(), name, secret.New(fmt.Sprintf("secret~%032d", i)), secret.Attributes{})
@@ -349,10 +354,9 @@ func BenchmarkMemory(b *testing.B) {
 		}
 	}
 	before := heap()
-	s := link.New(link.Deps{
-		Stores: stores, Secrets: secrets, Tokens: &grantor{}, Log: slog.New(slog.DiscardHandler),
-		Authority: func(fhir.BaseURL) string { return "https://login.microsoftonline.com/" },
-	})
+	quiet, authority := slog.New(slog.DiscardHandler), func(fhir.BaseURL) string { return "https://login.microsoftonline.com/" }
+	links := link.New(link.Deps{Stores: stores, Secrets: secrets, Tokens: &grantor{}, Log: quiet, Authority: authority})
+	s := tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: secrets, Source: &grantor{}, Log: quiet, Authority: authority})
 	issue := func(from, to int) uint64 {
 		for i := range to - from {
 			if _, err := s.Token(b.Context(), tenant, false, fmt.Sprintf("clinic-%05d", from+i)); err != nil {
@@ -361,13 +365,13 @@ func BenchmarkMemory(b *testing.B) {
 		}
 		return heap() - before
 	}
-	full := issue(0, link.CachedLinks)
-	over := issue(link.CachedLinks, many)
+	full := issue(0, tokens.CachedLinks)
+	over := issue(tokens.CachedLinks, many)
 	runtime.KeepAlive(s)
-	per := float64(full) / link.CachedLinks / 1000
+	per := float64(full) / tokens.CachedLinks / 1000
 	table.report(per <= 12, "memory per cached link, with a token of 2 kB", "≤ 12 kB", "%.1f kB", per)
 	table.report(float64(over) <= 1.05*float64(full), fmt.Sprintf("memory of the caches after %d links", many),
-		fmt.Sprintf("that of %d links", link.CachedLinks), "%.1f MB against %.1f MB", float64(over)/1e6, float64(full)/1e6)
+		fmt.Sprintf("that of %d links", tokens.CachedLinks), "%.1f MB against %.1f MB", float64(over)/1e6, float64(full)/1e6)
 }
 
 func heap() uint64 {

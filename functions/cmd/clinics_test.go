@@ -22,6 +22,7 @@ import (
 	"fhirlink/shared/fhir/fhirtest"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/secret/secrettest"
 	"fhirlink/shared/verification"
 )
@@ -101,8 +102,14 @@ func inside(inner intercept) intercept {
 	}
 }
 
+// desk is the links, and tokens for them.
+type desk struct {
+	*link.Service
+	tokens *tokens.Service
+}
+
 // service is the links as a program with the settings has them.
-func (c *clinics) service(t testing.TB, settings map[string]string) *link.Service {
+func (c *clinics) service(t testing.TB, settings map[string]string) desk {
 	t.Helper()
 	set, err := config.Local(func(name string) (string, bool) { value, ok := settings[name]; return value, ok })
 	if err != nil {
@@ -110,10 +117,12 @@ func (c *clinics) service(t testing.TB, settings map[string]string) *link.Servic
 	}
 	authority := func(fhir.BaseURL) string { return set.Authority }
 	source := &clientcred.Source{Client: c.client}
-	return link.New(link.Deps{
-		Stores: linktest.New(), Secrets: c.secrets, Tokens: source, Authority: authority, Log: slog.New(slog.DiscardHandler),
+	stores, quiet := linktest.New(), slog.New(slog.DiscardHandler)
+	links := link.New(link.Deps{
+		Stores: stores, Secrets: c.secrets, Tokens: source, Authority: authority, Log: quiet,
 		Verifier: &verification.Verifier{Client: c.client, Tokens: source, Authority: authority},
 	})
+	return desk{links, tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: c.secrets, Source: source, Authority: authority, Log: quiet})}
 }
 
 // verifier is the service's, for what is about the verification alone.

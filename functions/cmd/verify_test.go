@@ -67,11 +67,11 @@ func failedCheck(err error) verification.Check {
 func TestUSGovernment(t *testing.T) {
 	c := newClinics(t, usGovernment)
 	s := c.service(t, map[string]string{config.AuthorityHost: "https://login.microsoftonline.us/"})
-	result := register(t, s, registration(c.url("clinic")+"/metadata"))
+	result := register(t, s.Service, registration(c.url("clinic")+"/metadata"))
 	if l := result.Link; l.Health != link.Active || l.TenantID != tenant || l.Audience != c.url("clinic") || result.Report.Status != verification.Pass || result.Report.Access != verification.ReadWrite {
 		t.Errorf("%+v\n%+v", l, result.Report)
 	}
-	grant, err := s.Token(t.Context(), tenant, false, slug)
+	grant, err := s.tokens.Token(t.Context(), tenant, false, slug)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestUSGovernment(t *testing.T) {
 
 	wrong := registration(c.url("clinic"))
 	wrong.Slug, wrong.ClientSecret = "another-clinic", secret.New("not the one")
-	if check := refuses(t, s, wrong, "aadsts_7000215"); !strings.Contains(check.Fix, "https://entra.microsoft.us") || !strings.HasPrefix(check.Evidence.URL, "https://login.microsoftonline.us/") {
+	if check := refuses(t, s.Service, wrong, "aadsts_7000215"); !strings.Contains(check.Fix, "https://entra.microsoft.us") || !strings.HasPrefix(check.Evidence.URL, "https://login.microsoftonline.us/") {
 		t.Errorf("%+v %+v", check, check.Evidence)
 	}
 }
@@ -100,7 +100,7 @@ func TestOtherCloud(t *testing.T) {
 		given := registration(c.url("clinic"))
 		given.TenantID, given.Audience = tenant, c.url("clinic")
 		for _, r := range []intake.Registration{registration(c.url("clinic")), given} {
-			if check := refuses(t, s, r, "cloud_unsupported"); !strings.Contains(check.Message, tt.cloud.login) {
+			if check := refuses(t, s.Service, r, "cloud_unsupported"); !strings.Contains(check.Message, tt.cloud.login) {
 				t.Errorf("%s: %s", tt.cloud.login, check.Message)
 			}
 		}
@@ -133,10 +133,10 @@ func TestOverrides(t *testing.T) {
 		r := registration(c.url(tt.scenario))
 		r.TenantID, r.Audience = tt.tenantID, tt.audience
 		if tt.code != "" {
-			refuses(t, s, r, tt.code)
+			refuses(t, s.Service, r, tt.code)
 			continue
 		}
-		l := register(t, s, r).Link
+		l := register(t, s.Service, r).Link
 		if l.TenantID != tenant || l.Health != link.Active || strings.HasSuffix(l.Audience, "/") {
 			t.Errorf("%+v: %+v", tt, l)
 		}
@@ -149,13 +149,13 @@ func TestOverrides(t *testing.T) {
 // A link to the retired product is moved to its successor under the same slug.
 func TestRelinkInPlace(t *testing.T) {
 	old, now := newClinics(t, retired), newClinics(t, public)
-	first := register(t, old.service(t, nil), registration(old.url("clinic")))
+	first := register(t, old.service(t, nil).Service, registration(old.url("clinic")))
 	check := first.Report.Checks[1]
 	if check.Code != "product_retired" || check.Status != verification.Warn || !strings.Contains(check.Fix, "PATCH /api/links/") {
 		t.Errorf("%+v", check)
 	}
 	s := now.service(t, nil)
-	register(t, s, registration(now.url("readonly")))
+	register(t, s.Service, registration(now.url("readonly")))
 	url := now.url("clinic")
 	moved, err := s.Patch(t.Context(), tenant, slug, "*", intake.Patch{FHIRServerURL: &url, ClientSecret: secret.New(cloudtest.Secret)})
 	if err != nil || moved.Link.FHIRServerURL != url || moved.Link.Audience != url || moved.Link.Slug != slug {
@@ -197,12 +197,12 @@ func TestClientCertificate(t *testing.T) {
 
 	r := registration(c.url("clinic"))
 	r.ClientSecret, r.ClientCertificate = secret.Value{}, secret.New(unregistered)
-	if check := refuses(t, s, r, "aadsts_700027"); !strings.Contains(check.Fix, "> Certificates") {
+	if check := refuses(t, s.Service, r, "aadsts_700027"); !strings.Contains(check.Fix, "> Certificates") {
 		t.Errorf("%s", check.Fix)
 	}
 
 	r.ClientCertificate = secret.New(text)
-	result := register(t, s, r)
+	result := register(t, s.Service, r)
 	if l := result.Link; l.Health != link.Active || l.Secret.ExpiresOn != date.Of(ends) || result.Report.Status != verification.Pass {
 		t.Errorf("%+v\n%+v", l, result.Report)
 	}
@@ -211,7 +211,7 @@ func TestClientCertificate(t *testing.T) {
 		t.Errorf("the vault holds a secret that ends on %v", v.ExpiresOn)
 	}
 	before := c.entra.Tokens.Load()
-	grant, err := s.Token(t.Context(), tenant, false, slug)
+	grant, err := s.tokens.Token(t.Context(), tenant, false, slug)
 	if err != nil || c.entra.Tokens.Load() != before+1 {
 		t.Fatalf("%v", err)
 	}

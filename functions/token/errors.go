@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 )
@@ -33,7 +33,7 @@ var codes = map[problem.Code]string{
 func errorOf(err error) *oauth.Error {
 	var (
 		told    *oauth.Error
-		refused *link.Refused
+		refused *tokens.Refused
 	)
 	switch {
 	case errors.As(err, &told):

@@ -7,21 +7,21 @@ import (
 	"time"
 
 	"fhirlink/shared/caller"
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/oauth"
 )
 
-// Granter is the part of [link.Service] that is needed.
+// Granter is the part of [tokens.Service] that is needed.
 type Granter interface {
 	Scope(ctx context.Context, organization string, operator bool, slug string) (string, error)
-	Token(ctx context.Context, organization string, operator bool, slug string) (link.Grant, error)
+	Token(ctx context.Context, organization string, operator bool, slug string) (tokens.Grant, error)
 }
 
 // Handler serves the endpoint.
 type Handler struct {
-	Links Granter
-	Log   *slog.Logger // gets one event "token.issued" per token; it should not block
-	Now   func() time.Time
+	Tokens Granter
+	Log    *slog.Logger // gets one event "token.issued" per token; it should not block
+	Now    func() time.Time
 }
 
 // Issue answers POST /api/token.
@@ -34,7 +34,7 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 	if err := h.checkScope(r.Context(), from, request); err != nil {
 		return err
 	}
-	grant, err := h.Links.Token(r.Context(), from.Organization, from.Operator, request.slug)
+	grant, err := h.Tokens.Token(r.Context(), from.Organization, from.Operator, request.slug)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (h Handler) checkScope(ctx context.Context, from caller.Caller, asked reque
 	if asked.scope == "" {
 		return nil
 	}
-	scope, err := h.Links.Scope(ctx, from.Organization, from.Operator, asked.slug)
+	scope, err := h.Tokens.Scope(ctx, from.Organization, from.Operator, asked.slug)
 	if err != nil || asked.scope == scope {
 		return err
 	}
@@ -67,7 +67,7 @@ func (h Handler) checkScope(ctx context.Context, from caller.Caller, asked reque
 
 // issued leaves a trace of who got a token for what, never of the token; and of whether it was
 // remembered, and got by the previous secret.
-func (h Handler) issued(ctx context.Context, from caller.Caller, slug string, grant link.Grant) {
+func (h Handler) issued(ctx context.Context, from caller.Caller, slug string, grant tokens.Grant) {
 	h.Log.LogAttrs(ctx, slog.LevelInfo, "token.issued",
 		slog.String("link", slug),
 		slog.String("tid", from.Organization),

@@ -19,7 +19,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -52,16 +52,16 @@ func (g *granter) Scope(_ context.Context, organization string, operator bool, s
 	return "https://fhir.example/.default", nil
 }
 
-func (g *granter) Token(_ context.Context, organization string, operator bool, slug string) (link.Grant, error) {
+func (g *granter) Token(_ context.Context, organization string, operator bool, slug string) (tokens.Grant, error) {
 	g.organization, g.operator = organization, operator
 	g.asked++
 	if g.err != nil {
-		return link.Grant{}, g.err
+		return tokens.Grant{}, g.err
 	}
 	if slug != "good-health-clinic" {
-		return link.Grant{}, problem.New(problem.LinkNotFound, "no link %q", slug)
+		return tokens.Grant{}, problem.New(problem.LinkNotFound, "no link %q", slug)
 	}
-	return link.Grant{
+	return tokens.Grant{
 		AccessToken: secret.New("canary-token"), ExpiresOn: now.Add(3599*time.Second + 900*time.Millisecond),
 		Scope: "https://fhir.example/.default", Resource: "https://fhir.example",
 	}, nil
@@ -73,7 +73,7 @@ func ask(t *testing.T, links token.Granter, log *slog.Logger, contentType, body 
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	h := token.Handler{Links: links, Log: log, Now: func() time.Time { return now }}
+	h := token.Handler{Tokens: links, Log: log, Now: func() time.Time { return now }}
 	r := httptest.NewRequestWithContext(caller.With(t.Context(), broker), "POST", "/api/token", strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
 	w := httptest.NewRecorder()
@@ -198,7 +198,7 @@ func TestIssueRefusedUpstream(t *testing.T) {
 		header http.Header
 	}{
 		{
-			"expired secret", fmt.Errorf("token: %w", &link.Refused{Code: "aadsts_7000222", Message: "The client secret has expired.", Fix: "Create a new one in “Certificates & secrets”."}),
+			"expired secret", fmt.Errorf("token: %w", &tokens.Refused{Code: "aadsts_7000222", Message: "The client secret has expired.", Fix: "Create a new one in “Certificates & secrets”."}),
 			400, "invalid_grant", "The client secret has expired. Create a new one in 'Certificates & secrets'.", nil,
 		},
 		{
@@ -252,7 +252,7 @@ func TestIssueRefusedUpstream(t *testing.T) {
 
 // Nothing that the link's credentials meet hides that the scope is wrong.
 func TestScopeIsCheckedFirst(t *testing.T) {
-	links := &granter{err: &link.Refused{Message: "m", Fix: "f"}}
+	links := &granter{err: &tokens.Refused{Message: "m", Fix: "f"}}
 	w := ask(t, links, nil, formType, good+"&scope=other")
 	checkError(t, w, 400, "invalid_scope", "https://fhir.example/.default")
 	if links.asked > 0 {
@@ -263,13 +263,13 @@ func TestScopeIsCheckedFirst(t *testing.T) {
 // What Entra's refusals mean is told without a character that RFC 6749 §5.2 has no room for.
 func TestRefusalsReadWell(t *testing.T) {
 	for _, failure := range entra.Failures() {
-		w := ask(t, &granter{err: &link.Refused{Message: failure.Message, Fix: failure.Fix}}, nil, formType, good)
+		w := ask(t, &granter{err: &tokens.Refused{Message: failure.Message, Fix: failure.Fix}}, nil, formType, good)
 		checkError(t, w, 400, "invalid_grant", "")
 	}
 }
 
 func TestExpiresInIsNeverNegative(t *testing.T) {
-	h := token.Handler{Links: &granter{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now.Add(2 * time.Hour) }}
+	h := token.Handler{Tokens: &granter{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now.Add(2 * time.Hour) }}
 	r := httptest.NewRequest("POST", "/api/token", strings.NewReader(good))
 	r.Header.Set("Content-Type", formType)
 	w := httptest.NewRecorder()

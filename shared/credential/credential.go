@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -68,4 +69,19 @@ func Read(kind Kind, text secret.Value) (Credential, error) {
 		return Certificate{text}, nil
 	}
 	return nil, fmt.Errorf("no credential of the kind %.40q is known to this version of the program", string(kind))
+}
+
+// Store is the part of [secret.Store] that Load needs.
+type Store interface {
+	Get(ctx context.Context, name, version string) (secret.Value, error)
+}
+
+// Load gets a version of a credential out of the store of secrets. Errors are the store's, and
+// Read's.
+func Load(ctx context.Context, from Store, name, version string, kind Kind) (Credential, error) {
+	text, err := from.Get(ctx, name, version)
+	if err != nil {
+		return nil, err
+	}
+	return Read(kind, text)
 }

@@ -139,7 +139,7 @@ func (l Link) busy(now time.Time) error {
 func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
 	marker := word()
 	row, err := s.update(ctx, e.slug, func(row Link) (Link, error) {
-		now := s.Now()
+		now := s.now()
 		if err := e.begin(row); err != nil {
 			return Link{}, err
 		}
@@ -161,12 +161,12 @@ func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
 	}
 	ctx, cancel := aside(ctx)
 	defer cancel()
-	err = s.Secrets.Update(ctx, row.Secret.Name, row.Secret.Version, true, row.attributes())
+	err = s.secrets.Update(ctx, row.Secret.Name, row.Secret.Version, true, row.attributes())
 	if err = ignore(err, secret.ErrNotFound); err == nil {
 		row, err = s.unmark(ctx, row, marker)
 	}
 	if err != nil {
-		s.Log.WarnContext(ctx, "change.unfinished", "link", e.slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "change.unfinished", "link", e.slug, "left", "to the timer", "cause", describe(err))
 	}
 	return row, nil
 }
@@ -179,10 +179,10 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		if err := e.begin(row); err != nil {
 			return Link{}, err
 		}
-		if err := row.busy(s.Now()); err != nil {
+		if err := row.busy(s.now()); err != nil {
 			return Link{}, err
 		}
-		row.Change = row.nextChange(marker, s.Now())
+		row.Change = row.nextChange(marker, s.now())
 		return row, nil
 	})
 	if err != nil {
@@ -197,7 +197,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	put := Link{Slug: e.slug, Organization: row.Organization, Secret: Secret{Name: name, ExpiresOn: row.Secret.ExpiresOn}}
 	var superseded []string
 	row, err = s.update(ctx, e.slug, func(row Link) (Link, error) {
-		now := s.Now()
+		now := s.now()
 		if row.Phase != Live || row.Change == nil || row.Change.ID != marker || now.Sub(row.Change.Since) >= commitWithin {
 			return Link{}, errLost
 		}
@@ -231,7 +231,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 // name for removal first, so that no crash leaves a secret that no row names.
 func (s *Service) putVersion(ctx context.Context, row Link, marker string, value secret.Value) (name, version string, err error) {
 	name = row.Secret.Name
-	version, err = s.Secrets.Put(ctx, name, value, row.attributes())
+	version, err = s.secrets.Put(ctx, name, value, row.attributes())
 	if !errors.Is(err, secret.ErrNameUsed) {
 		return name, version, err
 	}
@@ -246,7 +246,7 @@ func (s *Service) putVersion(ctx context.Context, row Link, marker string, value
 	if err != nil {
 		return name, "", err
 	}
-	version, err = s.Secrets.Put(ctx, name, value, row.attributes())
+	version, err = s.secrets.Put(ctx, name, value, row.attributes())
 	return name, version, err
 }
 
@@ -294,7 +294,7 @@ func (s *Service) yield(ctx context.Context, row Link, marker string) {
 		return row, nil
 	})
 	if err = ignore(err, errLost, store.ErrNotFound); err != nil {
-		s.Log.WarnContext(ctx, "change.unfinished", "link", row.Slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "change.unfinished", "link", row.Slug, "left", "to the timer", "cause", describe(err))
 	}
 }
 
@@ -319,7 +319,7 @@ func (s *Service) leaveToTimer(ctx context.Context, slug Slug) {
 		if row.Phase != Live {
 			return Link{}, errLost
 		}
-		c := Change{ID: word(), Since: s.Now().Add(-busyFor)}
+		c := Change{ID: word(), Since: s.now().Add(-busyFor)}
 		if row.Change != nil {
 			c = *row.Change
 		}
@@ -328,16 +328,16 @@ func (s *Service) leaveToTimer(ctx context.Context, slug Slug) {
 		return row, nil
 	})
 	if err = ignore(err, errLost, store.ErrNotFound); err != nil {
-		s.Log.WarnContext(ctx, "change.unfinished", "link", slug, "cause", describe(err))
+		s.log.WarnContext(ctx, "change.unfinished", "link", slug, "cause", describe(err))
 	}
 }
 
 // disable switches off versions that no row names any more; the timer does it if this fails.
 func (s *Service) disable(ctx context.Context, l Link, versions ...string) bool {
 	for _, version := range versions {
-		err := ignore(s.Secrets.Update(ctx, l.Secret.Name, version, false, l.attributes()), secret.ErrNotFound)
+		err := ignore(s.secrets.Update(ctx, l.Secret.Name, version, false, l.attributes()), secret.ErrNotFound)
 		if err != nil {
-			s.Log.WarnContext(ctx, "secret.disable.failed", "link", l.Slug, "left", "to the timer", "cause", describe(err))
+			s.log.WarnContext(ctx, "secret.disable.failed", "link", l.Slug, "left", "to the timer", "cause", describe(err))
 			return false
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -66,8 +67,14 @@ func newWorld() *world {
 	return &world{links: linktest.New(), vault: secrettest.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), sink: &sink{}}
 }
 
+// process is one life of the program.
+type process struct {
+	*link.Service
+	tokens *tokens.Service
+}
+
 // process is a fresh instance over the world, which passes the crash point c at every call.
-func (w *world) process(c *crashPoint) *link.Service {
+func (w *world) process(c *crashPoint) *process {
 	w.links.Fault, w.vault.Fault = nil, nil
 	verifier := fakeVerifier(func() verification.Report { return healthy })
 	if c != nil {
@@ -82,10 +89,14 @@ func (w *world) process(c *crashPoint) *link.Service {
 			return healthy
 		}
 	}
-	return link.New(link.Deps{
+	now := func() time.Time { return w.now }
+	links := link.New(link.Deps{
 		Stores: w.links, Secrets: w.vault, Verifier: verifier, Authority: testAuthority, Tokens: w.authority(c),
-		Channel: w.sink, Now: func() time.Time { return w.now }, Log: quiet,
+		Channel: w.sink, Now: now, Log: quiet,
 	})
+	return &process{links, tokens.New(tokens.Deps{
+		Links: links, Rows: w.links, Secrets: w.vault, Source: w.authority(c), Authority: testAuthority, Now: now, Log: quiet,
+	})}
 }
 
 // authority knows the first secret only, so that a new one is refused where it is asked.
@@ -106,7 +117,7 @@ func (w *world) authority(c *crashPoint) entra.TokenSource {
 }
 
 // run does the operation in a process that may be killed.
-func run(op func(*link.Service) error, s *link.Service) (err error, died bool) {
+func run(op func(*process) error, s *process) (err error, died bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			if p != errInjected { // the very value that was thrown
@@ -121,7 +132,7 @@ func run(op func(*link.Service) error, s *link.Service) (err error, died bool) {
 type operation struct {
 	name    string
 	prepare func(t *testing.T, w *world)
-	do      func(*link.Service) error
+	do      func(*process) error
 	done    func(row link.Link, exists bool, value string) bool // the effect of success
 	leaves  link.Action                                         // in the trail, "" when nothing
 }
@@ -144,7 +155,7 @@ func prepared(t *testing.T, w *world, err error) {
 var operations = []operation{
 	{
 		name: "register", leaves: link.Registered,
-		do:   func(s *link.Service) error { return register(s, "first-secret") },
+		do:   func(s *process) error { return register(s.Service, "first-secret") },
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "first-secret" },
 	},
 	{
@@ -153,7 +164,7 @@ var operations = []operation{
 			registered(t, w)
 			prepared(t, w, w.process(nil).Delete(t.Context(), orgA, slug, "*"))
 		},
-		do:   func(s *link.Service) error { return register(s, "second-secret") },
+		do:   func(s *process) error { return register(s.Service, "second-secret") },
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "second-secret" },
 	},
 	{
@@ -167,41 +178,41 @@ var operations = []operation{
 				}
 				return nil
 			}
-			if _, died := run(func(s *link.Service) error { return register(s, "lost-secret") }, s); !died {
+			if _, died := run(func(s *process) error { return register(s.Service, "lost-secret") }, s); !died {
 				t.Fatal("the first registration was not stopped")
 			}
 			w.now = w.now.Add(2 * time.Minute)
 		},
-		do:   func(s *link.Service) error { return register(s, "second-secret") },
+		do:   func(s *process) error { return register(s.Service, "second-secret") },
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "second-secret" },
 	},
 	{
 		name: "change the description", leaves: link.Changed,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
-		do:      func(s *link.Service) error { return patch(s, intake.Patch{Description: ptr("New")}) },
+		do:      func(s *process) error { return patch(s.Service, intake.Patch{Description: ptr("New")}) },
 		done:    func(l link.Link, _ bool, _ string) bool { return l.Description == "New" },
 	},
 	{
 		name: "change the date", leaves: link.Changed,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
-		do: func(s *link.Service) error {
-			return patch(s, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
+		do: func(s *process) error {
+			return patch(s.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
 		},
 		done: func(l link.Link, _ bool, _ string) bool { return l.Secret.ExpiresOn.String() == "2027-02-03" },
 	},
 	{
 		name: "new secret", leaves: link.SecretChanged,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
-		do:      func(s *link.Service) error { return setSecret(s, "second-secret") },
+		do:      func(s *process) error { return setSecret(s.Service, "second-secret") },
 		done:    func(_ link.Link, _ bool, v string) bool { return v == "second-secret" },
 	},
 	{
 		name: "third secret", leaves: link.SecretChanged,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
-			prepared(t, w, setSecret(w.process(nil), "second-secret"))
+			prepared(t, w, setSecret(w.process(nil).Service, "second-secret"))
 		},
-		do:   func(s *link.Service) error { return setSecret(s, "third-secret") },
+		do:   func(s *process) error { return setSecret(s.Service, "third-secret") },
 		done: func(_ link.Link, _ bool, v string) bool { return v == "third-secret" },
 	},
 	{
@@ -215,14 +226,14 @@ var operations = []operation{
 			w.lost = row.Secret.Name
 			prepared(t, w, w.vault.Delete(t.Context(), w.lost))
 		},
-		do:   func(s *link.Service) error { return setSecret(s, "second-secret") },
+		do:   func(s *process) error { return setSecret(s.Service, "second-secret") },
 		done: func(_ link.Link, _ bool, v string) bool { return v == "second-secret" },
 	},
 	{
 		name: "another application", leaves: link.SecretChanged,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
-		do: func(s *link.Service) error {
-			return patch(s, intake.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("second-secret")})
+		do: func(s *process) error {
+			return patch(s.Service, intake.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("second-secret")})
 		},
 		done: func(l link.Link, _ bool, v string) bool { return l.ClientID == otherClient && v == "second-secret" },
 	},
@@ -230,19 +241,19 @@ var operations = []operation{
 		name: "delete", leaves: link.Deleted,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
-			prepared(t, w, setSecret(w.process(nil), "second-secret"))
+			prepared(t, w, setSecret(w.process(nil).Service, "second-secret"))
 		},
-		do:   func(s *link.Service) error { return s.Delete(context.Background(), orgA, slug, "*") },
+		do:   func(s *process) error { return s.Delete(context.Background(), orgA, slug, "*") },
 		done: func(l link.Link, exists bool, _ string) bool { return !exists || l.Phase != link.Live },
 	},
 	{
 		name: "fall back to the previous secret", leaves: link.FellBack,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
-			prepared(t, w, setSecret(w.process(nil), "second-secret"))
+			prepared(t, w, setSecret(w.process(nil).Service, "second-secret"))
 		},
-		do: func(s *link.Service) error {
-			_, err := s.Token(context.Background(), orgA, false, slug)
+		do: func(s *process) error {
+			_, err := s.tokens.Token(context.Background(), orgA, false, slug)
 			return err
 		},
 		done: func(l link.Link, _ bool, _ string) bool { return !l.Secret.FellBackAt.IsZero() },
@@ -251,13 +262,13 @@ var operations = []operation{
 		name: "retire the previous secret", leaves: link.Retired,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
-			prepared(t, w, setSecret(w.process(nil), "second-secret"))
+			prepared(t, w, setSecret(w.process(nil).Service, "second-secret"))
 			if err := w.reconcile(w.process(nil)); err != nil {
 				t.Fatal(err)
 			}
 			w.now = w.now.Add(link.KeepPrevious)
 		},
-		do: func(s *link.Service) error {
+		do: func(s *process) error {
 			_, err := s.Tend(context.Background(), slug)
 			return err
 		},
@@ -329,7 +340,7 @@ func (op operation) crash(t *testing.T, c, reconciling *crashPoint) {
 	w.now = w.now.Add(link.Grace + time.Minute)
 	if reconciling != nil {
 		name += fmt.Sprintf(", and killed at %d while reconciling", reconciling.at)
-		_, _ = run(func(s *link.Service) error { return w.reconcile(s) }, w.process(reconciling))
+		_, _ = run(func(s *process) error { return w.reconcile(s) }, w.process(reconciling))
 		w.now = w.now.Add(link.Grace + time.Minute)
 	}
 	if err := w.reconcile(w.process(nil)); err != nil {
@@ -347,7 +358,7 @@ func (op operation) crash(t *testing.T, c, reconciling *crashPoint) {
 }
 
 // reconcile is a sweep over what is due.
-func (w *world) reconcile(s *link.Service) error {
+func (w *world) reconcile(s *process) error {
 	var due []link.Slug
 	err := s.Due(context.Background(), w.now, func(slug link.Slug) bool { due = append(due, slug); return true })
 	for _, slug := range due {
@@ -450,9 +461,9 @@ func (op operation) checkEffect(t *testing.T, w *world, name string, err error, 
 		t.Errorf("%s: done is %v, and the trail has %d new events %s", name, done, n, op.leaves)
 	}
 	if exists && row.Phase == link.Live {
-		err = setSecret(s, "next-secret")
+		err = setSecret(s.Service, "next-secret")
 	} else {
-		err = register(s, "next-secret")
+		err = register(s.Service, "next-secret")
 	}
 	if err != nil {
 		t.Errorf("%s: the owner cannot go on: %v", name, err)

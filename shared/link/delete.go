@@ -29,8 +29,8 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 		if err := l.match(ifMatch); err != nil {
 			return Link{}, err
 		}
-		l.Phase, l.PhaseSince, l.Change = Deleting, s.Now(), nil
-		l.note(ctx, Deleted, s.Now())
+		l.Phase, l.PhaseSince, l.Change = Deleting, s.now(), nil
+		l.note(ctx, Deleted, s.now())
 		return l, nil
 	})
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 	defer cancel()
 	row = s.enter(ctx, row)
 	if err := s.bury(ctx, row); err != nil {
-		s.Log.WarnContext(ctx, "deletion.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "deletion.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 // bury finishes a deletion that was marked.
 func (s *Service) bury(ctx context.Context, row Link) error {
 	for _, name := range append([]string{row.Secret.Name}, row.Discard...) {
-		if err := s.Secrets.Delete(ctx, name); err != nil {
+		if err := s.secrets.Delete(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -56,7 +56,7 @@ func (s *Service) bury(ctx context.Context, row Link) error {
 		if l.Phase != Deleting || l.ID != row.ID {
 			return Link{}, errLost
 		}
-		return l.tombstone(s.Now().Add(keepTombstone), s.Now()), nil
+		return l.tombstone(s.now().Add(keepTombstone), s.now()), nil
 	})
 	if err != nil {
 		return ignore(err, errLost, store.ErrNotFound)

@@ -50,9 +50,9 @@ func (s *Service) Digest(ctx context.Context, letters []Letter) error {
 	if len(letters) == 0 {
 		return nil
 	}
-	organization, now := letters[0].Organization(), s.Now()
+	organization, now := letters[0].Organization(), s.now()
 	name, today := "mail-"+organization, date.Of(now).String()
-	sent, err := s.Stores.Cell(ctx, name)
+	sent, err := s.stores.Cell(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -63,13 +63,13 @@ func (s *Service) Digest(ctx context.Context, letters []Letter) error {
 	result := notify.Result{Outcome: notify.Delivered}
 	if len(digest.Events) > 0 {
 		result = s.mail(ctx, digest)
-		s.Log.InfoContext(ctx, "digest.sent", "organization", organization, "contacts", len(digest.Contacts), "events", len(digest.Events),
+		s.log.InfoContext(ctx, "digest.sent", "organization", organization, "contacts", len(digest.Contacts), "events", len(digest.Events),
 			"outcome", result.Outcome.String(), "reason", result.Reason)
 	}
 	ctx, cancel := aside(ctx)
 	defer cancel()
 	if result.Outcome == notify.Delivered && len(digest.Events) > 0 {
-		if _, _, err := s.Stores.Swap(ctx, name, sent, today); err != nil {
+		if _, _, err := s.stores.Swap(ctx, name, sent, today); err != nil {
 			return err
 		}
 	}
@@ -78,10 +78,10 @@ func (s *Service) Digest(ctx context.Context, letters []Letter) error {
 
 // mail sends a digest; without a mail server nobody waits for one any more.
 func (s *Service) mail(ctx context.Context, d notify.Digest) notify.Result {
-	if s.Mailer == nil {
+	if s.mailer == nil {
 		return notify.Result{Outcome: notify.Gone, Reason: "there is no mail server any more"}
 	}
-	return s.Mailer.Digest(ctx, d)
+	return s.mailer.Digest(ctx, d)
 }
 
 // digestOf is the mail. What is no longer true of a secret that was replaced is left out.

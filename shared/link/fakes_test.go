@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
@@ -73,3 +74,25 @@ func setSecret(s *link.Service, clientSecret string) error {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// asks is an authority that counts what it is asked.
+type asks struct {
+	calls  int64
+	answer func(entra.Credentials) error // nil: a token
+}
+
+func (a *asks) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
+	a.calls++
+	return tokenFunc(func(c entra.Credentials) error {
+		if a.answer == nil {
+			return nil
+		}
+		return a.answer(c)
+	}).Token(ctx, c, scope)
+}
+
+func refuse(number int) func(entra.Credentials) error {
+	return func(entra.Credentials) error {
+		return &entra.Refusal{HTTPStatus: 401, OAuthError: "invalid_client", Number: number}
+	}
+}

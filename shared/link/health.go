@@ -28,7 +28,7 @@ const (
 func (l *Link) judge(report verification.Report, now time.Time) {
 	failed, _ := report.Failed()
 	outcome := report.Outcome()
-	if outcome == verification.OutcomeBroken && l.spreading(failed.Code, now) {
+	if outcome == verification.OutcomeBroken && l.Spreading(failed.Code, now) {
 		outcome = verification.OutcomeTransient
 	}
 	switch outcome {

@@ -24,7 +24,7 @@ func (s *Service) List(ctx context.Context, organization string, limit int, cont
 // ListExpiring is List for the links whose secrets end within so many days, or have ended. A
 // secret whose end is not known is not among them.
 func (s *Service) ListExpiring(ctx context.Context, organization string, days, limit int, continuation string) ([]Link, string, error) {
-	now := s.Now()
+	now := s.now()
 	return s.list(ctx, organization, limit, continuation, func(l Link) bool {
 		return l.SecretState(now) == SecretExpired || !l.Secret.ExpiresOn.IsZero() && l.DaysLeft(now) <= days
 	})
@@ -38,7 +38,7 @@ func (s *Service) list(ctx context.Context, organization string, limit int, cont
 	links := make([]Link, 0, limit)
 	for {
 		want := limit - len(links)
-		slugs, err := s.Stores.Slugs(ctx, organization, after, want+1)
+		slugs, err := s.stores.Slugs(ctx, organization, after, want+1)
 		if err != nil {
 			return nil, "", storeProblem(err, "")
 		}
@@ -75,7 +75,7 @@ func (s *Service) read(ctx context.Context, slugs []Slug) ([]Link, error) {
 					err = fmt.Errorf("panic: %s", debug.Stack())
 				}
 			}()
-			rows[i], err = s.Stores.Get(ctx, slug)
+			rows[i], err = s.stores.Get(ctx, slug)
 			return ignore(err, store.ErrNotFound)
 		})
 	}

@@ -141,7 +141,7 @@ func (s *Service) nextNotice(l Link) time.Time {
 	case end.IsZero():
 		return l.NoticedOn.AddDays(askAgain).Time()
 	}
-	for _, days := range s.Thresholds {
+	for _, days := range s.thresholds {
 		if d := end.AddDays(-days); d.DaysFrom(l.NoticedOn) > 0 {
 			return d.Time()
 		}
@@ -173,7 +173,7 @@ func (s *Service) notice(l *Link, now time.Time) bool {
 // passed is the tightest threshold that so many days left have passed.
 func (s *Service) passed(daysLeft int) int {
 	passed := daysLeft
-	for _, days := range s.Thresholds { // the greatest first
+	for _, days := range s.thresholds { // the greatest first
 		if days >= daysLeft {
 			passed = days
 		}

@@ -97,9 +97,8 @@ func (o *office) Digest(_ context.Context, d notify.Digest) notify.Result {
 func newOffice(t *testing.T, expiresOn string, contacts ...string) *office {
 	t.Helper()
 	o := &office{desk: newDesk(), sink: &sink{}, mail: notify.Result{Outcome: notify.Delivered}}
-	d := o.Deps
-	d.Channel, d.Mailer = o.sink, o
-	o.Service = link.New(d)
+	o.deps.Channel, o.deps.Mailer = o.sink, o
+	o.Service = link.New(o.deps)
 	r := registration("the-secret")
 	r.SecretExpiresOn, r.Contacts = expiresOn, contacts
 	if _, err := o.Register(t.Context(), orgA, r); err != nil {
@@ -168,7 +167,7 @@ func TestToldOnce(t *testing.T) {
 // TestOwnThresholds: the days are those that are set.
 func TestOwnThresholds(t *testing.T) {
 	o := newOffice(t, "2027-01-23")
-	d := o.Deps
+	d := o.deps
 	d.Thresholds = []int{5, 20}
 	o.Service = link.New(d)
 	o.run(t, hour, 70*24*hour)
@@ -199,7 +198,7 @@ func TestSilence(t *testing.T) {
 // TestUnsent: what nobody was sent yet gives way to what is nearer.
 func TestUnsent(t *testing.T) {
 	o := newOffice(t, "2027-01-23")
-	d := o.Deps
+	d := o.deps
 	d.Channel = lost{o.sink}
 	broken := link.New(d)
 	sound := o.Service
@@ -428,7 +427,7 @@ func TestChannelsTakenAway(t *testing.T) {
 	if n := len(o.row(t).Notices); n != 1 {
 		t.Fatalf("%d notices wait", n)
 	}
-	d := o.Deps
+	d := o.deps
 	d.Channel, d.Mailer = nil, nil
 	o.Service = link.New(d)
 	o.run(t, hour, 48*hour)
@@ -457,7 +456,7 @@ func TestLongestNotices(t *testing.T) {
 	long := strings.Repeat("\U0001F3E5<>&", 500)
 	report := failed(verification.CheckToken, verification.OutcomeBroken)
 	report.Checks[0].Message, report.Checks[0].Fix, report.Checks[0].Code = long, long, "aadsts_7000215"
-	d := o.Deps
+	d := o.deps
 	d.Channel = many{o.sink}
 	o.Service = link.New(d)
 	for range 20 {

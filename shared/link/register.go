@@ -42,7 +42,7 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 	report, end := s.verifyDated(ctx, reader, a.Target, typedEnd(a))
 	l, err := Link{}, verdict(report)
 	if err == nil {
-		l, err = s.store(ctx, newLink(organization, a, end, s.newSecretName(), report, s.Now()), a.Target.Credential.Text())
+		l, err = s.store(ctx, newLink(organization, a, end, s.newSecretName(), report, s.now()), a.Target.Credential.Text())
 	}
 	if err != nil {
 		s.refused(ctx, Link{Slug: slug, Organization: organization}, Registered, err)
@@ -55,7 +55,7 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 func (s *Service) Rehearse(ctx context.Context, organization string, r intake.Registration) (verification.Report, error) {
 	reader := s.reader()
 	a := reader.Registration(r)
-	check := intake.Check(a.ExpiresOn, s.Now())
+	check := intake.Check(a.ExpiresOn, s.now())
 	if reader.Err() != nil {
 		check.Status, check.Code, check.Errors = verification.Fail, string(problem.InvalidFields), reader.Mistakes()
 		check.Message, check.Fix = "Some fields are not valid; errors lists each with its fix.", "Correct the fields listed in errors."
@@ -81,7 +81,7 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r intake.Re
 // verifyDated runs all checks, and asks the directory when the secret ends: what it says counts
 // more than what was typed.
 func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t verification.Target, typed secretEnd) (verification.Report, secretEnd) {
-	report := s.Verifier.Verify(ctx, t)
+	report := s.verifier.Verify(ctx, t)
 	end, found := s.lookUp(ctx, t, report, "")
 	switch {
 	case !found:
@@ -89,7 +89,7 @@ func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t veri
 	case !typed.on.IsZero() && typed.on != end.on:
 		reader.Note("took the date of the secret's end from Microsoft Graph, %s, instead of secretExpiresOn", end.on)
 	}
-	return report.Prepend(intake.Check(end.on, s.Now())), end
+	return report.Prepend(intake.Check(end.on, s.now())), end
 }
 
 // verifyRetry is how long to wait after a transient failure that did not say so itself.
@@ -130,18 +130,18 @@ func typedEnd(a intake.Accepted) secretEnd {
 	return secretEnd{on: a.ExpiresOn, source: sourceOf(a.ExpiresOn, a.Target.Credential)}
 }
 
-func (s *Service) newSecretName() string { return s.Secrets.NewName("link") }
+func (s *Service) newSecretName() string { return s.secrets.NewName("link") }
 
 // claimable is nil when the organization may register the slug.
 func (s *Service) claimable(ctx context.Context, organization string, slug Slug) error {
-	l, err := s.Stores.Get(ctx, slug)
+	l, err := s.stores.Get(ctx, slug)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return storeProblem(err, string(slug))
 	}
-	return l.claimableBy(organization, s.Now())
+	return l.claimableBy(organization, s.now())
 }
 
 // claims reports whether the row is, or is to become, a link of its organization.
@@ -166,11 +166,11 @@ func (l Link) claimableBy(organization string, now time.Time) error {
 
 // room is an error when the organization has no place for more links beside those it has.
 func (s *Service) room(ctx context.Context, organization string, more int) error {
-	slugs, err := s.Stores.Slugs(ctx, organization, "", s.MaxLinks+1)
+	slugs, err := s.stores.Slugs(ctx, organization, "", s.maxLinks+1)
 	if err != nil {
 		return storeProblem(err, "")
 	}
-	if len(slugs)+more <= s.MaxLinks {
+	if len(slugs)+more <= s.maxLinks {
 		return nil
 	}
 	// Entries are claims: count the rows behind them before anybody is refused.
@@ -184,10 +184,10 @@ func (s *Service) room(ctx context.Context, organization string, more int) error
 			held++
 		}
 	}
-	if held <= s.MaxLinks {
+	if held <= s.maxLinks {
 		return nil
 	}
-	return problem.New(problem.TooManyLinks, "Your organization may have %d links and has them all. Delete one that is no longer used, or ask the operator to raise FHIRLINK_MAX_LINKS.", s.MaxLinks)
+	return problem.New(problem.TooManyLinks, "Your organization may have %d links and has them all. Delete one that is no longer used, or ask the operator to raise FHIRLINK_MAX_LINKS.", s.maxLinks)
 }
 
 // store writes a verified link with its secret.
@@ -200,7 +200,7 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 		s.abandon(ctx, l.Slug, l.Secret.Name)
 		return Link{}, err
 	}
-	version, err := s.Secrets.Put(ctx, l.Secret.Name, value, l.attributes())
+	version, err := s.secrets.Put(ctx, l.Secret.Name, value, l.attributes())
 	if err != nil {
 		s.abandon(ctx, l.Slug, l.Secret.Name)
 		return Link{}, vaultProblem(err, slug)
@@ -221,12 +221,12 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 // reserve makes the slug the organization's: a new row, or the place of a tombstone or of a
 // registration that was not finished.
 func (s *Service) reserve(ctx context.Context, l Link) error {
-	err := s.Stores.Insert(ctx, l)
+	err := s.stores.Insert(ctx, l)
 	if !errors.Is(err, store.ErrExists) {
 		return err
 	}
-	_, err = s.Stores.Update(ctx, l.Slug, func(old Link) (Link, error) {
-		if err := old.claimableBy(l.Organization, s.Now()); err != nil {
+	_, err = s.stores.Update(ctx, l.Slug, func(old Link) (Link, error) {
+		if err := old.claimableBy(l.Organization, s.now()); err != nil {
 			return Link{}, err
 		}
 		claimed := l
@@ -249,7 +249,7 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 // reservation: whoever removes an entry reads the row between taking the entry's receipt and
 // removing it, and so sees either this reservation or a receipt that is out of date.
 func (s *Service) enroll(ctx context.Context, l Link) error {
-	if _, err := s.Stores.Enroll(ctx, l.Organization, l.Slug); err != nil {
+	if _, err := s.stores.Enroll(ctx, l.Organization, l.Slug); err != nil {
 		return storeProblem(err, string(l.Slug))
 	}
 	return s.room(ctx, l.Organization, 0)
@@ -258,7 +258,7 @@ func (s *Service) enroll(ctx context.Context, l Link) error {
 // activate makes the reserved row live: the commit of the registration.
 func (s *Service) activate(ctx context.Context, l Link, version string) (Link, error) {
 	return s.update(ctx, l.Slug, func(row Link) (Link, error) {
-		now := s.Now()
+		now := s.now()
 		if row.Phase != Reserved || row.Secret.Name != l.Secret.Name || now.Sub(row.PhaseSince) >= Grace {
 			return Link{}, errLost
 		}
@@ -270,11 +270,14 @@ func (s *Service) activate(ctx context.Context, l Link, version string) (Link, e
 	})
 }
 
-// update writes through to the store, plans the next notice, and makes this instance forget the
-// row it remembered.
+// update writes through to the store, plans the next notice, and tells the caches of rows.
 func (s *Service) update(ctx context.Context, slug Slug, change func(Link) (Link, error)) (Link, error) {
-	defer s.rows.forget(slug)
-	return s.Stores.Update(ctx, slug, func(row Link) (Link, error) {
+	defer func() {
+		for _, changed := range s.written {
+			changed(slug)
+		}
+	}()
+	return s.stores.Update(ctx, slug, func(row Link) (Link, error) {
 		next, err := change(row)
 		if err == nil {
 			next.NoticeAt = s.nextNotice(next)
@@ -289,7 +292,7 @@ func (s *Service) abandon(ctx context.Context, slug Slug, name string) (row Link
 	defer cancel()
 	row, committed, err := s.giveUp(ctx, slug, name)
 	if err != nil {
-		s.Log.WarnContext(ctx, "registration.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "registration.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
 	}
 	return row, committed
 }
@@ -311,10 +314,10 @@ func (s *Service) giveUp(ctx context.Context, slug Slug, name string) (row Link,
 	})
 	switch {
 	case committed:
-		row, err = s.Stores.Get(ctx, slug)
+		row, err = s.stores.Get(ctx, slug)
 		return row, err == nil, err
 	case errors.Is(err, errLost), errors.Is(err, store.ErrNotFound): // the secret is nobody's, or noted for removal
-		return Link{}, false, s.Secrets.Delete(ctx, name)
+		return Link{}, false, s.secrets.Delete(ctx, name)
 	case err != nil:
 		return Link{}, false, err
 	}
@@ -324,7 +327,7 @@ func (s *Service) giveUp(ctx context.Context, slug Slug, name string) (row Link,
 // release ends an abandoned reservation.
 func (s *Service) release(ctx context.Context, row Link) error {
 	for _, name := range row.Discard {
-		if err := s.Secrets.Delete(ctx, name); err != nil {
+		if err := s.secrets.Delete(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -334,15 +337,15 @@ func (s *Service) release(ctx context.Context, row Link) error {
 	if err := s.withdraw(ctx, row.Organization, row.Slug); err != nil {
 		return err
 	}
-	if !row.ReservedUntil.After(s.Now()) {
-		_, err := s.Stores.Remove(ctx, row.Slug, abandoned)
+	if !row.ReservedUntil.After(s.now()) {
+		_, err := s.stores.Remove(ctx, row.Slug, abandoned)
 		return err
 	}
-	_, err := s.Stores.Update(ctx, row.Slug, func(now Link) (Link, error) {
+	_, err := s.stores.Update(ctx, row.Slug, func(now Link) (Link, error) {
 		if !abandoned(now) {
 			return Link{}, errLost
 		}
-		now = now.tombstone(row.ReservedUntil, s.Now())
+		now = now.tombstone(row.ReservedUntil, s.now())
 		now.Enrolled = false
 		return now, nil
 	})
@@ -352,18 +355,18 @@ func (s *Service) release(ctx context.Context, row Link) error {
 // withdraw removes the roster entry of a row that no longer needs it: of a tombstone, and of
 // an abandoned reservation.
 func (s *Service) withdraw(ctx context.Context, organization string, slug Slug) error {
-	receipt, err := s.Stores.Receipt(ctx, organization, slug)
+	receipt, err := s.stores.Receipt(ctx, organization, slug)
 	if err != nil || receipt == "" {
 		return err
 	}
-	row, err := s.Stores.Get(ctx, slug)
+	row, err := s.stores.Get(ctx, slug)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	if err == nil && row.Organization == organization && row.claims() {
 		return nil
 	}
-	return s.Stores.Withdraw(ctx, organization, slug, receipt)
+	return s.stores.Withdraw(ctx, organization, slug, receipt)
 }
 
 func ignore(err error, harmless ...error) error {

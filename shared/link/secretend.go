@@ -42,16 +42,16 @@ func sourceOf(d date.Date, c credential.Credential) Source {
 func (s *Service) lookUp(ctx context.Context, t verification.Target, report verification.Report, keyID string) (end secretEnd, found bool) {
 	_, certificate := t.Credential.(credential.Certificate) // has its own date
 	works := report.Outcome() == verification.OutcomeActive || report.Outcome() == verification.OutcomePendingAccess
-	if s.Ends == nil || certificate || !works {
+	if s.ends == nil || certificate || !works {
 		return secretEnd{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
-	told, err := s.Ends.SecretEnd(ctx, entra.Credentials{
-		Authority: s.Authority(t.Server), TenantID: report.TenantID, ClientID: t.ClientID, Credential: t.Credential,
+	told, err := s.ends.SecretEnd(ctx, entra.Credentials{
+		Authority: s.authority(t.Server), TenantID: report.TenantID, ClientID: t.ClientID, Credential: t.Credential,
 	}, keyID)
 	if err != nil {
-		s.Log.DebugContext(ctx, "secret.end.unknown", "cause", err.Error())
+		s.log.DebugContext(ctx, "secret.end.unknown", "cause", err.Error())
 		return secretEnd{}, false
 	}
 	return secretEnd{date.Of(told.At), Graph, told.KeyID}, true

@@ -29,7 +29,7 @@ func (d *directory) SecretEnd(_ context.Context, c entra.Credentials, keyID stri
 }
 
 func (d *desk) with(ends *directory) *desk {
-	deps := d.Deps
+	deps := d.deps
 	deps.Ends = ends
 	d.Service = link.New(deps)
 	return d

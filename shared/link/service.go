@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -53,30 +54,49 @@ type Deps struct {
 //
 // Errors that callers may be told are *problem.Error; Token also returns *Refused.
 type Service struct {
-	Deps
-	rows        *rowCache
-	credentials *credentialCache
-	issued      *issued
+	stores    Stores
+	secrets   secret.Store
+	verifier  Verifier
+	source    entra.TokenSource
+	authority func(fhir.BaseURL) string
+
+	channel    notify.Channel
+	mailer     notify.Mailer
+	ends       SecretEnds
+	thresholds []int // the greatest first
+
+	anyTarget bool
+	maxLinks  int
+	now       func() time.Time
+	log       *slog.Logger
+
+	written []func(Slug) // called after every write of a row
 }
 
 // New makes a Service. It does nothing else: no network, no goroutine.
 func New(d Deps) *Service {
-	if d.MaxLinks == 0 {
-		d.MaxLinks = DefaultMaxLinks
+	s := &Service{
+		stores: d.Stores, secrets: d.Secrets, verifier: d.Verifier, source: d.Tokens, authority: d.Authority,
+		channel: d.Channel, mailer: d.Mailer, ends: d.Ends, thresholds: d.Thresholds,
+		anyTarget: d.AnyTarget, maxLinks: cmp.Or(d.MaxLinks, DefaultMaxLinks), now: d.Now, log: d.Log,
 	}
-	if d.Thresholds == nil {
-		d.Thresholds = defaultThresholds
+	if s.thresholds == nil {
+		s.thresholds = defaultThresholds
 	}
-	d.Thresholds = slices.Sorted(slices.Values(d.Thresholds))
-	slices.Reverse(d.Thresholds)
-	if d.Now == nil {
-		d.Now = time.Now
+	s.thresholds = slices.Sorted(slices.Values(s.thresholds))
+	slices.Reverse(s.thresholds)
+	if s.now == nil {
+		s.now = time.Now
 	}
-	if d.Log == nil {
-		d.Log = slog.Default()
+	if s.log == nil {
+		s.log = slog.Default()
 	}
-	return &Service{Deps: d, rows: newRowCache(d.Stores, d.Now), credentials: newCredentialCache(), issued: newIssued()}
+	return s
 }
+
+// OnWrite has changed called after every write of a row, for caches of rows. It is not safe to
+// call while the Service is in use.
+func (s *Service) OnWrite(changed func(Slug)) { s.written = append(s.written, changed) }
 
 // Result is a link after a change, with what the caller should be told beside it.
 type Result struct {
@@ -94,7 +114,7 @@ func (r Result) Finding() string {
 }
 
 // reader reads what people typed today.
-func (s *Service) reader() *intake.Reader { return intake.NewReader(date.Of(s.Now()), s.AnyTarget) }
+func (s *Service) reader() *intake.Reader { return intake.NewReader(date.Of(s.now()), s.anyTarget) }
 
 // Get returns a link of the organization.
 func (s *Service) Get(ctx context.Context, organization, slug string) (Link, error) {
@@ -107,7 +127,7 @@ func (s *Service) Directory(ctx context.Context, slug string) (Link, error) {
 	if err != nil && problem.CodeOf(err) != problem.LinkNotFound {
 		return Link{}, err
 	}
-	if err != nil || l.Phase != Live || !l.Listed || l.Status(s.Now()) != Active {
+	if err != nil || l.Phase != Live || !l.Listed || l.Status(s.now()) != Active {
 		return Link{}, problem.New(problem.LinkNotFound, "The directory has no link %.64q: it shows active links that their owners have listed. Check the spelling, or ask the owner to list the link.", slug)
 	}
 	return l, nil
@@ -131,8 +151,31 @@ func (s *Service) find(ctx context.Context, slug string) (Link, error) {
 	if mistake != nil {
 		return Link{}, notFound(slug)
 	}
-	l, err := s.Stores.Get(ctx, parsed)
+	l, err := s.stores.Get(ctx, parsed)
 	return l, storeProblem(err, slug)
+}
+
+// ForTokens returns a link that the caller may have tokens for: its own organization's, or any
+// one when it is the operator. read is how rows are read, which may be from a cache.
+// Errors: LinkNotFound, UpstreamUnavailable.
+func (s *Service) ForTokens(ctx context.Context, read func(context.Context, Slug) (Link, error), organization string, operator bool, slug string) (Link, error) {
+	parsed, mistake := ParseSlug(slug)
+	if mistake != nil {
+		return Link{}, notFound(slug)
+	}
+	l, err := read(ctx, parsed)
+	if err != nil {
+		return Link{}, storeProblem(err, slug)
+	}
+	if !l.visibleTo(organization) && (!operator || l.Phase != Live) {
+		// A slug that nobody has is read from the table every time. So is another organization's:
+		// otherwise the time, or the table's outages, would tell the two apart.
+		if _, err := s.stores.Get(ctx, parsed); err != nil {
+			return Link{}, storeProblem(err, slug)
+		}
+		return Link{}, notFound(slug)
+	}
+	return l, nil
 }
 
 // visibleTo is the one rule of whose link is whose.
@@ -191,8 +234,8 @@ func (l Link) attributes() secret.Attributes {
 	return secret.Attributes{ExpiresOn: l.Secret.ExpiresOn.Time(), Slug: string(l.Slug), Organization: l.Organization}
 }
 
-// server is the FHIR server of a stored link.
-func (l Link) server() (fhir.BaseURL, error) {
+// Server is the FHIR server of a stored link.
+func (l Link) Server() (fhir.BaseURL, error) {
 	base, ok := fhir.StoredBaseURL(l.FHIRServerURL)
 	if !ok {
 		return base, fmt.Errorf("link %s: the stored FHIR server URL is not one", l.Slug)

@@ -23,22 +23,24 @@ import (
 // desk is a service whose clock and verification are the test's.
 type desk struct {
 	*link.Service
+	deps   link.Deps
 	links  *linktest.Stores
 	vault  *secrettest.Store
 	now    time.Time
 	report verification.Report
 	asked  []verification.Target
-	tokens *source
+	asks   *asks
 }
 
 func newDesk() *desk {
-	d := &desk{links: linktest.New(), vault: secrettest.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), report: healthy, tokens: &source{life: time.Hour}}
-	d.Service = link.New(link.Deps{
+	d := &desk{links: linktest.New(), vault: secrettest.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), report: healthy, asks: &asks{}}
+	d.deps = link.Deps{
 		Stores: d.links, Secrets: d.vault, Authority: testAuthority, Log: quiet, MaxLinks: 3,
 		Verifier: verifierFunc(func(t verification.Target) verification.Report { d.asked = append(d.asked, t); return d.report }),
-		Tokens:   d.tokens,
+		Tokens:   d.asks,
 		Now:      func() time.Time { return d.now },
-	})
+	}
+	d.Service = link.New(d.deps)
 	return d
 }
 
@@ -57,7 +59,8 @@ func (n *named) NewName(kind string) string {
 func TestTheStoreNamesTheSecrets(t *testing.T) {
 	d := newDesk()
 	n := &named{Store: d.vault}
-	d.Secrets = n
+	d.deps.Secrets = n
+	d.Service = link.New(d.deps)
 	if l := d.register(t, orgA, "clinic"); l.Secret.Name != "chosen-1" {
 		t.Errorf("the new link's secret is called %q", l.Secret.Name)
 	}
@@ -297,7 +300,10 @@ func TestNotYours(t *testing.T) {
 		"Patch":     func(s string) error { _, err := d.Patch(t.Context(), orgB, s, "*", intake.Patch{}); return err },
 		"Delete":    func(s string) error { return d.Delete(t.Context(), orgB, s, "*") },
 		"Directory": func(s string) error { _, err := d.Directory(t.Context(), s); return err },
-		"Token":     func(s string) error { _, err := d.Token(t.Context(), orgB, false, s); return err },
+		"ForTokens": func(s string) error {
+			_, err := d.ForTokens(t.Context(), d.links.Get, orgB, false, s)
+			return err
+		},
 		"SetSecret": func(s string) error {
 			_, err := d.SetSecret(t.Context(), orgB, s, "*", intake.NewSecret{ClientSecret: secret.New("x-secret")})
 			return err
@@ -645,19 +651,19 @@ func TestDailyRecheck(t *testing.T) {
 			minutes[f.Slug] = minute % (24 * 60)
 		}
 	}
-	if tokens, whole := d.tokens.calls.Load(), len(d.asked)-2; tokens != 2*14 || whole != 2*2 {
+	if tokens, whole := d.asks.calls, len(d.asked)-2; tokens != 2*14 || whole != 2*2 {
 		t.Errorf("in 16 days 2 links were asked for %d tokens and verified %d times, want 28 and 4", tokens, whole)
 	}
 	if minutes[slug] == minutes["another-clinic"] {
 		t.Errorf("both at minute %d of the day", minutes[slug])
 	}
-	d.tokens.answer = refuse(7000222)
+	d.asks.answer = refuse(7000222)
 	d.now = d.now.Add(24 * time.Hour)
 	d.sweep(t)
 	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != link.Expired {
 		t.Errorf("the day after the secret expired: %s", l.Status(d.now))
 	}
-	d.tokens.answer = nil
+	d.asks.answer = nil
 	d.now = d.now.Add(24 * time.Hour)
 	d.sweep(t)
 	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != link.Active {
@@ -738,7 +744,7 @@ func FuzzParseSlug(f *testing.F) {
 // TestListExpiring: those that end soon or have ended, page by page.
 func TestListExpiring(t *testing.T) {
 	d := newDesk()
-	ends := d.Deps
+	ends := d.deps
 	ends.MaxLinks = 50
 	d.Service = link.New(ends)
 	var want []link.Slug

@@ -43,7 +43,7 @@ func (s *Service) tell(ctx context.Context, slug Slug, f *Finding) (Link, error)
 	if l.Slug == "" {
 		return Link{}, err
 	}
-	f.of(l, noticed, s.Now())
+	f.of(l, noticed, s.now())
 	mail := slices.DeleteFunc(slices.Clone(mine), func(a attempt) bool { return a.delivery.Target != mailTarget })
 	mine = slices.DeleteFunc(mine, func(a attempt) bool { return a.delivery.Target == mailTarget })
 	if len(mail) > 0 {
@@ -79,7 +79,7 @@ func (s *Service) claim(ctx context.Context, slug Slug) (l Link, mine []attempt,
 		if row.Phase != Live {
 			return Link{}, errNothing
 		}
-		now := s.Now()
+		now := s.now()
 		noticed = s.notice(&row, now)
 		addressed, err := s.address(ctx, &row, now)
 		unaddressed = err
@@ -122,8 +122,8 @@ func (s *Service) address(ctx context.Context, l *Link, now time.Time) (done boo
 
 // deliveries are those that a new notice of the link needs.
 func (s *Service) deliveries(ctx context.Context, l Link, now time.Time) (all []Delivery, err error) {
-	if s.Channel != nil {
-		targets, err := s.Channel.Targets(ctx, l.Organization)
+	if s.channel != nil {
+		targets, err := s.channel.Targets(ctx, l.Organization)
 		if err != nil {
 			return nil, fmt.Errorf("who is to be told about link %s is not known: %w", l.Slug, err)
 		}
@@ -131,7 +131,7 @@ func (s *Service) deliveries(ctx context.Context, l Link, now time.Time) (all []
 			all = append(all, Delivery{Target: t, Next: storedTime(now)})
 		}
 	}
-	if s.Mailer != nil && len(l.Contacts) > 0 {
+	if s.mailer != nil && len(l.Contacts) > 0 {
 		all = append([]Delivery{{Target: mailTarget, Next: nextDigest(l.Organization, now)}}, all...)
 	}
 	return all[:min(len(all), maxDeliveries)], nil
@@ -177,15 +177,15 @@ func (s *Service) deliver(ctx context.Context, l Link, a attempt) (r notify.Resu
 	defer cancel()
 	defer func() {
 		if recover() != nil {
-			s.Log.ErrorContext(ctx, "notice.panic", "link", l.Slug, "target", a.delivery.Target.String(), "stack", string(debug.Stack()))
+			s.log.ErrorContext(ctx, "notice.panic", "link", l.Slug, "target", a.delivery.Target.String(), "stack", string(debug.Stack()))
 			r = notify.Result{Outcome: notify.Retry, Reason: "the channel failed"}
 		}
 	}()
-	if s.Channel == nil {
+	if s.channel == nil {
 		return notify.Result{Outcome: notify.Gone, Reason: "there is no channel any more"}
 	}
-	r = s.Channel.Deliver(ctx, l.Organization, a.delivery.Target, l.told(a.notice))
-	s.Log.InfoContext(ctx, "notice.sent", "link", l.Slug, "organization", l.Organization, "type", string(a.notice.Type), "id", a.notice.ID,
+	r = s.channel.Deliver(ctx, l.Organization, a.delivery.Target, l.told(a.notice))
+	s.log.InfoContext(ctx, "notice.sent", "link", l.Slug, "organization", l.Organization, "type", string(a.notice.Type), "id", a.notice.ID,
 		"target", a.delivery.Target.String(), "attempt", a.delivery.Attempts+1, "outcome", r.Outcome.String(), "reason", r.Reason)
 	return r
 }
@@ -199,14 +199,14 @@ func (s *Service) acknowledge(ctx context.Context, l Link, mine []attempt) error
 			return Link{}, errLost
 		}
 		for _, a := range mine {
-			row.settleDelivery(a, s.Now())
+			row.settleDelivery(a, s.now())
 		}
 		row.dropDelivered()
 		return row, nil
 	})
 	for _, a := range mine {
 		if a.result.Outcome == notify.Retry && a.ends(a.delivery) {
-			s.Log.WarnContext(ctx, "notice.abandoned", "link", l.Slug, "organization", l.Organization, "type", string(a.notice.Type), "id", a.notice.ID,
+			s.log.WarnContext(ctx, "notice.abandoned", "link", l.Slug, "organization", l.Organization, "type", string(a.notice.Type), "id", a.notice.ID,
 				"target", a.delivery.Target.String(), "attempts", a.delivery.Attempts+1)
 		}
 	}

@@ -28,7 +28,7 @@ const didVerify = "verified"
 
 // Due calls yield for every link that Tend has something to do for.
 func (s *Service) Due(ctx context.Context, now time.Time, yield func(Slug) bool) error {
-	return s.Stores.Due(ctx, now, yield)
+	return s.stores.Due(ctx, now, yield)
 }
 
 // Tend does what is due for one link: tells what is to be told, finishes or removes what a
@@ -68,7 +68,7 @@ func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 			did = append(did, what)
 		}
 	}
-	now := s.Now()
+	now := s.now()
 	if len(l.Untold) > 0 && now.Sub(l.Untold[0].At) >= Grace {
 		entered, err := s.tryEnter(ctx, l)
 		do("entered the trail", err)
@@ -93,7 +93,7 @@ func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 }
 
 func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) {
-	now := s.Now()
+	now := s.now()
 	come := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	switch {
 	case l.Change != nil && now.Sub(l.Change.Since) >= Grace:
@@ -129,7 +129,7 @@ func (s *Service) forgetTombstone(ctx context.Context, l Link) error {
 	if err := s.withdraw(ctx, l.Organization, l.Slug); err != nil {
 		return err
 	}
-	_, err := s.Stores.Remove(ctx, l.Slug, func(row Link) bool { return row.Phase == Tombstone && row.ID == l.ID })
+	_, err := s.stores.Remove(ctx, l.Slug, func(row Link) bool { return row.Phase == Tombstone && row.ID == l.ID })
 	return err
 }
 
@@ -156,20 +156,20 @@ func (s *Service) settleChange(ctx context.Context, l Link) error {
 		if row.Phase != Live || row.Change == nil || row.Change.ID != l.Change.ID {
 			return Link{}, errLost
 		}
-		row.Change = &Change{ID: marker, Since: s.Now()}
+		row.Change = &Change{ID: marker, Since: s.now()}
 		return row, nil
 	})
 	if err != nil {
 		return ignore(err, errLost, store.ErrNotFound)
 	}
-	versions, err := s.Secrets.Versions(ctx, row.Secret.Name)
+	versions, err := s.secrets.Versions(ctx, row.Secret.Name)
 	if err != nil {
 		return err
 	}
 	for _, v := range versions {
 		named := v.ID == row.Secret.Version || v.ID == row.Secret.Previous
 		if v.ID == row.Secret.Version || v.Enabled && !named {
-			if err := s.Secrets.Update(ctx, row.Secret.Name, v.ID, named, row.attributes()); err != nil {
+			if err := s.secrets.Update(ctx, row.Secret.Name, v.ID, named, row.attributes()); err != nil {
 				return err
 			}
 		}
@@ -184,7 +184,7 @@ func (s *Service) settleChange(ctx context.Context, l Link) error {
 // discard deletes the secrets that the row notes for removal.
 func (s *Service) discard(ctx context.Context, l Link) error {
 	for _, name := range l.Discard {
-		if err := s.Secrets.Delete(ctx, name); err != nil {
+		if err := s.secrets.Delete(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -211,7 +211,7 @@ const (
 func (s *Service) Postpone(ctx context.Context, slug Slug) error {
 	_, err := s.update(ctx, slug, func(row Link) (Link, error) {
 		wait := min(postponeFirst<<min(row.Failures, 10), postponeMost)
-		row.Failures, row.NotBefore = row.Failures+1, s.Now().Add(wait)
+		row.Failures, row.NotBefore = row.Failures+1, s.now().Add(wait)
 		return row, nil
 	})
 	return ignore(err, store.ErrNotFound)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link/intake"
@@ -25,7 +26,7 @@ func (s *Service) Verify(ctx context.Context, organization, slug string) (verifi
 		s.refused(ctx, l, Verified, err)
 		return report, err
 	}
-	s.append(ctx, l.event(ctx, Verified, outcomeOfReport(report), s.Now()))
+	s.append(ctx, l.event(ctx, Verified, outcomeOfReport(report), s.now()))
 	return report, nil
 }
 
@@ -44,18 +45,18 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 	if err != nil {
 		return verification.Report{}, err
 	}
-	target.Credential, err = s.readCredential(ctx, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
+	target.Credential, err = credential.Load(ctx, s.secrets, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
 	var report verification.Report
 	end, found := secretEnd{}, false
 	switch {
 	case err == nil:
-		report = s.Verifier.Verify(ctx, target)
+		report = s.verifier.Verify(ctx, target)
 		if end, found = s.lookUp(ctx, target, report, l.Secret.KeyID); !found {
 			end.on = l.Secret.ExpiresOn
 		}
-		report = report.Prepend(intake.Check(end.on, s.Now()))
+		report = report.Prepend(intake.Check(end.on, s.now()))
 	case errors.Is(err, secret.ErrNotFound):
-		report = verification.NotRun(secretMissing())
+		report = verification.NotRun(SecretMissing())
 	default:
 		return verification.Report{}, vaultProblem(err, string(l.Slug))
 	}
@@ -77,19 +78,19 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 // events; nothing here depends on it.
 func (s *Service) tellVault(ctx context.Context, l Link, end date.Date) {
 	l.Secret.ExpiresOn = end
-	err := s.Secrets.Update(ctx, l.Secret.Name, l.Secret.Version, true, l.attributes())
+	err := s.secrets.Update(ctx, l.Secret.Name, l.Secret.Version, true, l.attributes())
 	if err = ignore(err, secret.ErrNotFound); err != nil {
-		s.Log.WarnContext(ctx, "secret.date.unwritten", "link", l.Slug, "cause", describe(err))
+		s.log.WarnContext(ctx, "secret.date.unwritten", "link", l.Slug, "cause", describe(err))
 	}
 }
 
 // recheckToken asks for a token only, afresh, and lets the answer change the link's status.
 func (s *Service) recheckToken(ctx context.Context, l Link) error {
-	c, err := s.credentialOf(l)
+	server, err := l.Server()
 	if err != nil {
 		return err
 	}
-	by, err := s.readCredential(ctx, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
+	by, err := credential.Load(ctx, s.secrets, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
 	if errors.Is(err, secret.ErrNotFound) {
 		_, err := s.reverify(ctx, l)
 		return err
@@ -97,28 +98,41 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.ask(ctx, c, by)
-	report := tokenReport(c, err)
+	asked := entra.Credentials{Authority: s.authority(server), TenantID: l.TenantID, ClientID: l.ClientID, Credential: by}
+	_, err = s.source.Token(ctx, asked, l.Audience+"/.default")
+	asked.Credential = nil // a diagnosis needs none
+	report := verification.OfToken(err, asked, l.Audience)
 	return s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
 }
 
-// tokenReport is the verification that a request for a token amounts to.
-func tokenReport(c tokenKey, answer error) verification.Report {
-	check := verification.Check{ID: verification.CheckToken, Status: verification.Fail, Outcome: verification.OutcomeBroken}
-	var refusal *entra.Refusal
-	switch {
-	case answer == nil:
-		check.Status, check.Code, check.Outcome = verification.Pass, "ok", ""
-	case !errors.As(answer, &refusal) || refusal.Class() == entra.Transient:
-		check.Outcome = verification.OutcomeTransient
-	case refusal.Class() == entra.Expired:
-		check.Outcome = verification.OutcomeExpired
+// TokenAnswered lets an answer of Entra to the current secret change the link's status, when it
+// says something new. When that cannot be written down, the next answer does it.
+func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification.Report) {
+	if !l.saysSomethingNew(report, s.now()) {
+		return
 	}
-	if refusal != nil {
-		d := refusal.Diagnose(c.credentials(nil), c.audience)
-		check.Code, check.Message, check.Fix = refusal.Code(), d.Message, d.Fix
+	if err := s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
+		s.log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
 	}
-	return verification.Report{Checks: []verification.Check{check}}
+}
+
+// saysSomethingNew reports whether the outcome of a request for a token differs from what the
+// row says.
+func (l Link) saysSomethingNew(report verification.Report, now time.Time) bool {
+	failed, _ := report.Failed()
+	about := l.Failing == verification.CheckToken
+	known := about && l.Health == Broken
+	switch report.Outcome() {
+	case verification.OutcomeTransient:
+		return false
+	case verification.OutcomeActive:
+		return about || !l.Secret.FellBackAt.IsZero()
+	case verification.OutcomeExpired:
+		return !known || !l.Secret.Expired
+	case verification.OutcomeBroken:
+		return !(known && !l.Secret.Expired) && !l.Spreading(failed.Code, now)
+	}
+	return true
 }
 
 // record writes what was found to the row, unless its settings or its secret were changed
@@ -128,7 +142,7 @@ func (s *Service) record(ctx context.Context, l Link, found func(row *Link, now 
 		if row.Phase != Live || row.ID != l.ID || row.Revision != l.Revision {
 			return Link{}, errLost
 		}
-		found(&row, s.Now())
+		found(&row, s.now())
 		return row, nil
 	})
 	return storeProblem(ignore(err, errLost, store.ErrNotFound), string(l.Slug))
@@ -136,13 +150,13 @@ func (s *Service) record(ctx context.Context, l Link, found func(row *Link, now 
 
 // target is what a verification of the stored link is about; its Credential is not set.
 func (l Link) target() (verification.Target, error) {
-	server, err := l.server()
+	server, err := l.Server()
 	return verification.Target{Server: server, TenantID: l.TenantID, Audience: l.Audience, ClientID: l.ClientID}, err
 }
 
-// secretMissing is the finding that the store of secrets has not what the row names: somebody
+// SecretMissing is the finding that the store of secrets has not what the row names: somebody
 // removed or disabled it there by hand.
-func secretMissing() verification.Check {
+func SecretMissing() verification.Check {
 	return verification.Check{
 		ID: verification.CheckFields, Title: verification.Title(verification.CheckFields),
 		Status: verification.Fail, Code: "secret_missing",

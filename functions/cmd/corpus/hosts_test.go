@@ -28,8 +28,8 @@ func table(t testing.TB) string {
 	t.Helper()
 	if connection := os.Getenv("AZURITE_TABLE_CONNECTION_STRING"); connection != "" {
 		n := accounts.Add(1)
-		if n > 32 {
-			t.Fatal(".ci/azurite has no more accounts")
+		if n > 24 { // the others are functions/cmd/azure's
+			t.Fatal(".ci/azurite has no more accounts for this package")
 		}
 		return strings.ReplaceAll(connection, "fhirlink;", fmt.Sprintf("fhirlink%d;", n))
 	}

@@ -21,6 +21,7 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
 	secretbolt "fhirlink/shared/secret/bolt"
@@ -34,6 +35,7 @@ type program struct {
 	handler  http.Handler
 	stores   *storebolt.Store
 	links    *link.Service
+	tokens   *tokens.Service
 	webhooks *webhook.Service
 	sweep    expiry.Sweep
 	closers  []func() error // in the order of opening
@@ -63,9 +65,10 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		return p, err
 	}
 	p.sweep = expiry.Sweep{Links: p.links, Cells: p.stores, Now: o.ahead.now, Log: log}
-	signIn := tokens(c)
+	signIn := bearer(c)
 	public := functions.New(functions.Deps{
 		Links:    p.links,
+		Tokens:   p.tokens,
 		Webhooks: p.webhooks,
 		Callers:  callers{signIn},
 		Sweep:    p.sweep,
@@ -178,6 +181,10 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out outside, lo
 		Now:        o.ahead.now,
 		Log:        log,
 	})
+	p.tokens = tokens.New(tokens.Deps{
+		Links: p.links, Rows: stores, Secrets: secrets, Source: shifted{source, o.ahead}, Authority: out.authority,
+		Now: o.ahead.now, Log: log,
+	})
 	return nil
 }
 
@@ -210,7 +217,7 @@ func withSink(next http.Handler, sink *sandbox.Sink) http.Handler {
 }
 
 // tokens validates callers' tokens as the cloud does, once it is set whose.
-func tokens(c config.Config) caller.Authenticator {
+func bearer(c config.Config) caller.Authenticator {
 	if len(c.Audiences) == 0 || len(c.Tenants) == 0 {
 		return nil
 	}

@@ -62,7 +62,7 @@ func (s *Service) Test(ctx context.Context, organization, id string) (notify.Eve
 		return notify.Event{}, notify.Result{}, storeProblem(err, id)
 	}
 	event := notify.Event{
-		ID: notify.ID(word()), Type: notify.WebhookTest, Time: s.Now(), Organization: organization,
+		ID: notify.ID(word()), Type: notify.WebhookTest, Time: s.now(), Organization: organization,
 		Message: "This is a test: somebody asked for it with POST /api/webhooks/" + id + "/test. Nothing has happened to any link.",
 	}
 	return event, s.attempt(ctx, e, event), nil
@@ -74,7 +74,7 @@ func (s *Service) attempt(ctx context.Context, e Endpoint, event notify.Event) n
 	if err != nil {
 		return notify.Result{Outcome: notify.Gone, Reason: "the event cannot be written: " + err.Error()}
 	}
-	now := s.Now()
+	now := s.now()
 	keys, err := s.keys(ctx, e.SecretName, e.signing(now))
 	if err != nil {
 		return notify.Result{Outcome: notify.Retry, Reason: keyReason(err)}
@@ -92,7 +92,7 @@ func (s *Service) attempt(ctx context.Context, e Endpoint, event notify.Event) n
 func (s *Service) keys(ctx context.Context, name string, signing []Key) ([][]byte, error) {
 	var keys [][]byte
 	for i, k := range signing {
-		value, err := s.Secrets.Get(ctx, name, k.Version)
+		value, err := s.secrets.Get(ctx, name, k.Version)
 		if i > 0 && errors.Is(err, secret.ErrNotFound) {
 			continue
 		}
@@ -121,11 +121,11 @@ func (s *Service) disableGone(ctx context.Context, e Endpoint) {
 	defer cancel()
 	_, err := s.update(ctx, e.Organization, e.ID, func(row Endpoint) Endpoint {
 		if row.URL == e.URL {
-			row.setEnabled(false, "it answered 410 Gone", s.Now())
+			row.setEnabled(false, "it answered 410 Gone", s.now())
 		}
 		return row
 	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		s.Log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next event, which it will refuse too", "cause", err.Error())
+		s.log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next event, which it will refuse too", "cause", err.Error())
 	}
 }

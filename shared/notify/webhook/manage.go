@@ -32,14 +32,14 @@ type Patch struct {
 // name its version in the row. A row without a key is invisible, and removed with whatever
 // key it has when its organization's endpoints are next read after 15 minutes.
 func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint) (Endpoint, secret.Value, error) {
-	e := Endpoint{ID: word(), Organization: organization, SecretName: s.Secrets.NewName("webhook"), CreatedAt: s.Now()}
+	e := Endpoint{ID: word(), Organization: organization, SecretName: s.secrets.NewName("webhook"), CreatedAt: s.now()}
 	if err := s.apply(&e, Patch{URL: &n.URL, Description: &n.Description}); err != nil {
 		return Endpoint{}, secret.Value{}, err
 	}
 	if err := s.room(ctx, organization, 1); err != nil {
 		return Endpoint{}, secret.Value{}, err
 	}
-	if err := s.Endpoints.Insert(ctx, e); err != nil {
+	if err := s.endpoints.Insert(ctx, e); err != nil {
 		return Endpoint{}, secret.Value{}, storeProblem(s.undo(ctx, e, err), "")
 	}
 	// Whoever inserts last sees all others, so there are never more than there may be.
@@ -47,11 +47,11 @@ func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint
 		return Endpoint{}, secret.Value{}, s.undo(ctx, e, err)
 	}
 	key := newKey()
-	version, err := s.Secrets.Put(ctx, e.SecretName, key, secret.Attributes{Organization: organization})
+	version, err := s.secrets.Put(ctx, e.SecretName, key, secret.Attributes{Organization: organization})
 	if err != nil {
 		return Endpoint{}, secret.Value{}, vaultProblem(s.undo(ctx, e, err), e.ID)
 	}
-	made, err := s.Endpoints.Update(ctx, organization, e.ID, func(row Endpoint) (Endpoint, error) {
+	made, err := s.endpoints.Update(ctx, organization, e.ID, func(row Endpoint) (Endpoint, error) {
 		if !row.RemovedAt.IsZero() {
 			return Endpoint{}, errLost
 		}
@@ -97,7 +97,7 @@ func (s *Service) apply(e *Endpoint, p Patch) error {
 		}
 	}
 	if p.URL != nil {
-		address, mistake := parseURL(*p.URL, s.AnyTarget)
+		address, mistake := parseURL(*p.URL, s.anyTarget)
 		note(mistake)
 		e.URL = address
 	}
@@ -107,7 +107,7 @@ func (s *Service) apply(e *Endpoint, p Patch) error {
 		e.Description = text
 	}
 	if p.Enabled != nil {
-		e.setEnabled(*p.Enabled, "switched off by its organization", s.Now())
+		e.setEnabled(*p.Enabled, "switched off by its organization", s.now())
 	}
 	if mistakes != nil {
 		return problem.Invalid(mistakes...)
@@ -131,7 +131,7 @@ func (e *Endpoint) setEnabled(enabled bool, reason string, now time.Time) {
 // The writes: mark the row, which makes it invisible; delete the key; delete the row.
 func (s *Service) Remove(ctx context.Context, organization, id string) error {
 	e, err := s.update(ctx, organization, id, func(e Endpoint) Endpoint {
-		e.RemovedAt = s.Now()
+		e.RemovedAt = s.now()
 		return e
 	})
 	if err != nil {
@@ -157,19 +157,19 @@ func (s *Service) undo(ctx context.Context, e Endpoint, err error) error {
 // unfinished tells the log what could not be removed, if err is not nil.
 func (s *Service) unfinished(ctx context.Context, e Endpoint, err error) {
 	if err != nil {
-		s.Log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next reading of the organization's webhooks", "cause", err.Error())
+		s.log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next reading of the organization's webhooks", "cause", err.Error())
 	}
 }
 
 // discard marks a row, so that nobody can make it live any more, and removes it; unless keep
 // is true of it.
 func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) bool) error {
-	marked, err := s.Endpoints.Update(ctx, e.Organization, e.ID, func(row Endpoint) (Endpoint, error) {
+	marked, err := s.endpoints.Update(ctx, e.Organization, e.ID, func(row Endpoint) (Endpoint, error) {
 		if keep(row) {
 			return Endpoint{}, errLost
 		}
 		if row.RemovedAt.IsZero() {
-			row.RemovedAt = s.Now()
+			row.RemovedAt = s.now()
 		}
 		return row, nil
 	})
@@ -177,7 +177,7 @@ func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) b
 	case errors.Is(err, errLost):
 		return nil
 	case errors.Is(err, store.ErrNotFound):
-		return s.Secrets.Delete(ctx, e.SecretName) // a key may have come after the row went
+		return s.secrets.Delete(ctx, e.SecretName) // a key may have come after the row went
 	case err != nil:
 		return err
 	}
@@ -186,15 +186,15 @@ func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) b
 
 // bury removes a row that was marked, its key before it.
 func (s *Service) bury(ctx context.Context, e Endpoint) error {
-	if err := s.Secrets.Delete(ctx, e.SecretName); err != nil {
+	if err := s.secrets.Delete(ctx, e.SecretName); err != nil {
 		return err
 	}
-	return s.Endpoints.Remove(ctx, e.Organization, e.ID)
+	return s.endpoints.Remove(ctx, e.Organization, e.ID)
 }
 
 // live returns the live endpoints, oldest first, and removes what was left unfinished.
 func (s *Service) live(ctx context.Context, organization string) ([]Endpoint, error) {
-	all, err := s.Endpoints.List(ctx, organization)
+	all, err := s.endpoints.List(ctx, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -217,12 +217,12 @@ func (s *Service) stale(e Endpoint) bool {
 	if e.RemovedAt.After(since) {
 		since = e.RemovedAt
 	}
-	return s.Now().Sub(since) >= grace
+	return s.now().Sub(since) >= grace
 }
 
 // room tells whether the organization may have so many endpoints more. Half made ones count.
 func (s *Service) room(ctx context.Context, organization string, more int) error {
-	all, err := s.Endpoints.List(ctx, organization)
+	all, err := s.endpoints.List(ctx, organization)
 	if err != nil {
 		return storeProblem(err, "")
 	}

@@ -23,11 +23,11 @@ func (s *Service) Rotate(ctx context.Context, organization, id string) (Endpoint
 	}
 	key := newKey()
 	attributes := secret.Attributes{Organization: organization}
-	version, err := s.Secrets.Put(ctx, e.SecretName, key, attributes)
+	version, err := s.secrets.Put(ctx, e.SecretName, key, attributes)
 	if err != nil {
 		return Endpoint{}, secret.Value{}, vaultProblem(err, id)
 	}
-	now := s.Now()
+	now := s.now()
 	e, err = s.update(ctx, organization, id, func(e Endpoint) Endpoint {
 		e.Keys = replaced(e.signing(now), version, now)
 		return e
@@ -65,14 +65,14 @@ func replaced(keys []Key, version string, now time.Time) []Key {
 func (s *Service) disable(ctx context.Context, e Endpoint, now time.Time) {
 	ctx, cancel := aside(ctx)
 	defer cancel()
-	versions, err := s.Secrets.Versions(ctx, e.SecretName)
+	versions, err := s.secrets.Versions(ctx, e.SecretName)
 	for _, v := range versions {
 		named := slices.ContainsFunc(e.Keys, func(k Key) bool { return k.Version == v.ID })
 		if err == nil && v.Enabled && !named && now.Sub(v.CreatedAt) > Overlap {
-			err = s.Secrets.Update(ctx, e.SecretName, v.ID, false, secret.Attributes{Organization: e.Organization})
+			err = s.secrets.Update(ctx, e.SecretName, v.ID, false, secret.Attributes{Organization: e.Organization})
 		}
 	}
 	if err != nil {
-		s.Log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next replacement of its key", "cause", err.Error())
+		s.log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next replacement of its key", "cause", err.Error())
 	}
 }

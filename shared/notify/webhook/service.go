@@ -46,19 +46,23 @@ type Deps struct {
 //
 // Errors that callers may be told are *problem.Error.
 type Service struct {
-	Deps
-	client http.Client // Client, which never follows a redirect
+	endpoints Store
+	secrets   secret.Store
+	client    http.Client // never follows a redirect
+	anyTarget bool
+	now       func() time.Time
+	log       *slog.Logger
 }
 
 // New makes a Service. It does nothing else: no network, no goroutine.
 func New(d Deps) *Service {
-	if d.Now == nil {
-		d.Now = time.Now
+	s := &Service{endpoints: d.Endpoints, secrets: d.Secrets, anyTarget: d.AnyTarget, now: d.Now, log: d.Log}
+	if s.now == nil {
+		s.now = time.Now
 	}
-	if d.Log == nil {
-		d.Log = slog.Default()
+	if s.log == nil {
+		s.log = slog.Default()
 	}
-	s := &Service{Deps: d}
 	if d.Client != nil {
 		s.client = *d.Client
 	}
@@ -80,7 +84,7 @@ func (s *Service) Get(ctx context.Context, organization, id string) (Endpoint, e
 
 // find returns a live endpoint, or ErrNotFound.
 func (s *Service) find(ctx context.Context, organization, id string) (Endpoint, error) {
-	all, err := s.Endpoints.List(ctx, organization)
+	all, err := s.endpoints.List(ctx, organization)
 	if err != nil {
 		return Endpoint{}, err
 	}
@@ -94,7 +98,7 @@ func (s *Service) find(ctx context.Context, organization, id string) (Endpoint, 
 
 // update changes a live endpoint, or returns ErrNotFound.
 func (s *Service) update(ctx context.Context, organization, id string, change func(Endpoint) Endpoint) (Endpoint, error) {
-	return s.Endpoints.Update(ctx, organization, id, func(e Endpoint) (Endpoint, error) {
+	return s.endpoints.Update(ctx, organization, id, func(e Endpoint) (Endpoint, error) {
 		if !e.Live() {
 			return Endpoint{}, store.ErrNotFound
 		}

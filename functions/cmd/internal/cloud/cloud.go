@@ -24,6 +24,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/eventgrid"
 	"fhirlink/shared/notify/webhook"
@@ -39,15 +40,21 @@ const table = "links"
 // Functions are what the functions need, over the services that c names. identity opens the
 // vaults, and the table unless a connection string does. No request is made.
 func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (functions.Deps, error) {
+	_, _, deps, err := assemble(c, identity, log)
+	return deps, err
+}
+
+// assemble also returns what the services in deps were made of.
+func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (of link.Deps, hooks webhook.Deps, deps functions.Deps, err error) {
 	watch := &upstream.Watch{}
 	identity = outspoken{identity, watch, log}
 	stores, err := stores(c, identity, watch)
 	if err != nil {
-		return functions.Deps{}, err
+		return of, hooks, deps, err
 	}
 	secrets, err := secrets(c, identity, watch)
 	if err != nil {
-		return functions.Deps{}, err
+		return of, hooks, deps, err
 	}
 	var (
 		authority = func(fhir.BaseURL) string { return c.Authority }
@@ -57,15 +64,16 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 		servers   = watch.Client(upstream.FHIR, egress.NewClient(egress.Options{Allow: c.EgressAllow}))
 	)
 	// FHIRLINK_EGRESS_ALLOW is for FHIR servers: webhooks, whoever names them, stay public.
-	webhooks := webhook.New(webhook.Deps{
+	hooks = webhook.Deps{
 		Endpoints: stores.Endpoints(), Secrets: secrets, Log: log,
 		Client: watch.Client(upstream.Webhook, egress.NewClient(egress.Options{})),
-	})
+	}
+	webhooks := webhook.New(hooks)
 	channels, err := channels(c, identity, watch.Client(upstream.EventGrid, microsoft), webhooks)
 	if err != nil {
-		return functions.Deps{}, err
+		return of, hooks, deps, err
 	}
-	links := link.New(link.Deps{
+	of = link.Deps{
 		Stores:     stores,
 		Secrets:    secrets,
 		Verifier:   &verification.Verifier{Client: servers, Tokens: source, Authority: authority},
@@ -78,9 +86,13 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 		AnyTarget:  len(c.EgressAllow) > 0,
 		MaxLinks:   c.MaxLinks,
 		Log:        log,
-	})
-	return functions.Deps{
-		Links:    links,
+	}
+	links := link.New(of)
+	return of, hooks, functions.Deps{
+		Links: links,
+		Tokens: tokens.New(tokens.Deps{
+			Links: links, Rows: stores, Secrets: secrets, Source: source, Authority: authority, Log: log,
+		}),
 		Webhooks: webhooks,
 		Callers:  caller.Bearer{Tokens: entra.NewAccessTokens(callers(c, toEntra))},
 		Sweep:    expiry.Sweep{Links: links, Cells: stores, Log: log},

@@ -18,7 +18,9 @@ import (
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/graph"
 	"fhirlink/shared/eventlog"
+	"fhirlink/shared/link"
 	"fhirlink/shared/notify"
+	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
@@ -34,22 +36,22 @@ func (a anybody) GetToken(context.Context, policy.TokenRequestOptions) (azcore.A
 const nowhere = "https://127.0.0.1:1"
 
 // lonely is the program where nothing answers.
-func lonely(t *testing.T, identity azcore.TokenCredential, log *slog.Logger) functions.Deps {
+func lonely(t *testing.T, identity azcore.TokenCredential, log *slog.Logger) (links link.Deps, hooks webhook.Deps, deps functions.Deps) {
 	t.Helper()
-	deps, err := Functions(config.Config{
+	links, hooks, deps, err := assemble(config.Config{
 		Vaults: []config.Vault{{Name: "a", URL: nowhere}}, TableEndpoint: nowhere, Authority: nowhere + "/",
 		Audiences: []string{"x"}, Tenants: []string{"*"}, EventGridEndpoint: nowhere,
 	}, identity, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return deps
+	return links, hooks, deps
 }
 
 // Every service is called by a client that tells the log which one it is, and health of those
 // that all links depend on.
 func TestEveryCallIsWatched(t *testing.T) {
-	deps := lonely(t, anybody{}, slog.New(slog.DiscardHandler))
+	links, hooks, deps := lonely(t, anybody{}, slog.New(slog.DiscardHandler))
 	get := func(c *http.Client) func(context.Context) {
 		return func(ctx context.Context) {
 			r, err := http.NewRequestWithContext(ctx, "GET", nowhere, nil)
@@ -61,7 +63,6 @@ func TestEveryCallIsWatched(t *testing.T) {
 			}
 		}
 	}
-	links := deps.Links
 	channels, _ := links.Channel.(notify.Channels)
 	if len(channels) != 2 {
 		t.Fatalf("channels %v", channels)
@@ -73,7 +74,7 @@ func TestEveryCallIsWatched(t *testing.T) {
 		"entra":     get(links.Tokens.(*clientcred.Source).Client),
 		"fhir":      get(links.Verifier.(*verification.Verifier).Client),
 		"graph":     get(links.Ends.(*graph.Client).HTTP),
-		"webhook":   get(deps.Webhooks.Client),
+		"webhook":   get(hooks.Client),
 		"eventgrid": func(ctx context.Context) { channels[1].Deliver(ctx, "x", notify.Target{}, event) },
 	} {
 		t.Run(service, func(t *testing.T) {
@@ -124,8 +125,8 @@ func bearer(ctx context.Context, t *testing.T) *http.Request {
 // A program without an identity says so in its log, and is told from one whose services fail.
 func TestIdentityIsOutspoken(t *testing.T) {
 	var out bytes.Buffer
-	deps := lonely(t, anybody{errors.New("canary")}, eventlog.New(&out, slog.LevelInfo))
-	if _, err := deps.Links.Stores.Get(t.Context(), "clinic"); !errors.Is(err, store.ErrUnavailable) {
+	links, _, deps := lonely(t, anybody{errors.New("canary")}, eventlog.New(&out, slog.LevelInfo))
+	if _, err := links.Stores.Get(t.Context(), "clinic"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("error %v", err)
 	}
 	if log := out.String(); !strings.Contains(log, `"msg":"identity.failed"`) || strings.Contains(log, "canary") || deps.Reach()["identity"] {

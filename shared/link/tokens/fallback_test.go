@@ -1,4 +1,4 @@
-package link_test
+package tokens_test
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/secret"
 )
 
@@ -98,7 +99,7 @@ func TestFallBackExpired(t *testing.T) {
 			t.Errorf("near the end of the grace period the token is by %q", got)
 		}
 		time.Sleep(2 * time.Hour)
-		var refused *link.Refused
+		var refused *tokens.Refused
 		if _, err := st.token(t.Context()); !errors.As(err, &refused) || refused.Code != "aadsts_7000222" {
 			t.Errorf("after the grace period: %v", err)
 		}
@@ -162,7 +163,8 @@ func TestNoFallBack(t *testing.T) {
 		},
 		"another reason": func(t *testing.T, st *stage, answers map[string]int) { answers["next-secret"] = 700016 },
 		"another application": func(t *testing.T, st *stage, answers map[string]int) {
-			_, err := st.Patch(t.Context(), orgA, slug, "*", intake.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("other-secret")})
+			other := "44444444-4444-4444-8444-444444444444"
+			_, err := st.Patch(t.Context(), orgA, slug, "*", intake.Patch{ClientID: &other, ClientSecret: secret.New("other-secret")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +183,7 @@ func TestNoFallBack(t *testing.T) {
 				answers := map[string]int{}
 				st := rotated(t, answers)
 				prepare(t, st, answers)
-				var refused *link.Refused
+				var refused *tokens.Refused
 				if g, err := st.token(t.Context()); !errors.As(err, &refused) {
 					t.Errorf("%v, %v", g.Scope, err)
 				}

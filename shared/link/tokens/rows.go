@@ -1,17 +1,16 @@
-package link
+package tokens
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 
+	"fhirlink/shared/flight"
+	"fhirlink/shared/link"
 	"fhirlink/shared/store"
 )
 
@@ -29,23 +28,28 @@ const (
 	readTimeout = 5 * time.Second
 )
 
-// rowCache remembers rows for the token path.
+// Reader reads rows; link.Store is one.
+type Reader interface {
+	Get(ctx context.Context, slug link.Slug) (link.Link, error)
+}
+
+// rowCache remembers rows.
 type rowCache struct {
-	store   Store
+	store   Reader
 	now     func() time.Time
-	rows    *lru.Cache[Slug, cachedRow]
-	flights singleflight.Group
+	rows    *lru.Cache[link.Slug, cachedRow]
+	flights flight.Group[link.Link]
 	mu      sync.Mutex   // between changes and rows
 	changes atomic.Int64 // calls of forget: what was read before one may be out of date
 }
 
 type cachedRow struct {
-	link   Link
+	link   link.Link
 	readAt time.Time
 }
 
-func newRowCache(store Store, now func() time.Time) *rowCache {
-	return &rowCache{store: store, now: now, rows: newLRU[Slug, cachedRow]()}
+func newRowCache(store Reader, now func() time.Time) *rowCache {
+	return &rowCache{store: store, now: now, rows: newLRU[link.Slug, cachedRow]()}
 }
 
 func newLRU[K comparable, V any]() *lru.Cache[K, V] {
@@ -58,14 +62,14 @@ func newLRU[K comparable, V any]() *lru.Cache[K, V] {
 
 // get returns a row at most rowFresh old, or rowStale while the table is out of reach. A row
 // that is not there is never remembered, and neither is an error.
-func (c *rowCache) get(ctx context.Context, slug Slug) (Link, error) {
+func (c *rowCache) get(ctx context.Context, slug link.Slug) (link.Link, error) {
 	cached, ok := c.rows.Get(slug)
 	age := c.now().Sub(cached.readAt)
 	if ok && age < rowFresh {
 		return cached.link, nil
 	}
 	before := c.changes.Load()
-	l, err := wait(ctx, &c.flights, string(slug), readTimeout, func(ctx context.Context) (Link, error) {
+	l, err := c.flights.Do(ctx, string(slug), readTimeout, func(ctx context.Context) (link.Link, error) {
 		return c.read(ctx, slug)
 	})
 	if _, still := c.rows.Peek(slug); !still && c.changes.Load() != before {
@@ -77,7 +81,7 @@ func (c *rowCache) get(ctx context.Context, slug Slug) (Link, error) {
 	return l, err
 }
 
-func (c *rowCache) read(ctx context.Context, slug Slug) (Link, error) {
+func (c *rowCache) read(ctx context.Context, slug link.Slug) (link.Link, error) {
 	started := c.now()
 	if cached, ok := c.rows.Get(slug); ok && started.Sub(cached.readAt) < rowFresh {
 		return cached.link, nil // a flight that ended just now has read it
@@ -85,7 +89,7 @@ func (c *rowCache) read(ctx context.Context, slug Slug) (Link, error) {
 	before := c.changes.Load()
 	l, err := c.store.Get(ctx, slug)
 	switch {
-	case err == nil && l.Phase == Live:
+	case err == nil && l.Phase == link.Live:
 		c.remember(slug, cachedRow{link: l, readAt: started}, before)
 	case err == nil, errors.Is(err, store.ErrNotFound):
 		c.rows.Remove(slug)
@@ -95,7 +99,7 @@ func (c *rowCache) read(ctx context.Context, slug Slug) (Link, error) {
 
 // remember keeps a row unless this instance changed any since the reading began: the row may
 // be the one from before the change, and it would serve on while the table is out of reach.
-func (c *rowCache) remember(slug Slug, row cachedRow, before int64) {
+func (c *rowCache) remember(slug link.Slug, row cachedRow, before int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.changes.Load() == before {
@@ -104,38 +108,10 @@ func (c *rowCache) remember(slug Slug, row cachedRow, before int64) {
 }
 
 // forget makes the next get read the table.
-func (c *rowCache) forget(slug Slug) {
+func (c *rowCache) forget(slug link.Slug) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.changes.Add(1)
 	c.flights.Forget(string(slug))
 	c.rows.Remove(slug)
-}
-
-// wait joins or starts the one flight for key, and waits no longer than its caller may.
-func wait[T any](ctx context.Context, flights *singleflight.Group, key string, timeout time.Duration, do func(context.Context) (T, error)) (T, error) {
-	select {
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	case r := <-flights.DoChan(key, flight(ctx, timeout, do)):
-		return r.Val.(T), r.Err
-	}
-}
-
-// flight has its own deadline, so that a caller who leaves takes nobody down with him. A
-// panic becomes an error: singleflight would end the process.
-func flight[T any](ctx context.Context, timeout time.Duration, do func(context.Context) (T, error)) func() (any, error) {
-	ctx = context.WithoutCancel(ctx)
-	return func() (result any, err error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		defer func() {
-			if recover() != nil {
-				var none T
-				result, err = none, fmt.Errorf("panic: %s", debug.Stack())
-			}
-		}()
-		return do(ctx)
-	}
 }

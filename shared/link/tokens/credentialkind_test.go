@@ -1,8 +1,13 @@
-package link_test
+package tokens_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,15 +16,15 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
-	"fhirlink/shared/problem"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/secret"
 )
 
 // TestCredentialKind: the row states what each version of the secret is, and Entra is asked with
 // that, the previous version included.
 func TestCredentialKind(t *testing.T) {
-	pem := secret.New(certificate(t, rsaKey(t), time.Date(2029, 3, 4, 5, 6, 7, 0, time.UTC)))
 	synctest.Test(t, func(t *testing.T) {
+		pem := certificate(t)
 		st := newStage(t)
 		kinds := func() (now, before credential.Kind) {
 			t.Helper()
@@ -72,37 +77,28 @@ func TestCredentialKind(t *testing.T) {
 		}
 		asked = nil
 		time.Sleep(time.Minute)
-		var refused *link.Refused
+		var refused *tokens.Refused
 		if _, err := st.token(t.Context()); err == nil || errors.As(err, &refused) || asked != nil {
 			t.Errorf("a kind that is not known: asked with %v, %v", asked, err)
 		}
 	})
 }
 
-// TestAbandonedRowFromBefore: a reserved row without a secret's name is what an abandoned
-// registration left before there was a phase of its own.
-func TestAbandonedRowFromBefore(t *testing.T) {
-	old := link.Link{Slug: slug, ID: "id", Organization: orgA, Phase: link.Reserved, Discard: []string{"link-a"}, Enrolled: true, PhaseSince: time.Now()}
-	if got := old.Stored().Phase; got != link.Abandoned {
-		t.Errorf("it is read as %q", got)
-	}
-	old.Secret.Name = "link-b"
-	if got := old.Stored().Phase; got != link.Reserved {
-		t.Errorf("a reservation is read as %q", got)
-	}
-
-	st := newDesk()
-	old.Secret.Name = ""
-	if err := st.links.Insert(t.Context(), old); err != nil {
+// certificate is a PEM text with a certificate and its key.
+func certificate(t *testing.T) secret.Value {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := st.Events(t.Context(), orgA, slug, 10, ""); problem.CodeOf(err) != problem.LinkNotFound {
-		t.Errorf("its trail: %v", err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := register(st.Service, "the-secret"); err != nil {
-		t.Errorf("its organization registers the slug at once: %v", err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if l, err := st.links.Get(t.Context(), slug); err != nil || len(l.Discard) != 1 || l.Discard[0] != "link-a" {
-		t.Errorf("what is to be removed was forgotten: %+v, %v", l, err)
-	}
+	return secret.New(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 }

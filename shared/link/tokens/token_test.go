@@ -1,4 +1,4 @@
-package link_test
+package tokens_test
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,98 +16,11 @@ import (
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
-	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
-	"fhirlink/shared/secret/secrettest"
 	"fhirlink/shared/store"
-	"fhirlink/shared/verification"
 )
-
-// source is a fake authority: it counts, takes its time, and answers what it is told to.
-type source struct {
-	calls  atomic.Int64
-	takes  time.Duration
-	life   time.Duration
-	answer func(entra.Credentials) error
-}
-
-func (s *source) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
-	n := s.calls.Add(1)
-	select {
-	case <-time.After(s.takes):
-	case <-ctx.Done():
-		return entra.Token{}, &entra.Unreachable{Reason: "timed out", Cause: ctx.Err()}
-	}
-	if s.answer != nil {
-		if err := s.answer(c); err != nil {
-			return entra.Token{}, err
-		}
-	}
-	return entra.Token{Access: secret.New(c.Credential.Text().Reveal() + " " + scope + " " + string(rune('0'+n))), ExpiresOn: time.Now().Add(s.life)}, nil
-}
-
-func refuse(number int) func(entra.Credentials) error {
-	return func(entra.Credentials) error {
-		return &entra.Refusal{HTTPStatus: 401, OAuthError: "invalid_client", Number: number}
-	}
-}
-
-// stage is a service with one registered link, for tests inside a synctest bubble.
-type stage struct {
-	*link.Service
-	links  *linktest.Stores
-	vault  *secrettest.Store
-	source *source
-	reads  atomic.Int64 // of the vault
-	rows   atomic.Int64 // reads of the table
-	report verification.Report
-}
-
-func newStage(t *testing.T) *stage {
-	t.Helper()
-	st := &stage{links: linktest.New(), vault: secrettest.New(), source: &source{takes: 80 * time.Millisecond, life: time.Hour}, report: healthy}
-	st.Service = st.instance()
-	r := registration("the-secret")
-	r.SecretExpiresOn = ""
-	if _, err := st.Register(t.Context(), orgA, r); err != nil {
-		t.Fatal(err)
-	}
-	st.links.Fault = func(op string, _ link.Slug, before bool) error {
-		if op == "Get" && before {
-			st.rows.Add(1)
-		}
-		return nil
-	}
-	st.vault.Fault = func(op, _ string, before bool) error {
-		if op == "Get" && before {
-			st.reads.Add(1)
-		}
-		return nil
-	}
-	return st
-}
-
-// instance is another function instance over the same table and vault.
-func (st *stage) instance() *link.Service {
-	return link.New(link.Deps{
-		Stores: st.links, Secrets: st.vault, Tokens: st.source, Authority: testAuthority, Log: quiet,
-		Verifier: fakeVerifier(func() verification.Report { return st.report }),
-	})
-}
-
-func (st *stage) token(ctx context.Context) (link.Grant, error) {
-	return st.Token(ctx, orgA, false, slug)
-}
-
-func (st *stage) status(t *testing.T) link.Status {
-	t.Helper()
-	l, err := st.Get(t.Context(), orgA, slug)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l.Status(time.Now())
-}
 
 const crowd = 10_000
 
@@ -143,12 +55,12 @@ func TestScope(t *testing.T) {
 			organization string
 			operator     bool
 		}{{orgA, false}, {orgB, true}} {
-			if got, err := st.Scope(t.Context(), c.organization, c.operator, slug); err != nil || got != server+"/.default" {
+			if got, err := st.tokens.Scope(t.Context(), c.organization, c.operator, slug); err != nil || got != server+"/.default" {
 				t.Errorf("%+v: %q, %v", c, got, err)
 			}
 		}
 		for _, name := range []string{slug, "no-such-clinic", "NO SLUG"} {
-			got, err := st.Scope(t.Context(), orgB, false, name)
+			got, err := st.tokens.Scope(t.Context(), orgB, false, name)
 			if wantCode(t, err, problem.LinkNotFound); got != "" {
 				t.Errorf("%s: %q", name, got)
 			}
@@ -166,7 +78,7 @@ func TestTokenRefusedCrowd(t *testing.T) {
 		for range 3 {
 			before := st.source.calls.Load()
 			for _, err := range st.everybody(t.Context()) {
-				var refused *link.Refused
+				var refused *tokens.Refused
 				if !errors.As(err, &refused) || refused.Code != "aadsts_7000215" || refused.Fix == "" {
 					t.Fatalf("got %v", err)
 				}
@@ -236,7 +148,7 @@ func TestTokenRenewal(t *testing.T) {
 			t.Errorf("status %s after AADSTS7000222 at the renewal, want expired", got)
 		}
 		time.Sleep(2 * time.Minute)
-		var refused *link.Refused
+		var refused *tokens.Refused
 		if _, err := st.token(t.Context()); !errors.As(err, &refused) {
 			t.Errorf("after the token's end: %v", err)
 		}
@@ -249,9 +161,7 @@ func TestRenewalHasALineOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)
 		var log bytes.Buffer
-		st.Service = link.New(link.Deps{
-			Stores: st.links, Secrets: st.vault, Tokens: called{st.source}, Authority: testAuthority, Log: eventlog.New(&log, slog.LevelInfo),
-		})
+		st.instance = st.make(called{st.source}, eventlog.New(&log, slog.LevelInfo))
 		token := func() *eventlog.Work {
 			w := &eventlog.Work{Trace: eventlog.Trace{ID: "the-trace"}}
 			if _, err := st.token(eventlog.With(t.Context(), w)); err != nil {
@@ -368,7 +278,7 @@ func TestTokenDeadline(t *testing.T) {
 func TestTokenFollowsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)
-		other := st.instance()
+		other := st.another()
 		tokenOf := func() (string, error) {
 			g, err := other.Token(t.Context(), orgA, false, slug)
 			return g.AccessToken.Reveal(), err

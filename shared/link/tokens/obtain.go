@@ -1,4 +1,4 @@
-package link
+package tokens
 
 import (
 	"context"
@@ -8,11 +8,12 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 
 	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
+	"fhirlink/shared/flight"
+	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
@@ -33,74 +34,6 @@ const (
 	secretFor = 10 * time.Minute
 )
 
-// Grant is an access token that is handed out.
-type Grant struct {
-	AccessToken secret.Value
-	ExpiresOn   time.Time
-	Scope       string // "{audience}/.default"
-	Resource    string // the audience
-
-	Cached   bool // nobody was asked: the token was remembered
-	Previous bool // by the previous secret, which stands in for the current one
-}
-
-// Refused means that Entra refuses the credentials of the link; the text is for people.
-type Refused struct {
-	Code    string // e.g. aadsts_7000222
-	Message string
-	Fix     string
-}
-
-func (r *Refused) Error() string { return r.Message + " " + r.Fix }
-
-// Token hands out an access token for a link: of organization, or of any one when operator.
-// Errors: LinkNotFound, UpstreamUnavailable with RetryAfter, *Refused.
-//
-// A token that has used up most of its life is renewed in the background while it is still
-// handed out. A refusal is remembered, and is itself the re-check of the link's status.
-func (s *Service) Token(ctx context.Context, organization string, operator bool, slug string) (Grant, error) {
-	l, err := s.tokenLink(ctx, organization, operator, slug)
-	if err != nil {
-		return Grant{}, err
-	}
-	g, err := s.grant(ctx, l)
-	if outcome, worth := outcomeOf(err); worth {
-		s.noteToken(ctx, l, outcome)
-	}
-	return g, err
-}
-
-// Scope is the one scope that tokens for a link have, for whoever Token hands them out to. It
-// asks neither Entra nor the vault. Errors: LinkNotFound, UpstreamUnavailable.
-func (s *Service) Scope(ctx context.Context, organization string, operator bool, slug string) (string, error) {
-	l, err := s.tokenLink(ctx, organization, operator, slug)
-	if err != nil {
-		return "", err
-	}
-	return tokenKey{audience: l.Audience}.scope(), nil
-}
-
-// tokenLink is a link that the caller may have tokens for, as the row cache has it.
-func (s *Service) tokenLink(ctx context.Context, organization string, operator bool, slug string) (Link, error) {
-	parsed, mistake := ParseSlug(slug)
-	if mistake != nil {
-		return Link{}, notFound(slug)
-	}
-	l, err := s.rows.get(ctx, parsed)
-	if err != nil {
-		return Link{}, storeProblem(err, slug)
-	}
-	if !l.visibleTo(organization) && (!operator || l.Phase != Live) {
-		// A slug that is nobody's is read from the table every time: so is somebody else's, or
-		// the time and the table's outages would tell them apart.
-		if _, err := s.Stores.Get(ctx, parsed); err != nil {
-			return Link{}, storeProblem(err, slug)
-		}
-		return Link{}, notFound(slug)
-	}
-	return l, nil
-}
-
 // tokenKey is all that a token depends on; a new version of the secret is another key.
 type tokenKey struct {
 	authority, tenant, client, audience, secretName, secretVersion string
@@ -120,7 +53,7 @@ type held struct {
 
 type credentialCache struct {
 	held    *lru.Cache[tokenKey, held]
-	flights singleflight.Group
+	flights flight.Group[held]
 }
 
 func newCredentialCache() *credentialCache {
@@ -132,13 +65,13 @@ func (h held) usable(now time.Time) bool {
 }
 
 // grant is a token by the current secret, or by the previous one where that stands in.
-func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
+func (s *Service) grant(ctx context.Context, l link.Link) (Grant, error) {
 	c, err := s.credentialOf(l)
 	if err != nil {
 		return Grant{}, err
 	}
 	g, err := s.grantBy(ctx, l, c)
-	if err != nil && l.mayFallBack(err, s.Now()) {
+	if err != nil && mayFallBack(l, err, s.now()) {
 		if previous, previousErr := s.fallBack(ctx, l, c); previousErr == nil {
 			previous.Cached = previous.Cached && g.Cached
 			return previous, nil
@@ -149,8 +82,8 @@ func (s *Service) grant(ctx context.Context, l Link) (Grant, error) {
 
 // grantBy is a token by one version of the secret. That nobody was asked for it is told of a
 // failure too.
-func (s *Service) grantBy(ctx context.Context, l Link, c tokenKey) (_ Grant, err error) {
-	now := s.Now()
+func (s *Service) grantBy(ctx context.Context, l link.Link, c tokenKey) (_ Grant, err error) {
+	now := s.now()
 	h, _ := s.credentials.held.Get(c)
 	cached := h.usable(now)
 	switch {
@@ -170,31 +103,31 @@ func (s *Service) grantBy(ctx context.Context, l Link, c tokenKey) (_ Grant, err
 
 // await waits for the flight that asks for a token, and starts one if there is none. It is a
 // function of its own because its closure would cost every warm request a copy of the link.
-func (s *Service) await(ctx context.Context, l Link, c tokenKey) (held, error) {
-	h, err := wait(ctx, &s.credentials.flights, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {
+func (s *Service) await(ctx context.Context, l link.Link, c tokenKey) (held, error) {
+	h, err := s.credentials.flights.Do(ctx, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {
 		return s.obtain(ctx, l, c), nil
 	})
 	if err != nil {
 		return held{}, problem.Unavailable(err, heldFor, "The token did not come in time. Send the request again in a few seconds.")
 	}
-	if now := s.Now(); !h.usable(now) {
+	if now := s.now(); !h.usable(now) {
 		return held{}, h.failed(now)
 	}
 	return h, nil
 }
 
 // credentialOf is what a token for the link depends on.
-func (s *Service) credentialOf(l Link) (tokenKey, error) {
-	server, err := l.server()
+func (s *Service) credentialOf(l link.Link) (tokenKey, error) {
+	server, err := l.Server()
 	if err != nil {
 		return tokenKey{}, err
 	}
-	return tokenKey{s.Authority(server), l.TenantID, l.ClientID, l.Audience, l.Secret.Name, l.Secret.Version, l.Secret.Kind}, nil
+	return tokenKey{s.authority(server), l.TenantID, l.ClientID, l.Audience, l.Secret.Name, l.Secret.Version, l.Secret.Kind}, nil
 }
 
 // ask requests a token; nothing is remembered.
 func (s *Service) ask(ctx context.Context, c tokenKey, by credential.Credential) (entra.Token, error) {
-	return s.Tokens.Token(ctx, c.credentials(by), c.scope())
+	return s.source.Token(ctx, c.credentials(by), c.scope())
 }
 
 func (c tokenKey) credentials(by credential.Credential) entra.Credentials {
@@ -222,21 +155,21 @@ func (h held) failed(now time.Time) error {
 }
 
 // renew starts a flight that nobody waits for, and whose line in the log is its own.
-func (s *Service) renew(ctx context.Context, l Link, c tokenKey) {
+func (s *Service) renew(ctx context.Context, l link.Link, c tokenKey) {
 	ctx, work := eventlog.Start(ctx)
-	s.credentials.flights.DoChan(c.key(), flight(ctx, tokenTimeout, func(ctx context.Context) (held, error) {
+	s.credentials.flights.Go(ctx, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {
 		h := s.obtain(ctx, l, c)
 		if work.Notes() != nil { // else a flight that ended just now has done it
-			work.Write(ctx, s.Log, slog.LevelInfo, "token.renewed", slog.String("link", string(l.Slug)), slog.Bool("renewed", h.failure == nil))
+			work.Write(ctx, s.log, slog.LevelInfo, "token.renewed", slog.String("link", string(l.Slug)), slog.Bool("renewed", h.failure == nil))
 		}
 		return h, nil
-	}))
+	})
 }
 
 // obtain asks for a token, once, and remembers what came of it.
-func (s *Service) obtain(ctx context.Context, l Link, c tokenKey) held {
+func (s *Service) obtain(ctx context.Context, l link.Link, c tokenKey) held {
 	h, _ := s.credentials.held.Get(c)
-	now := s.Now()
+	now := s.now()
 	if h.usable(now) && now.Before(h.renewAt) || h.failure != nil && now.Before(h.until) {
 		return h // a flight that ended just now has done it
 	}
@@ -245,10 +178,12 @@ func (s *Service) obtain(ctx context.Context, l Link, c tokenKey) held {
 		var t entra.Token
 		t, err = s.ask(ctx, c, h.by)
 		if err == nil {
-			h.token, h.renewAt = t, renewal(s.Now(), t.ExpiresOn)
+			h.token, h.renewAt = t, renewal(s.now(), t.ExpiresOn)
 			h.failure, h.until = nil, time.Time{}
 		}
-		s.recheck(ctx, l, c, err)
+		if c.secretVersion == l.Secret.Version { // an answer to the previous one says nothing of the link
+			s.links.TokenAnswered(ctx, l, verification.OfToken(err, c.credentials(nil), c.audience))
+		}
 	}
 	if err != nil {
 		h.until, h.failure = s.failure(c, err)
@@ -265,36 +200,27 @@ func renewal(now, expires time.Time) time.Time {
 }
 
 func (s *Service) readSecret(ctx context.Context, c tokenKey, h *held) error {
-	if h.by != nil && s.Now().Sub(h.readAt) < secretFor {
+	if h.by != nil && s.now().Sub(h.readAt) < secretFor {
 		return nil
 	}
-	by, err := s.readCredential(ctx, c.secretName, c.secretVersion, c.kind)
+	by, err := credential.Load(ctx, s.secrets, c.secretName, c.secretVersion, c.kind)
 	if err != nil {
 		return err
 	}
-	h.by, h.readAt = by, s.Now()
+	h.by, h.readAt = by, s.now()
 	return nil
-}
-
-// readCredential gets a version of a link's credential out of the store of secrets.
-func (s *Service) readCredential(ctx context.Context, name, version string, kind credential.Kind) (credential.Credential, error) {
-	text, err := s.Secrets.Get(ctx, name, version)
-	if err != nil {
-		return nil, err
-	}
-	return credential.Read(kind, text)
 }
 
 // failure is until when an error is remembered, and what the caller is told of it.
 func (s *Service) failure(c tokenKey, err error) (until time.Time, told error) {
-	now := s.Now()
+	now := s.now()
 	var refusal *entra.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Class() != entra.Transient:
 		d := refusal.Diagnose(c.credentials(nil), c.audience)
 		return now.Add(refusedFor), &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Fix}
 	case errors.Is(err, secret.ErrNotFound):
-		missing := secretMissing()
+		missing := link.SecretMissing()
 		return now.Add(refusedFor), &Refused{Code: missing.Code, Message: missing.Message, Fix: missing.Fix}
 	}
 	pause := heldFor
@@ -302,35 +228,4 @@ func (s *Service) failure(c tokenKey, err error) (until time.Time, told error) {
 		pause = min(refusal.RetryAfter, heldAtMost)
 	}
 	return now.Add(pause), problem.Unavailable(err, pause, "Entra or the store of secrets did not answer, or asked to wait. Nothing is wrong with your request: send it again later.")
-}
-
-// recheck lets an answer of Entra to the current secret change the link's status, when it says
-// something new. A failure to write that down costs nothing but the next answer's doing it.
-func (s *Service) recheck(ctx context.Context, l Link, c tokenKey, answer error) {
-	if c.secretVersion != l.Secret.Version {
-		return
-	}
-	report := tokenReport(c, answer)
-	failed, _ := report.Failed()
-	about := l.Failing == verification.CheckToken
-	known := about && l.Health == Broken
-	switch report.Outcome() {
-	case verification.OutcomeTransient:
-		return
-	case verification.OutcomeActive:
-		if !about && l.Secret.FellBackAt.IsZero() {
-			return
-		}
-	case verification.OutcomeExpired:
-		if known && l.Secret.Expired {
-			return
-		}
-	case verification.OutcomeBroken:
-		if known && !l.Secret.Expired || l.spreading(failed.Code, s.Now()) {
-			return
-		}
-	}
-	if err := s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
-		s.Log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
-	}
 }

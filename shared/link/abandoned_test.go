@@ -1,0 +1,37 @@
+package link_test
+
+import (
+	"testing"
+	"time"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+)
+
+// TestAbandonedRowFromBefore: a reserved row without a secret's name is what an abandoned
+// registration left before there was a phase of its own.
+func TestAbandonedRowFromBefore(t *testing.T) {
+	old := link.Link{Slug: slug, ID: "id", Organization: orgA, Phase: link.Reserved, Discard: []string{"link-a"}, Enrolled: true, PhaseSince: time.Now()}
+	if got := old.Stored().Phase; got != link.Abandoned {
+		t.Errorf("it is read as %q", got)
+	}
+	old.Secret.Name = "link-b"
+	if got := old.Stored().Phase; got != link.Reserved {
+		t.Errorf("a reservation is read as %q", got)
+	}
+
+	st := newDesk()
+	old.Secret.Name = ""
+	if err := st.links.Insert(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := st.Events(t.Context(), orgA, slug, 10, ""); problem.CodeOf(err) != problem.LinkNotFound {
+		t.Errorf("its trail: %v", err)
+	}
+	if err := register(st.Service, "the-secret"); err != nil {
+		t.Errorf("its organization registers the slug at once: %v", err)
+	}
+	if l, err := st.links.Get(t.Context(), slug); err != nil || len(l.Discard) != 1 || l.Discard[0] != "link-a" {
+		t.Errorf("what is to be removed was forgotten: %+v, %v", l, err)
+	}
+}

@@ -1,0 +1,2 @@
+// Package tokens hands out access tokens for links.
+package tokens

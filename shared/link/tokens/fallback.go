@@ -1,0 +1,32 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"fhirlink/shared/link"
+)
+
+// mayFallBack reports whether the previous secret stands in for the current one after this
+// failure: AADSTS7000222, or AADSTS7000215 if it began while the new secret was spreading.
+func mayFallBack(l link.Link, failure error, now time.Time) bool {
+	var refused *Refused
+	if l.Secret.Previous == "" || !now.Before(l.Secret.PreviousUntil) || !errors.As(failure, &refused) {
+		return false
+	}
+	return refused.Code == link.CodeExpiredSecret || l.Spreading(refused.Code, now) ||
+		refused.Code == link.CodeInvalidSecret && !l.Secret.FellBackAt.IsZero()
+}
+
+// fallBack is a grant by the previous secret. The current one is asked again as soon as its
+// refusal is forgotten, and takes over by itself when it works.
+func (s *Service) fallBack(ctx context.Context, l link.Link, c tokenKey) (Grant, error) {
+	c.secretVersion, c.kind = l.Secret.Previous, l.Secret.PreviousKind
+	g, err := s.grantBy(ctx, l, c)
+	g.Previous = true
+	if err == nil && l.Secret.FellBackAt.IsZero() {
+		s.links.StandIn(ctx, l)
+	}
+	return g, err
+}

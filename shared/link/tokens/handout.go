@@ -1,0 +1,82 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"fhirlink/shared/flight"
+	"fhirlink/shared/link"
+)
+
+const (
+	// trailTimeout bounds a write of the trail.
+	trailTimeout = 5 * time.Second
+	// trailWait is how long the first hand-out of a token in an hour waits for its event.
+	trailWait = 250 * time.Millisecond
+	// trailPause is how long nothing is tried after the trail could not be written.
+	trailPause = 10 * time.Second
+)
+
+// handOuts remembers which hand-outs of tokens are in the trail.
+type handOuts struct {
+	entries *lru.Cache[link.HandOut, handOutEntry]
+	flights flight.Group[struct{}]
+}
+
+type handOutEntry struct {
+	done  bool
+	after time.Time // when it may be tried again
+}
+
+func newHandOuts() *handOuts { return &handOuts{entries: newLRU[link.HandOut, handOutEntry]()} }
+
+// noteHandOut enters in the trail that a caller was given tokens for a link in this UTC hour, or
+// was refused them. Only the first hand-out waits for the event, and not for long. While the
+// trail cannot be written, tokens are handed out without it.
+func (s *Service) noteHandOut(ctx context.Context, l link.Link, refusal string) {
+	now := s.now()
+	h := link.NewHandOut(ctx, l, refusal, now)
+	entry, tried := s.handOuts.entries.Get(h)
+	if entry.done || tried && now.Before(entry.after) {
+		return
+	}
+	written := s.handOuts.flights.Go(ctx, h.ID(), trailTimeout, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.writeHandOut(ctx, l, h)
+	})
+	if tried {
+		return // it failed before, and the caller has waited then
+	}
+	wait := time.NewTimer(trailWait)
+	defer wait.Stop()
+	select {
+	case <-written:
+	case <-wait.C:
+		s.handOuts.entries.Add(h, handOutEntry{after: now.Add(trailPause)})
+	case <-ctx.Done():
+	}
+}
+
+func (s *Service) writeHandOut(ctx context.Context, l link.Link, h link.HandOut) error {
+	if entry, _ := s.handOuts.entries.Get(h); entry.done {
+		return nil // a flight that ended just now has done it
+	}
+	err := s.links.HandedOut(ctx, l, h)
+	s.handOuts.entries.Add(h, handOutEntry{done: err == nil, after: s.now().Add(trailPause)})
+	return err
+}
+
+// refusalOf is the code of Entra's refusal, empty when there was a token. Other failures are not
+// worth an entry in the trail.
+func refusalOf(err error) (code string, worth bool) {
+	var refused *Refused
+	switch {
+	case err == nil:
+		return "", true
+	case errors.As(err, &refused):
+		return refused.Code, true
+	}
+	return "", false
+}
