@@ -9,7 +9,7 @@ GO_BUILD    = GOAMD64=v1 GOARM64=v8.0 GOFLAGS= GOEXPERIMENT= CGO_ENABLED=0 go bu
 PACK        = GOOS=$(shell go env GOHOSTOS) GOARCH=$(shell go env GOHOSTARCH) go run -buildvcs=false ./infra/pack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test azurite-test receivers-test foreign-fhir-test bench azurite-bench fuzz lint fmt vuln dist dist-local dist-lambda start ci clean
+.PHONY: help run test azurite-test receivers-test foreign-fhir-test examples-test bench azurite-bench fuzz lint fmt vuln dist dist-local dist-lambda start ci clean
 
 ##@ Try it
 
@@ -34,6 +34,9 @@ receivers-test: ## Have signatures and mail checked by receivers of others (fetc
 
 foreign-fhir-test: ## Verify a FHIR server that others made (fetched with npm)
 	.ci/foreign-fhir go test -count=1 -v -run '^TestForeignServer$$' ./functions/cmd
+
+examples-test: ## Run the client examples (installs curl, Node.js, Python and Mono where they are missing)
+	.ci/examples go test -count=1 -v -run '^TestExamples$$' ./functions/cmd
 
 bench: ## Measure the numbers that the project promises, and compare them with their bounds
 	go test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./functions/cmd
