@@ -38,8 +38,8 @@ func TestVaultsSetting(t *testing.T) {
 func TestVaultIsCalledTheSameOnAWS(t *testing.T) {
 	param, _ := find(read(t, "main.bicep").params, "vaults")
 	name := param.body.array[0].at("name").literal()
-	if readme := contents(t, filepath.Join(root, "README.md")); !strings.Contains(readme, `"FHIRLINK_KEY_VAULT_URL": "`+name+`=https://$vault.vault.azure.net"`) {
-		t.Errorf("README.md calls the vault otherwise than %q on AWS", name)
+	if readme := contents(t, filepath.Join("aws", "README.md")); !strings.Contains(readme, `"FHIRLINK_KEY_VAULT_URL": "`+name+`=https://$vault.vault.azure.net"`) {
+		t.Errorf("aws/README.md calls the vault otherwise than %q", name)
 	}
 }
 

@@ -1,5 +1,5 @@
 // The function app: Flex Consumption, runtime custom, which starts the program that make dist
-// stages. Its settings are those of the README's table and what the Functions host needs.
+// stages. Its settings are those of settings.md and what the Functions host needs.
 
 @description('Name of the function app: unique in all of Azure, and at most 32 characters, because the host tells apps apart by their first 32.')
 @maxLength(32)

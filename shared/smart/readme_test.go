@@ -12,9 +12,9 @@ import (
 
 var update = flag.Bool("update", false, "write the scope table into README.md")
 
-const readme = "../../README.md"
+const readme = "README.md"
 
-// shown are the scopes of the README's table: seed 2's, and those that the US certification
+// shown are the scopes of the table in README.md: seed 2's, and those that the US certification
 // (45 CFR 170.315(g)(10), US Core 6.1 and later) asks of a server with SMART v2.
 var shown = []string{
 	"user/*.read",
@@ -78,7 +78,7 @@ func cell(r smart.Result) string {
 // inCell is code in a table of GitHub's Markdown, where "|" needs a backslash even in code.
 func inCell(s string) string { return "`" + strings.ReplaceAll(s, "|", `\|`) + "`" }
 
-// TestReadme holds the README's table against what the program answers. Run it with -update to
+// TestReadme holds the table in README.md against what the program answers. Run it with -update to
 // write the table.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile(readme)

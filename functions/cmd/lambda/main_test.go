@@ -177,7 +177,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestREADMESettings: what the README puts into settings.json is all that the program needs,
+// TestREADMESettings: what infra/aws/README.md puts into settings.json is all that the program needs,
 // and all of it is needed, the operator's tenant apart.
 func TestREADMESettings(t *testing.T) {
 	good(t)
@@ -187,7 +187,7 @@ func TestREADMESettings(t *testing.T) {
 		config.AllowedTenants, config.APIAudience, config.KeyVaultURL, config.TableEndpoint,
 	}
 	if got, want := readmeSettings(t), slices.Sorted(slices.Values(append([]string{config.OperatorTenant}, needed...))); !slices.Equal(got, want) {
-		t.Errorf("the README gives %q, want %q", got, want)
+		t.Errorf("infra/aws/README.md gives %q, want %q", got, want)
 	}
 	if _, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
@@ -202,10 +202,10 @@ func TestREADMESettings(t *testing.T) {
 	}
 }
 
-// readmeSettings are the names in the settings.json that the README writes.
+// readmeSettings are the names in the settings.json that infra/aws/README.md writes.
 func readmeSettings(t *testing.T) []string {
 	t.Helper()
-	readme, err := os.ReadFile("../../../README.md")
+	readme, err := os.ReadFile("../../../infra/aws/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

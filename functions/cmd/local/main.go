@@ -5,7 +5,7 @@
 //	go run ./functions/cmd/local [-addr 127.0.0.1:7071] [-data .fhirlink] [-sandbox=true]
 //
 // It is for one person: a request without a sign-in has all rights, so it answers this machine
-// only. Settings are those of the README, all optional here.
+// only. Settings are those of infra/settings.md, all optional here.
 package main
 
 import (

@@ -13,17 +13,17 @@ import (
 	"fhirlink/shared/verification"
 )
 
-var update = flag.Bool("update", false, "write README's troubleshooting table anew")
+var update = flag.Bool("update", false, "write the troubleshooting table again")
 
 // readme is where the table stands, between two marks on lines of their own.
-var readme = flag.String("readme", "../../../README.md", "the file with the table")
+var readme = flag.String("readme", "../../../shared/verification/README.md", "the file with the table")
 
 const (
 	tableBegin = "<!-- troubleshooting:begin -->"
 	tableEnd   = "<!-- troubleshooting:end -->"
 )
 
-// TestTroubleshooting holds README's table to the catalogue. After a change of the catalogue:
+// TestTroubleshooting holds the table to the catalogue. After a change of the catalogue:
 //
 //	go test ./functions/cmd/local -run TestTroubleshooting -update
 func TestTroubleshooting(t *testing.T) {
@@ -41,7 +41,7 @@ func TestTroubleshooting(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("the table in %s is not the catalogue's; go test ./functions/cmd/local -run TestTroubleshooting -update writes it anew", *readme)
+		t.Fatalf("the table in %s is not the catalogue's; go test ./functions/cmd/local -run TestTroubleshooting -update writes it again", *readme)
 	}
 	if err := os.WriteFile(*readme, []byte(before+tableBegin+"\n"+table+tableEnd+after), 0o644); err != nil {
 		t.Fatal(err)
