@@ -177,8 +177,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestREADMESettings: what infra/aws/README.md puts into settings.json is all that the program needs,
-// and all of it is needed, the operator's tenant apart.
+// TestREADMESettings: what infra/aws/README.md puts into settings.json is all that the program
+// needs, and all of it is needed, the operator's tenant apart.
 func TestREADMESettings(t *testing.T) {
 	good(t)
 	t.Setenv(config.OperatorTenant, "99999999-2222-4222-8222-222222222222")
