@@ -970,7 +970,7 @@ func TestRegistration(t *testing.T) {
 	golden(t, "registration.golden", strings.Join(lines, "\n")+"\n")
 
 	var needed, offered []string
-	for name, value := range constants(t, "shared/entra/callers.go") {
+	for name, value := range constants(t, "shared/caller/right.go") {
 		if strings.HasPrefix(name, "scope") || strings.HasPrefix(name, "role") {
 			needed = append(needed, value)
 		}

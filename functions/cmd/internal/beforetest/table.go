@@ -21,6 +21,7 @@ import (
 
 	"fhirlink/functions"
 	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/caller"
 	"fhirlink/shared/egress"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
@@ -28,12 +29,13 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
-	"fhirlink/shared/link/aztable"
-	"fhirlink/shared/link/tabletest"
+	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/keyvault"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/store/aztable"
+	"fhirlink/shared/store/aztable/tabletest"
 	"fhirlink/shared/verification"
 )
 
@@ -102,7 +104,10 @@ func (tb *Table) assemble(t *testing.T, now func() time.Time) (Program, *link.Se
 		Channel:  webhooks, Mailer: tb.box.Sink, Now: now, Log: log,
 	})
 	sweep := expiry.Sweep{Links: links, Cells: stores, Now: now, Log: log}
-	public, _ := functions.New(functions.Deps{Links: links, Webhooks: webhooks, Callers: everybody{}, Sweep: sweep, Log: log, Now: now, Program: "before"})
+	public := functions.New(functions.Deps{
+		Links: links, Webhooks: webhooks, Callers: everybody{}, Sweep: sweep, Log: log, Now: now, Program: "before",
+		Tokens: tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: secrets, Source: later{source, now}, Authority: authority, Now: now, Log: log}),
+	})
 	mux := http.NewServeMux()
 	mux.Handle("/", public)
 	mux.HandleFunc(sinkPath, tb.box.Sink.Show)
@@ -152,12 +157,12 @@ func (l later) Token(ctx context.Context, c entra.Credentials, scope string) (en
 // everybody is cmd/local's sign-in rule: a header names the organization.
 type everybody struct{}
 
-func (everybody) Authenticate(r *http.Request) (entra.Caller, error) {
+func (everybody) Authenticate(r *http.Request) (caller.Caller, error) {
 	organization := r.Header.Get(organizationHeader)
 	if organization == "" {
-		return entra.Caller{}, errors.New("no organization")
+		return caller.Caller{}, errors.New("no organization")
 	}
-	return entra.Caller{
+	return caller.Caller{
 		Organization: organization, ObjectID: "55555555-5555-4555-8555-555555555555", AppID: "66666666-6666-4666-8666-666666666666",
 		App: true, Roles: []string{"Links.Manage.All", "Links.Token.All"},
 	}, nil
