@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/telling"
 )
 
 // mailsAtOnce is how many organizations' mails are under way at the same time.
@@ -17,20 +17,20 @@ const mailsAtOnce = 4
 // post gathers the letters of a run, so that each organization gets one mail.
 type post struct {
 	mu      sync.Mutex
-	letters map[string][]link.Letter // by organization
+	letters map[string][]telling.Letter // by organization
 }
 
-func (p *post) add(letters []link.Letter) {
+func (p *post) add(letters []telling.Letter) {
 	if len(letters) == 0 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.letters == nil {
-		p.letters = map[string][]link.Letter{}
+		p.letters = map[string][]telling.Letter{}
 	}
 	for _, l := range letters {
-		p.letters[l.Organization()] = append(p.letters[l.Organization()], l)
+		p.letters[l.About.Organization] = append(p.letters[l.About.Organization], l)
 	}
 }
 
@@ -49,7 +49,7 @@ func (p *post) send(ctx context.Context, s Sweep) {
 	_ = group.Wait() // its functions return nil always
 }
 
-func (s Sweep) digest(ctx context.Context, letters []link.Letter) (err error) {
+func (s Sweep) digest(ctx context.Context, letters []telling.Letter) (err error) {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

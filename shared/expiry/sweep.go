@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/store"
 )
 
@@ -37,7 +38,7 @@ type Links interface {
 	// Postpone is told of every link whose Tend failed.
 	Postpone(ctx context.Context, slug link.Slug) error
 	// Digest is given the letters of one organization.
-	Digest(ctx context.Context, letters []link.Letter) error
+	Digest(ctx context.Context, letters []telling.Letter) error
 }
 
 // Sweep is the timer's function. Without Cells, runs may overlap and leave no heartbeat. The

@@ -15,6 +15,7 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/store"
 )
 
@@ -52,7 +53,7 @@ func (l *ledger) Postpone(_ context.Context, s link.Slug) error {
 	return nil
 }
 
-func (l *ledger) Digest(context.Context, []link.Letter) error { return nil }
+func (l *ledger) Digest(context.Context, []telling.Letter) error { return nil }
 
 func slugs(n int) (all []link.Slug) {
 	for i := range n {

@@ -9,6 +9,7 @@ import (
 
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -272,7 +273,7 @@ func (l *Link) cutOver(e edit, name, version string, report verification.Report,
 	l.Health, l.Attempts, l.Told = "", 0, ""
 	l.judge(report, now)
 	l.VerifiedAt = now
-	l.record(Notice{Type: notify.SecretRotated}, "", now)
+	l.record(telling.Notice{Type: notify.SecretRotated}, "", now)
 	return superseded
 }
 

@@ -36,9 +36,7 @@ func (l Link) phaseDue() time.Time {
 	}
 	due := earliest(l.NextVerify, l.NoticeAt)
 	due = earliest(due, l.Secret.PreviousUntil)
-	for _, n := range l.Notices {
-		due = earliest(due, n.due())
-	}
+	due = earliest(due, l.Notices.Due())
 	switch {
 	case l.Change != nil: // the one who changes the secret may need what is to be discarded
 		due = earliest(due, l.Change.Since.Add(Grace))

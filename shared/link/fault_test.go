@@ -12,6 +12,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
@@ -36,7 +37,7 @@ type theatre struct {
 	delayed []notify.Event
 	arrived int
 
-	seen  map[string]link.Notice
+	seen  map[string]telling.Notice
 	order []string // of seen
 }
 
@@ -44,7 +45,7 @@ func newTheatre(seed uint64) *theatre {
 	w := newWorld()
 	return &theatre{
 		world: w, rng: rand.New(rand.NewPCG(seed, 1)), report: healthy, crash: 0.08, clock: w.now,
-		seen: map[string]link.Notice{}, sent: map[string]bool{}, held: map[string]notify.Event{},
+		seen: map[string]telling.Notice{}, sent: map[string]bool{}, held: map[string]notify.Event{},
 	}
 }
 
@@ -321,7 +322,7 @@ func (th *theatre) judge(t *testing.T, name string, rotations, breaks int) {
 
 // gaveWay tells whether the i-th notice was about the secret's end and a later one took its place.
 func (th *theatre) gaveWay(i int) bool {
-	end := func(n link.Notice) bool {
+	end := func(n telling.Notice) bool {
 		return n.Type == notify.SecretExpiring || n.Type == notify.SecretExpired || n.Type == notify.SecretDateMissing
 	}
 	if !end(th.seen[th.order[i]]) {
@@ -333,7 +334,7 @@ func (th *theatre) gaveWay(i int) bool {
 		}
 	}
 	for _, e := range th.held { // one that came and went within a run
-		if n := (link.Notice{Type: e.Type}); e.Time.After(th.seen[th.order[i]].At) && (end(n) || n.Type == notify.SecretRotated) {
+		if n := (telling.Notice{Type: e.Type}); e.Time.After(th.seen[th.order[i]].At) && (end(n) || n.Type == notify.SecretRotated) {
 			return true
 		}
 	}

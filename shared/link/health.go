@@ -46,7 +46,7 @@ func (l *Link) judge(report verification.Report, now time.Time) {
 		l.settle(Broken, failed.ID, now)
 		l.Secret.Expired = l.Secret.Expired && !report.Ran(verification.CheckToken)
 	}
-	l.news(failed, now)
+	l.recordCondition(failed, now)
 }
 
 // settle sets a health that the timer looks at once a day.

@@ -9,6 +9,7 @@ import (
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 )
@@ -132,8 +133,8 @@ type Link struct {
 	NoticedOn date.Date   // up to which it has been told how near the secret's end is
 	NoticeAt  time.Time   // when that is to be told next; zero: not planned
 	Told      notify.Type // what was told last of the link's condition: LinkBroken, SecretExpired or nothing
-	Notices   []Notice    // that are not yet delivered to everybody
-	Untold    []Event     // that are not yet in the trail
+	Notices   telling.Outbox
+	Untold    []Event // that are not yet in the trail
 
 	Failures  int       // runs of the timer in a row that failed on this row
 	NotBefore time.Time // the timer leaves the row alone until then, because it failed

@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
@@ -119,10 +120,10 @@ func (o *office) run(t *testing.T, step, length time.Duration) {
 // fire is one run of the timer, mail included.
 func (o *office) fire(t *testing.T) {
 	t.Helper()
-	letters := map[string][]link.Letter{}
+	letters := map[string][]telling.Letter{}
 	for _, f := range o.sweep(t) {
 		for _, l := range f.Letters {
-			letters[l.Organization()] = append(letters[l.Organization()], l)
+			letters[l.About.Organization] = append(letters[l.About.Organization], l)
 		}
 	}
 	for _, of := range letters {
@@ -401,9 +402,9 @@ func TestDigestOncePerDay(t *testing.T) {
 	}
 	day := o.mails[0].Day
 	if _, err := o.links.Update(t.Context(), slug, func(l link.Link) (link.Link, error) { // as if a run had been cut in two
-		l.Notices = []link.Notice{{
+		l.Notices = telling.Outbox{{
 			ID: "late", Type: notify.LinkRecovered, At: o.now, Version: l.Secret.Version,
-			Deliveries: []link.Delivery{{Target: notify.Target{Channel: "mail", ID: "contacts"}, Next: o.now}},
+			Deliveries: []telling.Delivery{{Target: notify.Target{Channel: "mail", ID: "contacts"}, Next: o.now}},
 		}}
 		return l, nil
 	}); err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -60,10 +60,9 @@ type Service struct {
 	source    entra.TokenSource
 	authority func(fhir.BaseURL) string
 
-	channel    notify.Channel
-	mailer     notify.Mailer
+	sender     telling.Sender
 	ends       SecretEnds
-	thresholds []int // the greatest first
+	thresholds telling.Thresholds
 
 	anyTarget bool
 	maxLinks  int
@@ -77,20 +76,19 @@ type Service struct {
 func New(d Deps) *Service {
 	s := &Service{
 		stores: d.Stores, secrets: d.Secrets, verifier: d.Verifier, source: d.Tokens, authority: d.Authority,
-		channel: d.Channel, mailer: d.Mailer, ends: d.Ends, thresholds: d.Thresholds,
+		ends: d.Ends, thresholds: telling.DefaultThresholds(),
 		anyTarget: d.AnyTarget, maxLinks: cmp.Or(d.MaxLinks, DefaultMaxLinks), now: d.Now, log: d.Log,
 	}
-	if s.thresholds == nil {
-		s.thresholds = defaultThresholds
+	if d.Thresholds != nil {
+		s.thresholds = telling.NewThresholds(d.Thresholds)
 	}
-	s.thresholds = slices.Sorted(slices.Values(s.thresholds))
-	slices.Reverse(s.thresholds)
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.sender = telling.Sender{Channel: d.Channel, Mailer: d.Mailer, Log: s.log}
 	return s
 }
 

@@ -19,18 +19,9 @@ func (l Link) Stored() Link {
 	}
 	l.Discard = append([]string(nil), l.Discard...)
 	l.Contacts = append([]string(nil), l.Contacts...)
-	l.Notices = each(l.Notices, Notice.stored)
+	l.Notices = l.Notices.Stored()
 	l.Untold = each(l.Untold, Event.Stored)
 	return l
-}
-
-func (n Notice) stored() Notice {
-	n.At = storedTime(n.At)
-	n.Deliveries = each(n.Deliveries, func(d Delivery) Delivery {
-		d.Next = storedTime(d.Next)
-		return d
-	})
-	return n
 }
 
 // Stored is e as every Trail keeps it.

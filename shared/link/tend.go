@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirlink/shared/date"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/store"
 )
 
@@ -21,7 +22,7 @@ type Finding struct {
 	ExpiresOn    date.Date // zero: not known
 	Notice       bool      // the secret's end has come nearer past one of the thresholds
 
-	Letters []Letter // for Digest, together with those of the organization's other links
+	Letters []telling.Letter // for Digest, together with those of the organization's other links
 }
 
 const didVerify = "verified"

@@ -10,6 +10,7 @@ import (
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/store"
 )
@@ -83,7 +84,7 @@ func full() link.Link {
 			FellBackAt: noon.Add(-2 * time.Hour), Kind: credential.KindClientSecret, PreviousKind: credential.KindCertificate,
 		},
 		Contacts: []string{"it@clinic.example", "ops@clinic.example"},
-		NoticeAt: noon.Add(9 * time.Hour), Told: notify.LinkBroken, Notices: []link.Notice{notice(), {ID: "msg_2", Type: notify.SecretRotated, At: noon}},
+		NoticeAt: noon.Add(9 * time.Hour), Told: notify.LinkBroken, Notices: telling.Outbox{notice(), {ID: "msg_2", Type: notify.SecretRotated, At: noon}},
 		Untold: []link.Event{event("1")}, Failures: 2, NotBefore: noon.Add(-3 * time.Hour),
 		Change:  &link.Change{ID: "change-1", Since: noon.Add(1 * time.Hour), Unfinished: true},
 		Discard: []string{"contoso/link-b", "link-c"}, Enrolled: true, NoticedOn: date, Revision: 7,
@@ -94,11 +95,11 @@ func full() link.Link {
 }
 
 // notice returns a notice in which no field is zero.
-func notice() link.Notice {
-	return link.Notice{
-		ID: "msg_1", Type: notify.SecretExpiring, At: noon.Add(10 * time.Hour), Version: "v2", Status: link.Active, State: link.SecretExpiring,
+func notice() telling.Notice {
+	return telling.Notice{
+		ID: "msg_1", Type: notify.SecretExpiring, At: noon.Add(10 * time.Hour), Version: "v2", Status: string(link.Active), State: string(link.SecretExpiring),
 		ExpiresOn: date.Of(noon).AddDays(30), Threshold: 30, Code: "code", Message: "Was geschah 🏥", Fix: `<what> "to" do`,
-		Deliveries: []link.Delivery{
+		Deliveries: []telling.Delivery{
 			{Target: notify.Target{Channel: "webhook", ID: "wh-1"}, Next: noon.Add(11 * time.Hour), Claim: "claim", Attempts: 4},
 			{Target: notify.Target{Channel: "mail", ID: "contacts"}, Next: noon.Add(12 * time.Hour)},
 		},

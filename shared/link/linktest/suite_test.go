@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/telling"
 )
 
 // TestFull fails when a field of link.Link is missing in the suite, and so in every driver's test.
@@ -22,7 +23,7 @@ func notZero(t *testing.T, path string, v reflect.Value) {
 		t.Errorf("%s is zero in full()", path)
 	}
 	switch v.Interface().(type) {
-	case link.Link, link.Secret, link.Change, link.Notice, link.Event, link.Actor:
+	case link.Link, link.Secret, link.Change, telling.Notice, link.Event, link.Actor:
 		for i := range v.NumField() {
 			notZero(t, path+"."+v.Type().Field(i).Name, v.Field(i))
 		}
