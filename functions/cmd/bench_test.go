@@ -33,6 +33,7 @@ import (
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/secret"
@@ -142,9 +143,9 @@ func (s *service) insert(b *testing.B) {
 func row(slug, name, version string) link.Link {
 	return link.Link{
 		Slug: link.Slug(slug), ID: "id-" + slug, Organization: tenant, Phase: link.Live, Description: "Good Health Clinic",
-		FHIRServerURL: server, ClientID: cloudtest.ClientID, TenantID: tenant, Audience: server, Health: link.Active,
+		FHIRServerURL: server, ClientID: cloudtest.ClientID, TenantID: tenant, Audience: server, Condition: condition.Condition{Health: condition.Active, NextVerify: time.Now().Add(24 * time.Hour)},
 		Secret: link.Secret{Name: name, Version: version, ExpiresOn: date.Of(time.Now()).AddDays(300)}, Revision: 1,
-		CreatedAt: time.Now(), UpdatedAt: time.Now(), VerifiedAt: time.Now(), PhaseSince: time.Now(), NextVerify: time.Now().Add(24 * time.Hour),
+		CreatedAt: time.Now(), UpdatedAt: time.Now(), VerifiedAt: time.Now(), PhaseSince: time.Now(),
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -68,7 +69,7 @@ func TestUSGovernment(t *testing.T) {
 	c := newClinics(t, usGovernment)
 	s := c.service(t, map[string]string{config.AuthorityHost: "https://login.microsoftonline.us/"})
 	result := register(t, s.Service, registration(c.url("clinic")+"/metadata"))
-	if l := result.Link; l.Health != link.Active || l.TenantID != tenant || l.Audience != c.url("clinic") || result.Report.Status != verification.Pass || result.Report.Access != verification.ReadWrite {
+	if l := result.Link; l.Health != condition.Active || l.TenantID != tenant || l.Audience != c.url("clinic") || result.Report.Status != verification.Pass || result.Report.Access != verification.ReadWrite {
 		t.Errorf("%+v\n%+v", l, result.Report)
 	}
 	grant, err := s.tokens.Token(t.Context(), tenant, false, slug)
@@ -137,7 +138,7 @@ func TestOverrides(t *testing.T) {
 			continue
 		}
 		l := register(t, s.Service, r).Link
-		if l.TenantID != tenant || l.Health != link.Active || strings.HasSuffix(l.Audience, "/") {
+		if l.TenantID != tenant || l.Health != condition.Active || strings.HasSuffix(l.Audience, "/") {
 			t.Errorf("%+v: %+v", tt, l)
 		}
 		if err := s.Delete(t.Context(), tenant, slug, "*"); err != nil {
@@ -203,7 +204,7 @@ func TestClientCertificate(t *testing.T) {
 
 	r.ClientCertificate = secret.New(text)
 	result := register(t, s.Service, r)
-	if l := result.Link; l.Health != link.Active || l.Secret.ExpiresOn != date.Of(ends) || result.Report.Status != verification.Pass {
+	if l := result.Link; l.Health != condition.Active || l.Secret.ExpiresOn != date.Of(ends) || result.Report.Status != verification.Pass {
 		t.Errorf("%+v\n%+v", l, result.Report)
 	}
 	held := c.secrets.Entries()

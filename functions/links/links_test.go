@@ -14,6 +14,7 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
@@ -23,7 +24,7 @@ const organization = "11111111-1111-4111-8111-111111111111"
 
 var (
 	now    = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	stored = link.Link{Slug: "clinic", ID: "id", Health: link.Broken, Revision: 3, CreatedAt: now, UpdatedAt: now}
+	stored = link.Link{Slug: "clinic", ID: "id", Condition: condition.Condition{Health: condition.Broken}, Revision: 3, CreatedAt: now, UpdatedAt: now}
 )
 
 // service keeps the last call in words, and answers with stored.

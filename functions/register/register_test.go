@@ -13,6 +13,7 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
@@ -51,7 +52,7 @@ func TestRegister(t *testing.T) {
 	}
 	stored := link.Link{
 		Slug: "good-health-clinic", ID: "id", Description: "Good <Health> & Clinic", FHIRServerURL: "https://fhir.example",
-		ClientID: "c", TenantID: "t", Audience: "a", Listed: true, Health: link.Active, Revision: 1,
+		ClientID: "c", TenantID: "t", Audience: "a", Listed: true, Condition: condition.Condition{Health: condition.Active}, Revision: 1,
 		Secret:    link.Secret{Name: "canary-name", Version: "canary-version", ExpiresOn: expires},
 		CreatedAt: now, UpdatedAt: now, VerifiedAt: now,
 	}

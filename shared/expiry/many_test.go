@@ -17,6 +17,7 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/secret"
@@ -85,7 +86,7 @@ func plant(t *testing.T, n, days int) *field {
 func (f *field) row(slug string) link.Link {
 	now := time.Now()
 	return link.Link{
-		Slug: link.Slug(slug), ID: "id-" + slug, Organization: organization, Phase: link.Live, Health: link.Active, Description: "Clinic",
+		Slug: link.Slug(slug), ID: "id-" + slug, Organization: organization, Phase: link.Live, Condition: condition.Condition{Health: condition.Active}, Description: "Clinic",
 		FHIRServerURL: "https://clinic.fhir.azurehealthcareapis.com", ClientID: organization, TenantID: organization, Audience: "https://x.example",
 		Secret: link.Secret{Name: "link-x", Version: "v", ExpiresOn: f.ends}, NoticedOn: date.Of(now), NoticeAt: f.ends.AddDays(-60).Time(),
 		CreatedAt: now, VerifiedAt: now,

@@ -15,6 +15,7 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/store"
 )
@@ -159,7 +160,7 @@ func TestIndexDown(t *testing.T) {
 func TestFindings(t *testing.T) {
 	l := &ledger{due: slugs(1), tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
 		date, err := date.Parse("2026-12-01")
-		return link.Finding{Slug: s, Organization: "org", Did: []string{"verified"}, Status: link.Active, State: link.SecretExpiring, DaysLeft: 8, ExpiresOn: date, Notice: true}, err
+		return link.Finding{Slug: s, Organization: "org", Did: []string{"verified"}, Status: condition.Active, State: link.SecretExpiring, DaysLeft: 8, ExpiresOn: date, Notice: true}, err
 	}}
 	r, log, err := run(t, l)
 	if err != nil || r.Notices != 1 || r.String() != "secret-expiry: 1 due, 1 done, 0 failed, 0 left for the next run, 1 notices" {

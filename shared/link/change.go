@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fhirlink/shared/date"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
@@ -54,9 +55,9 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	if c.Verify && c.Target.Credential == nil {
 		return Result{}, secretRequired()
 	}
-	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, changes: c, end: secretEnd{on: c.ExpiresOn, source: l.Secret.Source}}
+	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, changes: c, end: ending.End{On: c.ExpiresOn, Source: l.Secret.Source}}
 	if c.Dated || p.BringsCredential() {
-		e.end.source = sourceOf(c.ExpiresOn, c.Target.Credential)
+		e.end = ending.Typed(c.ExpiresOn, c.Target.Credential)
 	}
 	var report *verification.Report
 	if c.Verify {
@@ -89,7 +90,7 @@ type edit struct {
 	slug         Slug
 	ifMatch      string
 	changes      intake.Changes
-	end          secretEnd // when the credential ends, after the change
+	end          ending.End // when the credential ends, after the change
 }
 
 // begin is the check that every write of a change makes on the row as it is then.
@@ -112,7 +113,7 @@ func (e edit) apply(row *Link, now time.Time) {
 		row.Contacts = *e.changes.Contacts
 	}
 	if e.changes.Dated || e.changes.Verify {
-		row.Secret.ExpiresOn, row.Secret.Source, row.NoticedOn = e.end.on, e.end.source, date.Of(now)
+		row.Secret.ExpiresOn, row.Secret.Source, row.NoticedOn = e.end.On, e.end.Source, date.Of(now)
 	}
 	row.Revision++
 	row.UpdatedAt = now
@@ -189,7 +190,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	if err != nil {
 		return Link{}, storeProblem(err, slug)
 	}
-	row.Secret.ExpiresOn = e.end.on // for the attributes of the new version
+	row.Secret.ExpiresOn = e.end.On // for the attributes of the new version
 	name, version, err := s.putVersion(ctx, row, marker, e.changes.Target.Credential.Text())
 	if err != nil {
 		s.yield(ctx, row, marker)
@@ -269,7 +270,7 @@ func (l *Link) cutOver(e edit, name, version string, report verification.Report,
 	l.FHIRServerURL, l.ClientID = e.changes.Target.Server.String(), e.changes.Target.ClientID
 	l.TenantID, l.Audience = report.TenantID, report.Audience
 	e.apply(l, now)
-	l.Secret.KeyID = e.end.keyID
+	l.Secret.KeyID = e.end.KeyID
 	l.Health, l.Attempts, l.Told = "", 0, ""
 	l.judge(report, now)
 	l.VerifiedAt = now

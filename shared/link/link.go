@@ -8,6 +8,8 @@ import (
 
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
+	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
@@ -39,18 +41,6 @@ const (
 	Tombstone Phase = "tombstone" // nothing is left but the claim on the slug
 )
 
-// Status is what users see of a link's condition.
-type Status string
-
-// The states of a live link.
-const (
-	Active        Status = "active"
-	PendingAccess Status = "pending_access" // token works, the FHIR role is not there yet
-	Degraded      Status = "degraded"       // transient failures
-	Broken        Status = "broken"         // a setting is wrong
-	Expired       Status = "expired"        // the secret
-)
-
 // SecretState is how near a client secret is to its end.
 type SecretState string
 
@@ -76,23 +66,12 @@ type Secret struct {
 	Kind         credential.Kind `json:",omitzero"` // of Version; zero: stored before rows stated it
 	PreviousKind credential.Kind `json:",omitzero"` // of Previous
 
-	Source        Source    `json:",omitzero"` // where ExpiresOn comes from
-	KeyID         string    `json:",omitzero"` // of the credential in Entra, when Microsoft Graph told it
-	Since         time.Time `json:",omitzero"` // when Version became the current one
-	PreviousUntil time.Time `json:",omitzero"` // until when Previous may stand in for Version; then it is disabled
-	FellBackAt    time.Time `json:",omitzero"` // since when Previous stands in for Version; zero: it does not
+	Source        ending.Source `json:",omitzero"` // where ExpiresOn comes from
+	KeyID         string        `json:",omitzero"` // of the credential in Entra, when Microsoft Graph told it
+	Since         time.Time     `json:",omitzero"` // when Version became the current one
+	PreviousUntil time.Time     `json:",omitzero"` // until when Previous may stand in for Version; then it is disabled
+	FellBackAt    time.Time     `json:",omitzero"` // since when Previous stands in for Version; zero: it does not
 }
-
-// Source is where the date of a secret's end comes from.
-type Source string
-
-// The sources of dates.
-const (
-	Typed       Source = "typed"       // by whoever registered the secret
-	Certificate Source = "certificate" // the certificate's own date
-	Graph       Source = "graph"       // Microsoft Graph
-	Observed    Source = "observed"    // Entra answered AADSTS7000222, whatever the date was to be
-)
 
 // Change marks that somebody is changing the secret of a live link.
 type Change struct {
@@ -118,11 +97,7 @@ type Link struct {
 	Listed        bool
 	Contacts      []string // e-mail addresses of whom to tell
 
-	// Health is the last verification's outcome: Active, PendingAccess, Degraded or Broken.
-	// What users see is Status, which the secret's end overrides.
-	Health   Status
-	Failing  string // id of the check that failed, empty when Health is Active
-	Attempts int    // transient failures in a row; of a link that waits for its role, the place in the schedule
+	condition.Condition // what the last verification found
 
 	Secret  Secret
 	Change  *Change  // nil unless the secret is being changed
@@ -145,13 +120,12 @@ type Link struct {
 	UpdatedAt     time.Time // of the last change that raised Revision
 	VerifiedAt    time.Time // zero: never
 	PhaseSince    time.Time // when Phase was entered
-	NextVerify    time.Time // when the timer verifies next; zero: not planned
 }
 
 // Status is the condition that users see, a pure function of the row and the time.
-func (l Link) Status(now time.Time) Status {
+func (l Link) Status(now time.Time) condition.Status {
 	if l.SecretState(now) == SecretExpired {
-		return Expired
+		return condition.Expired
 	}
 	return l.Health
 }
@@ -174,14 +148,14 @@ func (l Link) SecretState(now time.Time) SecretState {
 }
 
 // SecretSource is where what is known of the secret's end is known from; empty when nothing is.
-func (l Link) SecretSource() Source {
+func (l Link) SecretSource() ending.Source {
 	switch {
 	case l.Secret.Expired:
-		return Observed
+		return ending.ByRefusal
 	case l.Secret.ExpiresOn.IsZero():
 		return ""
 	case l.Secret.Source == "":
-		return Typed
+		return ending.ByOwner
 	}
 	return l.Secret.Source
 }
@@ -194,4 +168,93 @@ func (l Link) DaysLeft(now time.Time) int { return l.Secret.ExpiresOn.DaysFrom(d
 func (l Link) ETag() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", l.ID, l.Revision))
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}
+
+// Stored is l as every Store keeps it, sharing no memory with l: times in UTC and cut to
+// the microsecond, empty lists nil. What a Store returns is as Stored would return it.
+func (l Link) Stored() Link {
+	if l.Phase == Reserved && l.Secret.Name == "" { // how rows were written before there was Abandoned
+		l.Phase = Abandoned
+	}
+	for _, t := range []*time.Time{
+		&l.ReservedUntil, &l.CreatedAt, &l.UpdatedAt, &l.VerifiedAt, &l.PhaseSince, &l.NextVerify,
+		&l.NoticeAt, &l.NotBefore, &l.Secret.Since, &l.Secret.PreviousUntil, &l.Secret.FellBackAt,
+	} {
+		*t = storedTime(*t)
+	}
+	if l.Change != nil {
+		l.Change = &Change{ID: l.Change.ID, Since: storedTime(l.Change.Since), Unfinished: l.Change.Unfinished}
+	}
+	l.Discard = append([]string(nil), l.Discard...)
+	l.Contacts = append([]string(nil), l.Contacts...)
+	l.Notices = l.Notices.Stored()
+	l.Untold = each(l.Untold, Event.Stored)
+	return l
+}
+
+// Stored is e as every Trail keeps it.
+func (e Event) Stored() Event {
+	e.At = storedTime(e.At)
+	return e
+}
+
+// each is a list of its own with f of every element; nil when it is empty.
+func each[T any](list []T, f func(T) T) (all []T) {
+	for _, v := range list {
+		all = append(all, f(v))
+	}
+	return all
+}
+
+func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// Grace is how old something half-done must be before the timer finishes or removes it. It
+// is far longer than any request lives, so the timer never works against a writer.
+const Grace = 15 * time.Minute
+
+// Due is when the timer must look at the row next; zero: never. A pure function of the row,
+// so that a store can keep its index right with every write.
+func (l Link) Due() time.Time {
+	due := l.due()
+	if !due.IsZero() && due.Before(l.NotBefore) {
+		return l.NotBefore
+	}
+	return due
+}
+
+func (l Link) due() time.Time {
+	due := l.phaseDue()
+	if len(l.Untold) > 0 { // whoever did it may be about to tell it
+		due = earliest(due, l.Untold[0].At.Add(Grace))
+	}
+	return due
+}
+
+func (l Link) phaseDue() time.Time {
+	switch l.Phase {
+	case Reserved, Abandoned, Deleting:
+		return l.PhaseSince.Add(Grace)
+	case Tombstone:
+		if l.Enrolled {
+			return l.PhaseSince.Add(Grace)
+		}
+		return l.ReservedUntil
+	}
+	due := earliest(l.NextVerify, l.NoticeAt)
+	due = earliest(due, l.Secret.PreviousUntil)
+	due = earliest(due, l.Notices.Due())
+	switch {
+	case l.Change != nil: // the one who changes the secret may need what is to be discarded
+		due = earliest(due, l.Change.Since.Add(Grace))
+	case len(l.Discard) > 0:
+		due = earliest(due, l.PhaseSince.Add(Grace))
+	}
+	return due
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -2,39 +2,37 @@ package link
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"runtime/debug"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
-	"fhirlink/shared/problem"
+	"fhirlink/shared/continuation"
 	"fhirlink/shared/store"
 )
 
 // List returns up to limit links of the organization in the order of their slugs, and how to
 // continue ("" at the end). A continuation that is not this organization's is an
 // InvalidFields error.
-func (s *Service) List(ctx context.Context, organization string, limit int, continuation string) ([]Link, string, error) {
-	return s.list(ctx, organization, limit, continuation, func(Link) bool { return true })
+func (s *Service) List(ctx context.Context, organization string, limit int, from string) ([]Link, string, error) {
+	return s.list(ctx, organization, limit, from, func(Link) bool { return true })
 }
 
 // ListExpiring is List for the links whose secrets end within so many days, or have ended. A
 // secret whose end is not known is not among them.
-func (s *Service) ListExpiring(ctx context.Context, organization string, days, limit int, continuation string) ([]Link, string, error) {
+func (s *Service) ListExpiring(ctx context.Context, organization string, days, limit int, from string) ([]Link, string, error) {
 	now := s.now()
-	return s.list(ctx, organization, limit, continuation, func(l Link) bool {
+	return s.list(ctx, organization, limit, from, func(l Link) bool {
 		return l.SecretState(now) == SecretExpired || !l.Secret.ExpiresOn.IsZero() && l.DaysLeft(now) <= days
 	})
 }
 
-func (s *Service) list(ctx context.Context, organization string, limit int, continuation string, wanted func(Link) bool) ([]Link, string, error) {
-	after, err := parseContinuation(organization, continuation)
+func (s *Service) list(ctx context.Context, organization string, limit int, from string, wanted func(Link) bool) ([]Link, string, error) {
+	last, err := continuation.Parse(organization, from)
 	if err != nil {
 		return nil, "", err
 	}
+	after := Slug(last)
 	links := make([]Link, 0, limit)
 	for {
 		want := limit - len(links)
@@ -58,7 +56,7 @@ func (s *Service) list(ctx context.Context, organization string, limit int, cont
 		}
 		after = slugs[len(slugs)-1]
 		if len(links) == limit {
-			return links, continuationAfter(organization, after), nil
+			return links, continuation.After(organization, string(after)), nil
 		}
 	}
 }
@@ -89,32 +87,4 @@ func (s *Service) read(ctx context.Context, slugs []Slug) ([]Link, error) {
 		}
 	}
 	return found, nil
-}
-
-// A continuation names the last slug of a page and carries a sum over organization and slug,
-// so that one organization's is of no use to another. It grants nothing: whoever makes one up
-// reads his own organization's links from another place on.
-func continuationAfter(organization string, slug Slug) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(string(slug) + "." + bind(organization, slug)))
-}
-
-func parseContinuation(organization, continuation string) (Slug, error) {
-	if continuation == "" {
-		return "", nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(continuation)
-	slug, sum, _ := strings.Cut(string(text), ".")
-	if _, mistake := ParseSlug(slug); err != nil || mistake != nil || sum != bind(organization, Slug(slug)) {
-		return "", problem.Invalid(problem.Field{
-			Field: "continue", Code: "continue_unknown",
-			Message: "This continuation did not come from an answer to your organization.",
-			Fix:     "Send the value of continue from the last answer unchanged, or leave it out to start over.",
-		})
-	}
-	return Slug(slug), nil
-}
-
-func bind(organization string, slug Slug) string {
-	sum := sha256.Sum256([]byte("continue\n" + organization + "\n" + string(slug)))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }

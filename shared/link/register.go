@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirlink/shared/date"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -39,7 +40,7 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 	if err := s.room(ctx, organization, 1); err != nil {
 		return Result{}, err
 	}
-	report, end := s.verifyDated(ctx, reader, a.Target, typedEnd(a))
+	report, end := s.verifyDated(ctx, reader, a.Target, ending.Typed(a.ExpiresOn, a.Target.Credential))
 	l, err := Link{}, verdict(report)
 	if err == nil {
 		l, err = s.store(ctx, newLink(organization, a, end, s.newSecretName(), report, s.now()), a.Target.Credential.Text())
@@ -68,7 +69,7 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r intake.Re
 	var conflict *problem.Error
 	switch {
 	case err == nil:
-		report, _ := s.verifyDated(ctx, reader, a.Target, typedEnd(a))
+		report, _ := s.verifyDated(ctx, reader, a.Target, ending.Typed(a.ExpiresOn, a.Target.Credential))
 		return report, nil
 	case !errors.As(err, &conflict) || conflict.Code != problem.SlugTaken && conflict.Code != problem.TooManyLinks:
 		return verification.Report{}, err
@@ -80,16 +81,16 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r intake.Re
 
 // verifyDated runs all checks, and asks the directory when the secret ends: what it says counts
 // more than what was typed.
-func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t verification.Target, typed secretEnd) (verification.Report, secretEnd) {
+func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t verification.Target, typed ending.End) (verification.Report, ending.End) {
 	report := s.verifier.Verify(ctx, t)
 	end, found := s.lookUp(ctx, t, report, "")
 	switch {
 	case !found:
 		end = typed
-	case !typed.on.IsZero() && typed.on != end.on:
-		reader.Note("took the date of the secret's end from Microsoft Graph, %s, instead of secretExpiresOn", end.on)
+	case !typed.On.IsZero() && typed.On != end.On:
+		reader.Note("took the date of the secret's end from Microsoft Graph, %s, instead of secretExpiresOn", end.On)
 	}
-	return report.Prepend(intake.Check(end.on, s.now())), end
+	return report.Prepend(intake.Check(end.On, s.now())), end
 }
 
 // verifyRetry is how long to wait after a transient failure that did not say so itself.
@@ -111,23 +112,18 @@ func verdict(report verification.Report) error {
 }
 
 // newLink is the reserved row of a registration that was verified.
-func newLink(organization string, a intake.Accepted, end secretEnd, secretName string, report verification.Report, now time.Time) Link {
+func newLink(organization string, a intake.Accepted, end ending.End, secretName string, report verification.Report, now time.Time) Link {
 	l := Link{
 		Slug: Slug(a.Slug), ID: word(), Organization: organization, Phase: Reserved,
 		Description: a.Description, FHIRServerURL: a.Target.Server.String(), ClientID: a.Target.ClientID,
 		TenantID: report.TenantID, Audience: report.Audience, Listed: a.Listed,
 		Contacts: a.Contacts,
-		Secret:   Secret{Name: secretName, Kind: a.Target.Credential.Kind(), ExpiresOn: end.on, Source: end.source, KeyID: end.keyID},
+		Secret:   Secret{Name: secretName, Kind: a.Target.Credential.Kind(), ExpiresOn: end.On, Source: end.Source, KeyID: end.KeyID},
 		Enrolled: true, NoticedOn: date.Of(now),
 		Revision: 1, CreatedAt: now, UpdatedAt: now, VerifiedAt: now, PhaseSince: now,
 	}
 	l.judge(report, now)
 	return l
-}
-
-// typedEnd is what a registration itself says of its credential's end.
-func typedEnd(a intake.Accepted) secretEnd {
-	return secretEnd{on: a.ExpiresOn, source: sourceOf(a.ExpiresOn, a.Target.Credential)}
 }
 
 func (s *Service) newSecretName() string { return s.secrets.NewName("link") }

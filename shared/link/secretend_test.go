@@ -9,6 +9,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
 )
 
@@ -52,13 +53,13 @@ func TestDateOfTheDirectory(t *testing.T) {
 	if err != nil || !strings.Contains(strings.Join(res.Notes, " "), "2027-05-01") {
 		t.Errorf("%v, notes %q", err, res.Notes)
 	}
-	if s := state(); s.ExpiresOn.String() != "2027-05-01" || s.Source != link.Graph || s.KeyID != "k1" {
+	if s := state(); s.ExpiresOn.String() != "2027-05-01" || s.Source != ending.ByGraph || s.KeyID != "k1" {
 		t.Errorf("registered: %+v", s)
 	}
 	if err := setSecret(d.Service, "next-secret"); err != nil {
 		t.Fatal(err)
 	}
-	if s := state(); s.ExpiresOn.String() != "2027-06-01" || s.Source != link.Graph || s.KeyID != "k2" {
+	if s := state(); s.ExpiresOn.String() != "2027-06-01" || s.Source != ending.ByGraph || s.KeyID != "k2" {
 		t.Errorf("a new secret: %+v", s)
 	}
 	before, _ := d.Get(t.Context(), orgA, slug)
@@ -88,7 +89,7 @@ func TestDateOfTheDirectory(t *testing.T) {
 	if err := setSecret(d.Service, "third-secret"); err != nil {
 		t.Fatal(err)
 	}
-	if s := state(); s.ExpiresOn.String() != "2027-10-01" || s.Source != link.Typed || s.KeyID != "" {
+	if s := state(); s.ExpiresOn.String() != "2027-10-01" || s.Source != ending.ByOwner || s.KeyID != "" {
 		t.Errorf("without the directory: %+v", s)
 	}
 }
@@ -99,13 +100,13 @@ func TestDateFromTheDirectoryAlone(t *testing.T) {
 	r := registration("the-secret")
 	r.SecretExpiresOn = ""
 	res, err := d.Register(t.Context(), orgA, r)
-	if err != nil || res.Report.Checks[0].Code != "ok" || len(res.Notes) > 0 || res.Link.Secret.Source != link.Graph {
+	if err != nil || res.Report.Checks[0].Code != "ok" || len(res.Notes) > 0 || res.Link.Secret.Source != ending.ByGraph {
 		t.Errorf("%v, %+v, notes %q", err, res.Link.Secret, res.Notes)
 	}
 	if err := patch(d.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-04-01")}}); err != nil {
 		t.Fatal(err)
 	}
-	if l, _ := d.Get(t.Context(), orgA, slug); l.Secret.Source != link.Typed {
+	if l, _ := d.Get(t.Context(), orgA, slug); l.Secret.Source != ending.ByOwner {
 		t.Errorf("a date that was typed over it: %+v", l.Secret)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
+	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
@@ -38,10 +40,10 @@ type Deps struct {
 	Tokens    entra.TokenSource
 	Authority func(fhir.BaseURL) string // the configured authority for a server
 
-	Channel    notify.Channel // carries notices out; nil: nobody is told
-	Mailer     notify.Mailer  // sends digests to the links' contacts; nil: no mail
-	Ends       SecretEnds     // tells when secrets end; nil: people do
-	Thresholds []int          // days before a secret's end at which people are told; nil: 60, 30, 14, 7, 3, 1, 0
+	Channel    notify.Channel   // carries notices out; nil: nobody is told
+	Mailer     notify.Mailer    // sends digests to the links' contacts; nil: no mail
+	Ends       ending.Directory // knows when secrets end; nil: people type it
+	Thresholds []int            // days before a secret's end at which people are told; nil: 60, 30, 14, 7, 3, 1, 0
 
 	AnyTarget bool             // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	MaxLinks  int              // links per organization; zero: DefaultMaxLinks
@@ -61,7 +63,7 @@ type Service struct {
 	authority func(fhir.BaseURL) string
 
 	sender     telling.Sender
-	ends       SecretEnds
+	directory  ending.Directory // nil: people type when secrets end
 	thresholds telling.Thresholds
 
 	anyTarget bool
@@ -76,7 +78,7 @@ type Service struct {
 func New(d Deps) *Service {
 	s := &Service{
 		stores: d.Stores, secrets: d.Secrets, verifier: d.Verifier, source: d.Tokens, authority: d.Authority,
-		ends: d.Ends, thresholds: telling.DefaultThresholds(),
+		directory: d.Ends, thresholds: telling.DefaultThresholds(),
 		anyTarget: d.AnyTarget, maxLinks: cmp.Or(d.MaxLinks, DefaultMaxLinks), now: d.Now, log: d.Log,
 	}
 	if d.Thresholds != nil {
@@ -125,7 +127,7 @@ func (s *Service) Directory(ctx context.Context, slug string) (Link, error) {
 	if err != nil && problem.CodeOf(err) != problem.LinkNotFound {
 		return Link{}, err
 	}
-	if err != nil || l.Phase != Live || !l.Listed || l.Status(s.now()) != Active {
+	if err != nil || l.Phase != Live || !l.Listed || l.Status(s.now()) != condition.Active {
 		return Link{}, problem.New(problem.LinkNotFound, "The directory has no link %.64q: it shows active links that their owners have listed. Check the spelling, or ask the owner to list the link.", slug)
 	}
 	return l, nil

@@ -11,6 +11,7 @@ import (
 
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/problem"
@@ -108,7 +109,7 @@ func TestRegister(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := res.Link
-	if l.FHIRServerURL != server || l.Status(d.now) != link.Active || l.SecretState(d.now) != link.SecretOK || !l.Listed || l.Revision != 1 || l.TenantID != orgA || l.Audience != server {
+	if l.FHIRServerURL != server || l.Status(d.now) != condition.Active || l.SecretState(d.now) != link.SecretOK || !l.Listed || l.Revision != 1 || l.TenantID != orgA || l.Audience != server {
 		t.Errorf("link %+v", l)
 	}
 	if !slices.ContainsFunc(res.Notes, func(n string) bool { return strings.Contains(n, "/metadata") }) || !slices.ContainsFunc(res.Notes, func(n string) bool { return strings.Contains(n, "white space around the client secret") }) {
@@ -408,7 +409,7 @@ func TestPatch(t *testing.T) {
 	}
 	d.report = wrong
 	wantCode(t, setSecret(d.Service, "bad-secret"), problem.VerificationFailed)
-	if after, _ := d.Get(t.Context(), orgA, slug); after.ETag() != l.ETag() || after.Status(d.now) != link.Active {
+	if after, _ := d.Get(t.Context(), orgA, slug); after.ETag() != l.ETag() || after.Status(d.now) != condition.Active {
 		t.Errorf("a failed change of the secret left %+v", after)
 	}
 	_, err := d.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{})
@@ -584,7 +585,7 @@ func TestPendingAccess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk()
 			d.report = noRole
-			if l := d.register(t, orgA, slug); l.Status(d.now) != link.PendingAccess {
+			if l := d.register(t, orgA, slug); l.Status(d.now) != condition.PendingAccess {
 				t.Fatalf("status %s", l.Status(d.now))
 			}
 			var at []time.Duration
@@ -603,9 +604,9 @@ func TestPendingAccess(t *testing.T) {
 			}
 			l, _ := d.Get(t.Context(), orgA, slug)
 			m := time.Minute
-			want, status := []time.Duration{1 * m, 3 * m, 5 * m, 10 * m, 20 * m, 30 * m}, link.Broken
+			want, status := []time.Duration{1 * m, 3 * m, 5 * m, 10 * m, 20 * m, 30 * m}, condition.Broken
 			if spreads {
-				want, status = want[:3], link.Active
+				want, status = want[:3], condition.Active
 			}
 			if !slices.Equal(at, want) || l.Status(d.now) != status {
 				t.Errorf("verified after %v, then %s; want %v, then %s", at, l.Status(d.now), want, status)
@@ -622,7 +623,7 @@ func TestDegraded(t *testing.T) {
 	if _, err := d.Verify(t.Context(), orgA, slug); err != nil {
 		t.Fatal(err)
 	}
-	var states []link.Status
+	var states []condition.Status
 	for range 40 {
 		l, _ := d.Get(t.Context(), orgA, slug)
 		if n := len(states); n == 0 || states[n-1] != l.Status(d.now) {
@@ -633,7 +634,7 @@ func TestDegraded(t *testing.T) {
 		}
 		d.sweep(t)
 	}
-	if !slices.Equal(states, []link.Status{link.Active, link.Degraded, link.Active}) {
+	if !slices.Equal(states, []condition.Status{condition.Active, condition.Degraded, condition.Active}) {
 		t.Errorf("states %v", states)
 	}
 }
@@ -660,13 +661,13 @@ func TestDailyRecheck(t *testing.T) {
 	d.asks.answer = refuse(7000222)
 	d.now = d.now.Add(24 * time.Hour)
 	d.sweep(t)
-	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != link.Expired {
+	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != condition.Expired {
 		t.Errorf("the day after the secret expired: %s", l.Status(d.now))
 	}
 	d.asks.answer = nil
 	d.now = d.now.Add(24 * time.Hour)
 	d.sweep(t)
-	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != link.Active {
+	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != condition.Active {
 		t.Errorf("the day after it works again: %s", l.Status(d.now))
 	}
 }
@@ -695,7 +696,7 @@ func TestNotices(t *testing.T) {
 		t.Errorf("noticed at %v days, want %v", days, want)
 	}
 	l, _ := d.Get(t.Context(), orgA, slug)
-	if l.Status(d.now) != link.Expired || l.SecretState(d.now) != link.SecretExpired {
+	if l.Status(d.now) != condition.Expired || l.SecretState(d.now) != link.SecretExpired {
 		t.Errorf("after its end: %s, %s", l.Status(d.now), l.SecretState(d.now))
 	}
 

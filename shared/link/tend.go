@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirlink/shared/date"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/store"
 )
@@ -16,7 +17,7 @@ type Finding struct {
 	Slug         Slug
 	Organization string
 	Did          []string // what was done: finished, removed, verified, …
-	Status       Status
+	Status       condition.Status
 	State        SecretState
 	DaysLeft     int       // when ExpiresOn is known
 	ExpiresOn    date.Date // zero: not known
@@ -108,7 +109,7 @@ func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) 
 	if !come(l.NextVerify) {
 		return
 	}
-	if l.whole(now) {
+	if l.Condition.NeedsWhole(l.VerifiedAt, now) {
 		_, err := s.reverify(ctx, l)
 		do(didVerify, err)
 	} else {

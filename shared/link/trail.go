@@ -1,17 +1,77 @@
 package link
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
+	"fhirlink/shared/caller"
+	"fhirlink/shared/continuation"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/store"
 )
+
+// Event is one entry of the trail: who did what to which link, when, and what came of it. It
+// holds no secret and no token.
+type Event struct {
+	ID           string // sorts the latest first
+	At           time.Time
+	Organization string // of the link's owner
+	Slug         Slug
+	LinkID       string `json:",omitempty"` // of the registration; empty when there was none
+	Action       Action
+	Outcome      string // "ok", or a code: of problem, of a verification, or of Entra's answer
+	By           Actor
+}
+
+// Action is what was done.
+type Action string
+
+// The actions of a trail.
+const (
+	Registered    Action = "register"
+	Verified      Action = "verify"
+	Changed       Action = "change"        // of fields
+	SecretChanged Action = "change_secret" // with or without other fields
+	Deleted       Action = "delete"
+	TokenIssued   Action = "token"           // once per caller and UTC hour
+	FellBack      Action = "fall_back"       // the previous secret stands in for the current one
+	Retired       Action = "retire_previous" // the previous secret was disabled
+)
+
+// OutcomeOK is the outcome of what succeeded.
+const OutcomeOK = "ok"
+
+// Actor is who did it; the zero Actor is this service itself.
+type Actor struct {
+	Organization string `json:",omitempty"` // tenant id
+	ObjectID     string `json:",omitempty"` // of the user or service principal
+	AppID        string `json:",omitempty"` // client id of the application that was used
+	App          bool   `json:",omitempty"` // an application by itself, without a user
+}
+
+// ActorOf is the caller on whose behalf a request runs.
+func ActorOf(ctx context.Context) Actor {
+	c, _ := caller.From(ctx) // without one, it is the timer
+	return Actor{Organization: c.Organization, ObjectID: c.ObjectID, AppID: c.AppID, App: c.App}
+}
+
+// EventID is an ID of which the later sorts before the earlier.
+func EventID(at time.Time, unique string) string {
+	return fmt.Sprintf("%019d-%s", math.MaxInt64-at.UnixMicro(), unique)
+}
+
+// event is a new entry about the link.
+func (l Link) event(ctx context.Context, action Action, outcome string, now time.Time) Event {
+	at := storedTime(now)
+	return Event{
+		ID: EventID(at, word()), At: at, Organization: l.Organization, Slug: l.Slug, LinkID: l.ID,
+		Action: action, Outcome: outcome, By: ActorOf(ctx),
+	}
+}
 
 const (
 	// maxUntold bounds the events that wait on a row for the trail.
@@ -23,7 +83,7 @@ const (
 // note puts what is being done on the row, in the write that does it, so that no crash keeps it
 // from the trail.
 func (l *Link) note(ctx context.Context, action Action, now time.Time) {
-	l.Untold = append(slices.Clone(l.Untold), l.event(ctx, action, outcomeOK, now))
+	l.Untold = append(slices.Clone(l.Untold), l.event(ctx, action, OutcomeOK, now))
 	l.Untold = l.Untold[max(0, len(l.Untold)-maxUntold):]
 }
 
@@ -72,41 +132,11 @@ func (s *Service) refused(ctx context.Context, l Link, action Action, err error)
 func (s *Service) append(ctx context.Context, e Event) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), trailTimeout)
 	defer cancel()
-	if err := s.stores.Append(ctx, e); err != nil {
-		s.log.WarnContext(ctx, "trail.unwritten", "link", e.Slug, "action", string(e.Action), "outcome", e.Outcome, "cause", describe(err))
-	}
+	_ = s.Enter(ctx, e) // which logs what failed
 }
 
-// HandOut is what the trail does not tell apart: a caller that is given tokens for a link, or
-// refused them, in one UTC hour. All instances agree on the ID of its event.
-type HandOut struct {
-	LinkID  string
-	By      Actor
-	Outcome string
-	Hour    int64 // since 1970, UTC
-}
-
-// NewHandOut is the hand-out of the caller that ctx carries; refusal is the code of Entra's
-// answer, empty when there was a token.
-func NewHandOut(ctx context.Context, l Link, refusal string, now time.Time) HandOut {
-	return HandOut{l.ID, actor(ctx), cmp.Or(refusal, outcomeOK), now.Unix() / 3600}
-}
-
-// ID is the ID of the hand-out's event.
-func (h HandOut) ID() string {
-	sum := sha256.New()
-	for _, part := range []string{h.LinkID, h.Outcome, h.By.Organization, h.By.ObjectID, h.By.AppID} {
-		_, _ = sum.Write([]byte(part + "\n")) // a hash never fails
-	}
-	return eventID(h.began(), hex.EncodeToString(sum.Sum(nil)[:12]))
-}
-
-func (h HandOut) began() time.Time { return time.Unix(h.Hour*3600, 0) }
-
-// HandedOut enters the hand-out in the trail.
-func (s *Service) HandedOut(ctx context.Context, l Link, h HandOut) error {
-	e := l.event(ctx, TokenIssued, h.Outcome, h.began())
-	e.ID, e.By = h.ID(), h.By
+// Enter adds an event that no row holds to the trail.
+func (s *Service) Enter(ctx context.Context, e Event) error {
 	err := s.stores.Append(ctx, e)
 	if err != nil {
 		s.log.WarnContext(ctx, "trail.unwritten", "link", e.Slug, "action", string(e.Action), "outcome", e.Outcome, "cause", describe(err))
@@ -116,7 +146,7 @@ func (s *Service) HandedOut(ctx context.Context, l Link, h HandOut) error {
 
 // Events returns up to limit events of a link, the latest first, and how to continue ("" at the
 // end). The trail of a deleted link stays readable as long as the slug is its organization's.
-func (s *Service) Events(ctx context.Context, organization, slug string, limit int, continuation string) ([]Event, string, error) {
+func (s *Service) Events(ctx context.Context, organization, slug string, limit int, from string) ([]Event, string, error) {
 	l, err := s.find(ctx, slug)
 	if err != nil {
 		return nil, "", err
@@ -124,11 +154,11 @@ func (s *Service) Events(ctx context.Context, organization, slug string, limit i
 	if organization == "" || l.Organization != organization || l.Phase == Reserved || l.Phase == Abandoned {
 		return nil, "", notFound(slug)
 	}
-	after, err := parseContinuation(organization+"\n"+slug, continuation)
+	after, err := continuation.Parse(organization+"\n"+slug, from)
 	if err != nil {
 		return nil, "", err
 	}
-	events, err := s.stores.Events(ctx, organization, l.Slug, string(after), limit+1)
+	events, err := s.stores.Events(ctx, organization, l.Slug, after, limit+1)
 	if err != nil {
 		return nil, "", storeProblem(err, slug)
 	}
@@ -136,5 +166,5 @@ func (s *Service) Events(ctx context.Context, organization, slug string, limit i
 		return events, "", nil
 	}
 	events = events[:limit]
-	return events, continuationAfter(organization+"\n"+slug, Slug(events[limit-1].ID)), nil
+	return events, continuation.After(organization+"\n"+slug, events[limit-1].ID), nil
 }

@@ -8,6 +8,8 @@ import (
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
+	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
@@ -35,7 +37,7 @@ func outcomeOfReport(report verification.Report) string {
 	if failed, found := report.Failed(); found {
 		return failed.Code
 	}
-	return outcomeOK
+	return OutcomeOK
 }
 
 // reverify is Verify for a row that was read already. It also asks the directory when the
@@ -47,20 +49,20 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 	}
 	target.Credential, err = credential.Load(ctx, s.secrets, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
 	var report verification.Report
-	end, found := secretEnd{}, false
+	end, found := ending.End{}, false
 	switch {
 	case err == nil:
 		report = s.verifier.Verify(ctx, target)
 		if end, found = s.lookUp(ctx, target, report, l.Secret.KeyID); !found {
-			end.on = l.Secret.ExpiresOn
+			end.On = l.Secret.ExpiresOn
 		}
-		report = report.Prepend(intake.Check(end.on, s.now()))
+		report = report.Prepend(intake.Check(end.On, s.now()))
 	case errors.Is(err, secret.ErrNotFound):
 		report = verification.NotRun(SecretMissing())
 	default:
 		return verification.Report{}, vaultProblem(err, string(l.Slug))
 	}
-	redated := found && end.on != l.Secret.ExpiresOn
+	redated := found && end.On != l.Secret.ExpiresOn
 	err = s.record(ctx, l, func(row *Link, now time.Time) {
 		if found {
 			row.redate(end, now)
@@ -69,9 +71,14 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 		row.VerifiedAt = now
 	})
 	if err == nil && redated {
-		s.tellVault(ctx, l, end.on)
+		s.tellVault(ctx, l, end.On)
 	}
 	return report, err
+}
+
+// lookUp asks the directory when the target's secret ends.
+func (s *Service) lookUp(ctx context.Context, t verification.Target, report verification.Report, keyID string) (ending.End, bool) {
+	return ending.LookUp(ctx, s.directory, s.authority(t.Server), t, report, keyID, s.log)
 }
 
 // tellVault gives the store of secrets the date that the row has got, for its own near-expiry
@@ -105,6 +112,26 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	return s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
 }
 
+// judge takes over what a verification of this row found, or a request for a token alone. A new
+// secret that Entra does not know everywhere yet is no finding.
+func (l *Link) judge(report verification.Report, now time.Time) {
+	failed, _ := report.Failed()
+	outcome := report.Outcome()
+	if outcome == verification.OutcomeBroken && l.Spreading(failed.Code, now) {
+		outcome = verification.OutcomeTransient
+	}
+	l.Condition = l.Condition.After(outcome, failed.ID, string(l.Slug), now)
+	switch outcome {
+	case verification.OutcomeActive:
+		l.Secret.Expired, l.Secret.FellBackAt = false, time.Time{}
+	case verification.OutcomeExpired:
+		l.Secret.Expired = true
+	case verification.OutcomeBroken:
+		l.Secret.Expired = l.Secret.Expired && !report.Ran(verification.CheckToken)
+	}
+	l.recordCondition(failed, now)
+}
+
 // TokenAnswered lets an answer of Entra to the current secret change the link's status, when it
 // says something new. When that cannot be written down, the next answer does it.
 func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification.Report) {
@@ -121,7 +148,7 @@ func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification
 func (l Link) saysSomethingNew(report verification.Report, now time.Time) bool {
 	failed, _ := report.Failed()
 	about := l.Failing == verification.CheckToken
-	known := about && l.Health == Broken
+	known := about && l.Health == condition.Broken
 	switch report.Outcome() {
 	case verification.OutcomeTransient:
 		return false
@@ -164,4 +191,15 @@ func SecretMissing() verification.Check {
 		Fix:     "Send a client secret with PUT /api/links/{slug}/secret. If nobody deleted it on purpose, ask the operator to look for it among the vault's deleted secrets.",
 		Outcome: verification.OutcomeBroken,
 	}
+}
+
+// redate takes over what the directory says. People are told again, because the date may be
+// earlier than the one they knew.
+func (l *Link) redate(end ending.End, now time.Time) {
+	if l.Secret.ExpiresOn != end.On {
+		l.NoticedOn = date.Date{}
+		l.Revision++
+		l.UpdatedAt = now
+	}
+	l.Secret.ExpiresOn, l.Secret.Source, l.Secret.KeyID = end.On, end.Source, end.KeyID
 }

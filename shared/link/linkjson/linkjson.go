@@ -9,25 +9,27 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/verification"
 )
 
 // Link is a link as its organization sees it.
 type Link struct {
-	Slug          link.Slug   `json:"slug"`
-	Description   string      `json:"description"`
-	FHIRServerURL string      `json:"fhirServerUrl"`
-	ClientID      string      `json:"clientId"`
-	TenantID      string      `json:"tenantId"`
-	Audience      string      `json:"audience"`
-	Listed        bool        `json:"listed"`
-	Contacts      []string    `json:"contacts,omitempty"` // e-mail addresses
-	Status        link.Status `json:"status"`
-	Secret        Secret      `json:"secret"`
-	CreatedAt     *time.Time  `json:"createdAt"`
-	UpdatedAt     *time.Time  `json:"updatedAt"`
-	VerifiedAt    *time.Time  `json:"verifiedAt"` // null: never
-	ETag          string      `json:"etag"`
+	Slug          link.Slug        `json:"slug"`
+	Description   string           `json:"description"`
+	FHIRServerURL string           `json:"fhirServerUrl"`
+	ClientID      string           `json:"clientId"`
+	TenantID      string           `json:"tenantId"`
+	Audience      string           `json:"audience"`
+	Listed        bool             `json:"listed"`
+	Contacts      []string         `json:"contacts,omitempty"` // e-mail addresses
+	Status        condition.Status `json:"status"`
+	Secret        Secret           `json:"secret"`
+	CreatedAt     *time.Time       `json:"createdAt"`
+	UpdatedAt     *time.Time       `json:"updatedAt"`
+	VerifiedAt    *time.Time       `json:"verifiedAt"` // null: never
+	ETag          string           `json:"etag"`
 }
 
 // Secret is what is known of a link's client secret. Without a known date ExpiresOn and
@@ -36,7 +38,7 @@ type Secret struct {
 	ExpiresOn *date.Date       `json:"expiresOn"`
 	DaysLeft  *int             `json:"daysLeft"`
 	State     link.SecretState `json:"state"`
-	Source    link.Source      `json:"source,omitempty"`   // where that is known from
+	Source    ending.Source    `json:"source,omitempty"`   // where that is known from
 	Fallback  *Fallback        `json:"fallback,omitempty"` // only while the previous secret stands in
 }
 

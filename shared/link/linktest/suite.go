@@ -10,6 +10,8 @@ import (
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/store"
@@ -77,10 +79,10 @@ func full() link.Link {
 		Description: "Good Health Clinic", FHIRServerURL: "https://ws-clinic.fhir.azurehealthcareapis.com",
 		ClientID: "22222222-2222-4222-8222-222222222222", TenantID: fabrikam,
 		Audience: "https://ws-clinic.fhir.azurehealthcareapis.com", Listed: true,
-		Health: link.Degraded, Failing: "metadata", Attempts: 3,
+		Condition: condition.Condition{Health: condition.Degraded, Failing: "metadata", Attempts: 3, NextVerify: noon.Add(7 * time.Hour)},
 		Secret: link.Secret{
 			Name: "contoso/link-a", Version: "v2", Previous: "v1", ExpiresOn: date.AddDays(159), Expired: true,
-			Source: link.Graph, KeyID: "key-1", Since: noon.Add(-1 * time.Hour), PreviousUntil: noon.Add(8 * time.Hour),
+			Source: ending.ByGraph, KeyID: "key-1", Since: noon.Add(-1 * time.Hour), PreviousUntil: noon.Add(8 * time.Hour),
 			FellBackAt: noon.Add(-2 * time.Hour), Kind: credential.KindClientSecret, PreviousKind: credential.KindCertificate,
 		},
 		Contacts: []string{"it@clinic.example", "ops@clinic.example"},
@@ -90,14 +92,14 @@ func full() link.Link {
 		Discard: []string{"contoso/link-b", "link-c"}, Enrolled: true, NoticedOn: date, Revision: 7,
 		ReservedUntil: noon.Add(2 * time.Hour), CreatedAt: noon.Add(3 * time.Hour),
 		UpdatedAt: noon.Add(4 * time.Hour), VerifiedAt: noon.Add(5 * time.Hour),
-		PhaseSince: noon.Add(6 * time.Hour), NextVerify: noon.Add(7 * time.Hour),
+		PhaseSince: noon.Add(6 * time.Hour),
 	}
 }
 
 // notice returns a notice in which no field is zero.
 func notice() telling.Notice {
 	return telling.Notice{
-		ID: "msg_1", Type: notify.SecretExpiring, At: noon.Add(10 * time.Hour), Version: "v2", Status: string(link.Active), State: string(link.SecretExpiring),
+		ID: "msg_1", Type: notify.SecretExpiring, At: noon.Add(10 * time.Hour), Version: "v2", Status: string(condition.Active), State: string(link.SecretExpiring),
 		ExpiresOn: date.Of(noon).AddDays(30), Threshold: 30, Code: "code", Message: "Was geschah 🏥", Fix: `<what> "to" do`,
 		Deliveries: []telling.Delivery{
 			{Target: notify.Target{Channel: "webhook", ID: "wh-1"}, Next: noon.Add(11 * time.Hour), Claim: "claim", Attempts: 4},

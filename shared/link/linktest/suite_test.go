@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/telling"
 )
 
@@ -23,7 +24,7 @@ func notZero(t *testing.T, path string, v reflect.Value) {
 		t.Errorf("%s is zero in full()", path)
 	}
 	switch v.Interface().(type) {
-	case link.Link, link.Secret, link.Change, telling.Notice, link.Event, link.Actor:
+	case link.Link, condition.Condition, link.Secret, link.Change, telling.Notice, link.Event, link.Actor:
 		for i := range v.NumField() {
 			notZero(t, path+"."+v.Type().Field(i).Name, v.Field(i))
 		}

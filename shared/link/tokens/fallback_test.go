@@ -10,6 +10,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/secret"
@@ -88,7 +89,7 @@ func TestFallBackExpired(t *testing.T) {
 			t.Fatalf("the token is by %q", got)
 		}
 		l, err := st.Get(t.Context(), orgA, slug)
-		if err != nil || l.Secret.FellBackAt.IsZero() || l.Status(time.Now()) != link.Expired {
+		if err != nil || l.Secret.FellBackAt.IsZero() || l.Status(time.Now()) != condition.Expired {
 			t.Errorf("the row says %+v, %v", l.Secret, err)
 		}
 		if !slices.Contains(st.actions(t), link.FellBack) {
@@ -123,7 +124,7 @@ func TestFallBackSpreading(t *testing.T) {
 			if got := st.by(t); got != "the-secret" {
 				t.Fatalf("while it spreads the token is by %q", got)
 			}
-			if got := st.status(t); got != link.Active {
+			if got := st.status(t); got != condition.Active {
 				t.Fatalf("while it spreads the link is %s", got)
 			}
 			time.Sleep(25 * time.Second)
@@ -133,7 +134,7 @@ func TestFallBackSpreading(t *testing.T) {
 		if got := st.by(t); got != "next-secret" {
 			t.Errorf("then the token is by %q", got)
 		}
-		if l, _ := st.Get(t.Context(), orgA, slug); !l.Secret.FellBackAt.IsZero() || l.Status(time.Now()) != link.Active {
+		if l, _ := st.Get(t.Context(), orgA, slug); !l.Secret.FellBackAt.IsZero() || l.Status(time.Now()) != condition.Active {
 			t.Errorf("then the row says %+v", l.Secret)
 		}
 	})
@@ -147,7 +148,7 @@ func TestFallBackGoesOn(t *testing.T) {
 			t.Fatalf("the token is by %q", got)
 		}
 		time.Sleep(24 * time.Hour)
-		if got, status := st.by(t), st.status(t); got != "the-secret" || status != link.Broken {
+		if got, status := st.by(t), st.status(t); got != "the-secret" || status != condition.Broken {
 			t.Errorf("a day later the token is by %q, the link is %s", got, status)
 		}
 	})

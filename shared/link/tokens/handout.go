@@ -1,7 +1,10 @@
 package tokens
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"time"
 
@@ -20,9 +23,29 @@ const (
 	trailPause = 10 * time.Second
 )
 
+// handOut is what the trail does not tell apart: a caller that is given tokens for a link, or
+// refused them, in one UTC hour.
+type handOut struct {
+	linkID  string
+	by      link.Actor
+	outcome string
+	hour    int64 // since 1970, UTC
+}
+
+func (h handOut) began() time.Time { return time.Unix(h.hour*3600, 0) }
+
+// id is the ID of the hand-out's event; all instances agree on it.
+func (h handOut) id() string {
+	sum := sha256.New()
+	for _, part := range []string{h.linkID, h.outcome, h.by.Organization, h.by.ObjectID, h.by.AppID} {
+		_, _ = sum.Write([]byte(part + "\n")) // a hash never fails
+	}
+	return link.EventID(h.began(), hex.EncodeToString(sum.Sum(nil)[:12]))
+}
+
 // handOuts remembers which hand-outs of tokens are in the trail.
 type handOuts struct {
-	entries *lru.Cache[link.HandOut, handOutEntry]
+	entries *lru.Cache[handOut, handOutEntry]
 	flights flight.Group[struct{}]
 }
 
@@ -31,19 +54,19 @@ type handOutEntry struct {
 	after time.Time // when it may be tried again
 }
 
-func newHandOuts() *handOuts { return &handOuts{entries: newLRU[link.HandOut, handOutEntry]()} }
+func newHandOuts() *handOuts { return &handOuts{entries: newLRU[handOut, handOutEntry]()} }
 
 // noteHandOut enters in the trail that a caller was given tokens for a link in this UTC hour, or
 // was refused them. Only the first hand-out waits for the event, and not for long. While the
 // trail cannot be written, tokens are handed out without it.
 func (s *Service) noteHandOut(ctx context.Context, l link.Link, refusal string) {
 	now := s.now()
-	h := link.NewHandOut(ctx, l, refusal, now)
+	h := handOut{l.ID, link.ActorOf(ctx), cmp.Or(refusal, link.OutcomeOK), now.Unix() / 3600}
 	entry, tried := s.handOuts.entries.Get(h)
 	if entry.done || tried && now.Before(entry.after) {
 		return
 	}
-	written := s.handOuts.flights.Go(ctx, h.ID(), trailTimeout, func(ctx context.Context) (struct{}, error) {
+	written := s.handOuts.flights.Go(ctx, h.id(), trailTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.writeHandOut(ctx, l, h)
 	})
 	if tried {
@@ -59,11 +82,14 @@ func (s *Service) noteHandOut(ctx context.Context, l link.Link, refusal string) 
 	}
 }
 
-func (s *Service) writeHandOut(ctx context.Context, l link.Link, h link.HandOut) error {
+func (s *Service) writeHandOut(ctx context.Context, l link.Link, h handOut) error {
 	if entry, _ := s.handOuts.entries.Get(h); entry.done {
 		return nil // a flight that ended just now has done it
 	}
-	err := s.links.HandedOut(ctx, l, h)
+	err := s.links.Enter(ctx, link.Event{
+		ID: h.id(), At: h.began().UTC(), Organization: l.Organization, Slug: l.Slug, LinkID: l.ID,
+		Action: link.TokenIssued, Outcome: h.outcome, By: h.by,
+	})
 	s.handOuts.entries.Add(h, handOutEntry{done: err == nil, after: s.now().Add(trailPause)})
 	return err
 }

@@ -21,8 +21,8 @@ type Links interface {
 	TokenAnswered(ctx context.Context, l link.Link, report verification.Report)
 	// StandIn writes down that the previous secret stands in for the current one.
 	StandIn(ctx context.Context, l link.Link)
-	// HandedOut enters a hand-out of tokens in the trail.
-	HandedOut(ctx context.Context, l link.Link, h link.HandOut) error
+	// Enter adds an event to the trail.
+	Enter(ctx context.Context, e link.Event) error
 	// OnWrite has changed called after every write of a row.
 	OnWrite(changed func(link.Slug))
 }

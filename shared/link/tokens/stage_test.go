@@ -11,6 +11,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/link/tokens"
@@ -111,7 +112,7 @@ func (st *stage) token(ctx context.Context) (tokens.Grant, error) {
 	return st.Token(ctx, orgA, false, slug)
 }
 
-func (st *stage) status(t *testing.T) link.Status {
+func (st *stage) status(t *testing.T) condition.Status {
 	t.Helper()
 	l, err := st.Get(t.Context(), orgA, slug)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/problem"
@@ -144,7 +145,7 @@ func TestTokenRenewal(t *testing.T) {
 			t.Errorf("a refused renewal took the valid token away: %v", err)
 		}
 		time.Sleep(time.Second * 4)
-		if got := st.status(t); got != link.Expired {
+		if got := st.status(t); got != condition.Expired {
 			t.Errorf("status %s after AADSTS7000222 at the renewal, want expired", got)
 		}
 		time.Sleep(2 * time.Minute)
@@ -205,11 +206,11 @@ func TestTokenStatus(t *testing.T) {
 		st := newStage(t)
 		for _, step := range []struct {
 			answer func(entra.Credentials) error
-			want   link.Status
+			want   condition.Status
 		}{
-			{refuse(7000222), link.Expired},
-			{refuse(7000215), link.Broken},
-			{nil, link.Active},
+			{refuse(7000222), condition.Expired},
+			{refuse(7000215), condition.Broken},
+			{nil, condition.Active},
 		} {
 			st.source.answer = step.answer
 			_, _ = st.token(t.Context())
@@ -241,7 +242,7 @@ func TestTokenUnreachable(t *testing.T) {
 			}
 			time.Sleep(21 * time.Second)
 		}
-		if got := st.status(t); got != link.Active {
+		if got := st.status(t); got != condition.Active {
 			t.Errorf("status %s: what passes by itself says nothing about the link", got)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/store"
 )
 
@@ -409,7 +410,7 @@ func TestCrashes(t *testing.T) {
 				case 0:
 					_, err = s.Remove(t.Context(), slug, func(link.Link) bool { return true })
 				case 1:
-					err = s.Insert(t.Context(), link.Link{Slug: slug, Phase: link.Live, NextVerify: at})
+					err = s.Insert(t.Context(), link.Link{Slug: slug, Phase: link.Live, Condition: condition.Condition{NextVerify: at}})
 				default:
 					_, err = s.Update(t.Context(), slug, func(l link.Link) (link.Link, error) { l.NextVerify = at; return l, nil })
 				}

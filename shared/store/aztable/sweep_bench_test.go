@@ -19,6 +19,7 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/secret/secrettest"
 )
 
@@ -105,7 +106,7 @@ func fill100(b *testing.B, tb table, links, due int, now time.Time) {
 	for i := range links {
 		l := clinic()
 		l.Slug = link.Slug(fmt.Sprintf("clinic-%06d", i))
-		l.Health, l.VerifiedAt, l.NextVerify = link.Active, now, now.Add(time.Duration(24+i%24)*time.Hour)
+		l.Health, l.VerifiedAt, l.NextVerify = condition.Active, now, now.Add(time.Duration(24+i%24)*time.Hour)
 		l.Secret = link.Secret{Name: "link-x", Version: "v", ExpiresOn: date.Of(now).AddDays(300)}
 		if i%(links/due) == 0 && i/(links/due) < due {
 			l.Secret.ExpiresOn, l.NoticedOn, l.NoticeAt = date.Of(now).AddDays(30), date.Of(now).AddDays(-20), date.Of(now).Time()

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/store/aztable/tabletest"
 	"fhirlink/shared/store/storetest"
 )
@@ -145,5 +146,5 @@ func (tb table) consistent(t *testing.T) {
 }
 
 func clinic() link.Link {
-	return link.Link{Slug: "clinic", ID: "id", Organization: organization, Phase: link.Live, NextVerify: noon}
+	return link.Link{Slug: "clinic", ID: "id", Organization: organization, Phase: link.Live, Condition: condition.Condition{NextVerify: noon}}
 }

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/store"
 	"fhirlink/shared/store/bolt"
 	"fhirlink/shared/store/storetest"
@@ -127,7 +128,7 @@ func TestCorruptIndex(t *testing.T) {
 	db := open(t)
 	s := newStore(t, db)
 	put(t, db, "links.due", "short", "")
-	if err := s.Insert(t.Context(), link.Link{Slug: "sound", Phase: link.Live, NextVerify: time.Unix(1, 0)}); err != nil {
+	if err := s.Insert(t.Context(), link.Link{Slug: "sound", Phase: link.Live, Condition: condition.Condition{NextVerify: time.Unix(1, 0)}}); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
@@ -158,7 +159,7 @@ func TestClosedFile(t *testing.T) {
 func TestDueOfOtherVersion(t *testing.T) {
 	db := open(t)
 	s := newStore(t, db)
-	if err := s.Insert(t.Context(), link.Link{Slug: "clinic", Phase: link.Live, NextVerify: time.Unix(1, 0)}); err != nil {
+	if err := s.Insert(t.Context(), link.Link{Slug: "clinic", Phase: link.Live, Condition: condition.Condition{NextVerify: time.Unix(1, 0)}}); err != nil {
 		t.Fatal(err)
 	}
 	err := db.Update(func(tx *bbolt.Tx) error {
@@ -190,7 +191,7 @@ func TestKeptAcrossOpens(t *testing.T) {
 		}
 		s := newStore(t, db)
 		if i == 0 {
-			if err := s.Insert(t.Context(), link.Link{Slug: "clinic", Phase: link.Live, NextVerify: at}); err != nil {
+			if err := s.Insert(t.Context(), link.Link{Slug: "clinic", Phase: link.Live, Condition: condition.Condition{NextVerify: at}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -218,7 +219,7 @@ func FuzzDue(f *testing.F) {
 		s := newStore(t, open(t))
 		want := 0
 		for i, slug := range []string{a, b} {
-			if err := s.Insert(t.Context(), link.Link{Slug: link.Slug(slug), Phase: link.Live, NextVerify: at[i]}); err != nil {
+			if err := s.Insert(t.Context(), link.Link{Slug: link.Slug(slug), Phase: link.Live, Condition: condition.Condition{NextVerify: at[i]}}); err != nil {
 				t.Fatal(err)
 			}
 			if !at[i].After(at[0]) {

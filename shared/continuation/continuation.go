@@ -1,0 +1,46 @@
+// Package continuation is how a listing goes on where its last page ended. A continuation names
+// the last item of that page, and carries a sum over the list that it belongs to: the
+// continuation of one list is no use for another. It grants nothing. A made-up one lists what its
+// caller may see anyway, from another place on.
+package continuation
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"regexp"
+	"strings"
+
+	"fhirlink/shared/problem"
+)
+
+// itemSyntax keeps what is made up out of the stores' queries.
+var itemSyntax = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+
+// After is the continuation of a list after an item: up to 64 lower-case letters, digits and
+// hyphens.
+func After(list, item string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(item + "." + sum(list, item)))
+}
+
+// Parse returns the item that a continuation of the list names; empty for an empty one.
+// Errors: InvalidFields.
+func Parse(list, continuation string) (item string, err error) {
+	if continuation == "" {
+		return "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(continuation)
+	item, tag, _ := strings.Cut(string(text), ".")
+	if err != nil || !itemSyntax.MatchString(item) || tag != sum(list, item) {
+		return "", problem.Invalid(problem.Field{
+			Field: "continue", Code: "continue_unknown",
+			Message: "This continuation did not come from an answer to your organization.",
+			Fix:     "Send the value of continue from the last answer unchanged, or leave it out to start over.",
+		})
+	}
+	return item, nil
+}
+
+func sum(list, item string) string {
+	sum := sha256.Sum256([]byte("continue\n" + list + "\n" + item))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
