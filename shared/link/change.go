@@ -59,6 +59,7 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	if c.Dated || p.BringsCredential() {
 		e.end = ending.Typed(c.ExpiresOn, c.Target.Credential)
 	}
+	row := l
 	var report *verification.Report
 	if c.Verify {
 		r, end := s.verifyDated(ctx, reader, c.Target, e.end)
@@ -66,14 +67,14 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 			return Result{}, err
 		}
 		report, e.end = &r, end
-		l, err = s.replaceSecret(ctx, e, r)
+		row, err = s.replaceSecret(ctx, e, r)
 	} else if e.changesAnything(l) {
-		l, err = s.edit(ctx, e)
+		row, err = s.edit(ctx, e)
 	}
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Link: s.enter(ctx, l), Notes: reader.Notes(), Report: report}, nil
+	return Result{Link: s.enter(ctx, row), Notes: reader.Notes(), Report: report}, nil
 }
 
 // actionOf is what the trail calls the patch.

@@ -133,3 +133,28 @@ func TestTrailPages(t *testing.T) {
 		wantCode(t, err, problem.InvalidFields)
 	}
 }
+
+// TestRefusedWhenWritten: a change that is refused only when it is written is in the trail of its
+// link.
+func TestRefusedWhenWritten(t *testing.T) {
+	for name, change := range map[string]func(*link.Service) error{
+		"a new secret": func(s *link.Service) error { return setSecret(s, "second-secret") },
+		"a new date": func(s *link.Service) error {
+			return patch(s, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
+		},
+	} {
+		d := newDesk()
+		d.register(t, orgA, slug)
+		if _, err := d.links.Update(t.Context(), slug, func(l link.Link) (link.Link, error) {
+			l.Change = &link.Change{ID: "another", Since: d.now}
+			return l, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, change(d.Service), problem.ChangedMeanwhile)
+		events, _, err := d.Events(t.Context(), orgA, slug, 10, "")
+		if err != nil || !slices.ContainsFunc(events, func(e link.Event) bool { return e.Outcome == string(problem.ChangedMeanwhile) }) {
+			t.Errorf("%s: the trail is %+v, %v", name, events, err)
+		}
+	}
+}
