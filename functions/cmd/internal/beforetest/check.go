@@ -59,6 +59,9 @@ func Answers(t *testing.T, name string) (r Recorded) {
 type Program struct {
 	URL   string
 	Sweep func(context.Context) (expiry.Result, error)
+
+	// Enabled counts the versions of secrets that are enabled; nil: that is not looked at.
+	Enabled func() int
 }
 
 // Recorded is what the earlier program answered about its data.
@@ -66,7 +69,10 @@ type Recorded struct {
 	At      time.Time `json:"at"` // the time of the data
 	Answers []Answer  `json:"answers"`
 	Tokens  []Token   `json:"tokens"`
-	Told    []string  `json:"told"` // by the earlier program, in a check of itself
+
+	// By the earlier program, in a check of itself.
+	Told    []string `json:"told"`
+	Enabled int      `json:"enabled"`
 }
 
 // Answer is an answer to a GET request.
@@ -89,19 +95,24 @@ type Token struct {
 // clock, and ends the one before.
 func Check(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) {
 	t.Helper()
-	if told := run(t, r, open); !slices.Equal(told, r.Told) {
+	told, enabled := run(t, r, open)
+	if enabled != r.Enabled {
+		t.Errorf("%d versions of secrets are enabled, and the earlier program left %d", enabled, r.Enabled)
+	}
+	if !slices.Equal(told, r.Told) {
 		t.Errorf("people were told\n%s\nand the earlier program told them\n%s", strings.Join(told, "\n"), strings.Join(r.Told, "\n"))
 	}
 }
 
-// run is Check without a look at what people were told, which it returns.
-func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (told []string) {
+// run is Check without the comparisons with the earlier program's own check.
+func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (told []string, enabled int) {
 	t.Helper()
 	c := &checker{t: t}
 	start := func(after time.Duration) { c.Program = open(t, r.At.Add(after)) }
 
 	start(0)
 	c.answers(r.Answers)
+	c.fresh() // within a minute of its time
 	c.tokens(r.Tokens)
 	c.patches(r.Answers)
 	c.secrets("clinic-active", "clinic-rotated", "clinic-dateless", "clinic-broken")
@@ -115,7 +126,11 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (to
 	start(24 * time.Hour) // of digests
 	c.sweep()
 	told = c.told()
-	c.secrets("clinic-certificate", "clinic-begun", "clinic-committed", "clinic-yielded", "clinic-discard")
+	if c.Enabled != nil {
+		enabled = c.Enabled()
+	}
+	c.unhook()
+	c.secrets("clinic-busy", "clinic-certificate", "clinic-begun", "clinic-committed", "clinic-yielded", "clinic-discard")
 
 	start(9 * 24 * time.Hour) // previous secrets have come to their end
 	c.sweep()
@@ -124,14 +139,25 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (to
 	}
 	start(200 * 24 * time.Hour) // and so have the claims on slugs
 	c.sweep()
+	if again, err := c.Sweep(t.Context()); err != nil || again.Due > 0 {
+		t.Errorf("a second sweep finds work: %v, %v", again, err)
+	}
 	c.slug(http.StatusCreated, Other, "clinic-unlisted", "clinic-deleting")
 	c.deletes()
-	return told
+	return told, enabled
 }
 
 type checker struct {
 	Program
 	t *testing.T
+}
+
+// fresh looks at what was under way some seconds before, and so may still be.
+func (c *checker) fresh() {
+	c.t.Helper()
+	c.slug(http.StatusConflict, Clinic, "clinic-fresh")
+	body := fmt.Sprintf(`{"clientSecret":%q}`, sandbox.Secret)
+	c.want(http.StatusPreconditionFailed, Clinic, "PUT", "/api/links/clinic-busy/secret", body, "If-Match", "*")
 }
 
 // answers compares what the program says with what the earlier one said.
@@ -273,6 +299,16 @@ func (c *checker) webhooks() {
 	}
 }
 
+// unhook removes the endpoint that cannot be reached, so that nothing waits for it any more.
+func (c *checker) unhook() {
+	c.t.Helper()
+	for _, e := range c.want(http.StatusOK, Clinic, "GET", "/api/webhooks", "")["webhooks"].([]any) {
+		if e := e.(map[string]any); e["url"] == "https://nowhere.sandbox.test/" {
+			c.want(http.StatusNoContent, Clinic, "DELETE", "/api/webhooks/"+e["id"].(string), "")
+		}
+	}
+}
+
 // slug registers slugs, which may be somebody else's.
 func (c *checker) slug(status int, organization string, slugs ...string) {
 	c.t.Helper()
@@ -298,7 +334,7 @@ func (c *checker) sweep() {
 // finished looks at what the earlier program has left half done.
 func (c *checker) finished() {
 	c.t.Helper()
-	c.slug(http.StatusCreated, Other, "clinic-bare", "clinic-put", "clinic-abandoned") // they were on no list of theirs
+	c.slug(http.StatusCreated, Other, "clinic-bare", "clinic-put", "clinic-fresh", "clinic-abandoned") // they were on no list of theirs
 	c.slug(http.StatusConflict, Other, "clinic-deleting", "clinic-again", "clinic-unlisted")
 	c.slug(http.StatusCreated, Clinic, "clinic-again")
 	c.event("clinic-deleting", "delete")
@@ -355,7 +391,7 @@ func (c *checker) deletes() {
 }
 
 // CheckSecrets looks at the names of the secrets that are there after Check: no link is left, and
-// so only the keys of the three webhooks are.
+// so only the keys of three webhooks are.
 func CheckSecrets(t *testing.T, names []string) {
 	t.Helper()
 	if len(names) != 3 || !strings.HasPrefix(names[0], "webhook-") || !slices.IsSorted(names) {

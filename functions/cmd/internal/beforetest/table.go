@@ -116,7 +116,14 @@ func (tb *Table) assemble(t *testing.T, now func() time.Time) (Program, *link.Se
 	}
 	tb.server = httptest.NewServer(mux)
 	t.Cleanup(tb.server.Close)
-	return Program{URL: tb.server.URL, Sweep: sweep.Run}, links, webhooks
+	return Program{URL: tb.server.URL, Sweep: sweep.Run, Enabled: tb.enabled}, links, webhooks
+}
+
+func (tb *Table) enabled() (n int) {
+	for _, name := range tb.Vault.Store.Names() {
+		n += len(tb.Vault.Store.Enabled(name))
+	}
+	return n
 }
 
 // trust registers a certificate with the application of the sandbox.
