@@ -69,12 +69,12 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 		report, e.end = &r, end
 		row, err = s.replaceSecret(ctx, e, r)
 	} else if e.changesAnything(l) {
-		row, err = s.edit(ctx, e)
+		row, err = s.writeEdit(ctx, e)
 	}
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Link: s.enter(ctx, row), Notes: reader.Notes(), Report: report}, nil
+	return Result{Link: s.enterPending(ctx, row), Notes: reader.Notes(), Report: report}, nil
 }
 
 // actionOf is what the trail calls the patch.
@@ -137,9 +137,9 @@ func (l Link) busy(now time.Time) error {
 	return problem.New(problem.ChangedMeanwhile, "Another change of the link %q is under way. Read the link again in a minute and send the request with its ETag.", l.Slug)
 }
 
-// edit writes a change without a new secret. A new date goes to the row first, which is what
+// writeEdit writes a change without a new secret. A new date goes to the row first, which is what
 // counts, then to the store of secrets; the marker has the timer make up for a crash between.
-func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
+func (s *Service) writeEdit(ctx context.Context, e edit) (Link, error) {
 	marker := word()
 	row, err := s.update(ctx, e.slug, func(row Link) (Link, error) {
 		now := s.now()
@@ -153,7 +153,7 @@ func (s *Service) edit(ctx context.Context, e edit) (Link, error) {
 			row.Change = row.nextChange(marker, now)
 		}
 		e.apply(&row, now)
-		row.note(ctx, Changed, now)
+		row.addEvent(ctx, Changed, now)
 		return row, nil
 	})
 	if err != nil {
@@ -194,7 +194,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	row.Secret.ExpiresOn = e.end.On // for the attributes of the new version
 	name, version, err := s.putVersion(ctx, row, marker, e.changes.Target.Credential.Text())
 	if err != nil {
-		s.yield(ctx, row, marker)
+		s.leaveUnfinished(ctx, row, marker)
 		return Link{}, vaultProblem(err, slug)
 	}
 	put := Link{Slug: e.slug, Organization: row.Organization, Secret: Secret{Name: name, ExpiresOn: row.Secret.ExpiresOn}}
@@ -205,7 +205,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 			return Link{}, errLost
 		}
 		superseded = row.cutOver(e, name, version, report, now)
-		row.note(ctx, SecretChanged, now)
+		row.addEvent(ctx, SecretChanged, now)
 		if len(superseded) == 0 {
 			row.endChange()
 		}
@@ -216,7 +216,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	switch {
 	case errors.Is(err, errLost), errors.Is(err, store.ErrNotFound):
 		if !s.disable(ctx, put, version) {
-			s.leaveToTimer(ctx, e.slug)
+			s.markUnfinished(ctx, e.slug)
 		}
 		return Link{}, problem.New(problem.ChangedMeanwhile, "The link %q was changed while the new secret was being stored; the new secret was not taken. Read the link again and repeat the request.", slug)
 	case err != nil:
@@ -272,10 +272,10 @@ func (l *Link) cutOver(e edit, name, version string, report verification.Report,
 	l.TenantID, l.Audience = report.TenantID, report.Audience
 	e.apply(l, now)
 	l.Secret.KeyID = e.end.KeyID
-	l.Health, l.Attempts, l.Told = "", 0, ""
+	l.Health, l.Attempts, l.ToldCondition = "", 0, ""
 	l.judge(report, now)
 	l.VerifiedAt = now
-	l.record(telling.Notice{Type: notify.SecretRotated}, "", now)
+	l.addNotice(telling.Notice{Type: notify.SecretRotated}, "", now)
 	return superseded
 }
 
@@ -284,9 +284,9 @@ func named(versions ...string) []string {
 	return slices.DeleteFunc(versions, func(v string) bool { return v == "" })
 }
 
-// yield lets others start a change at once after this one failed. The marker stays, so that
+// leaveUnfinished lets others start a change at once after this one failed. The marker stays, so that
 // the timer looks for a version that was stored although the answer got lost.
-func (s *Service) yield(ctx context.Context, row Link, marker string) {
+func (s *Service) leaveUnfinished(ctx context.Context, row Link, marker string) {
 	ctx, cancel := aside(ctx)
 	defer cancel()
 	_, err := s.update(ctx, row.Slug, func(row Link) (Link, error) {
@@ -315,9 +315,9 @@ func (l *Link) endChange() {
 	l.Change = &Change{ID: word(), Since: l.Change.Since.Add(-busyFor), Unfinished: true}
 }
 
-// leaveToTimer marks the row of somebody else's change, because a version was stored that
+// markUnfinished marks the row of somebody else's change, because a version was stored that
 // could not be disabled again.
-func (s *Service) leaveToTimer(ctx context.Context, slug Slug) {
+func (s *Service) markUnfinished(ctx context.Context, slug Slug) {
 	_, err := s.update(ctx, slug, func(row Link) (Link, error) {
 		if row.Phase != Live {
 			return Link{}, errLost

@@ -389,8 +389,8 @@ func (w *world) check(t *testing.T, name string) {
 	if exists && !live && row.Phase != link.Tombstone {
 		t.Errorf("%s: the row is still %s", name, row.Phase)
 	}
-	if row.Change != nil || len(row.Discard) > 0 || len(row.Untold) > 0 || len(row.Notices) > 0 {
-		t.Errorf("%s: left over: change %v, discard %v, untold %v, notices %v", name, row.Change, row.Discard, row.Untold, row.Notices)
+	if row.Change != nil || len(row.Discard) > 0 || len(row.PendingEvents) > 0 || len(row.Notices) > 0 {
+		t.Errorf("%s: left over: change %v, discard %v, untold %v, notices %v", name, row.Change, row.Discard, row.PendingEvents, row.Notices)
 	}
 	if live && row.Secret.Name != w.lost {
 		if _, err := w.vault.Get(t.Context(), row.Secret.Name, row.Secret.Version); err != nil {

@@ -30,7 +30,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 			return Link{}, err
 		}
 		l.Phase, l.PhaseSince, l.Change = Deleting, s.now(), nil
-		l.note(ctx, Deleted, s.now())
+		l.addEvent(ctx, Deleted, s.now())
 		return l, nil
 	})
 	if err != nil {
@@ -38,15 +38,15 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 	}
 	ctx, cancel := aside(ctx)
 	defer cancel()
-	row = s.enter(ctx, row)
-	if err := s.bury(ctx, row); err != nil {
+	row = s.enterPending(ctx, row)
+	if err := s.finishDeletion(ctx, row); err != nil {
 		s.log.WarnContext(ctx, "deletion.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
 	}
 	return nil
 }
 
-// bury finishes a deletion that was marked.
-func (s *Service) bury(ctx context.Context, row Link) error {
+// finishDeletion finishes a deletion that was marked.
+func (s *Service) finishDeletion(ctx context.Context, row Link) error {
 	for _, name := range append([]string{row.Secret.Name}, row.Discard...) {
 		if err := s.secrets.Delete(ctx, name); err != nil {
 			return err
@@ -68,6 +68,6 @@ func (s *Service) bury(ctx context.Context, row Link) error {
 func (l Link) tombstone(until, now time.Time) Link {
 	return Link{
 		Slug: l.Slug, ID: l.ID, Organization: l.Organization, Phase: Tombstone, PhaseSince: now,
-		ReservedUntil: until, CreatedAt: l.CreatedAt, UpdatedAt: now, Revision: l.Revision, Enrolled: true, Untold: l.Untold,
+		ReservedUntil: until, CreatedAt: l.CreatedAt, UpdatedAt: now, Revision: l.Revision, Enrolled: true, PendingEvents: l.PendingEvents,
 	}
 }

@@ -105,11 +105,11 @@ type Link struct {
 
 	Enrolled bool // the organization's roster may hold an entry for this row
 
-	NoticedOn date.Date   // up to which it has been told how near the secret's end is
-	NoticeAt  time.Time   // when that is to be told next; zero: not planned
-	Told      notify.Type // what was told last of the link's condition: LinkBroken, SecretExpired or nothing
-	Notices   telling.Outbox
-	Untold    []Event // that are not yet in the trail
+	NoticedOn     date.Date   // up to which it has been told how near the secret's end is
+	NoticeAt      time.Time   // when that is to be told next; zero: not planned
+	ToldCondition notify.Type `json:"Told"` // what people were told last of the condition: LinkBroken, SecretExpired or nothing
+	Notices       telling.Outbox
+	PendingEvents []Event `json:"Untold"` // that are not yet in the trail
 
 	Failures  int       // runs of the timer in a row that failed on this row
 	NotBefore time.Time // the timer leaves the row alone until then, because it failed
@@ -188,7 +188,7 @@ func (l Link) Stored() Link {
 	l.Discard = append([]string(nil), l.Discard...)
 	l.Contacts = append([]string(nil), l.Contacts...)
 	l.Notices = l.Notices.Stored()
-	l.Untold = each(l.Untold, Event.Stored)
+	l.PendingEvents = each(l.PendingEvents, Event.Stored)
 	return l
 }
 
@@ -224,8 +224,8 @@ func (l Link) Due() time.Time {
 
 func (l Link) due() time.Time {
 	due := l.phaseDue()
-	if len(l.Untold) > 0 { // whoever did it may be about to tell it
-		due = earliest(due, l.Untold[0].At.Add(Grace))
+	if len(l.PendingEvents) > 0 { // whoever did it may be about to tell it
+		due = earliest(due, l.PendingEvents[0].At.Add(Grace))
 	}
 	return due
 }

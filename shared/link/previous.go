@@ -38,7 +38,7 @@ func (s *Service) StandIn(ctx context.Context, l Link) {
 			return Link{}, errNothing
 		}
 		row.Secret.FellBackAt = s.now()
-		row.note(ctx, FellBack, s.now())
+		row.addEvent(ctx, FellBack, s.now())
 		fresh = true
 		return row, nil
 	})
@@ -47,14 +47,14 @@ func (s *Service) StandIn(ctx context.Context, l Link) {
 	}
 	if fresh && err == nil {
 		s.log.WarnContext(ctx, "secret.fallback", "link", l.Slug, "organization", l.Organization, "until", l.Secret.PreviousUntil)
-		s.enter(ctx, row)
+		s.enterPending(ctx, row)
 	}
 }
 
-// retire disables the previous secret when its time is over: in the store of secrets first, so
+// disablePrevious disables the previous secret when its time is over: in the store of secrets first, so
 // that no row forgets a version that is still enabled. The customer's own application is never
 // touched.
-func (s *Service) retire(ctx context.Context, l Link) error {
+func (s *Service) disablePrevious(ctx context.Context, l Link) error {
 	err := s.secrets.Update(ctx, l.Secret.Name, l.Secret.Previous, false, l.attributes())
 	if err = ignore(err, secret.ErrNotFound); err != nil {
 		return err
@@ -64,12 +64,12 @@ func (s *Service) retire(ctx context.Context, l Link) error {
 			return Link{}, errLost
 		}
 		row.Secret.Previous, row.Secret.PreviousKind, row.Secret.PreviousUntil, row.Secret.FellBackAt = "", "", time.Time{}, time.Time{}
-		row.note(ctx, Retired, s.now())
+		row.addEvent(ctx, Retired, s.now())
 		return row, nil
 	})
 	if err != nil {
 		return ignore(err, errLost, store.ErrNotFound)
 	}
-	_, err = s.tryEnter(ctx, row)
+	_, err = s.tryEnterPending(ctx, row)
 	return err
 }

@@ -34,10 +34,10 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 		return Result{}, err
 	}
 	slug := Slug(a.Slug)
-	if err := s.claimable(ctx, organization, slug); err != nil {
+	if err := s.mayRegister(ctx, organization, slug); err != nil {
 		return Result{}, err
 	}
-	if err := s.room(ctx, organization, 1); err != nil {
+	if err := s.checkQuota(ctx, organization, 1); err != nil {
 		return Result{}, err
 	}
 	report, end := s.verifyDated(ctx, reader, a.Target, ending.Typed(a.ExpiresOn, a.Target.Credential))
@@ -49,7 +49,7 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 		s.refused(ctx, Link{Slug: slug, Organization: organization}, Registered, err)
 		return Result{}, err
 	}
-	return Result{Link: s.enter(ctx, l), Notes: reader.Notes(), Report: &report}, nil
+	return Result{Link: s.enterPending(ctx, l), Notes: reader.Notes(), Report: &report}, nil
 }
 
 // Rehearse verifies r without storing anything; every finding is in the report.
@@ -62,9 +62,9 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r intake.Re
 		check.Message, check.Fix = "Some fields are not valid; errors lists each with its fix.", "Correct the fields listed in errors."
 		return verification.NotRun(check), nil
 	}
-	err := s.claimable(ctx, organization, Slug(a.Slug))
+	err := s.mayRegister(ctx, organization, Slug(a.Slug))
 	if err == nil {
-		err = s.room(ctx, organization, 1)
+		err = s.checkQuota(ctx, organization, 1)
 	}
 	var conflict *problem.Error
 	switch {
@@ -128,8 +128,8 @@ func newLink(organization string, a intake.Accepted, end ending.End, secretName 
 
 func (s *Service) newSecretName() string { return s.secrets.NewName("link") }
 
-// claimable is nil when the organization may register the slug.
-func (s *Service) claimable(ctx context.Context, organization string, slug Slug) error {
+// mayRegister is nil when the organization may register the slug.
+func (s *Service) mayRegister(ctx context.Context, organization string, slug Slug) error {
 	l, err := s.stores.Get(ctx, slug)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -137,13 +137,13 @@ func (s *Service) claimable(ctx context.Context, organization string, slug Slug)
 	if err != nil {
 		return storeProblem(err, string(slug))
 	}
-	return l.claimableBy(organization, s.now())
+	return l.mayBeRegisteredBy(organization, s.now())
 }
 
-// claims reports whether the row is, or is to become, a link of its organization.
-func (l Link) claims() bool { return l.Phase == Reserved || l.Phase == Live || l.Phase == Deleting }
+// holdsSlug reports whether the row is, or is to become, a link of its organization.
+func (l Link) holdsSlug() bool { return l.Phase == Reserved || l.Phase == Live || l.Phase == Deleting }
 
-func (l Link) claimableBy(organization string, now time.Time) error {
+func (l Link) mayBeRegisteredBy(organization string, now time.Time) error {
 	mine := l.Organization == organization
 	switch {
 	case l.Phase == Tombstone && (mine || !now.Before(l.ReservedUntil)):
@@ -160,8 +160,8 @@ func (l Link) claimableBy(organization string, now time.Time) error {
 	return problem.New(problem.SlugTaken, "The slug %q is taken. Choose another one.", l.Slug)
 }
 
-// room is an error when the organization has no place for more links beside those it has.
-func (s *Service) room(ctx context.Context, organization string, more int) error {
+// checkQuota is an error when the organization has no place for more links beside those it has.
+func (s *Service) checkQuota(ctx context.Context, organization string, more int) error {
 	slugs, err := s.stores.Slugs(ctx, organization, "", s.maxLinks+1)
 	if err != nil {
 		return storeProblem(err, "")
@@ -193,19 +193,19 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 		return Link{}, storeProblem(err, slug)
 	}
 	if err := s.enroll(ctx, l); err != nil {
-		s.abandon(ctx, l.Slug, l.Secret.Name)
+		s.abandonAside(ctx, l.Slug, l.Secret.Name)
 		return Link{}, err
 	}
 	version, err := s.secrets.Put(ctx, l.Secret.Name, value, l.attributes())
 	if err != nil {
-		s.abandon(ctx, l.Slug, l.Secret.Name)
+		s.abandonAside(ctx, l.Slug, l.Secret.Name)
 		return Link{}, vaultProblem(err, slug)
 	}
 	stored, err := s.activate(ctx, l, version)
 	if err == nil {
 		return stored, nil
 	}
-	if row, took := s.abandon(ctx, l.Slug, l.Secret.Name); took {
+	if row, took := s.abandonAside(ctx, l.Slug, l.Secret.Name); took {
 		return row, nil
 	}
 	if errors.Is(err, errLost) || errors.Is(err, store.ErrNotFound) {
@@ -222,11 +222,11 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 		return err
 	}
 	_, err = s.stores.Update(ctx, l.Slug, func(old Link) (Link, error) {
-		if err := old.claimableBy(l.Organization, s.now()); err != nil {
+		if err := old.mayBeRegisteredBy(l.Organization, s.now()); err != nil {
 			return Link{}, err
 		}
 		claimed := l
-		claimed.Discard, claimed.Untold = old.Discard, old.Untold
+		claimed.Discard, claimed.PendingEvents = old.Discard, old.PendingEvents
 		if old.Phase == Reserved {
 			claimed.Discard = append(claimed.Discard[:len(claimed.Discard):len(claimed.Discard)], old.Secret.Name)
 		}
@@ -248,7 +248,7 @@ func (s *Service) enroll(ctx context.Context, l Link) error {
 	if _, err := s.stores.Enroll(ctx, l.Organization, l.Slug); err != nil {
 		return storeProblem(err, string(l.Slug))
 	}
-	return s.room(ctx, l.Organization, 0)
+	return s.checkQuota(ctx, l.Organization, 0)
 }
 
 // activate makes the reserved row live: the commit of the registration.
@@ -261,7 +261,7 @@ func (s *Service) activate(ctx context.Context, l Link, version string) (Link, e
 		row.Phase, row.PhaseSince = Live, now
 		row.Secret.Version, row.Secret.Since = version, now
 		row.ReservedUntil = time.Time{}
-		row.note(ctx, Registered, now)
+		row.addEvent(ctx, Registered, now)
 		return row, nil
 	})
 }
@@ -282,22 +282,22 @@ func (s *Service) update(ctx context.Context, slug Slug, change func(Link) (Link
 	})
 }
 
-// abandon is giveUp on behalf of a request that failed; what fails is left to the timer.
-func (s *Service) abandon(ctx context.Context, slug Slug, name string) (row Link, committed bool) {
+// abandonAside is abandon on behalf of a request that failed; what fails is left to the timer.
+func (s *Service) abandonAside(ctx context.Context, slug Slug, name string) (row Link, committed bool) {
 	ctx, cancel := aside(ctx)
 	defer cancel()
-	row, committed, err := s.giveUp(ctx, slug, name)
+	row, committed, err := s.abandon(ctx, slug, name)
 	if err != nil {
 		s.log.WarnContext(ctx, "registration.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
 	}
 	return row, committed
 }
 
-// giveUp ends a reservation, if it is still the one that put or was to put its secret under
+// abandon ends a reservation, if it is still the one that put or was to put its secret under
 // name: the secret goes first, then the row or what it was before. It tells when the
 // registration turns out to have been committed after all, the answer lost; then nothing is
 // undone.
-func (s *Service) giveUp(ctx context.Context, slug Slug, name string) (row Link, committed bool, err error) {
+func (s *Service) abandon(ctx context.Context, slug Slug, name string) (row Link, committed bool, err error) {
 	row, err = s.update(ctx, slug, func(row Link) (Link, error) {
 		if row.Secret.Name != name {
 			return Link{}, errLost
@@ -317,11 +317,11 @@ func (s *Service) giveUp(ctx context.Context, slug Slug, name string) (row Link,
 	case err != nil:
 		return Link{}, false, err
 	}
-	return Link{}, false, s.release(ctx, row)
+	return Link{}, false, s.finishAbandoned(ctx, row)
 }
 
-// release ends an abandoned reservation.
-func (s *Service) release(ctx context.Context, row Link) error {
+// finishAbandoned ends an abandoned reservation.
+func (s *Service) finishAbandoned(ctx context.Context, row Link) error {
 	for _, name := range row.Discard {
 		if err := s.secrets.Delete(ctx, name); err != nil {
 			return err
@@ -359,7 +359,7 @@ func (s *Service) withdraw(ctx context.Context, organization string, slug Slug) 
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if err == nil && row.Organization == organization && row.claims() {
+	if err == nil && row.Organization == organization && row.holdsSlug() {
 		return nil
 	}
 	return s.stores.Withdraw(ctx, organization, slug, receipt)

@@ -22,7 +22,7 @@ var errNothing = errors.New("nothing to write")
 // claim, send, acknowledge (see package telling). It returns the row as it is now, the zero Link
 // when it could not be read.
 func (s *Service) tell(ctx context.Context, slug Slug, f *Finding) (Link, error) {
-	l, claimed, noticed, err := s.claim(ctx, slug)
+	l, claimed, noticed, err := s.claimDeliveries(ctx, slug)
 	if l.Slug == "" {
 		return Link{}, err
 	}
@@ -52,9 +52,9 @@ func (f *Finding) of(l Link, noticed bool, now time.Time) {
 	}
 }
 
-// claim is the one write before anything is sent: what is to be told by now, to whom, and that
+// claimDeliveries is the one write before anything is sent: what is to be told by now, to whom, and that
 // this process sends it. A failure to find out to whom does not keep the rest from being sent.
-func (s *Service) claim(ctx context.Context, slug Slug) (l Link, claimed []telling.Attempt, noticed bool, err error) {
+func (s *Service) claimDeliveries(ctx context.Context, slug Slug) (l Link, claimed []telling.Attempt, noticed bool, err error) {
 	var unaddressed error
 	written, err := s.update(ctx, slug, func(row Link) (Link, error) {
 		l, claimed, noticed, unaddressed = row, nil, false, nil
@@ -62,7 +62,7 @@ func (s *Service) claim(ctx context.Context, slug Slug) (l Link, claimed []telli
 			return Link{}, errNothing
 		}
 		now := s.now()
-		noticed = s.recordNearness(&row, now)
+		noticed = s.noticeNearness(&row, now)
 		addressed := false
 		addressed, unaddressed = s.address(ctx, &row, now)
 		claimed = row.Notices.Claim(now)
@@ -170,59 +170,59 @@ func (l Link) about() telling.About {
 	}
 }
 
-// record puts a notice in the row's outbox, in the write of what it is about. occasion tells two
+// addNotice puts a notice in the row's outbox, in the write of what it is about. occasion tells two
 // notices of one type and threshold apart.
-func (l *Link) record(n telling.Notice, occasion string, now time.Time) {
+func (l *Link) addNotice(n telling.Notice, occasion string, now time.Time) {
 	n.ID = notify.ID(l.ID, l.Secret.Version, string(n.Type), strconv.Itoa(n.Threshold), occasion)
 	n.At, n.Version, n.ExpiresOn = now, l.Secret.Version, l.Secret.ExpiresOn
 	n.Status, n.State = string(l.Status(now)), string(l.SecretState(now))
 	l.Notices = l.Notices.Add(n)
 }
 
-// recordCondition records what the link's condition has become, when that was not told yet.
-func (l *Link) recordCondition(failed verification.Check, now time.Time) {
+// noticeCondition adds a notice of what the link's condition has become, when that was not told yet.
+func (l *Link) noticeCondition(failed verification.Check, now time.Time) {
 	switch {
 	case l.Phase != Live:
-	case l.Secret.Expired && l.Told != notify.SecretExpired:
-		l.Told = notify.SecretExpired
-		l.recordExpired(now)
-	case l.Health == condition.Broken && !l.Secret.Expired && l.Told != notify.LinkBroken:
-		l.Told = notify.LinkBroken
-		l.record(telling.Notice{Type: notify.LinkBroken, Code: failed.Code, Message: failed.Message, Fix: failed.Fix}, instant(now), now)
-	case l.Health == condition.Active && l.Told != "":
-		l.Told = ""
-		l.record(telling.Notice{Type: notify.LinkRecovered}, instant(now), now)
+	case l.Secret.Expired && l.ToldCondition != notify.SecretExpired:
+		l.ToldCondition = notify.SecretExpired
+		l.noticeExpired(now)
+	case l.Health == condition.Broken && !l.Secret.Expired && l.ToldCondition != notify.LinkBroken:
+		l.ToldCondition = notify.LinkBroken
+		l.addNotice(telling.Notice{Type: notify.LinkBroken, Code: failed.Code, Message: failed.Message, Fix: failed.Fix}, instant(now), now)
+	case l.Health == condition.Active && l.ToldCondition != "":
+		l.ToldCondition = ""
+		l.addNotice(telling.Notice{Type: notify.LinkRecovered}, instant(now), now)
 	}
 }
 
-// recordExpired records the end of the secret, once. NoticedOn is beyond the date afterwards,
+// noticeExpired adds a notice of the end of the secret, once. NoticedOn is beyond the date afterwards,
 // whether the date came or Entra said so before.
-func (l *Link) recordExpired(now time.Time) {
+func (l *Link) noticeExpired(now time.Time) {
 	today, end := date.Of(now), l.Secret.ExpiresOn
 	if !end.IsZero() && l.NoticedOn.DaysFrom(end) > 0 {
 		return
 	}
-	l.record(telling.Notice{Type: notify.SecretExpired}, end.String(), now)
+	l.addNotice(telling.Notice{Type: notify.SecretExpired}, end.String(), now)
 	l.NoticedOn = today
 	if !end.IsZero() && end.DaysFrom(today) >= 0 {
 		l.NoticedOn = end.AddDays(1)
 	}
 }
 
-// recordNearness records how near the secret's end is when a threshold has passed: the tightest
+// noticeNearness adds a notice of how near the secret's end is when a threshold has passed: the tightest
 // one. It reports whether it did.
-func (s *Service) recordNearness(l *Link, now time.Time) bool {
+func (s *Service) noticeNearness(l *Link, now time.Time) bool {
 	if due := s.nextNotice(*l); due.IsZero() || now.Before(due) {
 		return false
 	}
 	today := date.Of(now)
 	switch days := l.DaysLeft(now); {
 	case l.Secret.ExpiresOn.IsZero():
-		l.record(telling.Notice{Type: notify.SecretDateMissing}, today.String(), now)
+		l.addNotice(telling.Notice{Type: notify.SecretDateMissing}, today.String(), now)
 	case days < 0:
-		l.recordExpired(now)
+		l.noticeExpired(now)
 	default:
-		l.record(telling.Notice{Type: notify.SecretExpiring, Threshold: s.thresholds.Passed(days)}, l.Secret.ExpiresOn.String(), now)
+		l.addNotice(telling.Notice{Type: notify.SecretExpiring, Threshold: s.thresholds.Passed(days)}, l.Secret.ExpiresOn.String(), now)
 	}
 	l.NoticedOn = today
 	return true

@@ -71,8 +71,8 @@ func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 		}
 	}
 	now := s.now()
-	if len(l.Untold) > 0 && now.Sub(l.Untold[0].At) >= Grace {
-		entered, err := s.tryEnter(ctx, l)
+	if len(l.PendingEvents) > 0 && now.Sub(l.PendingEvents[0].At) >= Grace {
+		entered, err := s.tryEnterPending(ctx, l)
 		do("entered the trail", err)
 		l = entered
 	}
@@ -82,14 +82,17 @@ func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 	}
 	aged := now.Sub(l.PhaseSince) >= Grace
 	switch {
-	case (l.Phase == Reserved || l.Phase == Abandoned) && aged:
-		do("removed an unfinished registration", s.undo(ctx, l))
+	case l.Phase == Reserved && aged:
+		_, _, err := s.abandon(ctx, l.Slug, l.Secret.Name)
+		do("removed an unfinished registration", err)
+	case l.Phase == Abandoned && aged:
+		do("removed an unfinished registration", s.finishAbandoned(ctx, l))
 	case l.Phase == Deleting && aged:
-		do("finished a deletion", s.bury(ctx, l))
+		do("finished a deletion", s.finishDeletion(ctx, l))
 	case l.Phase == Tombstone && !now.Before(l.ReservedUntil):
-		do("released the slug of a deleted link", s.forgetTombstone(ctx, l))
+		do("released the slug of a deleted link", s.freeSlug(ctx, l))
 	case l.Phase == Tombstone && l.Enrolled && aged:
-		do("took a deleted link off the list", s.unenroll(ctx, l))
+		do("took a deleted link off the list", s.withdrawTombstone(ctx, l))
 	}
 	return did, err
 }
@@ -99,12 +102,12 @@ func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) 
 	come := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	switch {
 	case l.Change != nil && now.Sub(l.Change.Since) >= Grace:
-		do("finished a change of the secret", s.settleChange(ctx, l))
+		do("finished a change of the secret", s.finishChange(ctx, l))
 	case l.Change == nil && len(l.Discard) > 0 && now.Sub(l.PhaseSince) >= Grace:
 		do("removed secrets of unfinished registrations", s.discard(ctx, l))
 	}
 	if come(l.Secret.PreviousUntil) {
-		do("disabled the previous secret", s.retire(ctx, l))
+		do("disabled the previous secret", s.disablePrevious(ctx, l))
 	}
 	if !come(l.NextVerify) {
 		return
@@ -117,17 +120,8 @@ func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) 
 	}
 }
 
-// undo removes a registration that was not finished.
-func (s *Service) undo(ctx context.Context, l Link) error {
-	if l.Phase == Abandoned {
-		return s.release(ctx, l)
-	}
-	_, _, err := s.giveUp(ctx, l.Slug, l.Secret.Name)
-	return err
-}
-
-// forgetTombstone sets the slug free.
-func (s *Service) forgetTombstone(ctx context.Context, l Link) error {
+// freeSlug sets the slug free.
+func (s *Service) freeSlug(ctx context.Context, l Link) error {
 	if err := s.withdraw(ctx, l.Organization, l.Slug); err != nil {
 		return err
 	}
@@ -135,8 +129,8 @@ func (s *Service) forgetTombstone(ctx context.Context, l Link) error {
 	return err
 }
 
-// unenroll makes sure that a tombstone is on no list.
-func (s *Service) unenroll(ctx context.Context, l Link) error {
+// withdrawTombstone makes sure that a tombstone is on no list.
+func (s *Service) withdrawTombstone(ctx context.Context, l Link) error {
 	if err := s.withdraw(ctx, l.Organization, l.Slug); err != nil {
 		return err
 	}
@@ -150,9 +144,9 @@ func (s *Service) unenroll(ctx context.Context, l Link) error {
 	return ignore(err, errLost, store.ErrNotFound)
 }
 
-// settleChange ends a change that its writer did not end: it takes the marker over, so that
+// finishChange ends a change that its writer did not end: it takes the marker over, so that
 // nobody starts another meanwhile, then makes the store of secrets agree with the row.
-func (s *Service) settleChange(ctx context.Context, l Link) error {
+func (s *Service) finishChange(ctx context.Context, l Link) error {
 	marker := word()
 	row, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
 		if row.Phase != Live || row.Change == nil || row.Change.ID != l.Change.ID {

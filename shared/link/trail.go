@@ -74,24 +74,24 @@ func (l Link) event(ctx context.Context, action Action, outcome string, now time
 }
 
 const (
-	// maxUntold bounds the events that wait on a row for the trail.
-	maxUntold = 8
+	// maxPendingEvents bounds the events that wait on a row for the trail.
+	maxPendingEvents = 8
 	// trailTimeout bounds a write of the trail that nobody waits for.
 	trailTimeout = 5 * time.Second
 )
 
-// note puts what is being done on the row, in the write that does it, so that no crash keeps it
+// addEvent puts what is being done on the row, in the write that does it, so that no crash keeps it
 // from the trail.
-func (l *Link) note(ctx context.Context, action Action, now time.Time) {
-	l.Untold = append(slices.Clone(l.Untold), l.event(ctx, action, OutcomeOK, now))
-	l.Untold = l.Untold[max(0, len(l.Untold)-maxUntold):]
+func (l *Link) addEvent(ctx context.Context, action Action, now time.Time) {
+	l.PendingEvents = append(slices.Clone(l.PendingEvents), l.event(ctx, action, OutcomeOK, now))
+	l.PendingEvents = l.PendingEvents[max(0, len(l.PendingEvents)-maxPendingEvents):]
 }
 
-// enter moves the events of a row into the trail. What fails is left to the timer.
-func (s *Service) enter(ctx context.Context, l Link) Link {
+// enterPending moves the events of a row into the trail. What fails is left to the timer.
+func (s *Service) enterPending(ctx context.Context, l Link) Link {
 	ctx, cancel := aside(ctx)
 	defer cancel()
-	entered, err := s.tryEnter(ctx, l)
+	entered, err := s.tryEnterPending(ctx, l)
 	if err != nil {
 		s.log.WarnContext(ctx, "trail.unfinished", "link", l.Slug, "left", "to the timer", "cause", describe(err))
 		return l
@@ -99,18 +99,18 @@ func (s *Service) enter(ctx context.Context, l Link) Link {
 	return entered
 }
 
-func (s *Service) tryEnter(ctx context.Context, l Link) (Link, error) {
-	if len(l.Untold) == 0 {
+func (s *Service) tryEnterPending(ctx context.Context, l Link) (Link, error) {
+	if len(l.PendingEvents) == 0 {
 		return l, nil
 	}
-	for _, e := range l.Untold {
+	for _, e := range l.PendingEvents {
 		if err := s.stores.Append(ctx, e); err != nil {
 			return l, err
 		}
 	}
 	entered, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
-		row.Untold = slices.DeleteFunc(slices.Clone(row.Untold), func(e Event) bool {
-			return slices.ContainsFunc(l.Untold, func(o Event) bool { return o.ID == e.ID })
+		row.PendingEvents = slices.DeleteFunc(slices.Clone(row.PendingEvents), func(e Event) bool {
+			return slices.ContainsFunc(l.PendingEvents, func(o Event) bool { return o.ID == e.ID })
 		})
 		return row, nil
 	})

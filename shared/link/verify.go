@@ -63,7 +63,7 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 		return verification.Report{}, vaultProblem(err, string(l.Slug))
 	}
 	redated := found && end.On != l.Secret.ExpiresOn
-	err = s.record(ctx, l, func(row *Link, now time.Time) {
+	err = s.writeFinding(ctx, l, func(row *Link, now time.Time) {
 		if found {
 			row.redate(end, now)
 		}
@@ -109,7 +109,7 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	_, err = s.source.Token(ctx, asked, l.Audience+"/.default")
 	asked.Credential = nil // a diagnosis needs none
 	report := verification.OfToken(err, asked, l.Audience)
-	return s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
+	return s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
 }
 
 // judge takes over what a verification of this row found, or a request for a token alone. A new
@@ -129,7 +129,7 @@ func (l *Link) judge(report verification.Report, now time.Time) {
 	case verification.OutcomeBroken:
 		l.Secret.Expired = l.Secret.Expired && !report.Ran(verification.CheckToken)
 	}
-	l.recordCondition(failed, now)
+	l.noticeCondition(failed, now)
 }
 
 // TokenAnswered lets an answer of Entra to the current secret change the link's status, when it
@@ -138,7 +138,7 @@ func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification
 	if !l.saysSomethingNew(report, s.now()) {
 		return
 	}
-	if err := s.record(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
+	if err := s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
 		s.log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
 	}
 }
@@ -162,9 +162,9 @@ func (l Link) saysSomethingNew(report verification.Report, now time.Time) bool {
 	return true
 }
 
-// record writes what was found to the row, unless its settings or its secret were changed
+// writeFinding writes what was found to the row, unless its settings or its secret were changed
 // since it was read.
-func (s *Service) record(ctx context.Context, l Link, found func(row *Link, now time.Time)) error {
+func (s *Service) writeFinding(ctx context.Context, l Link, found func(row *Link, now time.Time)) error {
 	_, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
 		if row.Phase != Live || row.ID != l.ID || row.Revision != l.Revision {
 			return Link{}, errLost
