@@ -32,8 +32,9 @@ func (s *Service) SetSecret(ctx context.Context, organization, slug, ifMatch str
 	return s.Patch(ctx, organization, slug, ifMatch, n.Patch())
 }
 
-// Patch changes fields of a link. ifMatch is the If-Match header, "" if absent. What the
-// secret is used with changes only together with the secret, and after a verification.
+// Patch changes fields of a link. ifMatch is the If-Match header, "" if absent. The server, the
+// application, the tenant and the audience change only together with the secret, and after a
+// verification.
 func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string, p intake.Patch) (result Result, err error) {
 	l, err := s.own(ctx, organization, slug)
 	if err != nil {
@@ -85,7 +86,7 @@ func actionOf(p intake.Patch) Action {
 	return Changed
 }
 
-// edit is a change that was found good and is to be written.
+// edit is a change that was accepted and is to be written.
 type edit struct {
 	organization string
 	slug         Slug
@@ -120,8 +121,8 @@ func (e edit) apply(row *Link, now time.Time) {
 	row.UpdatedAt = now
 }
 
-// changesAnything tells whether a change without a new secret differs from what is there: only
-// then does it raise the revision.
+// changesAnything reports whether a change without a new secret differs from what is there. Only
+// such a change raises the revision.
 func (e edit) changesAnything(l Link) bool {
 	before, after := l.Stored(), l.Stored()
 	e.apply(&after, l.UpdatedAt)
@@ -129,7 +130,7 @@ func (e edit) changesAnything(l Link) bool {
 	return !reflect.DeepEqual(before, after)
 }
 
-// busy is an error while somebody else is changing the secret.
+// busy is an error while another request is changing the secret.
 func (l Link) busy(now time.Time) error {
 	if l.Change == nil || now.Sub(l.Change.Since) >= busyFor {
 		return nil
@@ -137,8 +138,9 @@ func (l Link) busy(now time.Time) error {
 	return problem.New(problem.ChangedMeanwhile, "Another change of the link %q is under way. Read the link again in a minute and send the request with its ETag.", l.Slug)
 }
 
-// writeEdit writes a change without a new secret. A new date goes to the row first, which is what
-// counts, then to the store of secrets; the marker has the timer make up for a crash between.
+// writeEdit writes a change without a new secret. A new date goes to the row first, because the row
+// counts, then to the store of secrets. If the process dies in between, the marker makes the timer
+// do the rest.
 func (s *Service) writeEdit(ctx context.Context, e edit) (Link, error) {
 	marker := word()
 	row, err := s.update(ctx, e.slug, func(row Link) (Link, error) {
@@ -229,9 +231,9 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	return row, nil
 }
 
-// putVersion stores the new secret under the link's name, or under a new name when the old one
-// was deleted in the vault by hand: such a name can never be used again. The row notes the new
-// name for removal first, so that no crash leaves a secret that no row names.
+// putVersion stores the new secret under the link's name. If the old secret was deleted in the vault
+// by hand, its name cannot be used again, and the secret gets a new one. The row lists the new name
+// in Discard first, so that no crash leaves a secret that no row names.
 func (s *Service) putVersion(ctx context.Context, row Link, marker string, value secret.Value) (name, version string, err error) {
 	name = row.Secret.Name
 	version, err = s.secrets.Put(ctx, name, value, row.attributes())
@@ -253,9 +255,9 @@ func (s *Service) putVersion(ctx context.Context, row Link, marker string, value
 	return name, version, err
 }
 
-// cutOver makes version of name the link's secret, with the settings that it was verified for.
-// The version before stays as the previous one if it is of the same application; superseded are
-// those that are to be disabled.
+// cutOver makes version of name the link's secret, with the settings that it was verified for. The
+// old version stays as the previous one if it belongs to the same application. superseded are the
+// versions to disable.
 func (l *Link) cutOver(e edit, name, version string, report verification.Report, now time.Time) (superseded []string) {
 	old := l.Secret
 	l.Secret = Secret{Name: name, Version: version, Kind: e.changes.Target.Credential.Kind(), Since: now}
@@ -279,13 +281,13 @@ func (l *Link) cutOver(e edit, name, version string, report verification.Report,
 	return superseded
 }
 
-// named are those of the versions that are not "".
+// named returns the versions that are not "".
 func named(versions ...string) []string {
 	return slices.DeleteFunc(versions, func(v string) bool { return v == "" })
 }
 
-// leaveUnfinished lets others start a change at once after this one failed. The marker stays, so that
-// the timer looks for a version that was stored although the answer got lost.
+// leaveUnfinished lets another change start at once after this one failed. The marker stays, so
+// that the timer looks for a version that was stored although the answer got lost.
 func (s *Service) leaveUnfinished(ctx context.Context, row Link, marker string) {
 	ctx, cancel := aside(ctx)
 	defer cancel()
@@ -301,12 +303,13 @@ func (s *Service) leaveUnfinished(ctx context.Context, row Link, marker string) 
 	}
 }
 
-// nextChange is the marker of a change that begins; one that is there did not end.
+// nextChange is the marker of a change that begins. A marker that is already there belongs to a
+// change that did not end.
 func (l Link) nextChange(id string, now time.Time) *Change {
 	return &Change{ID: id, Since: now, Unfinished: l.Change != nil}
 }
 
-// endChange takes the marker away, or hands it to the timer when an earlier change did not end.
+// endChange removes the marker, or leaves it to the timer when an earlier change did not end.
 func (l *Link) endChange() {
 	if !l.Change.Unfinished {
 		l.Change = nil
@@ -315,8 +318,8 @@ func (l *Link) endChange() {
 	l.Change = &Change{ID: word(), Since: l.Change.Since.Add(-busyFor), Unfinished: true}
 }
 
-// markUnfinished marks the row of somebody else's change, because a version was stored that
-// could not be disabled again.
+// markUnfinished tells the timer to look at the row, which another request changed meanwhile: a
+// version was stored that could not be disabled.
 func (s *Service) markUnfinished(ctx context.Context, slug Slug) {
 	_, err := s.update(ctx, slug, func(row Link) (Link, error) {
 		if row.Phase != Live {
@@ -335,7 +338,7 @@ func (s *Service) markUnfinished(ctx context.Context, slug Slug) {
 	}
 }
 
-// disable switches off versions that no row names any more; the timer does it if this fails.
+// disable disables versions that no row names any more. If it fails, the timer does it.
 func (s *Service) disable(ctx context.Context, l Link, versions ...string) bool {
 	for _, version := range versions {
 		err := ignore(s.secrets.Update(ctx, l.Secret.Name, version, false, l.attributes()), secret.ErrNotFound)
@@ -347,7 +350,7 @@ func (s *Service) disable(ctx context.Context, l Link, versions ...string) bool 
 	return true
 }
 
-// unmark ends a change. The row may have gone on without it.
+// unmark removes the marker of a change, if the row still has it.
 func (s *Service) unmark(ctx context.Context, row Link, marker string) (Link, error) {
 	cleared, err := s.update(ctx, row.Slug, func(now Link) (Link, error) {
 		if now.Change == nil || now.Change.ID != marker {

@@ -478,5 +478,5 @@ func (op operation) checkEffect(t *testing.T, w *world, name string, err error, 
 	}
 }
 
-// buried tells whether the link was deleted once: what was not told by then is not told.
+// buried reports whether the link was deleted once: notices that were not sent by then are dropped.
 func (w *world) buried(t *testing.T) bool { return w.trailed(t, link.Deleted) > 0 }

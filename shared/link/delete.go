@@ -7,15 +7,15 @@ import (
 	"fhirlink/shared/store"
 )
 
-// keepTombstone is how long a deleted link's slug stays its organization's: as long as Key
-// Vault keeps a deleted secret at most.
+// keepTombstone is how long the slug of a deleted link stays reserved for its organization. It is
+// the longest time for which Key Vault keeps a deleted secret.
 const keepTombstone = 90 * 24 * time.Hour
 
 // Delete removes a link and its secret. ifMatch is the If-Match header, "" if absent. The
-// slug stays the organization's for 90 days.
+// slug stays reserved for the organization for 90 days.
 //
-// The writes: mark the row, which makes it invisible; delete the secret; leave a tombstone;
-// leave the roster. The timer finishes what a crash leaves.
+// The writes: mark the row, which makes it invisible; delete the secret; leave a tombstone; remove
+// the roster entry. The timer finishes what a crash leaves.
 func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) (err error) {
 	l, err := s.own(ctx, organization, slug)
 	if err != nil {

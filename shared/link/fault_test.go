@@ -154,7 +154,7 @@ func (th *theatre) receive(e notify.Event) {
 	th.held[e.ID] = e
 }
 
-// fire is one run of the timer by a process of its own; it tells whether the process lived.
+// fire is one run of the timer in a new process. It reports whether the process lived.
 func (th *theatre) fire() (alive bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -320,7 +320,7 @@ func (th *theatre) judge(t *testing.T, name string, rotations, breaks int) {
 	}
 }
 
-// gaveWay tells whether the i-th notice was about the secret's end and a later one took its place.
+// gaveWay reports whether the i-th notice was about the secret's end and a later one took its place.
 func (th *theatre) gaveWay(i int) bool {
 	end := func(n telling.Notice) bool {
 		return n.Type == notify.SecretExpiring || n.Type == notify.SecretExpired || n.Type == notify.SecretDateMissing

@@ -30,9 +30,7 @@ func ParseSlug(s string) (Slug, *problem.Field) {
 // Phase says where a row stands in its life. Only a Live row is visible through any route.
 type Phase string
 
-// The phases. A row goes Reserved → Live → Deleting → Tombstone, or Reserved → Abandoned when the
-// registration is not finished. A Tombstone and an Abandoned row of the same organization may
-// become Reserved again.
+// The phases; the package documentation shows how a row goes through them.
 const (
 	Reserved  Phase = "reserved"  // the slug is taken, the secret not yet written
 	Abandoned Phase = "abandoned" // the registration failed: its secret is being removed, then the row
@@ -48,7 +46,7 @@ type SecretState string
 const (
 	SecretOK       SecretState = "ok"
 	SecretExpiring SecretState = "expiring" // ExpiringDays down to 0 days left
-	SecretExpired  SecretState = "expired"  // below 0, or Entra said so (AADSTS7000222)
+	SecretExpired  SecretState = "expired"  // below 0, or Entra answered AADSTS7000222
 	SecretUnknown  SecretState = "unknown"  // no date is known
 )
 
@@ -59,7 +57,7 @@ const ExpiringDays = 60
 type Secret struct {
 	Name      string    // of the secret, chosen by the store: random, never reused
 	Version   string    // the current version; the commit of the row is the commit of the secret
-	Previous  string    // the version before, enabled still; empty if there is none
+	Previous  string    // the version before, still enabled; empty if there is none
 	ExpiresOn date.Date // zero: not known
 	Expired   bool      // Entra answered AADSTS7000222 to this version
 
@@ -73,19 +71,19 @@ type Secret struct {
 	FellBackAt    time.Time     `json:",omitzero"` // since when Previous stands in for Version; zero: it does not
 }
 
-// Change marks that somebody is changing the secret of a live link.
+// Change marks a change of the secret of a live link that is under way.
 type Change struct {
-	ID    string    // random; whoever commits must find its own id here
+	ID    string    // random; a commit must find its change's id here
 	Since time.Time // when the marker was set
-	// Unfinished: an earlier change did not end, so that the store of secrets may hold what no
-	// row names. The marker then stays for the timer, which looks.
+	// Unfinished: an earlier change did not end, so the store of secrets may hold versions that no
+	// row names. The marker then stays, and the timer looks for them.
 	Unfinished bool `json:",omitempty"`
 }
 
 // Link is one row: a FHIR server of an organization and how to get a token for it.
 type Link struct {
 	Slug         Slug
-	ID           string // random, one per registration: a slug registered anew has another
+	ID           string // random, one per registration: a slug that is registered again has another
 	Organization string // tenant id of the owner
 	Phase        Phase
 
@@ -95,7 +93,7 @@ type Link struct {
 	TenantID      string
 	Audience      string
 	Listed        bool
-	Contacts      []string // e-mail addresses of whom to tell
+	Contacts      []string // e-mail addresses of the people to tell
 
 	condition.Condition // what the last verification found
 
@@ -105,17 +103,17 @@ type Link struct {
 
 	Enrolled bool // the organization's roster may hold an entry for this row
 
-	NoticedOn     date.Date   // up to which it has been told how near the secret's end is
-	NoticeAt      time.Time   // when that is to be told next; zero: not planned
+	NoticedOn     date.Date   // people were told up to this date how near the secret's end is
+	NoticeAt      time.Time   // when they are told next; zero: not planned
 	ToldCondition notify.Type `json:"Told"` // what people were told last of the condition: LinkBroken, SecretExpired or nothing
 	Notices       telling.Outbox
-	PendingEvents []Event `json:"Untold"` // that are not yet in the trail
+	PendingEvents []Event `json:"Untold"` // not yet in the trail
 
 	Failures  int       // runs of the timer in a row that failed on this row
 	NotBefore time.Time // the timer leaves the row alone until then, because it failed
 
 	Revision      int64     // raised by changes of user-settable fields and of the secret only
-	ReservedUntil time.Time // of a tombstone, and of a row that was one: the slug is the organization's until then
+	ReservedUntil time.Time // of a tombstone, and of a row that was one: the slug is reserved until then
 	CreatedAt     time.Time
 	UpdatedAt     time.Time // of the last change that raised Revision
 	VerifiedAt    time.Time // zero: never
@@ -147,7 +145,7 @@ func (l Link) SecretState(now time.Time) SecretState {
 	return SecretOK
 }
 
-// SecretSource is where what is known of the secret's end is known from; empty when nothing is.
+// SecretSource is where the date of the secret's end comes from; empty when there is none.
 func (l Link) SecretSource() ending.Source {
 	switch {
 	case l.Secret.Expired:
@@ -170,10 +168,10 @@ func (l Link) ETag() string {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }
 
-// Stored is l as every Store keeps it, sharing no memory with l: times in UTC and cut to
-// the microsecond, empty lists nil. What a Store returns is as Stored would return it.
+// Stored is l as every Store keeps and returns it: times in UTC and cut to the microsecond, empty
+// lists nil. It shares no memory with l.
 func (l Link) Stored() Link {
-	if l.Phase == Reserved && l.Secret.Name == "" { // how rows were written before there was Abandoned
+	if l.Phase == Reserved && l.Secret.Name == "" { // rows from before the phase Abandoned
 		l.Phase = Abandoned
 	}
 	for _, t := range []*time.Time{
@@ -198,7 +196,7 @@ func (e Event) Stored() Event {
 	return e
 }
 
-// each is a list of its own with f of every element; nil when it is empty.
+// each is a new list with f of every element; nil when it is empty.
 func each[T any](list []T, f func(T) T) (all []T) {
 	for _, v := range list {
 		all = append(all, f(v))
@@ -208,8 +206,8 @@ func each[T any](list []T, f func(T) T) (all []T) {
 
 func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// Grace is how old something half-done must be before the timer finishes or removes it. It
-// is far longer than any request lives, so the timer never works against a writer.
+// Grace is how old something half-done must be before the timer finishes or removes it. It is far
+// longer than any request takes, so the timer never works against a writer.
 const Grace = 15 * time.Minute
 
 // Due is when the timer must look at the row next; zero: never. A pure function of the row,
@@ -224,7 +222,7 @@ func (l Link) Due() time.Time {
 
 func (l Link) due() time.Time {
 	due := l.phaseDue()
-	if len(l.PendingEvents) > 0 { // whoever did it may be about to tell it
+	if len(l.PendingEvents) > 0 { // the request that left them may be about to enter them
 		due = earliest(due, l.PendingEvents[0].At.Add(Grace))
 	}
 	return due
@@ -244,7 +242,7 @@ func (l Link) phaseDue() time.Time {
 	due = earliest(due, l.Secret.PreviousUntil)
 	due = earliest(due, l.Notices.Due())
 	switch {
-	case l.Change != nil: // the one who changes the secret may need what is to be discarded
+	case l.Change != nil: // the change may need what Discard names
 		due = earliest(due, l.Change.Since.Add(Grace))
 	case len(l.Discard) > 0:
 		due = earliest(due, l.PhaseSince.Add(Grace))

@@ -18,8 +18,8 @@ func (s *Service) List(ctx context.Context, organization string, limit int, from
 	return s.list(ctx, organization, limit, from, func(Link) bool { return true })
 }
 
-// ListExpiring is List for the links whose secrets end within so many days, or have ended. A
-// secret whose end is not known is not among them.
+// ListExpiring is List for the links whose secrets end within so many days, or have ended. It
+// leaves out secrets whose end is not known.
 func (s *Service) ListExpiring(ctx context.Context, organization string, days, limit int, from string) ([]Link, string, error) {
 	now := s.now()
 	return s.list(ctx, organization, limit, from, func(l Link) bool {

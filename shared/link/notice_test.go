@@ -196,7 +196,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestUnsent: what nobody was sent yet gives way to what is nearer.
+// TestUnsent: a notice that was not sent yet gives way to a nearer one.
 func TestUnsent(t *testing.T) {
 	o := newOffice(t, "2027-01-23")
 	d := o.deps
@@ -227,7 +227,7 @@ func (lost) Targets(context.Context, string) ([]notify.Target, error) {
 	return nil, errors.New("no answer")
 }
 
-// TestDateMissing: a date that nobody gave is asked for every 30 days.
+// TestDateMissing: a missing date is asked for every 30 days.
 func TestDateMissing(t *testing.T) {
 	o := newOffice(t, "")
 	o.run(t, 12*hour, 95*24*hour)
@@ -239,7 +239,7 @@ func TestDateMissing(t *testing.T) {
 	}
 }
 
-// TestCorrectedDate: the thresholds of a date that was corrected are told anew.
+// TestCorrectedDate: the thresholds of a corrected date are told again.
 func TestCorrectedDate(t *testing.T) {
 	o := newOffice(t, "2027-01-23")
 	o.run(t, hour, 40*24*hour) // 21 days left

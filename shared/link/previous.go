@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// KeepPrevious is how long the previous secret may stand in for a new one that Entra refuses,
-	// and so how long it stays enabled: long enough for a mistake made before a weekend.
+	// KeepPrevious is how long the previous secret stays enabled, so that it can stand in for a new
+	// one that Entra refuses. It covers a mistake made before a weekend.
 	KeepPrevious = 7 * 24 * time.Hour
-	// spreads is how long a new secret takes to reach all of Entra: until then it is refused
-	// with AADSTS7000215 now and then.
+	// spreads is how long a new secret takes to reach all of Entra. Until then Entra refuses it now
+	// and then with AADSTS7000215.
 	spreads = 2 * time.Minute
 )
 
@@ -30,7 +30,7 @@ func (l Link) Spreading(code string, now time.Time) bool {
 }
 
 // StandIn writes down that the previous secret stands in for the current one, unless the row says
-// so already. Tokens do not wait for this to succeed: the next one tries again.
+// so already. A failure is only logged: the next token tries again.
 func (s *Service) StandIn(ctx context.Context, l Link) {
 	var fresh bool
 	row, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
@@ -51,9 +51,9 @@ func (s *Service) StandIn(ctx context.Context, l Link) {
 	}
 }
 
-// disablePrevious disables the previous secret when its time is over: in the store of secrets first, so
-// that no row forgets a version that is still enabled. The customer's own application is never
-// touched.
+// disablePrevious disables the previous secret when its time is over. The store of secrets comes
+// first, so that no row forgets a version that is still enabled. The customer's registration in
+// Entra is never touched.
 func (s *Service) disablePrevious(ctx context.Context, l Link) error {
 	err := s.secrets.Update(ctx, l.Secret.Name, l.Secret.Previous, false, l.attributes())
 	if err = ignore(err, secret.ErrNotFound); err != nil {

@@ -18,15 +18,15 @@ import (
 // takeOverAfter is how old a reserved row must be before its organization may start over.
 const takeOverAfter = time.Minute
 
-// errLost means that somebody else claimed what this operation had claimed.
+// errLost means that another operation has taken over the row meanwhile.
 var errLost = errors.New("claimed by somebody else meanwhile")
 
 // Register verifies r, then stores it. Errors: InvalidFields, SlugTaken, TooManyLinks,
 // VerificationFailed, UpstreamUnavailable; nothing is stored then.
 //
-// The writes, each of which may be the last: reserve the slug; enter the organization's
-// roster; put the secret; activate the row. A reserved row is invisible, so that what a
-// crash leaves is found by the timer only.
+// The writes, each of which may be the last: reserve the slug; enroll it in the organization's
+// roster; put the secret; activate the row. A reserved row is invisible, so only the timer sees
+// what a crash leaves.
 func (s *Service) Register(ctx context.Context, organization string, r intake.Registration) (Result, error) {
 	reader := s.reader()
 	a := reader.Registration(r)
@@ -79,8 +79,8 @@ func (s *Service) Rehearse(ctx context.Context, organization string, r intake.Re
 	return verification.NotRun(check), nil
 }
 
-// verifyDated runs all checks, and asks the directory when the secret ends: what it says counts
-// more than what was typed.
+// verifyDated runs all checks and asks the directory when the secret ends. The directory's date
+// counts more than the typed one.
 func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t verification.Target, typed ending.End) (verification.Report, ending.End) {
 	report := s.verifier.Verify(ctx, t)
 	end, found := s.lookUp(ctx, t, report, "")
@@ -96,7 +96,7 @@ func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t veri
 // verifyRetry is how long to wait after a transient failure that did not say so itself.
 const verifyRetry = 30 * time.Second
 
-// verdict is nil when a report is good enough to store what it is about.
+// verdict is nil when the report allows the link to be stored.
 func verdict(report verification.Report) error {
 	failed, _ := report.Failed()
 	switch report.Outcome() {
@@ -160,7 +160,7 @@ func (l Link) mayBeRegisteredBy(organization string, now time.Time) error {
 	return problem.New(problem.SlugTaken, "The slug %q is taken. Choose another one.", l.Slug)
 }
 
-// checkQuota is an error when the organization has no place for more links beside those it has.
+// checkQuota is an error when the organization would exceed its quota with so many more links.
 func (s *Service) checkQuota(ctx context.Context, organization string, more int) error {
 	slugs, err := s.stores.Slugs(ctx, organization, "", s.maxLinks+1)
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *Service) checkQuota(ctx context.Context, organization string, more int)
 	if len(slugs)+more <= s.maxLinks {
 		return nil
 	}
-	// Entries are claims: count the rows behind them before anybody is refused.
+	// Entries are claims: count the rows behind them before refusing.
 	links, err := s.read(ctx, slugs)
 	if err != nil {
 		return err
@@ -214,8 +214,8 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 	return Link{}, storeProblem(err, slug)
 }
 
-// reserve makes the slug the organization's: a new row, or the place of a tombstone or of a
-// registration that was not finished.
+// reserve reserves the slug for the organization. It inserts a row, or takes the place of a
+// tombstone or of a registration that was not finished.
 func (s *Service) reserve(ctx context.Context, l Link) error {
 	err := s.stores.Insert(ctx, l)
 	if !errors.Is(err, store.ErrExists) {
@@ -241,9 +241,9 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 	return err
 }
 
-// enroll enters the reserved row in the organization's roster. It comes after the
-// reservation: whoever removes an entry reads the row between taking the entry's receipt and
-// removing it, and so sees either this reservation or a receipt that is out of date.
+// enroll enters the reserved row in the organization's roster. It comes after the reservation.
+// withdraw reads the row between taking an entry's receipt and removing the entry, so it finds
+// either this reservation or a receipt that is out of date.
 func (s *Service) enroll(ctx context.Context, l Link) error {
 	if _, err := s.stores.Enroll(ctx, l.Organization, l.Slug); err != nil {
 		return storeProblem(err, string(l.Slug))
@@ -266,7 +266,7 @@ func (s *Service) activate(ctx context.Context, l Link, version string) (Link, e
 	})
 }
 
-// update writes through to the store, plans the next notice, and tells the caches of rows.
+// update writes to the store, plans the next notice, and tells the caches of rows.
 func (s *Service) update(ctx context.Context, slug Slug, change func(Link) (Link, error)) (Link, error) {
 	defer func() {
 		for _, changed := range s.written {
@@ -282,7 +282,7 @@ func (s *Service) update(ctx context.Context, slug Slug, change func(Link) (Link
 	})
 }
 
-// abandonAside is abandon on behalf of a request that failed; what fails is left to the timer.
+// abandonAside is abandon for a request that failed. What fails here is left to the timer.
 func (s *Service) abandonAside(ctx context.Context, slug Slug, name string) (row Link, committed bool) {
 	ctx, cancel := aside(ctx)
 	defer cancel()
@@ -293,10 +293,9 @@ func (s *Service) abandonAside(ctx context.Context, slug Slug, name string) (row
 	return row, committed
 }
 
-// abandon ends a reservation, if it is still the one that put or was to put its secret under
-// name: the secret goes first, then the row or what it was before. It tells when the
-// registration turns out to have been committed after all, the answer lost; then nothing is
-// undone.
+// abandon ends a reservation whose secret has this name, and then finishes it: the secret goes
+// first, then the row. If the registration turns out to be committed after all, because only the
+// answer got lost, abandon returns the row and undoes nothing.
 func (s *Service) abandon(ctx context.Context, slug Slug, name string) (row Link, committed bool, err error) {
 	row, err = s.update(ctx, slug, func(row Link) (Link, error) {
 		if row.Secret.Name != name {
@@ -312,7 +311,7 @@ func (s *Service) abandon(ctx context.Context, slug Slug, name string) (row Link
 	case committed:
 		row, err = s.stores.Get(ctx, slug)
 		return row, err == nil, err
-	case errors.Is(err, errLost), errors.Is(err, store.ErrNotFound): // the secret is nobody's, or noted for removal
+	case errors.Is(err, errLost), errors.Is(err, store.ErrNotFound): // no row names the secret, or Discard does
 		return Link{}, false, s.secrets.Delete(ctx, name)
 	case err != nil:
 		return Link{}, false, err
@@ -320,7 +319,8 @@ func (s *Service) abandon(ctx context.Context, slug Slug, name string) (row Link
 	return Link{}, false, s.finishAbandoned(ctx, row)
 }
 
-// finishAbandoned ends an abandoned reservation.
+// finishAbandoned removes the secrets of an abandoned reservation, its roster entry, and the row. A
+// row that was a tombstone becomes one again.
 func (s *Service) finishAbandoned(ctx context.Context, row Link) error {
 	for _, name := range row.Discard {
 		if err := s.secrets.Delete(ctx, name); err != nil {
@@ -348,7 +348,7 @@ func (s *Service) finishAbandoned(ctx context.Context, row Link) error {
 	return ignore(err, errLost, store.ErrNotFound)
 }
 
-// withdraw removes the roster entry of a row that no longer needs it: of a tombstone, and of
+// withdraw removes the roster entry of a row that no longer holds its slug as a link: a tombstone or
 // an abandoned reservation.
 func (s *Service) withdraw(ctx context.Context, organization string, slug Slug) error {
 	receipt, err := s.stores.Receipt(ctx, organization, slug)
@@ -374,7 +374,7 @@ func ignore(err error, harmless ...error) error {
 	return err
 }
 
-// describe is an error as the log may have it: our own sentences, no upstream text.
+// describe is an error as it may be logged: our own sentences, no upstream text.
 func describe(err error) string {
 	for _, known := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrExists, secret.ErrUnavailable, secret.ErrNotFound, secret.ErrNameUsed, context.DeadlineExceeded, context.Canceled, errLost} {
 		if errors.Is(err, known) {

@@ -27,7 +27,7 @@ import (
 // DefaultMaxLinks is how many links an organization may have when nothing else is set.
 const DefaultMaxLinks = 500
 
-// Verifier checks what a registration claims; *verification.Verifier is the one.
+// Verifier checks what a registration claims. *verification.Verifier implements it.
 type Verifier interface {
 	Verify(ctx context.Context, t verification.Target) verification.Report
 }
@@ -40,7 +40,7 @@ type Deps struct {
 	Tokens    entra.TokenSource
 	Authority func(fhir.BaseURL) string // the configured authority for a server
 
-	Channel    notify.Channel   // carries notices out; nil: nobody is told
+	Channel    notify.Channel   // delivers notices; nil: none are delivered
 	Mailer     notify.Mailer    // sends digests to the links' contacts; nil: no mail
 	Ends       ending.Directory // knows when secrets end; nil: people type it
 	Thresholds []int            // days before a secret's end at which people are told; nil: 60, 30, 14, 7, 3, 1, 0
@@ -54,7 +54,7 @@ type Deps struct {
 // Service is what can be done with links. Every method that takes an organization acts on
 // that organization's links only; the link of another one is as if it did not exist.
 //
-// Errors that callers may be told are *problem.Error; Token also returns *Refused.
+// Errors that callers may be told are *problem.Error.
 type Service struct {
 	stores    Stores
 	secrets   secret.Store
@@ -105,7 +105,7 @@ type Result struct {
 	Report *verification.Report // nil when the change needed no verification
 }
 
-// Finding is the code of what the verification found, if there was one and it found anything.
+// Finding is the code of what the verification found; empty when it found nothing.
 func (r Result) Finding() string {
 	if r.Report == nil {
 		return ""
@@ -113,7 +113,7 @@ func (r Result) Finding() string {
 	return r.Report.Finding()
 }
 
-// reader reads what people typed today.
+// reader is a Reader of today's input.
 func (s *Service) reader() *intake.Reader { return intake.NewReader(date.Of(s.now()), s.anyTarget) }
 
 // Get returns a link of the organization.
@@ -121,7 +121,7 @@ func (s *Service) Get(ctx context.Context, organization, slug string) (Link, err
 	return s.own(ctx, organization, slug)
 }
 
-// Directory returns an active link whose owner listed it, whoever asks.
+// Directory returns an active link whose owner listed it, for every caller.
 func (s *Service) Directory(ctx context.Context, slug string) (Link, error) {
 	l, err := s.find(ctx, slug)
 	if err != nil && problem.CodeOf(err) != problem.LinkNotFound {
@@ -133,7 +133,7 @@ func (s *Service) Directory(ctx context.Context, slug string) (Link, error) {
 	return l, nil
 }
 
-// own is the tenant check of everything that manages links: it reads the row fresh and
+// own is the tenant check of every operation that manages links. It reads the row, not a cache, and
 // returns it only to its owner.
 func (s *Service) own(ctx context.Context, organization, slug string) (Link, error) {
 	l, err := s.find(ctx, slug)
@@ -168,8 +168,8 @@ func (s *Service) ForTokens(ctx context.Context, read func(context.Context, Slug
 		return Link{}, storeProblem(err, slug)
 	}
 	if !l.visibleTo(organization) && (!operator || l.Phase != Live) {
-		// A slug that nobody has is read from the table every time. So is another organization's:
-		// otherwise the time, or the table's outages, would tell the two apart.
+		// An unknown slug is read from the table every time. So is another organization's: otherwise
+		// the time, or the table's outages, would tell the two apart.
 		if _, err := s.stores.Get(ctx, parsed); err != nil {
 			return Link{}, storeProblem(err, slug)
 		}
@@ -178,12 +178,12 @@ func (s *Service) ForTokens(ctx context.Context, read func(context.Context, Slug
 	return l, nil
 }
 
-// visibleTo is the one rule of whose link is whose.
+// visibleTo is the one rule about which links an organization may see.
 func (l Link) visibleTo(organization string) bool {
 	return l.Phase == Live && organization != "" && l.Organization == organization
 }
 
-// notFound is the answer for what does not exist and for what is not the caller's.
+// notFound is the answer for a link that does not exist, and for another organization's.
 func notFound(slug string) error {
 	return problem.New(problem.LinkNotFound, "Your organization has no link %.64q. Check the spelling, or list your links with GET /api/links.", slug)
 }
@@ -229,7 +229,7 @@ func (l Link) match(header string) error {
 	return problem.New(problem.ChangedMeanwhile, "The link %q is not as your If-Match says. Read it again, look at what changed, and send the request with its ETag.", l.Slug)
 }
 
-// attributes are what the store of secrets is told beside the value.
+// attributes are what the store of secrets keeps beside the value.
 func (l Link) attributes() secret.Attributes {
 	return secret.Attributes{ExpiresOn: l.Secret.ExpiresOn.Time(), Slug: string(l.Slug), Organization: l.Organization}
 }
@@ -246,7 +246,7 @@ func (l Link) Server() (fhir.BaseURL, error) {
 // word is a random word of 130 bits, lower case letters and digits.
 func word() string { return strings.ToLower(rand.Text()) }
 
-// aside is a context for work that must be done although the request has ended.
+// aside is a context for work that must be done even when the request has ended.
 func aside(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 }

@@ -45,7 +45,7 @@ func newDesk() *desk {
 	return d
 }
 
-// named is a store that chooses names of its own.
+// named is a store that chooses the names of secrets.
 type named struct {
 	*secrettest.Store
 	asked []string // for what kinds
@@ -225,7 +225,7 @@ func TestRegisterFields(t *testing.T) {
 	}
 }
 
-// TestNothingIsQuoted: whatever is pasted into the wrong field, no answer repeats it.
+// TestNothingIsQuoted: no answer repeats what was pasted into the wrong field.
 func TestNothingIsQuoted(t *testing.T) {
 	const pasted = "canary~8Q~pasted into the wrong field"
 	for name, put := range map[string]func(*intake.Registration){
@@ -454,7 +454,7 @@ func TestTwoChangesOfTheSecret(t *testing.T) {
 	}
 }
 
-// TestSlowChange: whoever was overtaken loses, and takes back only what is his.
+// TestSlowChange: a change that was overtaken fails, and undoes only its own writes.
 func TestSlowChange(t *testing.T) {
 	d := newDesk()
 	d.register(t, orgA, slug)
@@ -541,7 +541,7 @@ func TestDirectory(t *testing.T) {
 	d.register(t, orgA, slug)
 	_, err := d.Directory(t.Context(), slug)
 	if p := wantCode(t, err, problem.LinkNotFound); strings.Contains(p.Detail, "organization has no link") || !strings.Contains(p.Detail, "directory") {
-		t.Errorf("whoever looks into the directory is told %q", p.Detail)
+		t.Errorf("a reader of the directory is told %q", p.Detail)
 	}
 	_, absent := d.Directory(t.Context(), "no-clinic")
 	if p := wantCode(t, absent, problem.LinkNotFound); strings.ReplaceAll(p.Detail, "no-clinic", slug) != wantCode(t, err, problem.LinkNotFound).Detail {

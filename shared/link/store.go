@@ -9,9 +9,9 @@ import (
 
 // Store keeps links, one row per slug, each with its next due time in an index.
 //
-// Every row also carries two random words of the driver's own, CreateOp and OpID, by which a
-// driver tells, after an answer that got lost and was asked for again, whether its own first
-// try took effect. So Insert and Update answer truly although the network did not.
+// A driver adds two random words to every row, CreateOp and OpID. When the answer to a write got
+// lost and the SDK retried, they show whether the first try took effect. So the results of Insert
+// and Update are true even when the network was not reliable.
 //
 // The errors that the methods name are those of [store].
 type Store interface {
@@ -20,18 +20,18 @@ type Store interface {
 	// Insert adds a row; of any number of racing inserts of a slug exactly one succeeds.
 	// ErrExists, ErrUnavailable.
 	Insert(ctx context.Context, l Link) error
-	// Update reads the row, calls change, and writes what it returns if nobody else wrote
-	// in between; else it starts again, so change may run more than once. An error of change
-	// is returned as it is and nothing is written. Returns the row as written.
+	// Update reads the row, calls change, and writes the result unless the row was written in
+	// between. In that case it starts again, so change may run more than once. An error of change
+	// is returned as it is and nothing is written. Update returns the row as written.
 	// ErrNotFound, ErrUnavailable.
 	Update(ctx context.Context, slug Slug, change func(Link) (Link, error)) (Link, error)
-	// Remove deletes the row if still reports true of it; atomically, as Update writes.
-	// It tells whether the row is gone now, and has no error for one that was not there.
+	// Remove deletes the row if still reports true of it, atomically, as Update writes. It reports
+	// whether the row is gone now. A row that was not there is no error.
 	Remove(ctx context.Context, slug Slug, still func(Link) bool) (gone bool, err error)
 }
 
-// Schedule is the index over due times. Link.Due decides them; every write of a Store puts
-// the row's entry where Due says, in the same transaction.
+// Schedule is the index over due times. Link.Due determines them, and every write of a Store moves
+// the row's entry there in the same transaction.
 type Schedule interface {
 	// Due calls yield for the slugs whose due time is at or before now, until it returns
 	// false. The cost is the number of shards plus what is due, never the number of links.
@@ -41,25 +41,25 @@ type Schedule interface {
 // Roster lists the slugs of each organization. An entry is a claim, not a proof: it is
 // written before the row it names and removed after it, so readers look at the row too.
 type Roster interface {
-	// Enroll writes the entry, anew if it is there, and returns a receipt for this writing.
+	// Enroll writes the entry, again if it is there, and returns a receipt for this write.
 	Enroll(ctx context.Context, organization string, slug Slug) (receipt string, err error)
 	// Receipt returns the receipt of the latest Enroll; "" when there is no entry.
 	Receipt(ctx context.Context, organization string, slug Slug) (string, error)
-	// Withdraw removes the entry unless it was enrolled anew since the receipt was given.
+	// Withdraw removes the entry unless it was enrolled again since the receipt was given.
 	Withdraw(ctx context.Context, organization string, slug Slug, receipt string) error
 	// Slugs returns up to limit slugs of the organization in ascending order, those greater
 	// than after.
 	Slugs(ctx context.Context, organization string, after Slug, limit int) ([]Slug, error)
 }
 
-// Trail keeps what was done with links: it is added to, and never changed. An organization's
-// events about a slug are kept together, whichever registrations of it they are about.
+// Trail keeps what was done with links. Events are added and never changed. All events of an
+// organization about a slug are kept together, also those of earlier registrations of the slug.
 type Trail interface {
-	// Append adds the event under its ID; one that is there already stays as it is, and that
-	// is no error. ErrUnavailable.
+	// Append adds the event under its ID. An event that is already there stays as it is, which is
+	// no error. ErrUnavailable.
 	Append(ctx context.Context, e Event) error
-	// Events returns up to limit events of the organization about the slug in ascending order
-	// of their IDs, which is the latest first, those with an ID greater than after.
+	// Events returns up to limit events of the organization about the slug whose IDs are greater
+	// than after, in ascending order of IDs, which is the latest first.
 	Events(ctx context.Context, organization string, slug Slug, after string, limit int) ([]Event, error)
 }
 

@@ -18,9 +18,9 @@ import (
 // errNothing means that there is nothing to write.
 var errNothing = errors.New("nothing to write")
 
-// tell records what is to be told about a link by now and makes the deliveries that are due:
-// claim, send, acknowledge (see package telling). It returns the row as it is now, the zero Link
-// when it could not be read.
+// tell adds the notices that are due by now and makes the deliveries that are due: claim, send,
+// acknowledge (see package telling). It returns the row as it is now, or the zero Link when it
+// could not be read.
 func (s *Service) tell(ctx context.Context, slug Slug, f *Finding) (Link, error) {
 	l, claimed, noticed, err := s.claimDeliveries(ctx, slug)
 	if l.Slug == "" {
@@ -39,7 +39,7 @@ func (s *Service) tell(ctx context.Context, slug Slug, f *Finding) (Link, error)
 	return l, errors.Join(err, s.acknowledge(ctx, l.about(), attempts))
 }
 
-// of takes over what is to be reported of a live link.
+// of fills in what the timer reports of a live link.
 func (f *Finding) of(l Link, noticed bool, now time.Time) {
 	f.Organization = l.Organization
 	if l.Phase != Live {
@@ -52,8 +52,9 @@ func (f *Finding) of(l Link, noticed bool, now time.Time) {
 	}
 }
 
-// claimDeliveries is the one write before anything is sent: what is to be told by now, to whom, and that
-// this process sends it. A failure to find out to whom does not keep the rest from being sent.
+// claimDeliveries is the one write before anything is sent: what there is to tell, to whom, and that
+// this process sends it. If the receivers of new notices cannot be found out, older notices are
+// still sent.
 func (s *Service) claimDeliveries(ctx context.Context, slug Slug) (l Link, claimed []telling.Attempt, noticed bool, err error) {
 	var unaddressed error
 	written, err := s.update(ctx, slug, func(row Link) (Link, error) {
@@ -80,7 +81,7 @@ func (s *Service) claimDeliveries(ctx context.Context, slug Slug) (l Link, claim
 	return written, claimed, noticed, unaddressed
 }
 
-// address writes down to whom new notices go, and reports whether there were any.
+// address gives new notices their receivers, and reports whether there were any such notices.
 func (s *Service) address(ctx context.Context, l *Link, now time.Time) (done bool, err error) {
 	if !l.Notices.Unaddressed() {
 		return false, nil
@@ -148,7 +149,7 @@ func (s *Service) settleLetters(ctx context.Context, letters []telling.Letter, r
 	return err
 }
 
-// putOff has the letters wait for the next day's digest.
+// putOff leaves the letters to the next day's digest.
 func (s *Service) putOff(ctx context.Context, letters []telling.Letter, now time.Time) (err error) {
 	for _, letter := range letters {
 		_, e := s.update(ctx, Slug(letter.About.Slug), func(row Link) (Link, error) {
@@ -170,8 +171,8 @@ func (l Link) about() telling.About {
 	}
 }
 
-// addNotice puts a notice in the row's outbox, in the write of what it is about. occasion tells two
-// notices of one type and threshold apart.
+// addNotice puts a notice in the row's outbox, in the write of what it is about. occasion
+// distinguishes two notices of the same type and threshold.
 func (l *Link) addNotice(n telling.Notice, occasion string, now time.Time) {
 	n.ID = notify.ID(l.ID, l.Secret.Version, string(n.Type), strconv.Itoa(n.Threshold), occasion)
 	n.At, n.Version, n.ExpiresOn = now, l.Secret.Version, l.Secret.ExpiresOn
@@ -179,7 +180,7 @@ func (l *Link) addNotice(n telling.Notice, occasion string, now time.Time) {
 	l.Notices = l.Notices.Add(n)
 }
 
-// noticeCondition adds a notice of what the link's condition has become, when that was not told yet.
+// noticeCondition adds a notice of the link's new condition, unless people were told already.
 func (l *Link) noticeCondition(failed verification.Check, now time.Time) {
 	switch {
 	case l.Phase != Live:
@@ -195,8 +196,8 @@ func (l *Link) noticeCondition(failed verification.Check, now time.Time) {
 	}
 }
 
-// noticeExpired adds a notice of the end of the secret, once. NoticedOn is beyond the date afterwards,
-// whether the date came or Entra said so before.
+// noticeExpired adds a notice of the end of the secret, once. Afterwards NoticedOn is later than the
+// end, also when Entra refused the secret before that date.
 func (l *Link) noticeExpired(now time.Time) {
 	today, end := date.Of(now), l.Secret.ExpiresOn
 	if !end.IsZero() && l.NoticedOn.DaysFrom(end) > 0 {
@@ -209,8 +210,8 @@ func (l *Link) noticeExpired(now time.Time) {
 	}
 }
 
-// noticeNearness adds a notice of how near the secret's end is when a threshold has passed: the tightest
-// one. It reports whether it did.
+// noticeNearness adds a notice when the secret's end has come nearer than a threshold; the tightest
+// one counts. It reports whether it added one.
 func (s *Service) noticeNearness(l *Link, now time.Time) bool {
 	if due := s.nextNotice(*l); due.IsZero() || now.Before(due) {
 		return false
@@ -228,7 +229,7 @@ func (s *Service) noticeNearness(l *Link, now time.Time) bool {
 	return true
 }
 
-// nextNotice is when people must be told next how near the secret's end is; zero: never.
+// nextNotice is when people must be told again how near the secret's end is; zero: never.
 func (s *Service) nextNotice(l Link) time.Time {
 	if l.Phase != Live || l.Secret.Expired {
 		return time.Time{}
@@ -236,5 +237,5 @@ func (s *Service) nextNotice(l Link) time.Time {
 	return s.thresholds.Next(l.Secret.ExpiresOn, l.NoticedOn)
 }
 
-// instant tells two notices apart that are about what happened at a moment.
+// instant is the occasion of a notice about what happened at a moment.
 func instant(t time.Time) string { return strconv.FormatInt(t.UnixMicro(), 10) }

@@ -21,9 +21,9 @@ type Finding struct {
 	State        SecretState
 	DaysLeft     int       // when ExpiresOn is known
 	ExpiresOn    date.Date // zero: not known
-	Notice       bool      // the secret's end has come nearer past one of the thresholds
+	Notice       bool      // the secret's end has come nearer than a threshold
 
-	Letters []telling.Letter // for Digest, together with those of the organization's other links
+	Letters []telling.Letter // for Digest, with those of the organization's other links
 }
 
 const didVerify = "verified"
@@ -33,9 +33,9 @@ func (s *Service) Due(ctx context.Context, now time.Time, yield func(Slug) bool)
 	return s.stores.Due(ctx, now, yield)
 }
 
-// Tend does what is due for one link: tells what is to be told, finishes or removes what a
-// crash left, and verifies again. A second Tend finds nothing to do. What fails does not keep
-// the rest from being done.
+// Tend does what is due for one link: it tells people, finishes or removes what a crash left, and
+// verifies again. A second Tend finds nothing to do. If one of these fails, the others are still
+// done.
 func (s *Service) Tend(ctx context.Context, slug Slug) (Finding, error) {
 	f := Finding{Slug: slug}
 	l, err := s.tell(ctx, slug, &f)
@@ -54,7 +54,7 @@ func (s *Service) Tend(ctx context.Context, slug Slug) (Finding, error) {
 	return f, err
 }
 
-// succeeded forgets that the timer failed on a link before.
+// succeeded resets the count of the timer's failures on a link.
 func (s *Service) succeeded(ctx context.Context, l Link) error {
 	_, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
 		row.Failures, row.NotBefore = 0, time.Time{}
@@ -63,7 +63,7 @@ func (s *Service) succeeded(ctx context.Context, l Link) error {
 	return ignore(err, store.ErrNotFound)
 }
 
-// tend does one thing that a phase of a row's life wants, or all that a live link wants.
+// tend does the one thing that is due in a row's phase, or everything that is due for a live link.
 func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 	do := func(what string, one error) {
 		if err = errors.Join(err, one); one == nil {
@@ -120,7 +120,7 @@ func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) 
 	}
 }
 
-// freeSlug sets the slug free.
+// freeSlug removes a tombstone, so that any organization may register the slug.
 func (s *Service) freeSlug(ctx context.Context, l Link) error {
 	if err := s.withdraw(ctx, l.Organization, l.Slug); err != nil {
 		return err
@@ -129,7 +129,7 @@ func (s *Service) freeSlug(ctx context.Context, l Link) error {
 	return err
 }
 
-// withdrawTombstone makes sure that a tombstone is on no list.
+// withdrawTombstone withdraws a tombstone from the roster, and writes down that this is done.
 func (s *Service) withdrawTombstone(ctx context.Context, l Link) error {
 	if err := s.withdraw(ctx, l.Organization, l.Slug); err != nil {
 		return err
@@ -144,8 +144,8 @@ func (s *Service) withdrawTombstone(ctx context.Context, l Link) error {
 	return ignore(err, errLost, store.ErrNotFound)
 }
 
-// finishChange ends a change that its writer did not end: it takes the marker over, so that
-// nobody starts another meanwhile, then makes the store of secrets agree with the row.
+// finishChange finishes a change that its writer did not end. It takes over the marker, so that no
+// other change starts meanwhile, and then makes the store of secrets agree with the row.
 func (s *Service) finishChange(ctx context.Context, l Link) error {
 	marker := word()
 	row, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
@@ -177,7 +177,7 @@ func (s *Service) finishChange(ctx context.Context, l Link) error {
 	return err
 }
 
-// discard deletes the secrets that the row notes for removal.
+// discard deletes the secrets that Discard names.
 func (s *Service) discard(ctx context.Context, l Link) error {
 	for _, name := range l.Discard {
 		if err := s.secrets.Delete(ctx, name); err != nil {
@@ -195,15 +195,15 @@ func (s *Service) discard(ctx context.Context, l Link) error {
 }
 
 const (
-	// postponeFirst is how long a link waits after a run of the timer failed on it, twice as
-	// long after each further one.
+	// postponeFirst is how long a link waits after the timer failed on it. Each further failure
+	// doubles the wait.
 	postponeFirst = time.Minute
 	// postponeMost is the longest that it waits.
 	postponeMost = time.Hour
 )
 
-// Postpone has the timer leave a link alone for a while, because Tend failed or hung. A row that
-// cannot be read cannot be postponed either; it costs each run one read.
+// Postpone makes the timer leave a link alone for a while, because Tend failed or hung. A row that
+// cannot be read cannot be postponed either, and costs each run one read.
 func (s *Service) Postpone(ctx context.Context, slug Slug) error {
 	_, err := s.update(ctx, slug, func(row Link) (Link, error) {
 		wait := min(postponeFirst<<min(row.Failures, 10), postponeMost)

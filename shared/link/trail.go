@@ -14,7 +14,7 @@ import (
 	"fhirlink/shared/store"
 )
 
-// Event is one entry of the trail: who did what to which link, when, and what came of it. It
+// Event is one entry of the trail: who did what to which link, when, and with what outcome. It
 // holds no secret and no token.
 type Event struct {
 	ID           string // sorts the latest first
@@ -59,7 +59,7 @@ func ActorOf(ctx context.Context) Actor {
 	return Actor{Organization: c.Organization, ObjectID: c.ObjectID, AppID: c.AppID, App: c.App}
 }
 
-// EventID is an ID of which the later sorts before the earlier.
+// EventID is an ID that sorts later events before earlier ones.
 func EventID(at time.Time, unique string) string {
 	return fmt.Sprintf("%019d-%s", math.MaxInt64-at.UnixMicro(), unique)
 }
@@ -76,18 +76,18 @@ func (l Link) event(ctx context.Context, action Action, outcome string, now time
 const (
 	// maxPendingEvents bounds the events that wait on a row for the trail.
 	maxPendingEvents = 8
-	// trailTimeout bounds a write of the trail that nobody waits for.
+	// trailTimeout bounds a write of the trail in the background.
 	trailTimeout = 5 * time.Second
 )
 
-// addEvent puts what is being done on the row, in the write that does it, so that no crash keeps it
-// from the trail.
+// addEvent puts an event on the row, in the write of what it is about, so that no crash keeps it out
+// of the trail.
 func (l *Link) addEvent(ctx context.Context, action Action, now time.Time) {
 	l.PendingEvents = append(slices.Clone(l.PendingEvents), l.event(ctx, action, OutcomeOK, now))
 	l.PendingEvents = l.PendingEvents[max(0, len(l.PendingEvents)-maxPendingEvents):]
 }
 
-// enterPending moves the events of a row into the trail. What fails is left to the timer.
+// enterPending moves a row's pending events into the trail. What fails is left to the timer.
 func (s *Service) enterPending(ctx context.Context, l Link) Link {
 	ctx, cancel := aside(ctx)
 	defer cancel()
@@ -120,10 +120,10 @@ func (s *Service) tryEnterPending(ctx context.Context, l Link) (Link, error) {
 	return entered, nil
 }
 
-// refused has the trail say that something was not done, and why. It is tried once: a refusal
-// changes nothing.
+// refused enters in the trail that something was refused, and why. It is tried once, because a
+// refusal changes nothing.
 func (s *Service) refused(ctx context.Context, l Link, action Action, err error) {
-	if err != nil && !errors.Is(err, store.ErrUnavailable) { // which the trail would be too
+	if err != nil && !errors.Is(err, store.ErrUnavailable) { // the trail is in the same database
 		s.append(ctx, l.event(ctx, action, string(problem.CodeOf(err)), s.now()))
 	}
 }
@@ -145,7 +145,7 @@ func (s *Service) Enter(ctx context.Context, e Event) error {
 }
 
 // Events returns up to limit events of a link, the latest first, and how to continue ("" at the
-// end). The trail of a deleted link stays readable as long as the slug is its organization's.
+// end). The trail of a deleted link stays readable while the slug is reserved for its organization.
 func (s *Service) Events(ctx context.Context, organization, slug string, limit int, from string) ([]Event, string, error) {
 	l, err := s.find(ctx, slug)
 	if err != nil {

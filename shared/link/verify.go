@@ -81,8 +81,8 @@ func (s *Service) lookUp(ctx context.Context, t verification.Target, report veri
 	return ending.LookUp(ctx, s.directory, s.authority(t.Server), t, report, keyID, s.log)
 }
 
-// tellVault gives the store of secrets the date that the row has got, for its own near-expiry
-// events; nothing here depends on it.
+// tellVault writes the row's new date to the store of secrets, for that store's near-expiry events.
+// Nothing here depends on it.
 func (s *Service) tellVault(ctx context.Context, l Link, end date.Date) {
 	l.Secret.ExpiresOn = end
 	err := s.secrets.Update(ctx, l.Secret.Name, l.Secret.Version, true, l.attributes())
@@ -132,8 +132,8 @@ func (l *Link) judge(report verification.Report, now time.Time) {
 	l.noticeCondition(failed, now)
 }
 
-// TokenAnswered lets an answer of Entra to the current secret change the link's status, when it
-// says something new. When that cannot be written down, the next answer does it.
+// TokenAnswered updates the link's status after Entra answered to the current secret, if the answer
+// says something new. If that cannot be written down, the next answer tries again.
 func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification.Report) {
 	if !l.saysSomethingNew(report, s.now()) {
 		return
@@ -181,8 +181,8 @@ func (l Link) target() (verification.Target, error) {
 	return verification.Target{Server: server, TenantID: l.TenantID, Audience: l.Audience, ClientID: l.ClientID}, err
 }
 
-// SecretMissing is the finding that the store of secrets has not what the row names: somebody
-// removed or disabled it there by hand.
+// SecretMissing is the finding that the store of secrets does not have what the row names, because
+// it was removed or disabled there by hand.
 func SecretMissing() verification.Check {
 	return verification.Check{
 		ID: verification.CheckFields, Title: verification.Title(verification.CheckFields),
@@ -193,8 +193,8 @@ func SecretMissing() verification.Check {
 	}
 }
 
-// redate takes over what the directory says. People are told again, because the date may be
-// earlier than the one they knew.
+// redate takes over the date of the directory. People are told again, because it may be earlier than
+// the date they knew.
 func (l *Link) redate(end ending.End, now time.Time) {
 	if l.Secret.ExpiresOn != end.On {
 		l.NoticedOn = date.Date{}

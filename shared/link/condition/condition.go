@@ -78,15 +78,14 @@ func nextDaily(slug string, now time.Time) time.Time {
 	return next
 }
 
-// NeedsWhole reports whether the timer runs all checks, and not only that of the token: once a week,
-// and whenever the token alone would not tell whether the link works again.
+// NeedsWhole reports whether the timer runs all checks, and not only the one of the token: once a
+// week, and whenever a token alone would not show that the link works again.
 func (c Condition) NeedsWhole(verifiedAt, now time.Time) bool {
 	return now.Sub(verifiedAt) >= wholeEvery || c.Failing != "" && c.Failing != verification.CheckToken
 }
 
-// pending goes by the time since the role was first found missing, so that people who verify
-// meanwhile use nothing up. Past the last of the schedule the link is broken, and stays so
-// until the role is there.
+// pending counts from when the role was first found missing, so that people who verify meanwhile
+// use up no tries. After the last try the link is broken, until the role is there.
 func (c *Condition) pending(failing string, slug string, now time.Time) {
 	if c.Health == Broken && c.Failing == failing {
 		c.settle(Broken, failing, slug, now)
@@ -105,8 +104,8 @@ func (c *Condition) pending(failing string, slug string, now time.Time) {
 	c.settle(Broken, failing, slug, now)
 }
 
-// transient counts a failure that may pass by itself. A link that waits for its role goes on
-// waiting; a broken one stays broken, for nothing was learned about it.
+// transient counts a failure that may pass by itself. A link that waits for its role goes on waiting,
+// and a broken one stays broken, because nothing was learned about it.
 func (c *Condition) transient(failing string, slug string, now time.Time) {
 	switch c.Health {
 	case PendingAccess: // nothing was learned: as if the wait had begun so much later

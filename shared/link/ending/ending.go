@@ -16,10 +16,10 @@ type Source string
 
 // The sources of dates.
 const (
-	ByOwner       Source = "typed"       // typed
+	ByOwner       Source = "typed"       // somebody typed it
 	ByCertificate Source = "certificate" // the certificate's own date
 	ByGraph       Source = "graph"       // Microsoft Graph
-	ByRefusal     Source = "observed"    // Entra answered AADSTS7000222, whatever the date was to be
+	ByRefusal     Source = "observed"    // Entra answered AADSTS7000222, whatever date was known
 )
 
 // Directory knows when client secrets end, of applications that may ask. graph.Client is one.

@@ -7,7 +7,7 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// Check is a report's first check: what is known without asking anybody.
+// Check is a report's first check: what is known without a request.
 func Check(expiresOn date.Date, now time.Time) verification.Check {
 	c := verification.Check{ID: verification.CheckFields, Title: "The fields are well-formed", Status: verification.Pass, Code: "ok"}
 	switch {

@@ -13,7 +13,7 @@ const (
 	maxAddress = 254
 )
 
-// contacts reads the e-mail addresses of whom to tell about a link.
+// Contacts reads the e-mail addresses of the people to tell about a link.
 func (r *Reader) Contacts(raw []string) (addresses []string) {
 	const fix = "Send up to 5 plain addresses, e.g. [\"it@clinic.example\"]."
 	for i, text := range raw {
@@ -32,7 +32,7 @@ func (r *Reader) Contacts(raw []string) (addresses []string) {
 	return addresses
 }
 
-// plainAddress is true of printable ASCII without quotes, at a host of two labels or more.
+// plainAddress reports whether an address is printable ASCII without quotes, at a host of two labels or more.
 func plainAddress(s string) bool {
 	_, host, _ := strings.Cut(s, "@")
 	odd := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'<>()[],;:\`, r) })

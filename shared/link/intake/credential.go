@@ -10,8 +10,8 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// credential reads the one credential of the two kinds, and when it ends: for a certificate
-// that is its own date, whatever was typed.
+// credential reads the credential, which is of one of the two kinds, and when it ends. The date of a
+// certificate counts more than a typed one.
 func (r *Reader) credential(clientSecret, clientCertificate secret.Value, typed date.Date) (credential.Credential, date.Date) {
 	if clientCertificate.IsZero() {
 		return credential.ClientSecret{Value: r.secret(clientSecret)}, typed

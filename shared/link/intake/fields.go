@@ -36,7 +36,7 @@ func (r *Reader) Description(s string) string {
 	return s
 }
 
-// unprintable is true of controls, line and paragraph separators, and formatting characters
+// unprintable reports whether a character is a control, a line or paragraph separator, or a formatting character
 // such as the ones that turn the direction of text.
 func unprintable(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Cf, unicode.Co) || r == utf8.RuneError

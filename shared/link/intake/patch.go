@@ -73,7 +73,7 @@ func (r *Reader) credentialOf(p Patch, c *Changes) {
 	}
 }
 
-// undated reports whether the patch has a client secret without a word on when it ends.
+// undated reports whether the patch has a client secret without the date on which it ends.
 func (p Patch) undated() bool {
 	unsaid := !p.SecretExpiresOn.Present || p.newSecret && *p.SecretExpiresOn.Value == ""
 	return unsaid && !p.ClientSecret.IsZero()

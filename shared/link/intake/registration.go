@@ -8,8 +8,8 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// Registration is what a clinic's administrator hands over: seed 1's five fields, and what
-// may be given besides.
+// Registration is what a clinic's administrator hands over: seed 1's five fields, and the
+// optional ones.
 type Registration struct {
 	Slug            string       `json:"slug"`
 	Description     string       `json:"description"`
@@ -20,13 +20,13 @@ type Registration struct {
 	TenantID        string       `json:"tenantId"`
 	Audience        string       `json:"audience"`
 	Listed          bool         `json:"listed"`
-	Contacts        []string     `json:"contacts"` // e-mail addresses of whom to tell about the secret's end
+	Contacts        []string     `json:"contacts"` // e-mail addresses of the people to tell about the secret's end
 
 	// ClientCertificate takes the place of ClientSecret: a certificate and its RSA key, PEM.
 	ClientCertificate secret.Value `json:"clientCertificate"`
 }
 
-// NewSecret is a client secret, or a certificate, that is to replace the current one.
+// NewSecret is a client secret, or a certificate, that replaces the current one.
 type NewSecret struct {
 	ClientSecret      secret.Value `json:"clientSecret"`
 	ClientCertificate secret.Value `json:"clientCertificate"`
@@ -60,7 +60,7 @@ func (n NewSecret) Patch() Patch {
 	}
 }
 
-// Nullable tells a JSON member that is absent from one that is null.
+// Nullable distinguishes a JSON member that is absent from one that is null.
 type Nullable[T any] struct {
 	Present bool
 	Value   *T // nil when the member is null
@@ -72,7 +72,7 @@ func (n *Nullable[T]) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &n.Value)
 }
 
-// Accepted is a registration whose every field was found good.
+// Accepted is a registration without mistakes.
 type Accepted struct {
 	Slug        string
 	Description string

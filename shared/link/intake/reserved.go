@@ -7,7 +7,7 @@ import (
 )
 
 // otherTypes are the resource types of DSTU2 and STU3 that later versions dropped, those that the
-// ballot of R6 adds, and the abstract ones: their names are taken all the same.
+// ballot of R6 adds, and the abstract ones. Their names are reserved too.
 const otherTypes = `
 bodysite conformance dataelement devicealert devicecomponent deviceuserequest diagnosticorder
 domainresource eligibilityrequest eligibilityresponse expansionprofile imagingmanifest imagingobjectselection insuranceproduct
@@ -22,5 +22,5 @@ var resourceTypeSlugs = func() map[string]bool {
 	return set
 }()
 
-// isResourceType tells whether s is a FHIR resource type's name in lower case.
+// isResourceType reports whether s is a FHIR resource type's name in lower case.
 func isResourceType(s string) bool { return resourceTypeSlugs[s] }

@@ -71,8 +71,8 @@ func rosterWithdraws(t *testing.T, s link.Stores) {
 	enrolled(t, s, contoso, "other")
 	hasReceipt(t, s, contoso, "clinic", "")
 	withdraw(t, s, contoso, "clinic", latest)
-	if anew := enroll(t, s, contoso, "clinic"); anew == latest || anew == stale {
-		t.Errorf("a new entry has the receipt %q of an old one", anew)
+	if again := enroll(t, s, contoso, "clinic"); again == latest || again == stale {
+		t.Errorf("a new entry has the receipt %q of an old one", again)
 	}
 	withdraw(t, s, contoso, "clinic", latest)
 	enrolled(t, s, contoso, "clinic", "other")

@@ -277,17 +277,17 @@ func updateSeesRemoval(t *testing.T, s link.Stores) {
 
 func updateSeesNewRow(t *testing.T, s link.Stores) {
 	insert(t, s, full())
-	anew := slim(full().Slug)
+	again := slim(full().Slug)
 	runs := 0
-	update(t, s, anew.Slug, func(l *link.Link) {
+	update(t, s, again.Slug, func(l *link.Link) {
 		if runs++; runs == 1 {
 			remove(t, s, l.Slug)
-			insert(t, s, anew)
+			insert(t, s, again)
 		}
 		l.Revision++
 	})
-	anew.Revision++
-	holds(t, s, anew)
+	again.Revision++
+	holds(t, s, again)
 	if runs != 2 {
 		t.Errorf("change ran %d times, want 2", runs)
 	}

@@ -19,8 +19,8 @@ func mayFallBack(l link.Link, failure error, now time.Time) bool {
 		refused.Code == link.CodeInvalidSecret && !l.Secret.FellBackAt.IsZero()
 }
 
-// fallBack is a grant by the previous secret. The current one is asked again as soon as its
-// refusal is forgotten, and takes over by itself when it works.
+// fallBack is a grant by the previous secret. The current secret is tried again as soon as its
+// refusal is forgotten, and takes over when it works.
 func (s *Service) fallBack(ctx context.Context, l link.Link, c tokenKey) (Grant, error) {
 	c.secretVersion, c.kind = l.Secret.Previous, l.Secret.PreviousKind
 	g, err := s.grantBy(ctx, l, c)

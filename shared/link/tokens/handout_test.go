@@ -89,7 +89,7 @@ func TestTokenWithoutTrail(t *testing.T) {
 	})
 }
 
-// TestTokenRefusals: a refusal is an event of its own, once an hour.
+// TestTokenRefusals: a refusal is a separate event, once an hour.
 func TestTokenRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)

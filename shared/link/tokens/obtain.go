@@ -26,8 +26,8 @@ const (
 	tokenMargin = 30 * time.Second
 	// refusedFor is how long a refusal is remembered for one version of a secret.
 	refusedFor = 30 * time.Second
-	// heldFor is how long nothing is asked after an upstream was out of reach, when it did
-	// not say itself how long to wait; heldAtMost bounds what it says.
+	// heldFor is how long nothing is asked after an upstream was unavailable without a Retry-After.
+	// heldAtMost bounds its Retry-After.
 	heldFor    = 5 * time.Second
 	heldAtMost = 2 * time.Minute
 	// secretFor is how long a secret's value is remembered.
@@ -80,8 +80,8 @@ func (s *Service) grant(ctx context.Context, l link.Link) (Grant, error) {
 	return g, err
 }
 
-// grantBy is a token by one version of the secret. That nobody was asked for it is told of a
-// failure too.
+// grantBy is a token by one version of the secret. Cached is also set on a failure that was
+// remembered.
 func (s *Service) grantBy(ctx context.Context, l link.Link, c tokenKey) (_ Grant, err error) {
 	now := s.now()
 	h, _ := s.credentials.held.Get(c)
@@ -101,8 +101,8 @@ func (s *Service) grantBy(ctx context.Context, l link.Link, c tokenKey) (_ Grant
 	return Grant{AccessToken: h.token.Access, ExpiresOn: h.token.ExpiresOn, Scope: c.scope(), Resource: c.audience, Cached: cached}, nil
 }
 
-// await waits for the flight that asks for a token, and starts one if there is none. It is a
-// function of its own because its closure would cost every warm request a copy of the link.
+// await waits for the flight that asks for a token, and starts one if there is none. It is a separate
+// function because its closure would cost every warm request a copy of the link.
 func (s *Service) await(ctx context.Context, l link.Link, c tokenKey) (held, error) {
 	h, err := s.credentials.flights.Do(ctx, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {
 		return s.obtain(ctx, l, c), nil
@@ -154,7 +154,7 @@ func (h held) failed(now time.Time) error {
 	return h.failure
 }
 
-// renew starts a flight that nobody waits for, and whose line in the log is its own.
+// renew starts a flight in the background. The flight has a line of its own in the log.
 func (s *Service) renew(ctx context.Context, l link.Link, c tokenKey) {
 	ctx, work := eventlog.Start(ctx)
 	s.credentials.flights.Go(ctx, c.key(), tokenTimeout, func(ctx context.Context) (held, error) {

@@ -28,7 +28,7 @@ const (
 	readTimeout = 5 * time.Second
 )
 
-// Reader reads rows; link.Store is one.
+// Reader reads rows. [link.Store] is a Reader.
 type Reader interface {
 	Get(ctx context.Context, slug link.Slug) (link.Link, error)
 }
@@ -97,8 +97,8 @@ func (c *rowCache) read(ctx context.Context, slug link.Slug) (link.Link, error) 
 	return l, err
 }
 
-// remember keeps a row unless this instance changed any since the reading began: the row may
-// be the one from before the change, and it would serve on while the table is out of reach.
+// remember keeps a row, unless this instance has written any row since the read began. The row may
+// be from before that write, and would still be served while the table is unavailable.
 func (c *rowCache) remember(slug link.Slug, row cachedRow, before int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -77,7 +77,7 @@ type Grant struct {
 	Scope       string // "{audience}/.default"
 	Resource    string // the audience
 
-	Cached   bool // nobody was asked: the token was remembered
+	Cached   bool // the token was remembered: neither vault nor Entra was asked
 	Previous bool // by the previous secret, which stands in for the current one
 }
 
@@ -93,8 +93,8 @@ func (r *Refused) Error() string { return r.Message + " " + r.Fix }
 // Token hands out an access token for a link: of organization, or of any one when operator.
 // Errors: LinkNotFound, UpstreamUnavailable with RetryAfter, *Refused.
 //
-// A token that has used up most of its life is renewed in the background while it is still
-// handed out. A refusal is remembered, and is itself the re-check of the link's status.
+// A token that has used up most of its life is renewed in the background while it is still handed
+// out. A refusal is remembered, and updates the link's status.
 func (s *Service) Token(ctx context.Context, organization string, operator bool, slug string) (Grant, error) {
 	l, err := s.links.ForTokens(ctx, s.rows.get, organization, operator, slug)
 	if err != nil {
@@ -107,8 +107,8 @@ func (s *Service) Token(ctx context.Context, organization string, operator bool,
 	return g, err
 }
 
-// Scope is the one scope that tokens for a link have, for whoever Token hands them out to. It
-// asks neither Entra nor the vault. Errors: LinkNotFound, UpstreamUnavailable.
+// Scope is the one scope that tokens for a link have, for the callers that Token serves. It asks
+// neither Entra nor the vault. Errors: LinkNotFound, UpstreamUnavailable.
 func (s *Service) Scope(ctx context.Context, organization string, operator bool, slug string) (string, error) {
 	l, err := s.links.ForTokens(ctx, s.rows.get, organization, operator, slug)
 	if err != nil {

@@ -135,7 +135,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func testAuthority(fhir.BaseURL) string { return "https://login.example.test/" }
 
-// fakeVerifier answers with one report, whatever it is asked; the real one has tests of its own.
+// fakeVerifier always answers with one report. The real verifier has its tests in its package.
 type fakeVerifier func() verification.Report
 
 func (f fakeVerifier) Verify(context.Context, verification.Target) verification.Report { return f() }

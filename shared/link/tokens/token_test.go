@@ -48,7 +48,7 @@ func TestTokenColdCrowd(t *testing.T) {
 	})
 }
 
-// Whoever may have a token may know its scope; nobody upstream is asked.
+// A caller that may have a token may know its scope, and no upstream is asked.
 func TestScope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t)
