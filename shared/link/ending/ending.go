@@ -16,7 +16,7 @@ type Source string
 
 // The sources of dates.
 const (
-	ByOwner       Source = "typed"       // somebody typed it
+	ByOwner       Source = "typed"       // in the request
 	ByCertificate Source = "certificate" // the certificate's own date
 	ByGraph       Source = "graph"       // Microsoft Graph
 	ByRefusal     Source = "observed"    // Entra answered AADSTS7000222, whatever date was known
