@@ -38,6 +38,7 @@ import (
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/secret/keyvault/vaulttest"
 	"fhirlink/shared/secret/secrettest"
 )
 
@@ -45,7 +46,7 @@ import (
 // to stand-ins, and over a table in memory.
 type service struct {
 	entra   *entratest.Authority
-	vault   *secrettest.VaultServer
+	vault   *vaulttest.Server
 	reads   atomic.Int64 // of the vault
 	stores  *linktest.Stores
 	start   time.Time    // at which the clock stands
@@ -71,7 +72,7 @@ func (identity) GetToken(context.Context, policy.TokenRequestOptions) (azcore.Ac
 // newService links one clinic whose secret Entra knows as known.
 func newService(b *testing.B, known string) *service {
 	b.Helper()
-	s := &service{vault: secrettest.NewVaultServer(), stores: linktest.New(), start: time.Now()}
+	s := &service{vault: vaulttest.NewServer(), stores: linktest.New(), start: time.Now()}
 	s.entra = entratest.New(entratest.Tenant{ID: tenant, Name: "Clinic", Apps: []entratest.App{{
 		ClientID: cloudtest.ClientID, ObjectID: "55555555-5555-4555-8555-555555555555", Secrets: []entratest.Secret{{Value: known}},
 	}}})

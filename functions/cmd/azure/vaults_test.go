@@ -9,7 +9,7 @@ import (
 
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/link"
-	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/secret/keyvault/vaulttest"
 	"fhirlink/shared/store/aztable"
 )
 
@@ -69,7 +69,7 @@ func (s *site) row(slug string) link.Link {
 
 // lies fails unless the link's row says that its secret lies in the vault of that name, and the
 // server has so many enabled versions of it.
-func (s *site) lies(slug, vault string, server *secrettest.VaultServer, versions int) {
+func (s *site) lies(slug, vault string, server *vaulttest.Server, versions int) {
 	s.Helper()
 	name := s.row(slug).Secret.Name
 	local, found := strings.CutPrefix(name, vault+"/")

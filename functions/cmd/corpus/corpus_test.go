@@ -20,7 +20,7 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/httpx/httpscript"
-	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/secret/keyvault/vaulttest"
 )
 
 // scriptFiles is where the scripts are, from here.
@@ -145,9 +145,9 @@ func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) httpscript
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return true
 			}),
-			"the vault throttles": faulty(&cloud.VaultFault, secrettest.Throttle(7)),
-			"the vault is down":   faulty(&cloud.VaultFault, secrettest.Fail(http.StatusServiceUnavailable, "ServiceUnavailable", "")),
-			"the vault is closed": faulty(&cloud.VaultFault, secrettest.Fail(http.StatusForbidden, "Forbidden", "ForbiddenByRbac")),
+			"the vault throttles": faulty(&cloud.VaultFault, vaulttest.Throttle(7)),
+			"the vault is down":   faulty(&cloud.VaultFault, vaulttest.Fail(http.StatusServiceUnavailable, "ServiceUnavailable", "")),
+			"the vault is closed": faulty(&cloud.VaultFault, vaulttest.Fail(http.StatusForbidden, "Forbidden", "ForbiddenByRbac")),
 			"the table is down":   tableBroken.Store,
 		},
 	}

@@ -18,6 +18,7 @@ import (
 
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/secret/keyvault/vaulttest"
 	"fhirlink/shared/secret/secrettest"
 )
 
@@ -44,7 +45,7 @@ func (i *identity) GetToken(_ context.Context, o policy.TokenRequestOptions) (az
 }
 
 // client reaches a vault on the wire.
-func client(t *testing.T, vault *secrettest.VaultServer, credential azcore.TokenCredential) *azsecrets.Client {
+func client(t *testing.T, vault *vaulttest.Server, credential azcore.TokenCredential) *azsecrets.Client {
 	t.Helper()
 	options := keyvault.ClientOptions()
 	options.Transport.(*http.Client).Transport = vault.Start(t).Transport
@@ -55,14 +56,14 @@ func client(t *testing.T, vault *secrettest.VaultServer, credential azcore.Token
 	return client
 }
 
-func overTLS(t *testing.T, vault *secrettest.VaultServer, credential azcore.TokenCredential) *keyvault.Store {
+func overTLS(t *testing.T, vault *vaulttest.Server, credential azcore.TokenCredential) *keyvault.Store {
 	t.Helper()
 	return keyvault.New(keyvault.Vault{Name: "contoso", Client: client(t, vault, credential)})
 }
 
 func TestOverTLS(t *testing.T) {
 	secrettest.Run(t, func(t *testing.T) secret.Store {
-		return overTLS(t, secrettest.NewVaultServer(), &identity{})
+		return overTLS(t, vaulttest.NewServer(), &identity{})
 	})
 }
 
@@ -79,7 +80,7 @@ func TestOverFake(t *testing.T) {
 }
 
 func TestWhatIsWritten(t *testing.T) {
-	vault := secrettest.NewVaultServer()
+	vault := vaulttest.NewServer()
 	store := overTLS(t, vault, &identity{})
 	a := secret.Attributes{ExpiresOn: time.Date(2027, 5, 1, 0, 0, 0, 0, time.UTC), Slug: "clinic", Organization: "o"}
 	version, err := store.Put(t.Context(), "link-a", secret.New(canary), a)
@@ -101,7 +102,7 @@ func TestWhatIsWritten(t *testing.T) {
 
 // The first request is challenged, without its body; from then on the token goes along.
 func TestChallenge(t *testing.T) {
-	vault, id := secrettest.NewVaultServer(), &identity{}
+	vault, id := vaulttest.NewServer(), &identity{}
 	store := overTLS(t, vault, id)
 	var wg sync.WaitGroup
 	for i := range 20 {
@@ -123,7 +124,7 @@ func TestChallenge(t *testing.T) {
 
 // A vault in front of which somebody else stands gets no token.
 func TestForeignChallenge(t *testing.T) {
-	vault, id := secrettest.NewVaultServer(), &identity{}
+	vault, id := vaulttest.NewServer(), &identity{}
 	vault.Challenge = strings.ReplaceAll(vault.Challenge, "vault.azure.net", "evil.example")
 	_, err := overTLS(t, vault, id).Put(t.Context(), "link-a", secret.New(canary), secret.Attributes{})
 	if !errors.Is(err, secret.ErrUnavailable) || vault.Requests.Load() != 0 || id.asked.Load() != 0 {
@@ -153,30 +154,30 @@ func TestErrors(t *testing.T) {
 		requests int64
 	}{
 		{"get absent", get, nil, secret.ErrNotFound, "404 SecretNotFound", 1},
-		{"get disabled", get, secrettest.Fail(403, "Forbidden", "SecretDisabled"), secret.ErrNotFound, "403 SecretDisabled", 1},
-		{"get without role", get, secrettest.Fail(403, "Forbidden", "ForbiddenByRbac"), secret.ErrUnavailable, "Key Vault Secrets Officer and network access (403 ForbiddenByRbac)", 1},
-		{"get behind a firewall", get, secrettest.Fail(403, "Forbidden", "ForbiddenByFirewall"), secret.ErrUnavailable, "ForbiddenByFirewall", 1},
-		{"get failing", get, secrettest.Fail(503, "ServiceUnavailable", ""), secret.ErrUnavailable, "503 ServiceUnavailable", 2},
-		{"get throttled", get, secrettest.Throttle(60), secret.ErrUnavailable, "429 Throttled", 1},
-		{"get throttled for a moment", get, secrettest.Throttle(1), secret.ErrUnavailable, "429 Throttled", 2},
+		{"get disabled", get, vaulttest.Fail(403, "Forbidden", "SecretDisabled"), secret.ErrNotFound, "403 SecretDisabled", 1},
+		{"get without role", get, vaulttest.Fail(403, "Forbidden", "ForbiddenByRbac"), secret.ErrUnavailable, "Key Vault Secrets Officer and network access (403 ForbiddenByRbac)", 1},
+		{"get behind a firewall", get, vaulttest.Fail(403, "Forbidden", "ForbiddenByFirewall"), secret.ErrUnavailable, "ForbiddenByFirewall", 1},
+		{"get failing", get, vaulttest.Fail(503, "ServiceUnavailable", ""), secret.ErrUnavailable, "503 ServiceUnavailable", 2},
+		{"get throttled", get, vaulttest.Throttle(60), secret.ErrUnavailable, "429 Throttled", 1},
+		{"get throttled for a moment", get, vaulttest.Throttle(1), secret.ErrUnavailable, "429 Throttled", 2},
 		{"get a web page", get, page(200), secret.ErrUnavailable, "", 1},
 		{"get a redirect", get, redirect, secret.ErrUnavailable, "307 without a code", 1},
 		{"get an empty answer", get, empty, secret.ErrUnavailable, "the answer is incomplete", 1},
-		{"put deleted", put, secrettest.Fail(409, "Conflict", "ObjectIsDeletedButRecoverable"), secret.ErrNameUsed, "409 ObjectIsDeletedButRecoverable", 1},
-		{"put being deleted", put, secrettest.Fail(409, "Conflict", "ObjectIsBeingDeleted"), secret.ErrNameUsed, "409 ObjectIsBeingDeleted", 1},
-		{"put failing, once", put, secrettest.Fail(500, "InternalError", ""), secret.ErrUnavailable, "500 InternalError", 1},
-		{"put throttled, once", put, secrettest.Throttle(0), secret.ErrUnavailable, "429 Throttled", 1},
-		{"put malformed", put, secrettest.Fail(400, "BadParameter", ""), nil, "malformed (400 BadParameter)", 1},
+		{"put deleted", put, vaulttest.Fail(409, "Conflict", "ObjectIsDeletedButRecoverable"), secret.ErrNameUsed, "409 ObjectIsDeletedButRecoverable", 1},
+		{"put being deleted", put, vaulttest.Fail(409, "Conflict", "ObjectIsBeingDeleted"), secret.ErrNameUsed, "409 ObjectIsBeingDeleted", 1},
+		{"put failing, once", put, vaulttest.Fail(500, "InternalError", ""), secret.ErrUnavailable, "500 InternalError", 1},
+		{"put throttled, once", put, vaulttest.Throttle(0), secret.ErrUnavailable, "429 Throttled", 1},
+		{"put malformed", put, vaulttest.Fail(400, "BadParameter", ""), nil, "malformed (400 BadParameter)", 1},
 		{"put an empty answer", put, empty, secret.ErrUnavailable, "the answer is incomplete", 1},
 		{"put a redirect", put, redirect, secret.ErrUnavailable, "307", 1},
 		{"update absent", update, nil, secret.ErrNotFound, "404 SecretNotFound", 1},
-		{"update failing", update, secrettest.Fail(502, "BadGateway", ""), secret.ErrUnavailable, "502", 2},
-		{"list failing", list, secrettest.Fail(500, "<script>", ""), secret.ErrUnavailable, "500 without a code", 2},
-		{"delete failing", remove, secrettest.Fail(503, "ServiceUnavailable", ""), secret.ErrUnavailable, "503", 2},
-		{"delete without role", remove, secrettest.Fail(403, "Forbidden", "ForbiddenByRbac"), secret.ErrUnavailable, "ForbiddenByRbac", 1},
+		{"update failing", update, vaulttest.Fail(502, "BadGateway", ""), secret.ErrUnavailable, "502", 2},
+		{"list failing", list, vaulttest.Fail(500, "<script>", ""), secret.ErrUnavailable, "500 without a code", 2},
+		{"delete failing", remove, vaulttest.Fail(503, "ServiceUnavailable", ""), secret.ErrUnavailable, "503", 2},
+		{"delete without role", remove, vaulttest.Fail(403, "Forbidden", "ForbiddenByRbac"), secret.ErrUnavailable, "ForbiddenByRbac", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			vault := secrettest.NewVaultServer()
+			vault := vaulttest.NewServer()
 			vault.Before = c.before
 			started := time.Now()
 			err := c.do(t.Context(), overTLS(t, vault, &identity{}))
@@ -195,9 +196,9 @@ func TestErrors(t *testing.T) {
 		})
 	}
 	for _, before := range []func(http.ResponseWriter, *http.Request) bool{
-		secrettest.Fail(404, "SecretNotFound", ""), secrettest.Fail(409, "Conflict", "ObjectIsBeingDeleted"),
+		vaulttest.Fail(404, "SecretNotFound", ""), vaulttest.Fail(409, "Conflict", "ObjectIsBeingDeleted"),
 	} {
-		vault := secrettest.NewVaultServer()
+		vault := vaulttest.NewServer()
 		vault.Before = before
 		if err := remove(t.Context(), overTLS(t, vault, &identity{})); err != nil {
 			t.Errorf("deleting what is gone: %v", err)
@@ -239,7 +240,7 @@ func silent(t *testing.T, err error) {
 func TestLostAnswers(t *testing.T) {
 	var lost string
 	var count atomic.Int64
-	vault := secrettest.NewVaultServer()
+	vault := vaulttest.NewServer()
 	vault.Lose = func(r *http.Request) bool { return r.Method == lost && count.Add(1) == 1 }
 	store := overTLS(t, vault, &identity{})
 	good, err := store.Put(t.Context(), "link-a", secret.New("good"), secret.Attributes{})
@@ -273,7 +274,7 @@ func TestLostAnswers(t *testing.T) {
 }
 
 func TestIdentityFails(t *testing.T) {
-	vault := secrettest.NewVaultServer()
+	vault := vaulttest.NewServer()
 	store := overTLS(t, vault, &identity{fail: errors.New("raw answer of the identity endpoint: " + canary)})
 	_, err := store.Get(t.Context(), "link-a", "1")
 	if !errors.Is(err, secret.ErrUnavailable) || vault.Requests.Load() != 0 {
@@ -283,7 +284,7 @@ func TestIdentityFails(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	vault := secrettest.NewVaultServer()
+	vault := vaulttest.NewServer()
 	vault.Before = func(_ http.ResponseWriter, r *http.Request) bool {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler) // to return would be to answer

@@ -9,18 +9,19 @@ import (
 
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/secret/keyvault/vaulttest"
 	"fhirlink/shared/secret/secrettest"
 )
 
 // pair is a store over two vaults: b in front, which keeps new secrets, and a.
 type pair struct {
 	*keyvault.Store
-	b, a *secrettest.VaultServer
+	b, a *vaulttest.Server
 }
 
 func newPair(t *testing.T) pair {
 	t.Helper()
-	b, a := secrettest.NewVaultServer(), secrettest.NewVaultServer()
+	b, a := vaulttest.NewServer(), vaulttest.NewServer()
 	return pair{keyvault.New(
 		keyvault.Vault{Name: "b", Client: client(t, b, &identity{})},
 		keyvault.Vault{Name: "a", Client: client(t, a, &identity{})},
@@ -85,7 +86,7 @@ func TestNewSecretsGoToTheFirst(t *testing.T) {
 	if got := p.b.Store.Names(); !slices.Equal(got, []string{local}) || p.a.Requests.Load()+p.a.Challenges.Load() != 0 {
 		t.Errorf("the first vault holds %q, the second was asked %d times", got, p.a.Requests.Load())
 	}
-	if name := overTLS(t, secrettest.NewVaultServer(), &identity{}).NewName("link"); !strings.HasPrefix(name, "contoso/link-") {
+	if name := overTLS(t, vaulttest.NewServer(), &identity{}).NewName("link"); !strings.HasPrefix(name, "contoso/link-") {
 		t.Errorf("NewName of a single vault = %q", name)
 	}
 }
@@ -93,7 +94,7 @@ func TestNewSecretsGoToTheFirst(t *testing.T) {
 // Whatever is done goes where the name says, and to no other vault.
 func TestNamesSayWhere(t *testing.T) {
 	p := newPair(t)
-	for name, c := range map[string]struct{ where, other *secrettest.VaultServer }{
+	for name, c := range map[string]struct{ where, other *vaulttest.Server }{
 		"b/link-b": {p.b, p.a}, "a/link-a": {p.a, p.b}, "link-old": {p.a, p.b},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +108,7 @@ func TestNamesSayWhere(t *testing.T) {
 }
 
 // use does everything that a Store can with a secret, and looks into the vault meanwhile.
-func (p pair) use(t *testing.T, name string, where *secrettest.VaultServer) {
+func (p pair) use(t *testing.T, name string, where *vaulttest.Server) {
 	t.Helper()
 	local := name[strings.Index(name, "/")+1:]
 	first, err := p.Put(t.Context(), name, secret.New("one"), secret.Attributes{})

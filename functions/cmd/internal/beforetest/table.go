@@ -33,6 +33,7 @@ import (
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/secret/keyvault/vaulttest"
 	"fhirlink/shared/secret/secrettest"
 	"fhirlink/shared/store/aztable"
 	"fhirlink/shared/store/aztable/tabletest"
@@ -42,7 +43,7 @@ import (
 // Table is the API over Table Storage and Key Vault, made of the drivers that the cloud's
 // programs have, with the sandbox for the world outside. Its clock is the test's.
 type Table struct {
-	Vault *secrettest.VaultServer
+	Vault *vaulttest.Server
 
 	table  *aztables.Client
 	vault  *azsecrets.Client
@@ -55,7 +56,7 @@ type Table struct {
 // azurite-test), else in a stand-in.
 func newTable(t *testing.T, held []secrettest.Entry) *Table {
 	t.Helper()
-	tb := &Table{Vault: secrettest.NewVaultServer()}
+	tb := &Table{Vault: vaulttest.NewServer()}
 	tb.Vault.Store = secrettest.Restore(held)
 
 	connection := os.Getenv("AZURITE_TABLE_CONNECTION_STRING")

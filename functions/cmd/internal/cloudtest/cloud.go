@@ -23,7 +23,7 @@ import (
 
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/fhir/fhirtest"
-	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/secret/keyvault/vaulttest"
 )
 
 // Who is who.
@@ -46,7 +46,7 @@ const resource = "https://generic.fhir.example"
 // Cloud is what a program finds around it.
 type Cloud struct {
 	Entra    *entratest.Authority
-	Vault    *secrettest.VaultServer
+	Vault    *vaulttest.Server
 	FHIR     *fhirtest.Server
 	Identity atomic.Int64 // tokens that the managed identity gave out
 
@@ -58,7 +58,7 @@ type Cloud struct {
 	certificate string
 }
 
-// Fault answers in the place of a server, as entratest.Authority.Throttle and secrettest.Fail
+// Fault answers in the place of a server, as entratest.Authority.Throttle and vaulttest.Fail
 // do, and says whether it has.
 type Fault func(http.ResponseWriter, *http.Request) bool
 
@@ -117,9 +117,9 @@ func (c *Cloud) serve(t testing.TB, h http.Handler) string {
 // NewVault starts a Key Vault, one more than there is. It names a resource that azsecrets
 // accepts for its host: one that the host is below of. 127.0.0.1:443 is below 0.0.1:443 as
 // contoso.vault.azure.net is below vault.azure.net.
-func (c *Cloud) NewVault(t testing.TB) (vault *secrettest.VaultServer, address string) {
+func (c *Cloud) NewVault(t testing.TB) (vault *vaulttest.Server, address string) {
 	t.Helper()
-	vault = secrettest.NewVaultServer()
+	vault = vaulttest.NewServer()
 	address = c.serve(t, vault)
 	u, err := url.Parse(address)
 	if err != nil {

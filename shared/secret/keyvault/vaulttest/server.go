@@ -1,4 +1,4 @@
-package secrettest
+package vaulttest
 
 import (
 	"cmp"
@@ -20,15 +20,16 @@ import (
 	"time"
 
 	"fhirlink/shared/secret"
+	"fhirlink/shared/secret/secrettest"
 )
 
-// VaultServer answers as Key Vault's REST interface for secrets does: the 401 challenge,
+// Server answers as Key Vault's REST interface for secrets does: the 401 challenge,
 // versions, pages, soft delete, errors with their innererror
 // (https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups).
-type VaultServer struct {
+type Server struct {
 	// Store is what the vault holds; its Fault is not used here.
-	Store *Store
-	// Challenge is the WWW-Authenticate header for requests without a token; NewVaultServer
+	Store *secrettest.Store
+	// Challenge is the WWW-Authenticate header for requests without a token; NewServer
 	// sets what the public cloud sends.
 	Challenge string
 	// Before, unless nil, sees every request that carries a token; it returns true if it
@@ -41,17 +42,17 @@ type VaultServer struct {
 	Challenges atomic.Int64 // that did not, and were challenged
 }
 
-// NewVaultServer returns an empty vault.
-func NewVaultServer() *VaultServer {
-	return &VaultServer{
-		Store:     New(),
+// NewServer returns an empty vault.
+func NewServer() *Server {
+	return &Server{
+		Store:     secrettest.New(),
 		Challenge: `Bearer authorization="https://login.microsoftonline.com/11111111-1111-4111-8111-111111111111", resource="https://vault.azure.net"`,
 	}
 }
 
 // Start serves the vault over TLS on a loopback port until the test ends. The client it
 // returns reaches the vault whatever host a URL names, e.g. https://contoso.vault.azure.net.
-func (s *VaultServer) Start(t testing.TB) *http.Client {
+func (s *Server) Start(t testing.TB) *http.Client {
 	t.Helper()
 	server := httptest.NewUnstartedServer(s)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // aborted answers are meant
@@ -83,7 +84,7 @@ func Throttle(seconds int) func(http.ResponseWriter, *http.Request) bool {
 	}
 }
 
-func (s *VaultServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") == "" {
 		s.Challenges.Add(1)
 		w.Header().Set("WWW-Authenticate", s.Challenge)
@@ -101,7 +102,7 @@ func (s *VaultServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.route(w, r)
 }
 
-func (s *VaultServer) route(w http.ResponseWriter, r *http.Request) {
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	rest, found := strings.CutPrefix(r.URL.Path, "/secrets/")
 	name, version, _ := strings.Cut(rest, "/")
 	switch {
@@ -143,7 +144,7 @@ func (p parameters) attributes(old secret.Attributes) secret.Attributes {
 	return a
 }
 
-func (s *VaultServer) set(w http.ResponseWriter, r *http.Request, name string) {
+func (s *Server) set(w http.ResponseWriter, r *http.Request, name string) {
 	var p parameters
 	if json.NewDecoder(r.Body).Decode(&p) != nil || p.Value == "" {
 		fail(w, http.StatusBadRequest, "BadParameter", "")
@@ -161,19 +162,19 @@ func (s *VaultServer) set(w http.ResponseWriter, r *http.Request, name string) {
 }
 
 // find returns a copy of a version, the newest if none is named.
-func (s *VaultServer) find(name, version string) (Held, bool) {
+func (s *Server) find(name, version string) (secrettest.Held, bool) {
 	versions := s.versions(name)
 	if version == "" && len(versions) > 0 {
 		return versions[len(versions)-1], true
 	}
-	i := slices.IndexFunc(versions, func(h Held) bool { return h.ID == version })
+	i := slices.IndexFunc(versions, func(h secrettest.Held) bool { return h.ID == version })
 	if i < 0 {
-		return Held{}, false
+		return secrettest.Held{}, false
 	}
 	return versions[i], true
 }
 
-func (s *VaultServer) versions(name string) []Held {
+func (s *Server) versions(name string) []secrettest.Held {
 	for _, e := range s.Store.Entries() {
 		if strings.EqualFold(e.Name, name) {
 			return e.Versions
@@ -182,7 +183,7 @@ func (s *VaultServer) versions(name string) []Held {
 	return nil
 }
 
-func (s *VaultServer) get(w http.ResponseWriter, name, version string) {
+func (s *Server) get(w http.ResponseWriter, name, version string) {
 	h, found := s.find(name, version)
 	switch {
 	case !found:
@@ -196,7 +197,7 @@ func (s *VaultServer) get(w http.ResponseWriter, name, version string) {
 	}
 }
 
-func (s *VaultServer) patch(w http.ResponseWriter, r *http.Request, name, version string) {
+func (s *Server) patch(w http.ResponseWriter, r *http.Request, name, version string) {
 	var p parameters
 	if json.NewDecoder(r.Body).Decode(&p) != nil {
 		fail(w, http.StatusBadRequest, "BadParameter", "")
@@ -216,7 +217,7 @@ func (s *VaultServer) patch(w http.ResponseWriter, r *http.Request, name, versio
 }
 
 // list writes pages of at most 25 as Key Vault does; the skip token is an index here.
-func (s *VaultServer) list(w http.ResponseWriter, r *http.Request, name string) {
+func (s *Server) list(w http.ResponseWriter, r *http.Request, name string) {
 	from, _ := strconv.Atoi(r.URL.Query().Get("$skiptoken")) // absent: 0
 	all := s.versions(name)
 	page := all[min(from, len(all)):min(from+25, len(all))]
@@ -231,7 +232,7 @@ func (s *VaultServer) list(w http.ResponseWriter, r *http.Request, name string) 
 	answer(w, http.StatusOK, map[string]any{"value": value, "nextLink": next})
 }
 
-func (s *VaultServer) delete(w http.ResponseWriter, r *http.Request, name string) {
+func (s *Server) delete(w http.ResponseWriter, r *http.Request, name string) {
 	h, found := s.find(name, "")
 	if !found || s.Store.Delete(r.Context(), name) != nil {
 		fail(w, http.StatusNotFound, "SecretNotFound", "")
@@ -243,7 +244,7 @@ func (s *VaultServer) delete(w http.ResponseWriter, r *http.Request, name string
 	answer(w, http.StatusOK, bundle)
 }
 
-func describe(name string, h Held) map[string]any {
+func describe(name string, h secrettest.Held) map[string]any {
 	attributes := map[string]any{
 		"enabled": h.Enabled, "created": h.CreatedAt.Unix(), "updated": h.CreatedAt.Unix(),
 		"recoveryLevel": "Recoverable+Purgeable", "recoverableDays": 90,
