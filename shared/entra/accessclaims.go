@@ -13,8 +13,8 @@ import (
 )
 
 // callerClaims are the claims of a caller's access token
-// (https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
-// Names are compared exactly and none may come twice (RFC 7519 §4).
+// (https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference). Claim
+// names are compared exactly, and a name may occur only once (RFC 7519 §4).
 type callerClaims struct {
 	jwt.MapClaims `json:"-"` // for the parser; empty
 
@@ -29,14 +29,15 @@ type callerClaims struct {
 	Roles     []string
 	Expires   float64
 	NotBefore float64
-	person    bool // the token speaks of a person
+	person    bool // whether the token is about a person
 
 	tenant  string // TenantID in lower case
 	expires time.Time
 }
 
-// fromApp tells whether a token without scp may be an application's. An ID token has no scp
-// either, but speaks of a person (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
+// fromApp reports whether a token without scp may belong to an application. An ID token has no
+// scp either, but it is about a person
+// (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
 func (c *callerClaims) fromApp() bool {
 	if c.Kind != "" {
 		return c.Kind == "app"
@@ -51,7 +52,8 @@ func (c *callerClaims) scopes() []string {
 	return strings.Fields(*c.Scopes)
 }
 
-// personal are claims of ID tokens and of users' access tokens, never of applications'.
+// personal lists claims that occur in ID tokens and in users' access tokens, but never in the
+// tokens of applications.
 var personal = []string{"nonce", "preferred_username", "upn", "email", "name", "at_hash", "c_hash"}
 
 // UnmarshalJSON reads the payload of a token.
@@ -68,7 +70,7 @@ func (c *callerClaims) UnmarshalJSON(data []byte) error {
 			return fmt.Errorf("the claim %s has another type", name)
 		}
 	}
-	if raw, present := members["scp"]; present { // even null: an application has no scp at all
+	if raw, present := members["scp"]; present { // even if null: an application's token has no scp at all
 		c.Scopes = new(string)
 		if json.Unmarshal(raw, c.Scopes) != nil {
 			return errors.New("the claim scp has another type")
@@ -78,7 +80,7 @@ func (c *callerClaims) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// distinct takes an object apart and refuses names that come twice.
+// distinct splits a JSON object into its members. A name that occurs twice is an error.
 func distinct(data []byte) (map[string]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {

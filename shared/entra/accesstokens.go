@@ -24,7 +24,7 @@ const personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 const (
 	leeway         = time.Minute
 	rememberTokens = 4096             // about 2 MB
-	rememberFor    = 10 * time.Minute // so that a withdrawn key counts soon
+	rememberFor    = 10 * time.Minute // short, so that a withdrawn key takes effect soon
 )
 
 func refuse(format string, args ...any) error {
@@ -37,18 +37,18 @@ func refuse(format string, args ...any) error {
 	}, text)}
 }
 
-// AccessTokensConfig says whose tokens are accepted.
+// AccessTokensConfig says which tokens are accepted.
 type AccessTokensConfig struct {
-	Authority      string   // e.g. https://login.microsoftonline.com/: publishes the keys and is the issuer
-	Audiences      []string // aud must be one of them; none: no token is good
-	Tenants        []string // tenant ids, or "*" for every organization's
-	OperatorTenant string   // allowed besides Tenants; may be empty
+	Authority      string   // e.g. https://login.microsoftonline.com/: the issuer, which also publishes the keys
+	Audiences      []string // aud must be one of them; empty: no token is accepted
+	Tenants        []string // tenant ids, or "*" for all organizations
+	OperatorTenant string   // accepted in addition to Tenants; may be empty
 	Client         *http.Client
 	Now            func() time.Time // nil: time.Now
 }
 
-// AccessTokens validates the access tokens of our callers. It makes no request before the first
-// token comes.
+// AccessTokens validates the access tokens of our callers. It makes no request before it
+// validates the first token.
 type AccessTokens struct {
 	issuer    string // without {tid}/v2.0
 	audiences []string
@@ -65,7 +65,7 @@ type remembered struct {
 	until  time.Time
 }
 
-// NewAccessTokens prepares the validation; redirects of the key endpoint are not followed.
+// NewAccessTokens returns a validator for c. It does not follow redirects of the key endpoint.
 func NewAccessTokens(c AccessTokensConfig) *AccessTokens {
 	now := c.Now
 	if now == nil {
@@ -96,7 +96,7 @@ func NewAccessTokens(c AccessTokensConfig) *AccessTokens {
 	}
 }
 
-// fold writes GUIDs in lower case and leaves everything else alone.
+// fold writes GUIDs in lower case and leaves other values unchanged.
 func fold(values []string) []string {
 	folded := slices.Clone(values)
 	for i, v := range folded {
@@ -107,10 +107,10 @@ func fold(values []string) []string {
 	return folded
 }
 
-// Validate validates a token, the text after "Bearer ". A token that was found good is
-// remembered by its hash, for ten minutes and no longer than it lives.
+// Validate validates a token, which is the text after "Bearer ". It caches a valid token by its
+// hash for ten minutes, but not beyond the token's expiry.
 //
-// Errors: *caller.Refused when the token is not good, *Unreachable when the signing keys cannot
+// Errors: *caller.Refused when the token is not valid, *Unreachable when the signing keys cannot
 // be fetched.
 func (c *AccessTokens) Validate(ctx context.Context, token string) (caller.Caller, error) {
 	if len(token) > maxToken {
@@ -145,7 +145,7 @@ func (c *AccessTokens) caller(claims callerClaims) caller.Caller {
 	}
 }
 
-// parse checks the signature first, so that nothing of a forged token is spoken about.
+// parse verifies the signature first, so that no error describes the content of a forged token.
 func (c *AccessTokens) parse(ctx context.Context, token string) (callerClaims, error) {
 	var (
 		claims callerClaims
@@ -155,7 +155,7 @@ func (c *AccessTokens) parse(ctx context.Context, token string) (callerClaims, e
 		if err := checkHeader(t.Header); err != nil {
 			return nil, err
 		}
-		kid, _ := t.Header["kid"].(string) // checkHeader saw that it is one
+		kid, _ := t.Header["kid"].(string) // checkHeader has verified that kid is a string
 		var err error
 		key, err = c.keys.find(ctx, kid)
 		return key.public, err
@@ -166,9 +166,9 @@ func (c *AccessTokens) parse(ctx context.Context, token string) (callerClaims, e
 	return claims, c.check(&claims, key)
 }
 
-// checkHeader refuses what changes the meaning of a JWS: extensions (RFC 7515 §4.1.11),
-// nested tokens (RFC 7519 §5.2), tokens of another kind. jku, jwk and x5u are not looked at:
-// keys come from the authority alone.
+// checkHeader refuses what changes the meaning of a JWS: extensions (RFC 7515 §4.1.11), nested
+// tokens (RFC 7519 §5.2) and tokens of another type. It ignores jku, jwk and x5u, because keys
+// come from the authority only.
 func checkHeader(header map[string]any) error {
 	if _, ok := header["crit"]; ok {
 		return refuse("the token uses extensions (crit) that are not known here")
@@ -188,7 +188,7 @@ func checkHeader(header map[string]any) error {
 	return nil
 }
 
-// tokenError puts the parser's error into words without repeating the token.
+// tokenError describes the parser's error without quoting the token.
 func tokenError(err error) error {
 	var (
 		refused     *caller.Refused
@@ -209,7 +209,7 @@ func tokenError(err error) error {
 	return refuse("the access token cannot be verified")
 }
 
-// check judges the claims of a token whose signature is good.
+// check validates the claims of a token whose signature is valid.
 func (c *AccessTokens) check(claims *callerClaims, key signingKey) error {
 	now := c.now()
 	claims.tenant, claims.expires = strings.ToLower(claims.TenantID), numericDate(claims.Expires)

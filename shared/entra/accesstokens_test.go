@@ -30,7 +30,7 @@ const (
 	authority = "https://login.sandbox.test/"
 )
 
-// fixture is an authority with our validation of its tokens, and a clock for both.
+// fixture is an authority, the validator of its tokens, and one clock for both.
 type fixture struct {
 	*entratest.Authority
 	tokens *entra.AccessTokens
@@ -53,7 +53,7 @@ func newFixture(change func(*entra.AccessTokensConfig)) *fixture {
 	return f
 }
 
-// with are the claims of an application's token for our API, with changes.
+// with returns the claims of an application's token for our API, with changes.
 func with(changes ...map[string]any) map[string]any {
 	claims := map[string]any{"aud": api}
 	for _, c := range changes {
@@ -150,7 +150,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 	}
 }
 
-// refused asserts a CallerError whose reason holds the part and is fit for
+// refused asserts that the token is refused. The reason must contain part and be fit for
 // error_description (RFC 6750 §3).
 func refused(t *testing.T, f *fixture, token, part string) {
 	t.Helper()
@@ -163,13 +163,13 @@ func refused(t *testing.T, f *fixture, token, part string) {
 		t.Errorf("a refused token gave %+v", got)
 	}
 	for _, r := range refused.Reason {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' || r == '?' { // '?' stands for what was not fit
+		if r < ' ' || r > '~' || r == '"' || r == '\\' || r == '?' { // '?' replaces a character that is not allowed
 			t.Errorf("%q holds %q", refused.Reason, r)
 		}
 	}
 }
 
-// forge signs with whatever is not the authority's key.
+// forge signs with a key that is not the authority's.
 func forge(header, payload any, sign func(text string) []byte) string {
 	encode := func(v any) string {
 		data, err := json.Marshal(v)
@@ -303,7 +303,7 @@ func TestAudiences(t *testing.T) {
 	refused(t, none, none.Mint(with(claim{"aud": ""})), "another audience")
 }
 
-// A good token is remembered, but no longer than ten minutes or than it lives.
+// A valid token is cached for at most ten minutes, and not beyond its expiry.
 func TestRemembers(t *testing.T) {
 	f := newFixture(nil)
 	good, short := f.Mint(with()), f.Mint(with(claim{"exp": f.now.Add(5 * time.Minute).Unix()}))
@@ -323,7 +323,7 @@ func TestRemembers(t *testing.T) {
 	if err := authenticate(good); err != nil {
 		t.Errorf("not remembered: %v", err)
 	}
-	if err := authenticate(f.Mint(with())); err != nil { // of the new key, so the keys are fetched
+	if err := authenticate(f.Mint(with())); err != nil { // signed by the new key, so the keys are fetched
 		t.Error(err)
 	}
 	f.now = f.now.Add(4*time.Minute + time.Second)
@@ -349,7 +349,7 @@ func TestKeysRotate(t *testing.T) {
 	}
 }
 
-// Made-up key ids cost the authority a few requests, not one each.
+// Unknown key ids cause a few requests to the authority, not one request each.
 func TestUnknownKeysAreLimited(t *testing.T) {
 	f := newFixture(nil)
 	for i := range 100 {
@@ -407,7 +407,7 @@ func TestKeysUnreachable(t *testing.T) {
 	}
 }
 
-// weakKeys holds keys that must not be used, each for one reason.
+// weakKeys holds keys that must not be used, each for a different reason.
 var weakKeys = func() string {
 	n := base64.RawURLEncoding.EncodeToString(append([]byte{0x80}, make([]byte, 255)...))
 	key := func(change claim) claim {
@@ -428,7 +428,7 @@ var weakKeys = func() string {
 	return string(data)
 }()
 
-// One odd key in the set must not lock everybody out.
+// One unusable key in the set must not make the other keys unusable.
 func TestOddKeyBesideGoodOnes(t *testing.T) {
 	f := newFixture(nil)
 	f.Before = func(w http.ResponseWriter, r *http.Request) bool {
@@ -461,7 +461,7 @@ func TestOddKeyBesideGoodOnes(t *testing.T) {
 	}
 }
 
-// While the authority is down, known keys go on working for a day.
+// While the authority is down, known keys can be used for a day.
 func TestKeysOutliveTheAuthority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(nil)
@@ -469,7 +469,7 @@ func TestKeysOutliveTheAuthority(t *testing.T) {
 		f.tokens = entra.NewAccessTokens(entra.AccessTokensConfig{Authority: authority, Audiences: []string{api}, Tenants: []string{"*"}, Client: f.Client()})
 		call := func() error {
 			_, err := f.tokens.Validate(t.Context(), f.Mint(with(claim{"jti": time.Now().String()})))
-			synctest.Wait() // for the fetch behind our back
+			synctest.Wait() // for the fetch in the background
 			return err
 		}
 		if err := call(); err != nil {
@@ -500,7 +500,7 @@ func TestKeysOutliveTheAuthority(t *testing.T) {
 	})
 }
 
-// Who waits for the keys may give up without taking the fetch away from the others.
+// A caller that gives up while the keys are fetched does not cancel the fetch for the others.
 func TestKeysHonourTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(nil)
@@ -520,7 +520,7 @@ func TestKeysHonourTheContext(t *testing.T) {
 					t.Errorf("with %d s: %v, want Unreachable: timed out", i, err)
 				}
 			})
-			synctest.Wait() // the first to come, who begins the fetch, is the first to give up
+			synctest.Wait() // the first caller, which starts the fetch, is the first to give up
 		}
 		wg.Wait()
 		if n := f.KeyFetches.Load(); n != 1 {
@@ -541,7 +541,7 @@ func TestKeysTimeOut(t *testing.T) {
 	})
 }
 
-// Entra says beside each key whose tokens it signs; keys of one tenant sign for no other.
+// Entra names the issuer beside each key. A key of one tenant must not sign for another.
 func TestKeyIssuer(t *testing.T) {
 	for issuer, good := range map[string]bool{
 		"":                            true,
@@ -562,7 +562,7 @@ func TestKeyIssuer(t *testing.T) {
 	}
 }
 
-// reissue writes another issuer beside the keys.
+// reissue publishes the keys with another issuer.
 type reissue struct {
 	http.RoundTripper
 	issuer string
@@ -619,7 +619,8 @@ func FuzzAuthenticate(f *testing.F) {
 	})
 }
 
-// FuzzClaims signs whatever claims: none may make a caller of another tenant or panic.
+// FuzzClaims signs arbitrary claims. None may panic, or be accepted as a caller of another
+// tenant.
 func FuzzClaims(f *testing.F) {
 	x := newFixture(nil)
 	f.Add(`{"aud":"` + api + `","iss":"` + authority + tenant + `/v2.0","tid":"` + tenant + `","ver":"2.0","exp":1795420799,"azp":"a"}`)

@@ -2,18 +2,18 @@ package entra
 
 import "strings"
 
-// Failure is one row of the catalogue: how Entra refuses, or fails to answer, and what to do.
-// Words in braces stand for the values that were used.
+// Failure is one row of the catalogue: how Entra refuses or fails to answer, and what to do about
+// it. Placeholders in braces stand for the values of the request.
 type Failure struct {
-	Numbers []int  // AADSTS numbers with this meaning, the usual one first; none: told apart otherwise
-	Sign    string // how it shows on the wire
+	Numbers []int  // AADSTS numbers with this meaning, the most common first; none: recognized by other signs
+	Sign    string // how the failure looks on the wire
 	Message string
 	Fix     string
 	Class   Class
 }
 
-// Failures is the catalogue of Entra's refusals. Where the Message is that of the unknown
-// number, Entra's own sentence takes its place.
+// Failures returns the catalogue of Entra's refusals. For a number that the catalogue does not
+// have, Entra's own sentence replaces the Message.
 func Failures() []Failure {
 	return append(catalogue[:len(catalogue):len(catalogue)], throttled, unknown)
 }
@@ -26,7 +26,7 @@ func (f Failure) fill(c Credentials, audience string) Diagnosis {
 	return Diagnosis{Message: r.Replace(f.Message), Fix: r.Replace(f.Fix)}
 }
 
-// adminCenter is where people manage the directory of the authority's cloud.
+// adminCenter names the site where the directory of the authority's cloud is managed.
 func adminCenter(authority string) string {
 	if strings.HasPrefix(authority, "https://login.microsoftonline.us") {
 		return "Entra admin center (https://entra.microsoft.us)"
@@ -38,7 +38,7 @@ const (
 	registrations = "{admin} > Entra ID > App registrations"
 	secrets       = registrations + " > the app {client} > Certificates & secrets"
 	enterprise    = "{admin} > Entra ID > Enterprise apps"
-	// healthcareAPIs is Microsoft's first-party application that FHIR services belong to
+	// healthcareAPIs is the client id of Microsoft's first-party application for FHIR services
 	// (https://learn.microsoft.com/azure/healthcare-apis/azure-api-for-fhir/register-resource-azure-ad-client-app).
 	healthcareAPIs = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
 	ours           = "This is a mistake of this service, not of yours: report it with the code and the correlation id."
@@ -52,7 +52,7 @@ var throttled = Failure{
 	Class:   Transient,
 }
 
-// unknown documents what [Refusal.Diagnose] says of a number that no row has.
+// unknown documents what [Refusal.Diagnose] says about a number that has no row.
 var unknown = Failure{
 	Sign:    "any other error",
 	Message: "Entra refused: “…” (its own first sentence, and the number).",
@@ -60,7 +60,7 @@ var unknown = Failure{
 	Class:   Config,
 }
 
-// hints serve numbers that the catalogue does not know, by OAuth error (RFC 6749 §5.2 and
+// hints are fixes for numbers that the catalogue does not have, by OAuth error (RFC 6749 §5.2 and
 // Entra's invalid_resource, invalid_tenant).
 var hints = map[string]string{
 	"invalid_client":       "Check the client id and the client secret: " + secrets + ".",
@@ -72,7 +72,7 @@ var hints = map[string]string{
 	"interaction_required": "Ask the administrator of the tenant {tenant} which policy stops the application {client}; nobody can be asked interactively here.",
 }
 
-// catalogue maps AADSTS numbers to words
+// catalogue maps AADSTS numbers to a message and a fix
 // (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
 var catalogue = []Failure{
 	{

@@ -10,7 +10,8 @@ import (
 	"fhirlink/shared/entra/entratest"
 )
 
-// No number stands twice, every row says what to do, and each number can be tried out.
+// No number occurs twice, every row says what to do, and the sandbox has a scenario for each
+// number.
 func TestFailures(t *testing.T) {
 	seen := map[int]bool{}
 	scenarios := entratest.Scenarios()
@@ -47,7 +48,7 @@ func TestAdminCenterOfCloud(t *testing.T) {
 	}
 }
 
-// An answer that is no answer keeps its status.
+// An unusable answer keeps its status.
 func TestUnreachableStatus(t *testing.T) {
 	for status, body := range map[int]string{200: "<html>", 302: "", 503: "{}"} {
 		if u := entra.NotUsable(status, []byte(body)); u.Status != status {

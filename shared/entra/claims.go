@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// maxToken bounds access tokens, theirs and ours: Entra keeps them far below what HTTP
-// servers take as a header.
+// maxToken is the greatest length of an access token in bytes, for the tokens of FHIR servers and
+// for those of our callers. Entra keeps tokens far below what HTTP servers accept in a header.
 const maxToken = 16 << 10
 
-// Claims are what an access token says of itself. Nothing is validated: this is for looking
-// at tokens that we were given for others, never for trusting a caller.
+// Claims are the claims of an access token. They are not validated: use them to look at tokens
+// that we obtained for others, never to trust a caller.
 type Claims struct {
 	Audience []string // "aud", a string or an array of strings (RFC 7519 §4.1.3)
 	Issuer   string
@@ -28,8 +28,8 @@ type Claims struct {
 	Version  string    // "ver"
 }
 
-// ParseClaims reads the claims of a JWT in its compact form. The error says nothing of the
-// token's content; opaque tokens, which are allowed, have no claims and are an error here.
+// ParseClaims reads the claims of a JWT in its compact form. The error quotes nothing of the
+// token. Opaque tokens are allowed elsewhere, but have no claims and are an error here.
 func ParseClaims(token string) (Claims, error) {
 	if len(token) > maxToken {
 		return Claims{}, fmt.Errorf("the token has more than %d bytes", maxToken)
@@ -73,7 +73,8 @@ func (l *stringOrList) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(l))
 }
 
-// numericDate reads seconds since 1970 (RFC 7519 §2); zero for what no calendar holds.
+// numericDate reads seconds since 1970 (RFC 7519 §2). It returns the zero time for a value that
+// is out of range.
 func numericDate(seconds float64) time.Time {
 	if !(seconds > 0) || seconds > math.MaxInt32*100 {
 		return time.Time{}

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Diagnosis says in words what went wrong and what to do next. Neither text holds a secret.
+// Diagnosis describes what went wrong and what to do about it. Neither text contains a secret.
 type Diagnosis struct {
 	Message string
 	Fix     string
 }
 
-// Diagnose looks the refusal up in the catalogue. audience is what the token was asked for.
-// A number that the catalogue does not know keeps Entra's own sentence and the ids that
-// Microsoft's support asks for.
+// Diagnose looks the refusal up in the catalogue. audience is the resource that the token was
+// requested for. For a number that the catalogue does not have, the diagnosis gives Entra's own
+// sentence and the ids that Microsoft's support needs.
 func (r *Refusal) Diagnose(c Credentials, audience string) Diagnosis {
 	if r.Class() == Transient {
 		return throttled.fill(c, audience)
@@ -36,7 +36,7 @@ func (u *Unreachable) Diagnose() Diagnosis {
 	}
 }
 
-// unknown keeps what Entra said, and adds the hint of the OAuth error if there is one.
+// unknown quotes Entra's sentence, and adds the hint for the OAuth error if there is one.
 func (r *Refusal) unknown(c Credentials, audience string) Diagnosis {
 	said := r.Sentence
 	if said == "" {

@@ -1,7 +1,3 @@
-// Package entra knows Microsoft Entra ID: what a client credential is, what its token
-// endpoint answers and means (AADSTS numbers as typed refusals with a fix), and how the
-// access tokens of our own callers are validated. It imports no SDK; package clientcred is
-// the driver over azidentity, package entratest the fake authority for tests and sandbox.
 package entra
 
 import (
@@ -12,7 +8,7 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Credentials are what the token endpoint is asked with (RFC 6749 §4.4).
+// Credentials identify a client to the token endpoint (RFC 6749 §4.4).
 type Credentials struct {
 	Authority string // e.g. https://login.microsoftonline.com/; configured, never discovered
 	TenantID  string // GUID, lower case
@@ -27,12 +23,12 @@ type Token struct {
 	ExpiresOn time.Time
 }
 
-// TokenSource asks the authority for a token by client credentials. Every call asks anew:
-// nothing is remembered between calls, which is what verification needs; caching is the
-// caller's. scope is "{audience}/.default".
+// TokenSource requests tokens by client credentials. Every call makes a new request, because
+// verification needs that; a caller that wants a cache keeps one itself. scope is
+// "{audience}/.default".
 //
-// Errors: *Refusal when Entra answered with an error, *Unreachable when it did not answer,
-// answered nonsense, or the context ended.
+// Errors: *Refusal when Entra answered with an error. *Unreachable when Entra did not answer, its
+// answer was unusable, or the context ended.
 type TokenSource interface {
 	Token(ctx context.Context, c Credentials, scope string) (Token, error)
 }

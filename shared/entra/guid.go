@@ -2,8 +2,8 @@ package entra
 
 import "strings"
 
-// IsGUID tells whether s is a GUID as Entra writes them, in either case:
-// 8-4-4-4-12 hexadecimal digits without braces.
+// IsGUID reports whether s is a GUID as Entra writes them, in either case: 8-4-4-4-12 hexadecimal
+// digits without braces.
 func IsGUID(s string) bool {
 	if len(s) != 36 {
 		return false

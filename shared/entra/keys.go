@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	keysFresh   = time.Hour       // older sets are fetched again, behind the caller's back
+	keysFresh   = time.Hour       // older sets are fetched again in the background
 	keysStale   = 24 * time.Hour  // older sets are not used
-	keysPause   = 5 * time.Second // after a failed fetch, until the next
+	keysPause   = 5 * time.Second // after a failed fetch, until the next one
 	keysTimeout = 5 * time.Second
 	maxKeys     = 512 << 10 // bytes of a key set; Entra's has about 20 kB
 	minKeyBits  = 2048      // RFC 7518 §3.3
@@ -32,10 +32,10 @@ var errUnknownKey = errors.New("the authority publishes no such key")
 // signingKey is one RSA key of a JWK Set (RFC 7517) with the issuer that Entra writes beside it.
 type signingKey struct {
 	public *rsa.PublicKey
-	issuer string // may hold {tenantid}; empty: any
+	issuer string // may contain {tenantid}; empty: any
 }
 
-// signs tells whether the key may sign for iss, a token's issuer in the tenant tid.
+// signs reports whether the key may sign for iss, a token's issuer in the tenant tid.
 func (k signingKey) signs(iss, tid string) bool {
 	return k.issuer == "" || strings.ReplaceAll(k.issuer, "{tenantid}", tid) == iss
 }
@@ -48,7 +48,7 @@ type keySet struct {
 	url     string
 	client  *http.Client
 	now     func() time.Time
-	unknown *rate.Limiter // fetches that made-up key ids may cause
+	unknown *rate.Limiter // limits the fetches that unknown key ids cause
 	flight  singleflight.Group
 
 	mu       sync.Mutex
@@ -58,7 +58,8 @@ type keySet struct {
 	failedAt time.Time
 }
 
-// find returns the key with the id. errUnknownKey, or *Unreachable when the keys cannot be had.
+// find returns the key with the id. Errors: errUnknownKey, or *Unreachable when the keys cannot
+// be fetched.
 func (s *keySet) find(ctx context.Context, kid string) (signingKey, error) {
 	key, known, age := s.look(kid)
 	switch {
@@ -91,12 +92,13 @@ func (s *keySet) look(kid string) (key signingKey, known bool, age time.Duration
 	return key, known, s.now().Sub(s.fetched)
 }
 
-// start fetches the keys once for everybody who waits, not on the context of one of them.
+// start fetches the keys once for all callers that wait. Cancelling the context of one of them
+// does not cancel the fetch.
 func (s *keySet) start(ctx context.Context) <-chan singleflight.Result {
 	ctx = context.WithoutCancel(ctx)
 	return s.flight.DoChan("keys", func() (_ any, err error) {
 		defer func() {
-			if recover() != nil { // singleflight would end the process
+			if recover() != nil { // an unrecovered panic in singleflight ends the process
 				err = &Unreachable{Reason: "its keys cannot be read"}
 			}
 		}()
@@ -147,8 +149,8 @@ func (s *keySet) fetch(ctx context.Context) (map[string]signingKey, *Unreachable
 	return keys, nil
 }
 
-// parseKeys reads the RSA signing keys of a JWK Set. A key that cannot be used is passed
-// over: one odd key must not lock everybody out.
+// parseKeys reads the RSA signing keys of a JWK Set. It skips a key that cannot be used, so that
+// one such key does not disable all the others.
 func parseKeys(body []byte) map[string]signingKey {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -163,7 +165,7 @@ func parseKeys(body []byte) map[string]signingKey {
 	return keys
 }
 
-// parseKey returns no or one key under its id.
+// parseKey returns the key under its id, or an empty map if the key cannot be used.
 func parseKey(raw []byte) map[string]signingKey {
 	var jwk struct{ Kty, Use, Alg, Kid, N, E, Issuer string }
 	if json.Unmarshal(raw, &jwk) != nil || jwk.Kty != "RSA" || jwk.Kid == "" ||
@@ -177,7 +179,8 @@ func parseKey(raw []byte) map[string]signingKey {
 	return map[string]signingKey{jwk.Kid: {&rsa.PublicKey{N: n, E: int(e.Int64())}, jwk.Issuer}}
 }
 
-// unsigned reads base64url of a big-endian number (RFC 7518 §2); 0 for anything else.
+// unsigned decodes the base64url form of a big-endian number (RFC 7518 §2). It returns 0 for
+// invalid text.
 func unsigned(text string) *big.Int {
 	data, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {

@@ -2,7 +2,7 @@ package entra
 
 import "testing"
 
-// Whatever the authority publishes, what is kept can check a signature.
+// FuzzParseKeys: every key that is kept can verify a signature, whatever the authority publishes.
 func FuzzParseKeys(f *testing.F) {
 	for _, seed := range []string{
 		`{"keys":[{"kty":"RSA","use":"sig","kid":"k","n":"AQAB","e":"AQAB"}]}`, `{"keys":[{"kty":"EC","kid":"k"},null,1]}`, `{"keys":{}}`, `[]`, "",

@@ -28,14 +28,14 @@ type Refusal struct {
 	RetryAfter    time.Duration // 0: not given
 }
 
-// Class says what a refusal means for the link.
+// Class says what a refusal means for a link.
 type Class string
 
 // The classes of refusals.
 const (
-	Config    Class = "config"    // a setting is wrong; asking again does not help
-	Expired   Class = "expired"   // the client secret has expired: a setting too, with a state of its own
-	Transient Class = "transient" // Entra throttles or is failing; asking later may help
+	Config    Class = "config"    // a setting is wrong; a retry does not help
+	Expired   Class = "expired"   // the client secret has expired: also a wrong setting, but with its own state
+	Transient Class = "transient" // Entra throttles or is failing; a later retry may help
 )
 
 const (
@@ -45,14 +45,14 @@ const (
 	maxRetryAfter = time.Hour
 )
 
-// transient are the numbers that pass by themselves: throttling, loops, outages
+// transient lists the numbers of failures that end without any change: throttling, loops, outages
 // (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
 var transient = []int{90055, 50196, 90024, 90033, 90006, 50033}
 
-// ParseRefusal reads an error answer of the token endpoint or of openid-configuration. It is
-// tolerant of what is missing or of another type, and reads no more than 64 KiB. ok is
-// false for a body that is no OAuth error, such as a web page; a 429 is a Refusal whatever
-// its body is, so that its Retry-After is not lost.
+// ParseRefusal reads an error answer of the token endpoint or of openid-configuration. It ignores
+// members that are missing or of the wrong type, and reads at most 64 KiB. ok is false for a body
+// that is not an OAuth error, such as a web page. A 429 is always a Refusal, so that its
+// Retry-After is kept.
 func ParseRefusal(status int, header http.Header, body []byte) (r *Refusal, ok bool) {
 	var wire struct {
 		Error       text     `json:"error"`
@@ -62,7 +62,7 @@ func ParseRefusal(status int, header http.Header, body []byte) (r *Refusal, ok b
 		Correlation text     `json:"correlation_id"`
 	}
 	if len(body) <= maxBody {
-		// A body that is no JSON leaves Error empty, which is judged below.
+		// A body that is not JSON leaves Error empty, which is checked below.
 		_ = json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &wire)
 	}
 	if !oauthError.MatchString(string(wire.Error)) {
@@ -83,7 +83,7 @@ func ParseRefusal(status int, header http.Header, body []byte) (r *Refusal, ok b
 	}, true
 }
 
-// Error is one line for logs.
+// Error returns one line for logs.
 func (r *Refusal) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Entra answered %d %s", r.HTTPStatus, r.OAuthError)
@@ -96,7 +96,7 @@ func (r *Refusal) Error() string {
 	return b.String()
 }
 
-// Code is aadsts_<number>, or entra_<error> for an answer without a number.
+// Code returns aadsts_<number>, or entra_<error> for an answer without a number.
 func (r *Refusal) Code() string {
 	if r.Number != 0 {
 		return "aadsts_" + strconv.Itoa(r.Number)
@@ -104,7 +104,7 @@ func (r *Refusal) Code() string {
 	return "entra_" + r.OAuthError
 }
 
-// Class judges by status and OAuth error first and by number second, because Microsoft
+// Class considers the status and the OAuth error first and the number last, because Microsoft
 // changes numbers (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
 func (r *Refusal) Class() Class {
 	switch {
@@ -117,7 +117,7 @@ func (r *Refusal) Class() Class {
 	return Config
 }
 
-// Hide takes v out of the Sentence, should Entra ever repeat what it was sent.
+// Hide removes v from the Sentence, in case Entra repeats what it was sent.
 func (r *Refusal) Hide(v secret.Value) *Refusal {
 	if !v.IsZero() {
 		r.Sentence = strings.ReplaceAll(r.Sentence, v.Reveal(), v.String())
@@ -126,8 +126,8 @@ func (r *Refusal) Hide(v secret.Value) *Refusal {
 	return r
 }
 
-// RetryAfter reads the header of that name (RFC 9110 §10.2.3): seconds, or a date relative
-// to the header Date. At most an hour; 0 when it is absent, past or not readable.
+// RetryAfter reads the header of that name (RFC 9110 §10.2.3): seconds, or a date relative to the
+// Date header. It returns at most an hour, and 0 when the header is absent, past or invalid.
 func RetryAfter(header http.Header) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	var wait time.Duration
@@ -150,7 +150,7 @@ var (
 	sentenceEnd   = regexp.MustCompile(`\.\s|[\r\n]`)
 )
 
-// text is a JSON string; anything else reads as "".
+// text is a JSON string; any other value reads as "".
 type text string
 
 func (t *text) UnmarshalJSON(data []byte) error {
@@ -161,7 +161,7 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// number is a JSON number or a string of digits; anything else reads as 0.
+// number is a JSON number or a string of digits; any other value reads as 0.
 type number int
 
 func (n *number) UnmarshalJSON(data []byte) error {
@@ -171,7 +171,7 @@ func (n *number) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// first is the first usable of the codes, else the number that the description begins with.
+// first returns the first usable code, or else the number in the prefix of the description.
 func first(codes []number, prefix int) int {
 	for _, n := range codes {
 		if n != 0 {
@@ -181,10 +181,10 @@ func first(codes []number, prefix int) int {
 	return prefix
 }
 
-// split takes a description apart into its AADSTS number and its first sentence.
+// split divides a description into its AADSTS number and its first sentence.
 func split(description string) (prefix int, sentence string) {
 	if m := aadsts.FindStringSubmatch(description); m != nil {
-		prefix, _ = strconv.Atoi(m[1]) // the pattern admits nine digits only
+		prefix, _ = strconv.Atoi(m[1]) // the pattern allows at most nine digits
 		description = description[len(m[0]):]
 	}
 	if end := sentenceEnd.FindStringIndex(description); end != nil {
@@ -193,7 +193,8 @@ func split(description string) (prefix int, sentence string) {
 	return prefix, printable(description, maxSentence)
 }
 
-// printable replaces what could forge a line or turn the direction of a text, and cuts it.
+// printable replaces characters that could forge a log line or change the text direction, and
+// limits the length in runes.
 func printable(s string, runes int) string {
 	clean := []rune(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {

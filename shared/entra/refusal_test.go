@@ -24,7 +24,7 @@ const (
 	canary   = "canary~8Q.+/=secret"
 )
 
-// body has the shape of Entra's error answers.
+// body returns an error answer in Entra's format.
 func body(oauth string, number int, text string) []byte {
 	data, err := json.Marshal(map[string]any{
 		"error":             oauth,

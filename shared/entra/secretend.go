@@ -2,8 +2,8 @@ package entra
 
 import "time"
 
-// SecretEnd is when one client secret of an application ends, as Entra's directory has it.
+// SecretEnd says when a client secret of an application expires, according to Entra's directory.
 type SecretEnd struct {
-	KeyID string    // the portal's Secret ID: which of the application's secrets it is
-	At    time.Time // after it, Entra answers AADSTS7000222
+	KeyID string    // the portal's Secret ID, which identifies the secret
+	At    time.Time // afterwards Entra answers AADSTS7000222
 }

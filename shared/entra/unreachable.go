@@ -13,10 +13,10 @@ import (
 	"syscall"
 )
 
-// Unreachable means that no usable answer came from the authority.
+// Unreachable means that the authority gave no usable answer.
 type Unreachable struct {
 	Reason string // safe to show: "timed out", "name not found", "answered 503 with a web page", …
-	Status int    // of an answer that is of no use; 0 when there was none
+	Status int    // of an unusable answer; 0 when there was no answer
 	Cause  error  // for errors.Is; never printed
 }
 
@@ -24,8 +24,8 @@ func (u *Unreachable) Error() string { return "the authority could not be reache
 
 func (u *Unreachable) Unwrap() error { return u.Cause }
 
-// NotReached says why a request to the authority had no answer. ctx is the request's: its
-// end goes before the error, because not every client wraps it.
+// NotReached returns why a request to the authority got no answer. ctx is the request's context.
+// Its error takes precedence over cause, because not every client wraps it.
 func NotReached(ctx context.Context, cause error) *Unreachable {
 	if ctx.Err() != nil {
 		cause = errors.Join(ctx.Err(), cause)
@@ -33,7 +33,7 @@ func NotReached(ctx context.Context, cause error) *Unreachable {
 	return &Unreachable{Reason: reason(cause), Cause: cause}
 }
 
-// NotUsable says what an answer was that is neither a token nor an error of OAuth.
+// NotUsable describes an answer that is neither a token nor an OAuth error.
 func NotUsable(status int, body []byte) *Unreachable {
 	what := "something else than JSON"
 	switch body = bytes.TrimSpace(body); {

@@ -17,7 +17,7 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// selfSigned is a certificate and the PEM text of it and its key.
+// selfSigned returns a certificate, and the PEM text of the certificate and its key.
 func selfSigned(t *testing.T) (*x509.Certificate, string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -40,7 +40,7 @@ func selfSigned(t *testing.T) (*x509.Certificate, string) {
 	return c, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 }
 
-// TestCertificate: the real azidentity signs, the authority checks the signature.
+// TestCertificate signs with the real azidentity; the authority verifies the signature.
 func TestCertificate(t *testing.T) {
 	registered, text := selfSigned(t)
 	_, other := selfSigned(t)

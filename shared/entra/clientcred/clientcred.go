@@ -1,5 +1,3 @@
-// Package clientcred asks Microsoft Entra for access tokens by client credentials (RFC 6749
-// §4.4) through azidentity. It remembers nothing; the caller caches.
 package clientcred
 
 import (
@@ -22,23 +20,23 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Limits of one call. Entra throttles with Retry-After up to a minute; a wait longer than
-// maxDelay is not waited for but told to the caller.
+// Limits of one call. Entra throttles with a Retry-After of up to a minute. A wait longer than
+// maxDelay is not waited for but returned to the caller.
 const (
 	tryTimeout = 5 * time.Second
 	delay      = 200 * time.Millisecond
 	maxDelay   = time.Second
 
-	maxLifetime = 24 * time.Hour // that a token is trusted for, whatever expires_in says
+	maxLifetime = 24 * time.Hour // the longest time for which a token is trusted, whatever its expires_in
 )
 
-// Source is an [entra.TokenSource]. The zero Source uses Go's default transport.
+// Source implements [entra.TokenSource]. The zero Source uses Go's default transport.
 type Source struct {
-	Client *http.Client // redirects are never followed, whatever it says
+	Client *http.Client // its redirect policy is ignored: redirects are never followed
 }
 
-// Token asks the authority anew: one GET of openid-configuration and one POST, each tried
-// at most twice. The secret goes to the host of c.Authority over TLS and nowhere else.
+// Token requests a new token with one GET of openid-configuration and one POST, each tried at
+// most twice. It sends the secret over TLS to the host of c.Authority only.
 func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
 	if bad := check(c); bad != nil {
 		return entra.Token{}, bad
@@ -58,8 +56,8 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 	return line.usable(token)
 }
 
-// check answers what Entra would, without asking it, where azidentity would not ask or
-// would put the value into a path.
+// check returns Entra's refusal for values that azidentity would reject itself or would put into
+// a path. It makes no request.
 func check(c entra.Credentials) *entra.Refusal {
 	switch {
 	case !entra.IsGUID(c.TenantID):
@@ -70,8 +68,8 @@ func check(c entra.Credentials) *entra.Refusal {
 	return nil
 }
 
-// credential is azidentity's for the kind of credential. The operator configures the authority,
-// so nothing has to vouch for it (no instance discovery).
+// credential returns azidentity's credential for the type of c.Credential. The operator
+// configures the authority, so instance discovery is off.
 func (l *line) credential(c entra.Credentials) (azcore.TokenCredential, error) {
 	options := azcore.ClientOptions{
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.Authority},
@@ -93,10 +91,10 @@ func (l *line) credential(c entra.Credentials) (azcore.TokenCredential, error) {
 	return nil, fmt.Errorf("a credential of type %T cannot be used for client credentials", c.Credential)
 }
 
-// errCertificate stands for whatever azidentity says of a PEM text, which might quote it.
+// errCertificate replaces azidentity's error about a PEM text, which might quote the text.
 var errCertificate = errors.New("the stored client certificate cannot be read")
 
-// line prepares the way to one authority.
+// line returns the transport to one authority.
 func (s *Source) line(authority string) (*line, error) {
 	u, err := url.Parse(authority)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
@@ -110,7 +108,7 @@ func (s *Source) line(authority string) (*line, error) {
 	return &line{client: &client, host: u.Host}, nil
 }
 
-// usable guards against answers that azidentity lets pass.
+// usable rejects unusable answers that azidentity accepts.
 func (l *line) usable(token azcore.AccessToken) (entra.Token, error) {
 	var wire struct {
 		TokenType string `json:"token_type"`

@@ -32,7 +32,7 @@ const (
 	old      = "canary~8Q.old-secret+/="
 )
 
-// fixture is the fake authority behind TLS, and the driver with real azidentity before it.
+// fixture is the fake authority behind TLS, and the driver with the real azidentity.
 type fixture struct {
 	*entratest.Authority
 	server *httptest.Server
@@ -62,7 +62,7 @@ func (f *fixture) credentials() entra.Credentials {
 	return entra.Credentials{Authority: f.server.URL + "/", TenantID: tenant, ClientID: client, Credential: credential.ClientSecret{Value: secret.New(good)}}
 }
 
-// requests asserts how many requests the authority saw.
+// requests asserts the number of requests to the authority.
 func (f *fixture) requests(t *testing.T, discoveries, tokens int64) {
 	t.Helper()
 	if d, k := f.Discoveries.Load(), f.Tokens.Load(); d != discoveries || k != tokens {
@@ -135,7 +135,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Answers in the shape of Entra's, whatever their number.
+// Refusals have the shape of Entra's, whatever their number.
 func TestAnyRefusalPasses(t *testing.T) {
 	for _, c := range []struct {
 		status int
@@ -185,7 +185,7 @@ func unreachable(t *testing.T, token entra.Token, err error) *entra.Unreachable 
 	return u
 }
 
-// silent asserts that nothing in the error's whole chain says the secret.
+// silent asserts that no error in err's chain quotes the secret.
 func silent(t *testing.T, err error) {
 	t.Helper()
 	for ; err != nil; err = errors.Unwrap(err) {
@@ -198,7 +198,7 @@ func silent(t *testing.T, err error) {
 	}
 }
 
-// A refusal that repeats the request does not carry the secret on.
+// A refusal that quotes the request does not pass on the secret.
 func TestEchoedSecret(t *testing.T) {
 	f := newFixture(t)
 	f.Before = f.Refuse(400, "invalid_request", 9002313, "You sent client_secret="+url.QueryEscape(good)+" and '"+good+"'")
@@ -209,7 +209,7 @@ func TestEchoedSecret(t *testing.T) {
 }
 
 func TestThrottled(t *testing.T) {
-	for seconds, tokens := range map[int]int64{0: 2, 1: 2, 60: 1} { // a long wait is the caller's
+	for seconds, tokens := range map[int]int64{0: 2, 1: 2, 60: 1} { // a long wait is left to the caller
 		f := newFixture(t)
 		f.Before = f.Throttle(seconds)
 		started := time.Now()
@@ -270,7 +270,7 @@ func TestUnusableAnswers(t *testing.T) {
 	}
 }
 
-// Version 1 of the endpoint writes numbers as strings.
+// Version 1 of the endpoint sends numbers as strings.
 func TestNumbersAsStrings(t *testing.T) {
 	f := newFixture(t)
 	f.Before = entratest.Answer(200, "application/json", `{"token_type":"Bearer","expires_in":"3599","ext_expires_in":"3599","access_token":"a.b.c"}`)
@@ -291,7 +291,7 @@ func TestLifetimeIsBounded(t *testing.T) {
 	}
 }
 
-// A redirect must not take the secret to another host, nor to another path.
+// A redirect must not send the secret to another host or path.
 func TestRedirects(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		var mu sync.Mutex
@@ -304,7 +304,7 @@ func TestRedirects(t *testing.T) {
 		}))
 		f := newFixture(t)
 		followed := f.server.Client()
-		followed.CheckRedirect = nil // the driver's own business
+		followed.CheckRedirect = nil // the driver must refuse redirects by itself
 		f.source.Client = followed
 		for _, to := range []string{elsewhere.URL + "/token", f.server.URL + "/" + tenant + "/oauth2/v2.0/token"} {
 			f.Tokens.Store(0)
@@ -323,7 +323,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// The token endpoint is the authority's, whatever openid-configuration says.
+// The token endpoint is on the authority's host, whatever openid-configuration says.
 func TestForeignTokenEndpoint(t *testing.T) {
 	f, foreign := newFixture(t), newFixture(t)
 	f.Before = func(w http.ResponseWriter, r *http.Request) bool {

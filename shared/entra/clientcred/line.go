@@ -11,19 +11,19 @@ import (
 	"fhirlink/shared/entra"
 )
 
-// maxAnswer bounds what is read of an answer; a token has a few kilobytes.
+// maxAnswer limits how many bytes of an answer are read; a token has a few kilobytes.
 const maxAnswer = 256 << 10
 
 var errOtherHost = errors.New("the authority names another host for its token endpoint")
 
-// line is the transport of one call. It lets nothing through to another host than the
-// authority's, and keeps the last answer, because azidentity's errors hold raw bodies and
-// requests that must not get anywhere near a log.
+// line is the transport of one call. It refuses requests to hosts other than the authority's. It
+// keeps the last answer, because azidentity's errors contain raw bodies and requests that must
+// never be logged.
 type line struct {
 	client *http.Client
 	host   string
 
-	err    error // of the last request; nil when it was answered
+	err    error // of the last request; nil when it got an answer
 	status int
 	header http.Header
 	body   []byte
@@ -56,7 +56,7 @@ func (l *line) send(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// explain says why there is no token, from what came over the line.
+// explain returns why there is no token, judging by the last answer.
 func (l *line) explain(ctx context.Context, sent credential.Credential) error {
 	switch {
 	case errors.Is(l.err, errOtherHost):

@@ -15,8 +15,8 @@ import (
 
 var errNoCertificate = errors.New("the assertion is not signed with a key that is registered")
 
-// checkAssertion checks a JWT that is signed with the key of a registered certificate (RFC
-// 7523 §3, https://learn.microsoft.com/entra/identity-platform/certificate-credentials).
+// checkAssertion verifies a JWT that is signed with the key of a registered certificate (RFC 7523
+// §3, https://learn.microsoft.com/entra/identity-platform/certificate-credentials).
 func checkAssertion(t Tenant, app App, kind, assertion string, now time.Time) *refusal {
 	if kind != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return missing("client_assertion_type")
@@ -45,7 +45,7 @@ func checkAssertion(t Tenant, app App, kind, assertion string, now time.Time) *r
 	return nil
 }
 
-// presents tells whether the header names the certificate by its thumbprint.
+// presents reports whether the header names the certificate by its thumbprint.
 func presents(header map[string]any, c *x509.Certificate) bool {
 	old, thumb := sha1.Sum(c.Raw), sha256.Sum256(c.Raw)
 	x5t, _ := header["x5t"].(string)

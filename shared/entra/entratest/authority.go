@@ -1,6 +1,3 @@
-// Package entratest is a Microsoft Entra authority made of an [http.Handler]: tenants,
-// applications, secrets, token endpoint, signing keys. It behaves as the real one does on
-// the wire, for tests and for the sandbox of cmd/local; it imports neither testing nor an SDK.
 package entratest
 
 import (
@@ -21,22 +18,23 @@ type Tenant struct {
 	ID   string // GUID, lower case
 	Name string
 	Apps []App
-	// Knows tells whether a resource is known in the tenant; nil: every https URL is.
+	// Knows reports whether the tenant knows a resource; nil: it knows every https URL.
 	Knows func(resource string) bool
 
-	// Zone is a DNS name; the FHIR servers below it that [Scenarios] names are answered so.
+	// Zone is a DNS name. Requests for the FHIR servers below it that [Scenarios] lists get the
+	// answer of the scenario.
 	Zone string
 }
 
 // App is an application registration with its service principal.
 type App struct {
 	ClientID string // GUID, lower case
-	ObjectID string // of the service principal: the oid of its tokens
+	ObjectID string // id of the service principal: the oid of its tokens
 	Roles    []string
 	Disabled bool
 	Secrets  []Secret
 
-	Certificates []*x509.Certificate // whose keys may sign client assertions
+	Certificates []*x509.Certificate // their keys may sign client assertions
 }
 
 // Secret is a client secret of an App.
@@ -45,21 +43,21 @@ type Secret struct {
 	ExpiresOn time.Time // zero: never
 }
 
-// Authority answers as login.microsoftonline.com does. The exported fields are set before
-// it is used.
+// Authority behaves like login.microsoftonline.com. Set the exported fields before its first use.
 type Authority struct {
-	// URL is where callers reach it, e.g. https://login.sandbox.test/; if empty, it is taken
-	// from each request's Host.
+	// URL is the address of the authority, e.g. https://login.sandbox.test/. If it is empty, the
+	// address is taken from each request's Host.
 	URL string
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
-	// Lifetime of access tokens; 0: 3599 s, as Entra's usual one.
+	// Lifetime is the lifetime of access tokens; 0: 3599 s, as Entra's usual one.
 	Lifetime time.Duration
-	// Before, unless nil, sees every request first; it returns true if it answered itself.
-	// See [Authority.Throttle], [WebPage], [Hang], [Redirect].
+	// Before, unless nil, is called first with every request. It returns true if it has answered
+	// the request. See [Authority.Throttle], [WebPage], [Hang], [Redirect].
 	Before func(http.ResponseWriter, *http.Request) bool
 
-	// Requests that came in, by endpoint, including those that Before answered.
+	// Discoveries, Tokens and KeyFetches count the requests by endpoint, including those that
+	// Before answered.
 	Discoveries, Tokens, KeyFetches atomic.Int64
 
 	mu      sync.Mutex
@@ -67,7 +65,7 @@ type Authority struct {
 	keys    []*signer // newest last
 }
 
-// New returns an authority for the tenants.
+// New returns an authority with the given tenants.
 func New(tenants ...Tenant) *Authority {
 	a := &Authority{tenants: map[string]Tenant{}, keys: []*signer{firstKey()}}
 	for _, t := range tenants {
@@ -76,7 +74,7 @@ func New(tenants ...Tenant) *Authority {
 	return a
 }
 
-// Set adds a tenant, or puts it in the place of the one with its id.
+// Set adds a tenant, or replaces the tenant with the same id.
 func (a *Authority) Set(t Tenant) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -144,8 +142,7 @@ func (a *Authority) openIDConfiguration(w http.ResponseWriter, r *http.Request) 
 	})
 }
 
-// tenantRefusal is the answer for a tenant that is not there; its OAuth error differs
-// between the endpoints.
+// tenantRefusal is the answer for an unknown tenant. Its OAuth error depends on the endpoint.
 func tenantRefusal(id, oauth string) refusal {
 	if !entra.IsGUID(id) && !strings.Contains(id, ".") {
 		return refusal{http.StatusBadRequest, "invalid_request", 900023, "Specified tenant identifier '" + id + "' is neither a valid DNS name, nor a valid external domain."}
@@ -159,5 +156,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	h.Set("Cache-Control", "no-store, no-cache")
 	h.Set("Pragma", "no-cache")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the caller went away
+	_ = json.NewEncoder(w).Encode(v) // an error means that the caller has gone
 }

@@ -92,7 +92,7 @@ func withChange(change func(*entra.Credentials)) entra.Credentials {
 	return c
 }
 
-// The form is judged as RFC 6749 §3.2 and §4.4.2 ask.
+// The form is checked as RFC 6749 §3.2 and §4.4.2 require.
 func TestForm(t *testing.T) {
 	const path = "/" + tenant + "/oauth2/v2.0/token"
 	const kind = "application/x-www-form-urlencoded"
@@ -275,7 +275,7 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// InProcess shows a handler what a server would.
+// InProcess passes to a handler what a server would pass to it.
 func TestInProcess(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -299,8 +299,8 @@ func TestInProcess(t *testing.T) {
 	}
 }
 
-// Every scenario answers by the name of the server that the token is for, once the
-// credentials are good, and below the zone only.
+// The host name of the FHIR server selects the scenario. It applies only to valid credentials,
+// and only below the zone.
 func TestScenarios(t *testing.T) {
 	for _, name := range entratest.Scenarios() {
 		a := sandbox()

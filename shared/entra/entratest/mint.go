@@ -25,7 +25,7 @@ type signer struct {
 	key *rsa.PrivateKey
 }
 
-// firstKey is shared by all authorities of a process: making one takes a while.
+// firstKey is shared by all authorities of a process, because generating a key is slow.
 var firstKey = sync.OnceValue(newKey)
 
 func newKey() *signer {
@@ -37,7 +37,7 @@ func newKey() *signer {
 	return &signer{base64.RawURLEncoding.EncodeToString(sum[:20]), key}
 }
 
-// Rotate signs with a new key from now on. The old ones stay published unless withdraw.
+// Rotate switches to a new signing key. The old keys stay published unless withdraw is true.
 func (a *Authority) Rotate(withdraw bool) {
 	fresh := newKey()
 	a.mu.Lock()
@@ -54,7 +54,7 @@ func (a *Authority) signers() []*signer {
 	return slices.Clone(a.keys)
 }
 
-// publishKeys writes the JWK Set (RFC 7517) with the issuer that Entra adds to each key.
+// publishKeys writes the JWK Set (RFC 7517), with the issuer that Entra adds to each key.
 func (a *Authority) publishKeys(w http.ResponseWriter, r *http.Request) {
 	keys := []map[string]any{}
 	for _, s := range a.signers() {
@@ -68,9 +68,9 @@ func (a *Authority) publishKeys(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"keys": keys})
 }
 
-// Mint signs an access token (v2) of a caller of our API. It begins as the token of an
-// application of the first tenant, without aud and roles; claims are put over that, and a
-// nil value takes a claim away. Without URL the issuer is login.microsoftonline.com.
+// Mint signs an access token (v2) of a caller of our API. Its claims are those of an application
+// of the first tenant, without aud and roles. The given claims override them; a nil value removes
+// a claim. Without URL the issuer is login.microsoftonline.com.
 func (a *Authority) Mint(claims map[string]any) string {
 	now := a.now().Unix()
 	all := map[string]any{
@@ -96,8 +96,8 @@ func (a *Authority) firstTenant() string {
 	return ""
 }
 
-// Sign makes a JWS (RFC 7515) of the payload with the current key; header is put over the
-// usual one.
+// Sign returns a JWS (RFC 7515) of the payload, signed with the current key. header overrides the
+// members of the usual header.
 func (a *Authority) Sign(header map[string]any, payload any) string {
 	keys := a.signers()
 	s := keys[len(keys)-1]
@@ -113,21 +113,21 @@ func (a *Authority) Sign(header map[string]any, payload any) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// segment encodes a part of a token; json.RawMessage goes in as it is.
+// segment encodes a part of a token. A json.RawMessage is used unchanged.
 func segment(v any) string {
 	data, isRaw := v.(json.RawMessage)
 	if !isRaw {
 		var err error
 		if data, err = json.Marshal(v); err != nil {
-			panic(err) // claims that no test can mean
+			panic(err) // claims that no test can intend
 		}
 	}
 	return base64.RawURLEncoding.EncodeToString(data)
 }
 
-// resourceToken is an access token as FHIR services get them: version 1
+// resourceToken returns an access token of version 1, as FHIR services receive them
 // (https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference). The
-// changed claims are put over the usual ones.
+// changed claims override the usual ones.
 func (a *Authority) resourceToken(t Tenant, app App, resource string, changed map[string]any) string {
 	now := a.now().Unix()
 	claims := map[string]any{
@@ -142,10 +142,10 @@ func (a *Authority) resourceToken(t Tenant, app App, resource string, changed ma
 	return a.Sign(nil, claims)
 }
 
-// Check is what a FHIR service does with a token: it verifies the signature with the
-// published keys and that the token has not expired. The audience is the caller's to judge.
+// Check does what a FHIR service does with a token: it verifies the signature with the published
+// keys, and that the token has not expired. The caller must check the audience.
 func (a *Authority) Check(token string) (entra.Claims, error) {
-	if inner, err := base64.RawURLEncoding.DecodeString(token); err == nil { // of the scenario token-opaque
+	if inner, err := base64.RawURLEncoding.DecodeString(token); err == nil { // scenario token-opaque
 		token = string(inner)
 	}
 	claims, err := entra.ParseClaims(token)

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// refusal is an error of Entra's before it gets its ids and its time.
+// refusal is an error of Entra before its ids and its timestamp are added.
 type refusal struct {
 	status int
 	oauth  string
@@ -14,7 +14,7 @@ type refusal struct {
 	text   string
 }
 
-// refuse writes the error in Entra's shape
+// refuse writes the error in Entra's format
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#error-response-1).
 func (a *Authority) refuse(w http.ResponseWriter, e refusal) {
 	trace, correlation, at := guid(), guid(), a.now().UTC().Format("2006-01-02 15:04:05Z")
@@ -34,8 +34,7 @@ func (a *Authority) refuse(w http.ResponseWriter, e refusal) {
 	writeJSON(w, e.status, body)
 }
 
-// Refuse answers every token request with an error of Entra's; the text stands after the
-// AADSTS number.
+// Refuse answers every token request with an error of Entra. The text follows the AADSTS number.
 func (a *Authority) Refuse(status int, oauth string, number int, text string) func(http.ResponseWriter, *http.Request) bool {
 	return onToken(func(w http.ResponseWriter, _ *http.Request) { a.refuse(w, refusal{status, oauth, number, text}) })
 }
@@ -58,7 +57,7 @@ func Answer(status int, contentType, body string) func(http.ResponseWriter, *htt
 	return onToken(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body)) // the caller went away
+		_, _ = w.Write([]byte(body)) // an error means that the caller has gone
 	})
 }
 
@@ -75,13 +74,13 @@ func Hang() func(http.ResponseWriter, *http.Request) bool {
 	return onToken(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 }
 
-// onToken leaves all other endpoints alone.
+// onToken applies h to the token endpoint and leaves the other endpoints alone.
 func onToken(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPost {
 			return false
 		}
-		_ = r.ParseForm() // only so that the server notices when the caller goes away
+		_ = r.ParseForm() // only so that the server notices when the caller has gone
 		h(w, r)
 		return true
 	}

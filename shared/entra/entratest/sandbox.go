@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Registration is the one application that a sandbox knows.
+// Registration describes the one application of a sandbox.
 type Registration struct {
 	URL           string // of the authority, e.g. https://login.sandbox.test/
 	TenantID      string
 	ClientID      string
-	Secret        string // works
-	ExpiredSecret string // answers AADSTS7000222
+	Secret        string // the valid secret
+	ExpiredSecret string // is answered with AADSTS7000222
 	Zone          string // FHIR servers below this DNS name are known resources, e.g. sandbox.test; see Scenarios
 }
 

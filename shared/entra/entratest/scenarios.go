@@ -11,22 +11,24 @@ import (
 	"time"
 )
 
-// Scenarios are first labels of host names. A token request for a FHIR server with such a
-// name below [Tenant.Zone], when its credentials are good, is answered as the name says:
+// Scenarios returns the names of the scenarios, sorted. The first label of a FHIR server's host
+// name selects the answer to a token request, if the host is below [Tenant.Zone] and the
+// credentials are valid:
 //
 //	aadsts-7000229               refused with that number
 //	entra-interaction-required   refused with an OAuth error alone
 //	entra-unreachable            a web page instead of an answer
 //	entra-no-token               200 without a token
-//	token-aud, token-tid, …      a token that is not the one that was asked for
+//	token-aud, token-tid, …      a token with a wrong claim
 //
-// There is one for every number that package entra has words for, and [UnknownNumber].
+// There is a scenario for every number in the catalogue of package entra, and for
+// [UnknownNumber].
 func Scenarios() []string { return slices.Sorted(maps.Keys(scenarios)) }
 
 // UnknownNumber is an AADSTS number that Entra does not have.
 const UnknownNumber = 7654321
 
-// grant is a token request that was found good.
+// grant is a token request with valid credentials.
 type grant struct {
 	*Authority
 	tenant   Tenant
@@ -36,7 +38,8 @@ type grant struct {
 
 type reply = func(grant, http.ResponseWriter, *http.Request)
 
-// reply is what the name of the resource's host asks for, or the usual one.
+// reply returns the answer of the scenario that the resource's host name selects, or the usual
+// answer.
 func (g grant) reply() reply {
 	u, err := url.Parse(g.resource)
 	if err == nil && g.tenant.Zone != "" && strings.HasSuffix(u.Host, "."+g.tenant.Zone) {
@@ -69,7 +72,7 @@ func allScenarios() map[string]reply {
 	return all
 }
 
-// stranger is the id of nobody.
+// stranger is an id that no tenant or application has.
 const stranger = "99999999-9999-4999-8999-999999999999"
 
 func before(answer func(http.ResponseWriter, *http.Request) bool) reply {
@@ -86,20 +89,20 @@ func refusing(status int, oauth string, number int, text string) reply {
 	}
 }
 
-// claiming issues the usual token with other claims.
+// claiming issues the usual token with changed claims.
 func claiming(claims map[string]any) reply {
 	return func(g grant, w http.ResponseWriter, _ *http.Request) {
 		g.issue(w, g.resourceToken(g.tenant, g.app, g.resource, claims))
 	}
 }
 
-// short issues a token of four minutes, as a token lifetime policy or a wrong clock may.
+// short issues a token that lives four minutes, as with a token lifetime policy or a wrong clock.
 func short(g grant, w http.ResponseWriter, _ *http.Request) {
 	end := map[string]any{"exp": g.now().Add(4 * time.Minute).Unix()}
 	g.issue(w, g.resourceToken(g.tenant, g.app, g.resource, end))
 }
 
-// opaque issues a token that nobody but Check can read.
+// opaque issues a token that only Check can read.
 func opaque(g grant, w http.ResponseWriter, _ *http.Request) {
 	g.issue(w, base64.RawURLEncoding.EncodeToString([]byte(g.resourceToken(g.tenant, g.app, g.resource, nil))))
 }
@@ -111,8 +114,8 @@ func (g grant) issue(w http.ResponseWriter, token string) {
 	})
 }
 
-// refusals are Entra's answers by number. Its first sentences are quoted from its pages and
-// from what people post of them; {client}, {tenant}, {name} and {resource} are filled in.
+// refusals are Entra's answers by number. The first sentences are quoted from Entra's pages and
+// from public posts. {client}, {tenant}, {name} and {resource} are filled in.
 var refusals = []struct {
 	numbers []int
 	status  int

@@ -14,17 +14,17 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Source is an [entra.TokenSource] of net/http alone: one POST, no retry, no discovery.
+// Source implements [entra.TokenSource] with net/http alone: one POST, no retry, no discovery.
 type Source struct {
 	Client *http.Client     // e.g. [Authority.Client]; it must not follow redirects
 	Now    func() time.Time // nil: time.Now
-	Calls  atomic.Int64     // how often Token was called
+	Calls  atomic.Int64     // number of calls of Token
 }
 
-// Source returns a source that asks this authority without a network.
+// Source returns a source that sends its requests to this authority without a network.
 func (a *Authority) Source() *Source { return &Source{Client: a.Client(), Now: a.Now} }
 
-// Token asks for a token.
+// Token implements [entra.TokenSource].
 func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
 	s.Calls.Add(1)
 	form := url.Values{

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// token is the v2 token endpoint for client credentials (RFC 6749 §4.4). Entra looks at
+// token is the v2 token endpoint for client credentials (RFC 6749 §4.4). Like Entra, it checks
 // form, tenant, application, secret and scope in this order.
 func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 	form, bad := readForm(w, r)
@@ -45,12 +45,12 @@ func (a *Authority) lifetime() time.Duration {
 	return 3599 * time.Second
 }
 
-// readForm checks what RFC 6749 §3.2 and §4.4.2 ask of the request.
+// readForm checks what RFC 6749 §3.2 and §4.4.2 require of the request.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *refusal) {
 	if r.Method != http.MethodPost {
 		return nil, invalid(900561, "The endpoint only accepts POST requests. Received a "+r.Method+" request.")
 	}
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // an unreadable one is no form
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // an invalid media type is not a form's
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	if kind != "application/x-www-form-urlencoded" || r.ParseForm() != nil {
 		return nil, missing("grant_type")
@@ -110,8 +110,8 @@ func checkSecret(app App, presented string, now time.Time) *refusal {
 	return nil
 }
 
-// resourceOf takes the one …/.default scope; MSAL adds OpenID Connect's scopes to it, which
-// Entra ignores here.
+// resourceOf returns the resource of the one …/.default scope. MSAL adds OpenID Connect's scopes,
+// which Entra ignores here.
 func resourceOf(t Tenant, scope string) (string, *refusal) {
 	scopes := slices.DeleteFunc(strings.Fields(scope), func(s string) bool {
 		return slices.Contains([]string{"openid", "profile", "offline_access", "email"}, s)

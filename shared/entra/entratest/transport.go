@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Client reaches the authority without a network, whatever host a URL names. Redirects are
-// not followed.
+// Client returns a client that reaches the authority without a network, whatever host a URL
+// names. It does not follow redirects.
 func (a *Authority) Client() *http.Client {
 	return &http.Client{
 		Transport:     InProcess(a),
@@ -15,7 +15,7 @@ func (a *Authority) Client() *http.Client {
 	}
 }
 
-// InProcess makes a transport of a handler: each request is served by a call of it.
+// InProcess returns a transport that serves each request with a call of h.
 func InProcess(h http.Handler) http.RoundTripper { return inProcess{h} }
 
 type inProcess struct{ handler http.Handler }

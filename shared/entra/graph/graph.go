@@ -1,11 +1,3 @@
-// Package graph asks Microsoft Graph when an application's client secrets end.
-//
-//	GET https://graph.microsoft.com/v1.0/applications(appId='{client id}')?$select=passwordCredentials
-//
-// It asks as the application itself, with its own credentials. An application may read that
-// only when its administrator granted it a permission such as Application.Read.All
-// (https://learn.microsoft.com/graph/api/application-get); most do not, and then the date has
-// to be typed. So every error here means no more than that the date is not known this way.
 package graph
 
 import (
@@ -24,16 +16,16 @@ import (
 )
 
 const (
-	// timeout bounds the request; the token before it has bounds of its own.
+	// timeout limits the request. The token request before it has its own limits.
 	timeout = 5 * time.Second
-	// maxAnswer bounds the answer: an application has a few secrets at most.
+	// maxAnswer limits the answer in bytes: an application has a few secrets at most.
 	maxAnswer = 1 << 20
-	// hintLength is how many characters of a secret its hint has
+	// hintLength is the number of characters in the hint of a secret
 	// (https://learn.microsoft.com/graph/api/resources/passwordcredential).
 	hintLength = 3
 )
 
-// Errors of SecretEnd, for logs.
+// Errors of [Client.SecretEnd], for logs.
 var (
 	ErrNoSecret = errors.New("the application uses no client secret")
 	ErrNoGraph  = errors.New("there is no Microsoft Graph beside this authority")
@@ -42,14 +34,14 @@ var (
 	ErrNoReply  = errors.New("no usable answer of Microsoft Graph")
 )
 
-// Client asks Microsoft Graph.
+// Client reads dates from Microsoft Graph.
 type Client struct {
 	HTTP   *http.Client
 	Tokens entra.TokenSource
 	Host   func(authority string) string // nil: Host
 }
 
-// Host is the endpoint of Microsoft Graph in the cloud of an authority, "" when there is none
+// Host returns the endpoint of Microsoft Graph in the authority's cloud, or "" if there is none
 // (https://learn.microsoft.com/graph/deployments).
 func Host(authority string) string {
 	u, err := url.Parse(authority)
@@ -63,8 +55,9 @@ func Host(authority string) string {
 	}[strings.ToLower(u.Hostname())]
 }
 
-// SecretEnd returns when the client secret in c ends. keyID is which one it was the last time;
-// "" when that is not known.
+// SecretEnd returns when the client secret in c expires. keyID is the id that the last call
+// returned for this secret, or "" if it is not known. SecretEnd returns one of the errors above,
+// wrapped or as it is.
 func (g *Client) SecretEnd(ctx context.Context, c entra.Credentials, keyID string) (entra.SecretEnd, error) {
 	of := g.Host
 	if of == nil {
@@ -89,7 +82,7 @@ func (g *Client) SecretEnd(ctx context.Context, c entra.Credentials, keyID strin
 	return match(passwords, hint(password.Value.Reveal()), keyID)
 }
 
-// password is a passwordCredential.
+// password is a passwordCredential of Microsoft Graph.
 type password struct {
 	Hint  string    `json:"hint"`
 	KeyID string    `json:"keyId"`
@@ -110,9 +103,9 @@ func (g *Client) passwords(ctx context.Context, host, clientID string, token ent
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, err := client.Do(r)
 	if err != nil {
-		return nil, ErrNoReply // its text names addresses
+		return nil, ErrNoReply // the error's text contains addresses
 	}
-	defer func() { _ = answer.Body.Close() }() // all that is wanted has been read
+	defer func() { _ = answer.Body.Close() }() // everything needed has been read
 	switch answer.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
@@ -134,8 +127,8 @@ func hint(secret string) string {
 	return string(runes[:min(len(runes), hintLength)])
 }
 
-// match finds the secret among those with its hint: the one it was before, or the only one, or
-// any when all of them end on one day.
+// match finds the secret among those with the same hint: the one with keyID, or the only one. If
+// all of them expire on one day, match returns that day without a key id.
 func match(passwords []password, hint, keyID string) (entra.SecretEnd, error) {
 	var found []password
 	for _, p := range passwords {

@@ -18,7 +18,7 @@ import (
 
 const client = "22222222-2222-4222-8222-222222222222"
 
-// tokens issues one token and remembers what it was asked for.
+// tokens issues one token and records what it was requested for.
 type tokens struct {
 	scope string
 	err   error
@@ -29,7 +29,7 @@ func (s *tokens) Token(_ context.Context, _ entra.Credentials, scope string) (en
 	return entra.Token{Access: secret.New("graph-token"), ExpiresOn: time.Now().Add(time.Hour)}, s.err
 }
 
-// ask has a Graph answer with a body, and returns the request that it got.
+// ask serves body as Graph's answer, and returns the request that Graph received.
 func ask(t *testing.T, status int, body, keyID string) (entra.SecretEnd, *http.Request, error) {
 	t.Helper()
 	var got *http.Request
@@ -63,7 +63,7 @@ func TestSecretEnd(t *testing.T) {
 	const may, june, july = "2027-05-01T10:11:12.1234567Z", "2027-06-01T00:00:00Z", "2027-07-01T00:00:00Z"
 	for name, c := range map[string]struct {
 		body, keyID string
-		want, end   string // KeyID and date; "" when it is not known
+		want, end   string // KeyID and date; "" when the date is not known
 	}{
 		"the only one":               {body(password("abc", "k1", may)), "", "k1", "2027-05-01"},
 		"one of several":             {body(password("xyz", "k0", june), password("abc", "k1", may), password("ab", "k2", june)), "", "k1", "2027-05-01"},
@@ -140,7 +140,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// FuzzAnswer: whatever Graph answers, there is a date or an error.
+// FuzzAnswer: any answer of Graph leads to a date or an error.
 func FuzzAnswer(f *testing.F) {
 	f.Add(body(password("abc", "k1", "2027-05-01T00:00:00Z")))
 	f.Add(`{"passwordCredentials":[null,{}]}`)

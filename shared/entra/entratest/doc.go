@@ -1,0 +1,4 @@
+// Package entratest is a Microsoft Entra authority as an [http.Handler]: tenants, applications,
+// secrets, token endpoint, signing keys. On the wire it behaves like the real one, for tests and
+// for the sandbox of cmd/local. It imports neither testing nor an SDK.
+package entratest
