@@ -8,26 +8,25 @@ import (
 	"strings"
 )
 
-// MaxBytes is the longest value that every store takes. Key Vault's own limit is 25 kB; an
-// Entra client secret has about 40 bytes.
+// MaxBytes is the greatest size of a value in bytes, for every store. Key Vault's own limit is 25
+// kB; an Entra client secret has about 40 bytes.
 const MaxBytes = 25_000
 
-// NewName is a name that no secret of any store had before: kind, e.g. link, and 130 bits of
-// chance. Stores use it for [Namer].
+// NewName returns a name that no secret in any store has had: kind, e.g. link, and 130 random
+// bits. Stores use it to implement [Namer].
 func NewName(kind string) string { return kind + "-" + strings.ToLower(rand.Text()) }
 
-// MaxVault is the most characters that the name of a vault has, as in Key Vault.
+// MaxVault is the greatest length of a vault's name in characters, as in Key Vault.
 const MaxVault = 24
 
 var vaultName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 
-// IsVault tells whether name can name a vault.
+// IsVault reports whether name is a valid name of a vault.
 func IsVault(name string) bool { return len(name) <= MaxVault && vaultName.MatchString(name) }
 
-// SplitName takes a name apart: the vault that keeps the secret, "" where the name does not
-// say, and what the secret is called there, which is what Key Vault takes: 1 to 127 ASCII
-// letters, digits and hyphens
-// (https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates).
+// SplitName splits a name into the vault, "" if the name contains none, and the secret's name in
+// that vault. The latter follows the rule of Key Vault: 1 to 127 ASCII letters, digits and
+// hyphens (https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates).
 func SplitName(name string) (vault, local string, err error) {
 	vault, local, split := strings.Cut(name, "/")
 	if !split {
@@ -39,14 +38,14 @@ func SplitName(name string) (vault, local string, err error) {
 	return vault, local, nil
 }
 
-// CheckName tells why name cannot name a secret.
+// CheckName returns an error if name is not a valid name of a secret.
 func CheckName(name string) error {
 	_, _, err := SplitName(name)
 	return err
 }
 
-// CheckLocal is CheckName for stores that have no vaults. What a name says to lie in one is not
-// gone: ErrUnavailable.
+// CheckLocal is CheckName for stores without vaults. A name with a vault is ErrUnavailable,
+// because its secret still exists elsewhere.
 func CheckLocal(name string) error {
 	vault, _, err := SplitName(name)
 	if err == nil && vault != "" {
@@ -55,7 +54,8 @@ func CheckLocal(name string) error {
 	return err
 }
 
-// CheckValue tells why v cannot be stored; the text says nothing of v but its length.
+// CheckValue returns an error if v cannot be stored. The error reveals nothing about v but its
+// length.
 func CheckValue(v Value) error {
 	switch n := len(v.Reveal()); {
 	case n == 0:

@@ -1,10 +1,3 @@
-// Package secret holds the one type that client secrets and tokens travel in, and the
-// contract of the stores that keep client secrets.
-//
-// A [Value] cannot print itself: fmt with any verb, encoding/json and log/slog all write
-// "[redacted]", also when the Value sits in an unexported field of another struct. The text
-// leaves through [Value.Reveal] only, so that a search for Reveal finds every place that
-// handles it in the clear.
 package secret
 
 import (
@@ -17,10 +10,11 @@ import (
 const redacted = "[redacted]"
 
 // Value is a secret text. The zero Value is empty. It holds a pointer because fmt reaches
-// unexported fields by reflection, past every method; of a pointer it prints the address only.
+// unexported fields by reflection and so bypasses every method; of a pointer it prints only the
+// address.
 type Value struct{ text *string }
 
-// New wraps text.
+// New returns a Value with the given text.
 func New(text string) Value {
 	if text == "" {
 		return Value{}
@@ -28,7 +22,7 @@ func New(text string) Value {
 	return Value{&text}
 }
 
-// Reveal returns the text itself.
+// Reveal returns the secret text.
 func (v Value) Reveal() string {
 	if v.text == nil {
 		return ""
@@ -36,27 +30,28 @@ func (v Value) Reveal() string {
 	return *v.text
 }
 
-// IsZero tells whether the value is empty.
+// IsZero reports whether the value is empty.
 func (v Value) IsZero() bool { return v.text == nil }
 
-// Equal compares in constant time for texts of one length.
+// Equal reports whether v and w have the same text. It compares texts of equal length in constant
+// time.
 func (v Value) Equal(w Value) bool {
 	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(w.Reveal())) == 1
 }
 
-// String returns a fixed text.
+// String returns "[redacted]".
 func (v Value) String() string { return redacted }
 
-// GoString returns a fixed text.
+// GoString returns "[redacted]".
 func (v Value) GoString() string { return redacted }
 
-// Format writes a fixed text for every verb, so that %x and %d say no more than %v.
+// Format writes "[redacted]" for every verb, so that %x and %d reveal no more than %v.
 func (v Value) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// LogValue returns a fixed text.
+// LogValue returns "[redacted]".
 func (v Value) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText returns a fixed text.
+// MarshalText returns "[redacted]".
 func (v Value) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // UnmarshalText reads the secret from a request body.

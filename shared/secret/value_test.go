@@ -16,7 +16,7 @@ import (
 
 const canary = "canary~8Q.+/=42"
 
-// outer hides the value as deep as code may hide it.
+// outer holds the value in as many nested places as code may have.
 type outer struct {
 	Name     string
 	Exported secret.Value
@@ -34,7 +34,7 @@ func holder() outer {
 	return o
 }
 
-// leaks tells whether text holds the canary in one of the forms that logs could hold.
+// leaks reports whether text contains the canary in any form that a log could contain.
 func leaks(text string) bool {
 	reversed := []byte(canary)
 	for i, j := 0, len(reversed)-1; i < j; i, j = i+1, j-1 {

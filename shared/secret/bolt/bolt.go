@@ -1,6 +1,3 @@
-// Package bolt keeps client secrets in an embedded data file, for one machine. Values are
-// sealed with AES-256-GCM under a key that lies in a file beside it, so that a copy of the
-// data file alone reveals nothing but names and dates.
 package bolt
 
 import (
@@ -21,20 +18,20 @@ import (
 )
 
 var (
-	bucketVersions = []byte("secrets")          // "<name>/<version>" to a record
-	bucketUsed     = []byte("secrets-used")     // names that were deleted, never to be used again
-	bucketCheck    = []byte("secrets-keycheck") // one sealed text, by which a wrong key is noticed
+	bucketVersions = []byte("secrets")          // "<name>/<version>" → record
+	bucketUsed     = []byte("secrets-used")     // names of deleted secrets, never to be used again
+	bucketCheck    = []byte("secrets-keycheck") // one sealed text, which reveals a wrong key
 	keyCheck       = []byte("check")
 )
 
-// Store is a [secret.Store] in a bbolt file.
+// Store implements [secret.Store] in a bbolt file.
 type Store struct {
 	db   *bbolt.DB
 	seal cipher.AEAD
 }
 
-// record is one version. The name and version it stands under are sealed in with its value,
-// so that no record can be moved to another name.
+// record is one version. Its name and version are authenticated with the sealed value, so that a
+// record cannot be moved to another name.
 type record struct {
 	CreatedAt    time.Time `json:"createdAt"`
 	Enabled      bool      `json:"enabled"`
@@ -44,8 +41,8 @@ type record struct {
 	Sealed       []byte    `json:"sealed"`
 }
 
-// New returns a store in an open data file; the caller closes it. keyFile is made with mode
-// 0600 if there is none and the data file holds no secrets yet.
+// New returns a store in an open data file; the caller closes the file. New creates keyFile with
+// mode 0600 if it does not exist and the data file holds no secrets yet.
 func New(db *bbolt.DB, keyFile string) (*Store, error) {
 	sealed := false
 	err := db.View(func(tx *bbolt.Tx) error {
@@ -63,7 +60,7 @@ func New(db *bbolt.DB, keyFile string) (*Store, error) {
 	return s, db.Update(func(tx *bbolt.Tx) error { return s.prepare(tx, keyFile) })
 }
 
-// prepare makes the buckets and checks that the key is the one that sealed them.
+// prepare creates the buckets and checks that the key is the one that sealed their content.
 func (s *Store) prepare(tx *bbolt.Tx, keyFile string) error {
 	for _, name := range [][]byte{bucketVersions, bucketUsed, bucketCheck} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -81,10 +78,10 @@ func (s *Store) prepare(tx *bbolt.Tx, keyFile string) error {
 	return nil
 }
 
-// NewName is secret.Namer's.
+// NewName implements [secret.Namer].
 func (s *Store) NewName(kind string) string { return secret.NewName(kind) }
 
-// Get returns one enabled version.
+// Get implements [secret.Reader].
 func (s *Store) Get(ctx context.Context, name, version string) (v secret.Value, err error) {
 	err = s.view(ctx, name, func(tx *bbolt.Tx) error {
 		r, err := find(tx, name, version)
@@ -104,7 +101,7 @@ func (s *Store) Get(ctx context.Context, name, version string) (v secret.Value, 
 	return v, err
 }
 
-// Put adds a version.
+// Put implements [secret.Keeper].
 func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.Attributes) (string, error) {
 	if err := secret.CheckValue(v); err != nil {
 		return "", err
@@ -124,7 +121,7 @@ func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.A
 	return version, nil
 }
 
-// Update changes a version's attributes, and disables it unless enabled.
+// Update implements [secret.Keeper].
 func (s *Store) Update(ctx context.Context, name, version string, enabled bool, a secret.Attributes) error {
 	return s.update(ctx, name, func(tx *bbolt.Tx) error {
 		r, err := find(tx, name, version)
@@ -135,7 +132,7 @@ func (s *Store) Update(ctx context.Context, name, version string, enabled bool, 
 	})
 }
 
-// Versions lists the versions of name.
+// Versions implements [secret.Keeper].
 func (s *Store) Versions(ctx context.Context, name string) (all []secret.Version, err error) {
 	err = s.view(ctx, name, func(tx *bbolt.Tx) error {
 		return each(tx, name, func(k, data []byte) error {
@@ -151,7 +148,7 @@ func (s *Store) Versions(ctx context.Context, name string) (all []secret.Version
 	return all, err
 }
 
-// Delete removes all versions and bars the name.
+// Delete implements [secret.Keeper]. The name cannot be used again.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	return s.update(ctx, name, func(tx *bbolt.Tx) error {
 		var keys [][]byte
@@ -205,7 +202,7 @@ func each(tx *bbolt.Tx, name string, f func(key, data []byte) error) error {
 	return nil
 }
 
-// prefix begins the keys of a name; names hold no slash and are compared without case.
+// prefix begins the keys of a name. Names contain no slash and are compared without case.
 func prefix(name string) []byte { return []byte(strings.ToLower(name) + "/") }
 
 func key(name, version string) []byte { return append(prefix(name), version...) }
@@ -224,8 +221,8 @@ func (s *Store) update(ctx context.Context, name string, f func(*bbolt.Tx) error
 	return run(ctx, name, s.db.Update, f)
 }
 
-// run does f in a transaction. Whatever is not an answer of f's makes the store unavailable:
-// a closed or full disk, a damaged file.
+// run calls f in a transaction. Every error of the transaction except ErrNotFound and ErrNameUsed becomes
+// ErrUnavailable: a closed or full disk, a damaged file.
 func run(ctx context.Context, name string, transaction func(func(*bbolt.Tx) error) error, f func(*bbolt.Tx) error) error {
 	if err := secret.CheckLocal(name); err != nil {
 		return err

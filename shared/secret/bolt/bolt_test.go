@@ -34,7 +34,7 @@ func (f files) open(t *testing.T) (*bolt.Store, *bbolt.DB, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() }) // closed before by some tests
+	t.Cleanup(func() { _ = db.Close() }) // some tests close it earlier
 	store, err := bolt.New(db, f.key)
 	return store, db, err
 }
@@ -64,7 +64,7 @@ func put(t *testing.T, s *bolt.Store, name, text string) string {
 	return version
 }
 
-// Everything outlives a restart: values, states, and the names that were used.
+// Values, states and used names survive a restart.
 func TestReopens(t *testing.T) {
 	f := newFiles(t)
 	store, db := f.mustOpen(t)
@@ -89,7 +89,7 @@ func TestReopens(t *testing.T) {
 	}
 }
 
-// The data file never holds the text, at no time and in no part.
+// The data file never contains the text, at any time or in any part.
 func TestNothingPlainOnDisk(t *testing.T) {
 	f := newFiles(t)
 	store, db := f.mustOpen(t)
@@ -167,7 +167,7 @@ func TestKeyFile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if runtime.GOOS == "windows" && strings.Contains(c.name, "readable") {
-				return // mode bits do not exist there
+				return // Windows has no mode bits
 			}
 			if err := errors.Join(os.RemoveAll(f.key), os.WriteFile(f.key, []byte(right), 0o600), c.damage()); err != nil {
 				t.Fatal(err)
@@ -192,7 +192,7 @@ func TestKeyFile(t *testing.T) {
 	f.mustOpen(t)
 }
 
-// A key that cannot be written is an error at start, not at the first secret.
+// A key that cannot be written is an error at the start, not at the first secret.
 func TestKeyFolderMissing(t *testing.T) {
 	f := newFiles(t)
 	f.key = filepath.Join(filepath.Dir(f.key), "absent", "secrets.key")
@@ -201,7 +201,7 @@ func TestKeyFolderMissing(t *testing.T) {
 	}
 }
 
-// A record that was changed or moved to another name is noticed.
+// A record that was changed or moved to another name is an error.
 func TestTampering(t *testing.T) {
 	f := newFiles(t)
 	store, db := f.mustOpen(t)

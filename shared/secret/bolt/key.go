@@ -17,7 +17,7 @@ import (
 
 const keyBytes = 32 // AES-256
 
-// readKey reads a key file: base64 of 32 bytes. Nobody but its owner may read it.
+// readKey reads a key file: base64 of 32 bytes. Only its owner may have access.
 func readKey(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -38,7 +38,7 @@ func readKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// checkPrivate refuses a key that others could have read. Windows has no such mode bits.
+// checkPrivate refuses a key that other users could have read. Windows has no such mode bits.
 func checkPrivate(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -53,8 +53,8 @@ func checkPrivate(f *os.File) error {
 	return nil
 }
 
-// createKey writes a new key file. It is whole and on the disk before it has its name, so
-// that no secret is ever sealed with a key that a crash takes away.
+// createKey writes a new key file. The file is complete and on the disk before it gets its name.
+// So no secret is ever sealed with a key that a crash destroys.
 func createKey(path string) (key []byte, err error) {
 	key = make([]byte, keyBytes)
 	_, _ = rand.Read(key)                                                     // never fails
@@ -89,7 +89,7 @@ func syncFolder(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// openKey reads the key file, or makes one if there is none and nothing was sealed yet.
+// openKey reads the key file, or creates it if it does not exist and nothing was sealed yet.
 func openKey(path string, sealed bool) (cipher.AEAD, error) {
 	key, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {

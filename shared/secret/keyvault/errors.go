@@ -23,8 +23,8 @@ var (
 	errorCode = regexp.MustCompile(`^[0-9a-zA-Z]{1,64}$`)
 )
 
-// explain maps an error of the SDK to one of package secret. Of its text, which holds whole
-// answers, the status and the codes are kept.
+// explain maps an error of the SDK to an error of package secret. It keeps only the status and
+// the codes, because the SDK's text contains whole answers.
 func explain(ctx context.Context, doing, name string, err error) error {
 	switch code := status(err); {
 	case ctx.Err() != nil:
@@ -41,7 +41,7 @@ func explain(ctx context.Context, doing, name string, err error) error {
 	return wrap(doing, name, fmt.Errorf("%w: %s", secret.ErrUnavailable, reason(err)), nil)
 }
 
-// wrap says what was done to which secret; answer, unless nil, adds its status and code.
+// wrap describes what was done to which secret. answer, unless nil, adds its status and code.
 func wrap(doing, name string, kind, answer error) error {
 	if answer == nil {
 		return fmt.Errorf("%s key vault secret %s: %w", doing, name, kind)
@@ -49,7 +49,7 @@ func wrap(doing, name string, kind, answer error) error {
 	return fmt.Errorf("%s key vault secret %s: %w (%d %s)", doing, name, kind, status(answer), codeOf(answer))
 }
 
-// status is the HTTP status of the vault's answer; 0 when err is nil or there was none.
+// status returns the HTTP status of the vault's answer; 0 when err is nil or there was no answer.
 func status(err error) int {
 	var r *azcore.ResponseError
 	if errors.As(err, &r) {
@@ -58,7 +58,7 @@ func status(err error) int {
 	return 0
 }
 
-// codeOf is the innermost code of the vault's error: "Conflict" says less than its
+// codeOf returns the innermost code of the vault's error: "Conflict" says less than its
 // innererror "ObjectIsDeletedButRecoverable".
 func codeOf(err error) string {
 	var r *azcore.ResponseError
@@ -74,7 +74,7 @@ func codeOf(err error) string {
 	}
 	if r.RawResponse != nil {
 		if body, err := runtime.Payload(r.RawResponse); err == nil {
-			_ = json.Unmarshal(body, &wire) // without an innererror the outer code serves
+			_ = json.Unmarshal(body, &wire) // without an innererror the outer code is used
 		}
 	}
 	for _, code := range []string{wire.Error.Inner.Code, r.ErrorCode} {

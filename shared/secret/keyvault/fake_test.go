@@ -16,7 +16,7 @@ import (
 	"fhirlink/shared/secret/secrettest"
 )
 
-// fakeTransport is the SDK's own fake over a store in memory.
+// fakeTransport is the SDK's fake over a store in memory.
 func fakeTransport(store *secrettest.Store) policy.Transporter {
 	f := fakeVault{store}
 	return fake.NewServerTransport(&fake.Server{
@@ -42,7 +42,7 @@ func (f fakeVault) set(ctx context.Context, name string, p azsecrets.SetSecretPa
 
 func (f fakeVault) get(ctx context.Context, name, version string, _ *azsecrets.GetSecretOptions) (r azfake.Responder[azsecrets.GetSecretResponse], e azfake.ErrorResponder) {
 	v, err := f.store.Get(ctx, name, version)
-	all, _ := f.store.Versions(ctx, name) // fails with Get only
+	all, _ := f.store.Versions(ctx, name) // it fails only if Get does
 	switch {
 	case slices.ContainsFunc(all, func(v secret.Version) bool { return v.ID == version && !v.Enabled }):
 		e.SetResponseError(http.StatusForbidden, "SecretDisabled") // the fake has no innererror
@@ -73,7 +73,7 @@ func (f fakeVault) delete(ctx context.Context, name string, _ *azsecrets.DeleteS
 }
 
 func (f fakeVault) list(name string, _ *azsecrets.ListSecretPropertiesVersionsOptions) (r azfake.PagerResponder[azsecrets.ListSecretPropertiesVersionsResponse]) {
-	all, _ := f.store.Versions(context.Background(), name) // an odd name never gets here
+	all, _ := f.store.Versions(context.Background(), name) // an invalid name never gets here
 	for page := range slices.Chunk(all, 25) {
 		var p azsecrets.ListSecretPropertiesVersionsResponse
 		for _, v := range page {

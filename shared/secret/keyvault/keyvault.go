@@ -1,5 +1,3 @@
-// Package keyvault keeps client secrets in one or more Azure Key Vaults: one secret per link,
-// one version per client secret. Its identity needs the role Key Vault Secrets Officer on each.
 package keyvault
 
 import (
@@ -17,28 +15,28 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// contentType tells people who look into the vault what a secret is.
+// contentType describes the secret to people who look into the vault.
 const contentType = "text/plain; kind=entra-client-secret"
 
 const tryTimeout = 3 * time.Second
 
-// Vault is a Key Vault, and what the names of its secrets begin with.
+// Vault is a Key Vault, and the prefix of the names of its secrets.
 type Vault struct {
-	Name   string // secret.IsVault
+	Name   string // must satisfy secret.IsVault
 	Client *azsecrets.Client
 }
 
-// Store is a [secret.Store] in one or more vaults. It caches nothing: a vault throttles at a few
-// thousand requests in ten seconds, so callers cache
+// Store implements [secret.Store] in one or more vaults. It caches nothing. Callers cache,
+// because a vault throttles at a few thousand requests in ten seconds
 // (https://learn.microsoft.com/azure/key-vault/general/service-limits).
 type Store struct{ vaults []Vault }
 
-// New returns a store over at least one vault, each with a name and a client of its own that was
-// made with [ClientOptions]. The first keeps new secrets. New vaults are put in front: the last
-// also has the secrets from before names said in which vault they lie.
+// New returns a store over at least one vault. Each vault has a name and a client that was made
+// with [ClientOptions]. The first vault receives new secrets, so a new vault goes to the front.
+// The last vault also holds the secrets whose names do not yet contain a vault.
 func New(vaults ...Vault) *Store { return &Store{vaults} }
 
-// ClientOptions are the options that the store is made for: no redirects, two tries within
+// ClientOptions returns the options that the store expects: no redirects, and two tries within
 // seven seconds. A Retry-After of more than a second is not waited for.
 func ClientOptions() *azsecrets.ClientOptions {
 	o := &azsecrets.ClientOptions{}
@@ -48,10 +46,10 @@ func ClientOptions() *azsecrets.ClientOptions {
 	return o
 }
 
-// NewName is secret.Namer's.
+// NewName implements [secret.Namer]. The secret belongs to the first vault.
 func (s *Store) NewName(kind string) string { return s.vaults[0].Name + "/" + secret.NewName(kind) }
 
-// locate finds the vault that a name says, and what the secret is called there.
+// locate returns the vault that the name says, and the secret's name there.
 func (s *Store) locate(name string) (vault *azsecrets.Client, local string, err error) {
 	called, local, err := secret.SplitName(name)
 	if err != nil {
@@ -67,8 +65,7 @@ func (s *Store) locate(name string) (vault *azsecrets.Client, local string, err 
 	return s.vaults[i].Client, local, nil
 }
 
-// locateVersion also keeps what is no version away from the vault, which would take "" for the
-// newest one.
+// locateVersion also refuses an invalid version. The vault would take "" for the newest version.
 func (s *Store) locateVersion(name, version string) (vault *azsecrets.Client, local string, err error) {
 	vault, local, err = s.locate(name)
 	if err == nil && !versionID.MatchString(version) {
@@ -77,7 +74,8 @@ func (s *Store) locateVersion(name, version string) (vault *azsecrets.Client, lo
 	return vault, local, err
 }
 
-// Get returns one enabled version. An expired one too: Key Vault's exp is informational.
+// Get implements [secret.Reader]. It also returns an expired version: Key Vault's exp is
+// informational.
 func (s *Store) Get(ctx context.Context, name, version string) (secret.Value, error) {
 	vault, local, err := s.locateVersion(name, version)
 	if err != nil {
@@ -93,8 +91,8 @@ func (s *Store) Get(ctx context.Context, name, version string) (secret.Value, er
 	return secret.New(*r.Value), nil
 }
 
-// Put adds a version. It is tried once, because a second try after an answer that got lost
-// would make a second version.
+// Put implements [secret.Keeper]. It makes one try, because a retry after a lost answer would add
+// a second version.
 func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.Attributes) (string, error) {
 	vault, local, err := s.locate(name)
 	if err = errors.Join(err, secret.CheckValue(v)); err != nil {
@@ -115,8 +113,8 @@ func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.A
 	return r.ID.Version(), nil
 }
 
-// Update changes a version. Key Vault cannot take an exp away: a zero ExpiresOn leaves what
-// was there.
+// Update implements [secret.Keeper]. Key Vault cannot remove an exp: a zero ExpiresOn leaves the
+// old one in place.
 func (s *Store) Update(ctx context.Context, name, version string, enabled bool, a secret.Attributes) error {
 	vault, local, err := s.locateVersion(name, version)
 	if err != nil {
@@ -131,7 +129,7 @@ func (s *Store) Update(ctx context.Context, name, version string, enabled bool, 
 	return nil
 }
 
-// Versions lists the versions of name.
+// Versions implements [secret.Keeper].
 func (s *Store) Versions(ctx context.Context, name string) ([]secret.Version, error) {
 	vault, local, err := s.locate(name)
 	if err != nil {
@@ -153,8 +151,8 @@ func (s *Store) Versions(ctx context.Context, name string) ([]secret.Version, er
 	return all, nil
 }
 
-// Delete removes the secret; soft delete keeps its name from being used again for as long
-// as the vault's retention says.
+// Delete implements [secret.Keeper]. Soft delete blocks the name for as long as the vault's
+// retention says.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	vault, local, err := s.locate(name)
 	if err != nil {
@@ -162,7 +160,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	}
 	_, err = vault.DeleteSecret(ctx, local, nil)
 	switch status(err) {
-	case http.StatusNotFound, http.StatusConflict: // is deleted, or is being deleted
+	case http.StatusNotFound, http.StatusConflict: // it is deleted, or is being deleted
 		return nil
 	}
 	if err != nil {
@@ -178,7 +176,7 @@ func tags(a secret.Attributes) map[string]*string {
 func attributes(enabled bool, a secret.Attributes) *azsecrets.SecretAttributes {
 	attributes := &azsecrets.SecretAttributes{}
 	if !enabled {
-		attributes.Enabled = &enabled // left out, it stays as it is
+		attributes.Enabled = &enabled // without it, the state stays as it is
 	}
 	if !a.ExpiresOn.IsZero() {
 		attributes.Expires = &a.ExpiresOn

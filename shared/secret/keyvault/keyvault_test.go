@@ -27,7 +27,7 @@ const (
 	canary   = "canary~8Q.secret"
 )
 
-// identity hands out tokens for the vault and counts how often it was asked.
+// identity issues tokens for the vault and counts the requests for them.
 type identity struct {
 	asked atomic.Int64
 	fail  error
@@ -44,7 +44,7 @@ func (i *identity) GetToken(_ context.Context, o policy.TokenRequestOptions) (az
 	return azcore.AccessToken{Token: "t", ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// client reaches a vault on the wire.
+// client returns a client that reaches the vault over TLS.
 func client(t *testing.T, vault *vaulttest.Server, credential azcore.TokenCredential) *azsecrets.Client {
 	t.Helper()
 	options := keyvault.ClientOptions()
@@ -100,7 +100,7 @@ func TestWhatIsWritten(t *testing.T) {
 	}
 }
 
-// The first request is challenged, without its body; from then on the token goes along.
+// The first request has no body and is challenged; later requests carry the token.
 func TestChallenge(t *testing.T) {
 	vault, id := vaulttest.NewServer(), &identity{}
 	store := overTLS(t, vault, id)
@@ -122,7 +122,7 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-// A vault in front of which somebody else stands gets no token.
+// A challenge that names another resource gets no token.
 func TestForeignChallenge(t *testing.T) {
 	vault, id := vaulttest.NewServer(), &identity{}
 	vault.Challenge = strings.ReplaceAll(vault.Challenge, "vault.azure.net", "evil.example")
@@ -235,8 +235,8 @@ func silent(t *testing.T, err error) {
 	}
 }
 
-// An answer that got lost: Put is not tried again, so at most one version exists that
-// nobody names; the rest are tried again and come out right.
+// After a lost answer, Put makes no retry, so at most one version exists that no row names. The
+// other methods retry and return the right result.
 func TestLostAnswers(t *testing.T) {
 	var lost string
 	var count atomic.Int64
@@ -287,7 +287,7 @@ func TestDeadline(t *testing.T) {
 	vault := vaulttest.NewServer()
 	vault.Before = func(_ http.ResponseWriter, r *http.Request) bool {
 		<-r.Context().Done()
-		panic(http.ErrAbortHandler) // to return would be to answer
+		panic(http.ErrAbortHandler) // a return would send an answer
 	}
 	store := overTLS(t, vault, &identity{})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

@@ -13,7 +13,7 @@ import (
 	"fhirlink/shared/secret/secrettest"
 )
 
-// pair is a store over two vaults: b in front, which keeps new secrets, and a.
+// pair is a store over two vaults: b, the first, which receives new secrets, and a.
 type pair struct {
 	*keyvault.Store
 	b, a *vaulttest.Server
@@ -28,7 +28,7 @@ func newPair(t *testing.T) pair {
 	), b, a}
 }
 
-// within has plain names lie in one vault.
+// within puts names without a vault into one vault.
 type within struct {
 	secret.Store
 	vault string
@@ -91,7 +91,7 @@ func TestNewSecretsGoToTheFirst(t *testing.T) {
 	}
 }
 
-// Whatever is done goes where the name says, and to no other vault.
+// Every operation goes to the vault that the name says, and to no other.
 func TestNamesSayWhere(t *testing.T) {
 	p := newPair(t)
 	for name, c := range map[string]struct{ where, other *vaulttest.Server }{
@@ -107,7 +107,8 @@ func TestNamesSayWhere(t *testing.T) {
 	}
 }
 
-// use does everything that a Store can with a secret, and looks into the vault meanwhile.
+// use calls every method of Store for one secret, and checks the content of the vaults in
+// between.
 func (p pair) use(t *testing.T, name string, where *vaulttest.Server) {
 	t.Helper()
 	local := name[strings.Index(name, "/")+1:]
@@ -130,7 +131,8 @@ func (p pair) use(t *testing.T, name string, where *vaulttest.Server) {
 	}
 }
 
-// A vault that is missing from the setting is told by name, and no other vault is asked.
+// The error for a vault that the settings lack names that vault, and no other vault gets a
+// request.
 func TestMissingVault(t *testing.T) {
 	p := newPair(t)
 	_, got := p.Get(t.Context(), "gone/link-a", "1")

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Restore returns a store that holds the entries, as Entries gave them.
+// Restore returns a store with the given entries, which [Store.Entries] returned.
 func Restore(entries []Entry) *Store {
 	s := New()
 	for _, e := range entries {
 		held := s.entry(e.Name)
 		held.Deleted, held.Versions = e.Deleted, slices.Clone(e.Versions)
 		for _, v := range e.Versions {
-			n, _ := strconv.ParseUint(strings.TrimLeft(v.ID, "0"), 16, 32) // of another maker: 0, it cannot meet a new one
+			n, _ := strconv.ParseUint(strings.TrimLeft(v.ID, "0"), 16, 32) // an id from another store gives 0; it cannot equal a new id
 			s.count = max(s.count, int(n))
 		}
 	}

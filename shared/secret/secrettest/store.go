@@ -1,6 +1,3 @@
-// Package secrettest holds what tests of secrets need: the conformance suite that every
-// [secret.Store] passes ([Run]), a store in memory whose network can fail ([Store]), and a
-// Key Vault on the wire ([VaultServer]).
 package secrettest
 
 import (
@@ -15,12 +12,12 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Store keeps secrets in memory and behaves as Key Vault does: names are compared without
-// case, a deleted name is never usable again, attributes belong to one version.
+// Store implements [secret.Store] in memory and behaves as Key Vault does: names are compared
+// without case, a deleted name cannot be used again, attributes belong to one version.
 type Store struct {
-	// Fault, unless nil, runs before and after each operation; an error it returns becomes
-	// the operation's. After means that the operation took place and its answer got lost.
-	// op is the method's name: Get, Put, Update, Versions, Delete.
+	// Fault, unless nil, is called before and after each operation. An error that it returns
+	// becomes the operation's error. An error afterwards stands for a lost answer: the operation
+	// took place. op is the method's name: Get, Put, Update, Versions, Delete.
 	Fault func(op, name string, before bool) error
 
 	mu      sync.Mutex
@@ -28,14 +25,14 @@ type Store struct {
 	secrets map[string]*Entry
 }
 
-// Entry is all that a Store knows of one name.
+// Entry is everything that a Store holds under one name.
 type Entry struct {
 	Name     string
 	Deleted  bool
 	Versions []Held // oldest first; none when deleted
 }
 
-// Held is one version as it is stored.
+// Held is one version as the store holds it.
 type Held struct {
 	secret.Version
 	secret.Attributes
@@ -45,7 +42,7 @@ type Held struct {
 // New returns an empty store.
 func New() *Store { return &Store{} }
 
-// Entries returns a copy of everything in the store, deleted names included, by name.
+// Entries returns a copy of all entries, including deleted ones, sorted by name.
 func (s *Store) Entries() []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +55,7 @@ func (s *Store) Entries() []Entry {
 	return all
 }
 
-// Names returns the names that are not deleted, sorted.
+// Names returns the names of the secrets that are not deleted, sorted.
 func (s *Store) Names() []string {
 	var names []string
 	for _, e := range s.Entries() {
@@ -85,10 +82,10 @@ func (s *Store) Enabled(name string) []string {
 	return ids
 }
 
-// NewName is secret.Namer's.
+// NewName implements [secret.Namer].
 func (s *Store) NewName(kind string) string { return secret.NewName(kind) }
 
-// Get returns one enabled version.
+// Get implements [secret.Reader].
 func (s *Store) Get(ctx context.Context, name, version string) (v secret.Value, err error) {
 	err = s.do(ctx, "Get", name, func() error {
 		h := s.held(name, version)
@@ -101,7 +98,7 @@ func (s *Store) Get(ctx context.Context, name, version string) (v secret.Value, 
 	return v, err
 }
 
-// Put adds a version.
+// Put implements [secret.Keeper].
 func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.Attributes) (version string, err error) {
 	if err := secret.CheckValue(v); err != nil {
 		return "", err
@@ -120,7 +117,7 @@ func (s *Store) Put(ctx context.Context, name string, v secret.Value, a secret.A
 	return version, err
 }
 
-// Update changes a version's attributes, and disables it unless enabled.
+// Update implements [secret.Keeper].
 func (s *Store) Update(ctx context.Context, name, version string, enabled bool, a secret.Attributes) error {
 	return s.do(ctx, "Update", name, func() error {
 		h := s.held(name, version)
@@ -132,7 +129,7 @@ func (s *Store) Update(ctx context.Context, name, version string, enabled bool, 
 	})
 }
 
-// Versions lists the versions of name.
+// Versions implements [secret.Keeper].
 func (s *Store) Versions(ctx context.Context, name string) (all []secret.Version, err error) {
 	err = s.do(ctx, "Versions", name, func() error {
 		if e := s.secrets[strings.ToLower(name)]; e != nil {
@@ -145,7 +142,7 @@ func (s *Store) Versions(ctx context.Context, name string) (all []secret.Version
 	return all, err
 }
 
-// Delete removes all versions and bars the name.
+// Delete implements [secret.Keeper]. The name cannot be used again.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	return s.do(ctx, "Delete", name, func() error {
 		if e := s.secrets[strings.ToLower(name)]; e != nil {
@@ -155,7 +152,8 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	})
 }
 
-// do runs one operation between the two calls of Fault, which may themselves use the store.
+// do calls operation between the two calls of Fault. The store is not locked during those calls,
+// so Fault may use it.
 func (s *Store) do(ctx context.Context, op, name string, operation func() error) error {
 	if err := secret.CheckLocal(name); err != nil {
 		return err

@@ -13,7 +13,8 @@ func TestStore(t *testing.T) {
 	secrettest.Run(t, func(*testing.T) secret.Store { return secrettest.New() })
 }
 
-// The hook stands on both sides of an operation: before, nothing happened; after, it did.
+// Fault is called on both sides of an operation: before it nothing has happened, after it the
+// change is made.
 func TestFault(t *testing.T) {
 	broken := errors.New("broken")
 	for _, c := range []struct {

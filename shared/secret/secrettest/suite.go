@@ -13,8 +13,8 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Run holds a store to the contract of [secret.Store]. newStore returns an empty one; it
-// is called once for each subtest.
+// Run tests a store against the contract of [secret.Store]. newStore returns an empty store; Run
+// calls it once for each subtest.
 func Run(t *testing.T, newStore func(*testing.T) secret.Store) {
 	for _, c := range []struct {
 		name string
@@ -162,7 +162,7 @@ func listsVersions(t *testing.T, s secret.Store) {
 	}
 	started := time.Now().Add(-5 * time.Second)
 	want := map[string]bool{}
-	for i := range 30 { // more than a page of Key Vault's
+	for i := range 30 { // more than one page of Key Vault
 		id := put(t, s, "link-a", fmt.Sprint(i))
 		want[id] = i%2 == 0
 		if !want[id] {
@@ -188,7 +188,7 @@ func listsVersions(t *testing.T, s secret.Store) {
 func deletesForGood(t *testing.T, s secret.Store) {
 	first, second := put(t, s, "link-a", "one"), put(t, s, "link-a", "two")
 	other := put(t, s, "link-b", "three")
-	for range 2 { // the second time nothing is there, which is no error
+	for range 2 { // the second time there is nothing to delete, which is no error
 		if err := s.Delete(t.Context(), "link-a"); err != nil {
 			t.Fatalf("Delete = %v", err)
 		}
@@ -216,7 +216,7 @@ func deletesNothing(t *testing.T, s secret.Store) {
 	if err := s.Delete(t.Context(), "link-a"); err != nil {
 		t.Fatalf("Delete of what was never there = %v", err)
 	}
-	version := put(t, s, "link-a", "one") // the name was not used by that
+	version := put(t, s, "link-a", "one") // the Delete did not use up the name
 	if got := get(t, s, "link-a", version); got != "one" {
 		t.Errorf("Get = %q", got)
 	}
@@ -233,8 +233,8 @@ func refusesNames(t *testing.T, s secret.Store) {
 	}
 }
 
-// waitsForVault: a vault may be missing for a mistake in the settings only, so nothing in it
-// counts as gone.
+// waitsForVault: a wrong setting may be the reason why a vault is missing, so its secrets do not
+// count as deleted.
 func waitsForVault(t *testing.T, s secret.Store) {
 	for op, err := range everyOperation(t, s, "elsewhere/link-a") {
 		if !errors.Is(err, secret.ErrUnavailable) || errors.Is(err, secret.ErrNotFound) || !strings.Contains(err.Error(), "elsewhere") {

@@ -23,23 +23,23 @@ import (
 	"fhirlink/shared/secret/secrettest"
 )
 
-// Server answers as Key Vault's REST interface for secrets does: the 401 challenge,
-// versions, pages, soft delete, errors with their innererror
+// Server behaves like Key Vault's REST interface for secrets: the 401 challenge, versions, pages,
+// soft delete, errors with their innererror
 // (https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups).
 type Server struct {
-	// Store is what the vault holds; its Fault is not used here.
+	// Store holds the content of the vault. Its Fault is not used here.
 	Store *secrettest.Store
-	// Challenge is the WWW-Authenticate header for requests without a token; NewServer
-	// sets what the public cloud sends.
+	// Challenge is the WWW-Authenticate header for requests without a token. NewServer sets the
+	// challenge of the public cloud.
 	Challenge string
-	// Before, unless nil, sees every request that carries a token; it returns true if it
-	// answered itself. See [Fail], [Throttle].
+	// Before, unless nil, is called with every request that carries a token. It returns true if
+	// it has answered the request. See [Fail], [Throttle].
 	Before func(http.ResponseWriter, *http.Request) bool
-	// Lose, unless nil, names requests that are carried out but never answered.
+	// Lose, unless nil, selects requests that are carried out but never answered.
 	Lose func(*http.Request) bool
 
-	Requests   atomic.Int64 // that carried a token
-	Challenges atomic.Int64 // that did not, and were challenged
+	Requests   atomic.Int64 // with a token
+	Challenges atomic.Int64 // without a token, so they were challenged
 }
 
 // NewServer returns an empty vault.
@@ -50,12 +50,12 @@ func NewServer() *Server {
 	}
 }
 
-// Start serves the vault over TLS on a loopback port until the test ends. The client it
-// returns reaches the vault whatever host a URL names, e.g. https://contoso.vault.azure.net.
+// Start serves the vault over TLS on a loopback port until the test ends. The returned client
+// reaches the vault whatever host a URL names, e.g. https://contoso.vault.azure.net.
 func (s *Server) Start(t testing.TB) *http.Client {
 	t.Helper()
 	server := httptest.NewUnstartedServer(s)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // aborted answers are meant
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // aborted answers are intended
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	transport := server.Client().Transport.(*http.Transport).Clone()
@@ -67,7 +67,7 @@ func (s *Server) Start(t testing.TB) *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// Fail answers every request with an error of Key Vault's.
+// Fail answers every request with an error of Key Vault.
 func Fail(status int, code, inner string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, _ *http.Request) bool {
 		fail(w, status, code, inner)
@@ -84,6 +84,7 @@ func Throttle(seconds int) func(http.ResponseWriter, *http.Request) bool {
 	}
 }
 
+// ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") == "" {
 		s.Challenges.Add(1)
@@ -123,7 +124,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// parameters are the members of a request that this vault keeps.
+// parameters are the members of a request that this vault stores.
 type parameters struct {
 	Value      string            `json:"value"`
 	Tags       map[string]string `json:"tags"`
@@ -161,7 +162,7 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request, name string) {
 	}
 }
 
-// find returns a copy of a version, the newest if none is named.
+// find returns a copy of a version. Without a version, it returns the newest.
 func (s *Server) find(name, version string) (secrettest.Held, bool) {
 	versions := s.versions(name)
 	if version == "" && len(versions) > 0 {
@@ -216,7 +217,7 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request, name, version str
 	answer(w, http.StatusOK, describe(name, h))
 }
 
-// list writes pages of at most 25 as Key Vault does; the skip token is an index here.
+// list writes pages of at most 25 versions, as Key Vault does. Here the skip token is an index.
 func (s *Server) list(w http.ResponseWriter, r *http.Request, name string) {
 	from, _ := strconv.Atoi(r.URL.Query().Get("$skiptoken")) // absent: 0
 	all := s.versions(name)
@@ -270,5 +271,5 @@ func fail(w http.ResponseWriter, status int, code, inner string) {
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller went away
+	_ = json.NewEncoder(w).Encode(body) // an error means that the caller has gone
 }
