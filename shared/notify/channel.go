@@ -5,49 +5,50 @@ import (
 	"fmt"
 )
 
-// Target is one receiver of an organization's events. It is comparable, and JSON keeps it.
+// Target is one receiver of an organization's events. It is comparable, and survives a round trip
+// through JSON.
 type Target struct {
-	Channel string `json:"channel"` // Name of the channel that it belongs to
-	ID      string `json:"id"`      // the channel's own, stable as long as the target exists
+	Channel string `json:"channel"` // Name of the target's channel
+	ID      string `json:"id"`      // chosen by the channel; stable as long as the target exists
 }
 
-// String is for logs.
+// String returns the target for logs, as "channel/id".
 func (t Target) String() string { return t.Channel + "/" + t.ID }
 
-// Channel carries events out, one at a time.
+// Channel delivers events, one at a time.
 type Channel interface {
-	// Name is the same always: webhook, eventgrid.
+	// Name returns a constant: webhook, eventgrid.
 	Name() string
-	// Targets are where the organization's events go now; none when it has set nothing up.
-	// An error says that it could not be found out: ask again later.
+	// Targets returns where the organization's events go now, and nothing if it has set nothing
+	// up. An error means that the targets are not known; retry later.
 	Targets(ctx context.Context, organization string) ([]Target, error)
-	// Deliver makes one attempt, which takes 20 seconds at most, and less if ctx ends before.
+	// Deliver makes one attempt. It takes at most 20 seconds, or less if ctx ends earlier.
 	Deliver(ctx context.Context, organization string, t Target, e Event) Result
 }
 
 // Mailer sends digests.
 type Mailer interface {
-	// Digest makes one attempt to send one mail to all contacts, in 30 seconds at most.
-	// Delivered means that the mail server took it for at least one of them; Reason says for
-	// how many it did not. Gone means that it will never take it as it is.
+	// Digest makes one attempt to send one mail to all contacts, in at most 30 seconds. Delivered
+	// means that the mail server accepted it for at least one contact; Reason says for how many.
+	// Gone means that the server will never accept it unchanged.
 	Digest(ctx context.Context, d Digest) Result
 }
 
-// Digest is what an organization is told by e-mail on one day.
+// Digest is the content of the e-mail to an organization on one day.
 type Digest struct {
 	Organization string
 	Day          string   // UTC, 2006-01-02
 	Contacts     []string // e-mail addresses; they do not see each other
-	Events       []Event  // in the order to be told
+	Events       []Event  // in the order of the text
 }
 
-// Channels are several channels as one Channel.
+// Channels combines several channels into one Channel.
 type Channels []Channel
 
-// Name is no channel's.
+// Name returns "all", which is no name of a single channel.
 func (c Channels) Name() string { return "all" }
 
-// Targets are those of every channel.
+// Targets returns the targets of all channels.
 func (c Channels) Targets(ctx context.Context, organization string) ([]Target, error) {
 	var all []Target
 	for _, channel := range c {
@@ -60,8 +61,8 @@ func (c Channels) Targets(ctx context.Context, organization string) ([]Target, e
 	return all, nil
 }
 
-// Deliver has the target's own channel deliver. A target of a channel that is no longer set
-// up is Gone.
+// Deliver passes the event to the target's channel. If that channel is not set up any more, the
+// result is Gone.
 func (c Channels) Deliver(ctx context.Context, organization string, t Target, e Event) Result {
 	for _, channel := range c {
 		if channel.Name() == t.Channel {

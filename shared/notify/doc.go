@@ -1,18 +1,18 @@
-// Package notify says what is told about links, in which words, and through what: the
-// interface between whoever keeps the ledger of notifications and the channels that carry
-// them out.
+// Package notify defines the events about links, their texts, and the interface between the
+// ledger of notifications and the channels that deliver them.
 //
-// An [Event] is one thing that happened to one link. Its ID is the same on every attempt and
-// at every receiver, so that a receiver who remembers ids holds each event once.
+// An [Event] is one thing that happened to one link. Its ID is the same on every attempt and at
+// every receiver, so that a receiver can use it to detect duplicates.
 //
-// A [Channel] delivers events one by one to the [Target]s that an organization has; each
-// target is a delivery of its own, tried and retried by itself. One call of Deliver is one
-// attempt, and its [Result] says what to do next: nothing, try again ([Result.Next]), or give
-// this delivery up. [Channels] are several channels as one.
+// A [Channel] delivers events one by one to the [Target]s of an organization. Each target is a
+// separate delivery with its own retries. One call of Deliver is one attempt. Its [Result] says
+// what to do next: nothing, try again ([Result.Next]), or give up this delivery. [Channels]
+// combines several channels into one.
 //
-// A [Mailer] sends one [Digest] per organization and day. Mail has no ids that receivers
-// would compare: after a crash a digest may arrive twice, and it says so itself.
+// A [Mailer] sends one [Digest] per organization and day. Mail has no ids that receivers compare.
+// After a crash a digest may arrive twice, and its text says so.
 //
-// So the ledger's part is: at an event, ask for the targets and write one entry for each; at
-// every run, Deliver what is due and write down the result before the next.
+// The ledger therefore works as follows. For each event it asks for the targets and writes one
+// entry for each target. In each run it delivers what is due, and writes down each result before
+// the next delivery.
 package notify

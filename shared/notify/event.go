@@ -15,49 +15,49 @@ type Type string
 
 // The types of events.
 const (
-	SecretExpiring    Type = "fhirlink.secret.expiring"     // the secret's end has come nearer past a threshold
+	SecretExpiring    Type = "fhirlink.secret.expiring"     // the days until the secret's end have passed a threshold
 	SecretExpired     Type = "fhirlink.secret.expired"      // its date has passed, or Entra said so (AADSTS7000222)
-	SecretDateMissing Type = "fhirlink.secret.date_missing" // nobody knows when the secret ends
-	SecretRotated     Type = "fhirlink.secret.rotated"      // the link has a new secret, or fell back to the one before
+	SecretDateMissing Type = "fhirlink.secret.date_missing" // it is not known when the secret ends
+	SecretRotated     Type = "fhirlink.secret.rotated"      // the link has a new secret, or went back to the previous one
 	LinkBroken        Type = "fhirlink.link.broken"         // a setting is wrong: no token, or no access
 	LinkRecovered     Type = "fhirlink.link.recovered"      // it works again
-	WebhookTest       Type = "fhirlink.webhook.test"        // somebody asked for a test
+	WebhookTest       Type = "fhirlink.webhook.test"        // a test was requested
 )
 
-// Event is one thing that happened to one link. It holds no secret. It is kept in ledgers as
-// JSON; what receivers get is [Event.CloudEvent].
+// Event is one thing that happened to one link. It contains no secret. Ledgers keep it as JSON;
+// receivers get [Event.CloudEvent].
 type Event struct {
-	ID           string // of ID; 1 to 64 letters, digits, '_' and '-'
+	ID           string // from [ID]; 1 to 64 letters, digits, '_' and '-'
 	Type         Type
 	Time         time.Time // when it happened, not when it was sent
 	Organization string    // tenant id of the link's owner
-	Slug         string    // "" when it is about no link
+	Slug         string    // "" when the event is not about a link
 	Description  string    // of the link
-	Status       string    // of the link; "" when it is about no link
-	SecretState  string    // "" when it is about no link
+	Status       string    // of the link; "" when the event is not about a link
+	SecretState  string    // "" when the event is not about a link
 	ExpiresOn    string    // 2006-01-02; "" when not known
 	DaysLeft     *int      // nil when not known
-	Threshold    *int      // the days left that were passed, of SecretExpiring; nil for other types
-	Code         string    // what is wrong: a code of a verification, "" when nothing is
+	Threshold    *int      // days left, as the threshold that SecretExpiring passed; nil for other types
+	Code         string    // what is wrong: the code of a verification; "" when nothing is
 	Message      string    // what happened, for people
-	Fix          string    // what to do, for people; "" when nothing is to be done
+	Fix          string    // what to do, for people; "" when there is nothing to do
 }
 
-// ID makes an event's ID of what it is about. The same parts give the same ID; no two lists
-// of parts give one.
+// ID derives an event's ID from what the event is about. The same parts give the same ID, and
+// different lists of parts give different IDs.
 func ID(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {
-		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash has no error
+		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash returns no error
 		_, _ = h.Write([]byte(part))
 	}
 	return "msg_" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
 }
 
-// ContentType is the media type of CloudEvent (CloudEvents 1.0, JSON Event Format §3).
+// ContentType is the media type of [Event.CloudEvent] (CloudEvents 1.0, JSON Event Format §3).
 const ContentType = "application/cloudevents+json"
 
-// envelope is an event in structured content mode, context attributes beside the data.
+// envelope is an event in structured content mode, with context attributes beside the data.
 type envelope struct {
 	SpecVersion     string `json:"specversion"`
 	ID              string `json:"id"`
@@ -80,7 +80,7 @@ type data struct {
 	Fix          string      `json:"fix,omitempty"`
 }
 
-// secretData has the names that the API's links have; threshold is of notifications only.
+// secretData uses the names of the API's links. Only notifications have threshold.
 type secretData struct {
 	ExpiresOn *string `json:"expiresOn"`
 	DaysLeft  *int    `json:"daysLeft"`
@@ -90,8 +90,8 @@ type secretData struct {
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// CloudEvent is the event in the JSON format of CloudEvents 1.0. The error is about an event
-// that was made wrongly: no ID, Type, Time or Organization.
+// CloudEvent returns the event in the JSON format of CloudEvents 1.0. An event without ID, Type,
+// Time or Organization is an error.
 func (e Event) CloudEvent() ([]byte, error) {
 	if !idPattern.MatchString(e.ID) || e.Type == "" || e.Time.IsZero() || e.Organization == "" {
 		return nil, fmt.Errorf("event %.80q cannot be written: it needs an ID of 1 to 64 letters, digits, '_' and '-', a type, a time and an organization", e.ID)

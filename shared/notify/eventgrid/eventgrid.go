@@ -1,12 +1,3 @@
-// Package eventgrid publishes events to one Azure Event Grid custom topic, that of whoever
-// runs the program: a [notify.Channel] for the events of every organization. Subscriptions on
-// the topic decide where they go from there; each event's source names its organization.
-//
-// The topic's input schema must be CloudEvents 1.0, and the program's identity needs the role
-// EventGrid Data Sender on it. No key of the topic is ever used.
-//
-// https://learn.microsoft.com/azure/event-grid/cloud-event-schema
-// https://learn.microsoft.com/azure/event-grid/authenticate-with-microsoft-entra-id
 package eventgrid
 
 import (
@@ -34,9 +25,9 @@ const (
 	path       = "/api/events"
 	apiVersion = "2018-01-01"
 
-	// timeout is how long one attempt may take, the token included.
+	// timeout is the time limit of one attempt, including the token request.
 	timeout = 15 * time.Second
-	// maxAnswer is how much is read of an answer's body, which nobody looks at.
+	// maxAnswer limits how many bytes of an answer's body are read; the body is not used.
 	maxAnswer = 64 << 10
 )
 
@@ -46,7 +37,7 @@ const (
 	topic   = "topic"
 )
 
-// Topic publishes to a custom topic. Make one with New.
+// Topic implements [notify.Channel] for one custom topic. Use [New] to make one.
 type Topic struct {
 	url      string
 	pipeline runtime.Pipeline
@@ -54,9 +45,9 @@ type Topic struct {
 
 var _ notify.Channel = (*Topic)(nil)
 
-// New returns a Topic of that endpoint, as the portal shows it:
-// https://{topic}.{region}.eventgrid.azure.net/api/events. It makes no request. Redirects are
-// not followed, whatever the client does.
+// New returns a Topic for the endpoint that the portal shows:
+// https://{topic}.{region}.eventgrid.azure.net/api/events. It makes no request. Redirects are not
+// followed, whatever the client's policy is.
 func New(endpoint string, credential azcore.TokenCredential, client *http.Client) (*Topic, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -70,21 +61,21 @@ func New(endpoint string, credential azcore.TokenCredential, client *http.Client
 	steady.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	bearer := runtime.NewBearerTokenPolicy(credential, []string{scope}, nil)
 	return &Topic{u.String(), runtime.NewPipeline("fhirlink", "", runtime.PipelineOptions{PerRetry: []policy.Policy{bearer}}, &policy.ClientOptions{
-		Retry:     policy.RetryOptions{MaxRetries: -1}, // whoever keeps the ledger tries again
+		Retry:     policy.RetryOptions{MaxRetries: -1}, // the ledger of notifications makes the retries
 		Telemetry: policy.TelemetryOptions{Disabled: true},
 		Transport: &steady,
 	})}, nil
 }
 
-// Name is notify.Channel's.
+// Name implements [notify.Channel].
 func (t *Topic) Name() string { return channel }
 
-// Targets is notify.Channel's: the topic, for every organization.
+// Targets implements [notify.Channel]. It returns the topic for every organization.
 func (t *Topic) Targets(context.Context, string) ([]notify.Target, error) {
 	return []notify.Target{{Channel: channel, ID: topic}}, nil
 }
 
-// Deliver is notify.Channel's.
+// Deliver implements [notify.Channel].
 func (t *Topic) Deliver(ctx context.Context, _ string, _ notify.Target, e notify.Event) notify.Result {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -96,8 +87,8 @@ func (t *Topic) Deliver(ctx context.Context, _ string, _ notify.Target, e notify
 	if err != nil {
 		return notify.Result{Outcome: notify.Retry, Reason: silence(ctx)}
 	}
-	defer func() { _ = response.Body.Close() }()                         // nothing of it is used
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be used again
+	defer func() { _ = response.Body.Close() }()                         // the body is not used
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be reused
 	return judge(response)
 }
 
@@ -113,7 +104,8 @@ func (t *Topic) post(ctx context.Context, body []byte) (*http.Response, error) {
 	return t.pipeline.Do(request)
 }
 
-// silence says why there was no answer. The SDK's text has addresses in it and stays here.
+// silence returns why there was no answer. It does not quote the SDK's text, which contains
+// addresses.
 func silence(ctx context.Context) string {
 	if ctx.Err() != nil {
 		return "Event Grid did not answer in time"
@@ -121,7 +113,7 @@ func silence(ctx context.Context) string {
 	return "the connection to Event Grid failed, or no token for it was to be had"
 }
 
-// hints are what whoever runs the program can do about an answer.
+// hints are what the operator can do about an answer.
 var hints = map[int]string{
 	http.StatusBadRequest:   "set the topic's input schema to CloudEvents 1.0",
 	http.StatusUnauthorized: "the topic must be in the tenant of this program's identity",
@@ -129,8 +121,8 @@ var hints = map[int]string{
 	http.StatusNotFound:     "check the topic's endpoint in the settings",
 }
 
-// judge reads an answer. What is wrong with the topic can be put right while the event is
-// tried again; an event that is too large cannot.
+// judge returns the result for an answer. A fault of the topic can be repaired while the event is
+// retried; an event that is too large is Gone.
 func judge(response *http.Response) notify.Result {
 	status := response.StatusCode
 	result := notify.Result{Outcome: notify.Retry, Reason: fmt.Sprintf("Event Grid answered %d", status)}

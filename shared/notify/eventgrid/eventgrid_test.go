@@ -20,7 +20,7 @@ import (
 
 const organization = "11111111-1111-4111-8111-111111111111"
 
-// credential gives a token, or fails.
+// credential issues a token, or fails.
 type credential struct{ err error }
 
 func (c credential) GetToken(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -31,7 +31,7 @@ func event() notify.Event {
 	return notify.Event{ID: "msg_1", Type: notify.LinkBroken, Time: time.Now(), Organization: organization, Slug: "clinic", Message: "It is broken."}
 }
 
-// publish sends an event to a topic that answers so.
+// publish sends an event to a topic that gives this answer.
 func publish(t *testing.T, c credential, e notify.Event, answer http.HandlerFunc) notify.Result {
 	t.Helper()
 	server := httptest.NewTLSServer(answer)

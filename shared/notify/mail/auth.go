@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// auth is PLAIN (RFC 4616) where the server offers it, else LOGIN, which is all that some
-// servers of Microsoft have.
+// auth returns PLAIN (RFC 4616) if the server offers it, or else LOGIN, the only mechanism of
+// some of Microsoft's servers.
 func (s Server) auth(client *smtp.Client) smtp.Auth {
 	_, offered := client.Extension("AUTH")
 	if slices.Contains(strings.Fields(strings.ToUpper(offered)), "PLAIN") {
@@ -17,8 +17,8 @@ func (s Server) auth(client *smtp.Client) smtp.Auth {
 	return &login{s}
 }
 
-// login is AUTH LOGIN: the server asks for the user name, then for the password, in words
-// that nobody has standardized.
+// login is AUTH LOGIN: the server asks for the user name and then for the password, in words that
+// no standard defines.
 type login struct{ server Server }
 
 func (l *login) Start(info *smtp.ServerInfo) (string, []byte, error) {

@@ -86,7 +86,7 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// The same digest has the same Message-ID, another one another.
+// The same digest has the same Message-ID, and different digests have different ones.
 func TestMessageID(t *testing.T) {
 	r := newReceiver(t, settings{})
 	other := digest("a@contoso.com")
@@ -104,7 +104,7 @@ func TestMessageID(t *testing.T) {
 	}
 }
 
-// Nothing that others wrote can end the message, begin a header, or turn the text.
+// Text from other people cannot end the message, add a header, or change the text direction.
 func TestInjection(t *testing.T) {
 	const evil = "x\r\nBcc: evil@example.com\r\n\r\n.\r\nQUIT\r\n\u202e\u2028\x00.\n\n"
 	r := newReceiver(t, settings{})
@@ -187,7 +187,7 @@ func TestDigestNowhere(t *testing.T) {
 		if conn, err := l.Accept(); err == nil {
 			defer func() { _ = conn.Close() }()
 			_, _ = io.WriteString(conn, "220 hello\r\n")
-			_, _ = conn.Read(make([]byte, 1)) // EHLO, which it never answers
+			_, _ = conn.Read(make([]byte, 1)) // EHLO, which gets no answer
 			cancel()
 			<-t.Context().Done()
 		}

@@ -13,8 +13,8 @@ import (
 	"fhirlink/shared/notify"
 )
 
-// message is a digest as it is sent (RFC 5322). Nothing of an event is in its header but
-// their number.
+// message returns a digest as it is sent (RFC 5322). Its header contains nothing about the events
+// but their number.
 func message(from mail.Address, d notify.Digest, now time.Time) []byte {
 	var b bytes.Buffer
 	for _, line := range []string{
@@ -32,12 +32,12 @@ func message(from mail.Address, d notify.Digest, now time.Time) []byte {
 		b.WriteString(line + "\r\n")
 	}
 	w := quotedprintable.NewWriter(&b)
-	_, _ = w.Write([]byte(text(d))) // a buffer takes everything
+	_, _ = w.Write([]byte(text(d))) // a buffer never fails
 	_ = w.Close()
 	return b.Bytes()
 }
 
-// id is the same for the same digest, however often it is sent.
+// id returns the same id for the same digest, however often it is sent.
 func id(d notify.Digest) string {
 	parts := []string{d.Organization, d.Day}
 	for _, e := range d.Events {
@@ -67,8 +67,8 @@ func text(d notify.Digest) string {
 	return b.String()
 }
 
-// heading names the link by its slug only: contacts have not agreed to be written to, and the
-// description is free text that whoever made the link chose.
+// heading names the link by its slug only. The description is free text by the maker of the link,
+// and the contacts did not agree to receive such text.
 func heading(e notify.Event) string {
 	if e.Slug == "" {
 		return "* " + string(e.Type)
@@ -76,7 +76,8 @@ func heading(e notify.Event) string {
 	return "* " + line(e.Slug)
 }
 
-// line is s on one line, without what could turn or hide text.
+// line returns s on one line, without characters that could change the text direction or hide
+// text.
 func line(s string) string {
 	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		switch {

@@ -26,17 +26,18 @@ import (
 	"time"
 )
 
-// received is a message that a mail server took.
+// received is a message that the mail server accepted.
 type received struct {
 	User   string
-	Secure bool // it came over TLS
+	Secure bool // whether it came over TLS
 	From   string
 	To     []string
 	Data   string
 }
 
-// receiver is a mail server on loopback: npm's smtp-server under `.ci/receivers go test`, else
-// one of these tests' own with the same users and addresses, see .ci/mail-receiver.js.
+// receiver is a mail server on loopback: npm's smtp-server under `.ci/receivers go test`,
+// otherwise the server of these tests with the same users and addresses. See
+// .ci/mail-receiver.js.
 type receiver struct {
 	host  string
 	port  int
@@ -55,7 +56,7 @@ type settings struct {
 	certificate  tls.Certificate
 }
 
-// newReceiver starts a mail server that ends with the test. Its certificate is good for
+// newReceiver starts a mail server that ends with the test. Its certificate is valid for
 // localhost.
 func newReceiver(t *testing.T, s settings) receiver {
 	t.Helper()
@@ -80,7 +81,7 @@ func newReceiver(t *testing.T, s settings) receiver {
 	return r
 }
 
-// next is the next message; it fails the test when there is none.
+// next returns the next message. It fails the test when there is none.
 func (r receiver) next(t *testing.T) received {
 	t.Helper()
 	select {
@@ -156,7 +157,7 @@ func startScript(t *testing.T, script string, s settings) (port int, mails <-cha
 		}
 	}()
 	t.Cleanup(func() {
-		_ = stdin.Close() // which ends it
+		_ = stdin.Close() // this ends the script
 		<-done
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%s: %v\n%s", script, err, &stderr)
@@ -165,7 +166,7 @@ func startScript(t *testing.T, script string, s settings) (port int, mails <-cha
 	return port, taken
 }
 
-// serve takes mail until the listener is closed.
+// serve accepts mail until the listener is closed.
 func (s settings) serve(l net.Listener, mails chan<- received) {
 	if s.Secure {
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{s.certificate}})
@@ -234,7 +235,7 @@ func (s *session) answer(verb, rest string) string {
 	return "250 fine"
 }
 
-// address takes it out of FROM:<…> and TO:<…>.
+// address returns the address in FROM:<…> or TO:<…>.
 func address(rest string) string {
 	_, rest, _ = strings.Cut(rest, "<")
 	found, _, _ := strings.Cut(rest, ">")
@@ -252,7 +253,7 @@ func (s *session) authenticate(rest string) string {
 	}
 	ask := func(question string) string {
 		_ = s.text.PrintfLine("334 %s", base64.StdEncoding.EncodeToString([]byte(question)))
-		answer, _ := s.text.ReadLine() // what is missing is no password
+		answer, _ := s.text.ReadLine() // a missing line is an empty password
 		return decode(answer)
 	}
 	given := ""
@@ -292,7 +293,7 @@ func (s *session) data() string {
 	if strings.Contains(fmt.Sprint(s.mail.To), "spam@") {
 		return "554 canary"
 	}
-	s.mail.Data = strings.ReplaceAll(string(data), "\n", "\r\n") // as DotReader has taken it away
+	s.mail.Data = strings.ReplaceAll(string(data), "\n", "\r\n") // DotReader has removed the \r
 	s.mails <- s.mail
 	return "250 taken"
 }

@@ -19,31 +19,30 @@ import (
 )
 
 const (
-	// DefaultPort is where mail is submitted with STARTTLS (RFC 6409 §3.1).
+	// DefaultPort is the port for submission with STARTTLS (RFC 6409 §3.1).
 	DefaultPort = 587
-	// implicitTLSPort is where it is submitted over TLS from the start (RFC 8314 §3.3).
+	// implicitTLSPort is the port for submission over TLS from the start (RFC 8314 §3.3).
 	implicitTLSPort = 465
 
-	// timeout is how long one attempt may take.
+	// timeout is the time limit of one attempt.
 	timeout = 30 * time.Second
 )
 
-// Server is a mail server that takes our mail. Username and Password are empty for one that
-// asks for neither.
+// Server implements [notify.Mailer] with a mail server. Username and Password are empty if the
+// server requires neither.
 type Server struct {
 	Host     string
 	Port     int // 0: DefaultPort
 	Username string
 	Password secret.Value
-	From     string         // as ParseAddress takes it
+	From     string         // in the form of ParseAddress
 	RootCAs  *x509.CertPool // nil: the system's
 }
 
 var _ notify.Mailer = Server{}
 
-// ParseAddress reads an address that mail can be sent to or from, e.g. "it@contoso.com", or
-// with a name in front, "Contoso <it@contoso.com>". The part before @ and the domain must be
-// ASCII.
+// ParseAddress parses the address of a sender or a recipient, e.g. "it@contoso.com", or with a
+// name in front, "Contoso <it@contoso.com>". The part before @ and the domain must be ASCII.
 func ParseAddress(text string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(text)
 	if err != nil || len(a.Address) > 254 || strings.ContainsFunc(a.Address, foreign) || strings.ContainsFunc(a.Name, foreignName) {
@@ -52,12 +51,13 @@ func ParseAddress(text string) (*mail.Address, error) {
 	return a, nil
 }
 
-// foreign is true of what an address never needs and a mail server might misread.
+// foreign reports whether r is a character that no address needs and that a mail server might
+// misread.
 func foreign(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),:;<>[\\]", r) }
 
 func foreignName(r rune) bool { return r < ' ' || r == 0x7f }
 
-// Digest is notify.Mailer's.
+// Digest implements [notify.Mailer].
 func (s Server) Digest(ctx context.Context, d notify.Digest) notify.Result {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -77,7 +77,7 @@ func (s Server) Digest(ctx context.Context, d notify.Digest) notify.Result {
 	return send(client, from.Address, to, message(*from, d, time.Now()), len(d.Contacts))
 }
 
-// addresses are those that mail can be sent to, each once.
+// addresses returns the valid addresses of the contacts, each once.
 func addresses(contacts []string) (all []string) {
 	seen := map[string]bool{}
 	for _, text := range contacts {
@@ -91,7 +91,7 @@ func addresses(contacts []string) (all []string) {
 
 func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
-// connect opens a connection that is encrypted and signed in.
+// connect opens an encrypted connection and signs in.
 func (s Server) connect(ctx context.Context, hello string) (*smtp.Client, *notify.Result) {
 	port := s.Port
 	if port == 0 {
@@ -101,7 +101,7 @@ func (s Server) connect(ctx context.Context, hello string) (*smtp.Client, *notif
 	if err != nil {
 		return nil, failure("could not be reached", err)
 	}
-	context.AfterFunc(ctx, func() { _ = dialled.Close() }) // which ends whatever is under way
+	context.AfterFunc(ctx, func() { _ = dialled.Close() }) // this ends a pending read or write
 	conn, config := dialled, &tls.Config{ServerName: s.Host, RootCAs: s.RootCAs, MinVersion: tls.VersionTLS12}
 	if port == implicitTLSPort {
 		conn = tls.Client(conn, config)
@@ -111,7 +111,7 @@ func (s Server) connect(ctx context.Context, hello string) (*smtp.Client, *notif
 		return nil, failure("did not greet", err)
 	}
 	if failed := s.begin(client, hello, config); failed != nil {
-		_ = client.Close() // why it failed is known already
+		_ = client.Close() // the cause is known already
 		return nil, failed
 	}
 	return client, nil
@@ -143,7 +143,7 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// send is one transaction (RFC 5321 §3.3).
+// send carries out one transaction (RFC 5321 §3.3).
 func send(client *smtp.Client, from string, to []string, message []byte, contacts int) notify.Result {
 	if err := client.Mail(from); err != nil {
 		return *failure("refused the sender", err)
@@ -162,7 +162,7 @@ func send(client *smtp.Client, from string, to []string, message []byte, contact
 	if err := data(client, message); err != nil {
 		return *rejection("refused the message", err)
 	}
-	_ = client.Quit() // the message is taken, whatever is said now
+	_ = client.Quit() // the message is accepted, whatever the answer to QUIT is
 	return notify.Result{Outcome: notify.Delivered, Reason: fmt.Sprintf("the mail server took it for %d of %d contacts", taken, contacts)}
 }
 
@@ -177,7 +177,7 @@ func data(client *smtp.Client, message []byte) error {
 	return w.Close()
 }
 
-// failure is about the server or the settings, which somebody can put right: try again.
+// failure is the result for a fault of the server or the settings, which can be repaired: retry.
 func failure(what string, err error) *notify.Result {
 	reason := "the mail server " + what
 	if code := replyCode(err); code != 0 {
@@ -187,7 +187,8 @@ func failure(what string, err error) *notify.Result {
 	return &result
 }
 
-// rejection is about what is sent: a permanent one (RFC 5321 §4.2.1) would come again.
+// rejection is the result for a message that was refused. A permanent refusal (RFC 5321 §4.2.1)
+// would happen again, so there is no retry.
 func rejection(what string, err error) *notify.Result {
 	result := failure(what, err)
 	if permanent(err) {
@@ -196,7 +197,8 @@ func rejection(what string, err error) *notify.Result {
 	return result
 }
 
-// replyCode is the number that the server answered, 0 if it did not. Its text stays here.
+// replyCode returns the code of the server's reply, or 0 if there was none. The reply's text is
+// dropped.
 func replyCode(err error) int {
 	var reply *textproto.Error
 	if errors.As(err, &reply) {

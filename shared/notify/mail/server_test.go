@@ -11,7 +11,8 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Away from loopback nothing is sent in the clear: not the message, not the password.
+// Without encryption, nothing is sent to a server that is not on loopback: neither the message
+// nor the password.
 func TestNothingInTheClear(t *testing.T) {
 	here, there := net.Pipe()
 	defer func() { _ = here.Close() }()

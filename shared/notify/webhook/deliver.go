@@ -12,16 +12,16 @@ import (
 
 var _ notify.Channel = (*Service)(nil)
 
-// deliverTimeout is for an attempt with the reading of row and keys before it.
+// deliverTimeout is the time limit of one attempt, including the reads of the row and the keys.
 const deliverTimeout = 20 * time.Second
 
-// channel is the Name of the Service as a notify.Channel.
+// channel is the name of the Service as a [notify.Channel].
 const channel = "webhook"
 
-// Name is notify.Channel's.
+// Name implements [notify.Channel].
 func (s *Service) Name() string { return channel }
 
-// Targets is notify.Channel's: the organization's enabled endpoints.
+// Targets implements [notify.Channel]. It returns the organization's enabled endpoints.
 func (s *Service) Targets(ctx context.Context, organization string) ([]notify.Target, error) {
 	live, err := s.live(ctx, organization)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Service) Targets(ctx context.Context, organization string) ([]notify.Ta
 	return targets, nil
 }
 
-// Deliver is notify.Channel's.
+// Deliver implements [notify.Channel].
 func (s *Service) Deliver(ctx context.Context, organization string, t notify.Target, event notify.Event) notify.Result {
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
@@ -52,8 +52,8 @@ func (s *Service) Deliver(ctx context.Context, organization string, t notify.Tar
 	return s.attempt(ctx, e, event)
 }
 
-// Test sends an event of its own to the endpoint now, enabled or not, and says what became
-// of it. Errors: WebhookNotFound, UpstreamUnavailable.
+// Test sends a test event to the endpoint at once, even if the endpoint is disabled, and returns
+// the result. Errors: WebhookNotFound, UpstreamUnavailable.
 func (s *Service) Test(ctx context.Context, organization, id string) (notify.Event, notify.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
@@ -68,7 +68,7 @@ func (s *Service) Test(ctx context.Context, organization, id string) (notify.Eve
 	return event, s.attempt(ctx, e, event), nil
 }
 
-// attempt signs and sends, and disables an endpoint that answers 410.
+// attempt signs and sends the event. It disables an endpoint that answers 410.
 func (s *Service) attempt(ctx context.Context, e Endpoint, event notify.Event) notify.Result {
 	body, err := event.CloudEvent()
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Service) attempt(ctx context.Context, e Endpoint, event notify.Event) n
 	return result
 }
 
-// keys fetches the signing keys. A replaced one may be missing, the newest may not.
+// keys fetches the signing keys. A replaced key may be missing, but not the newest one.
 func (s *Service) keys(ctx context.Context, name string, signing []Key) ([][]byte, error) {
 	var keys [][]byte
 	for i, k := range signing {
@@ -115,7 +115,7 @@ func keyReason(err error) string {
 	return "the endpoint's signing key cannot be used: replace it with POST /api/webhooks/{id}/rotate"
 }
 
-// disableGone disables the endpoint that was asked, not one whose address was changed since.
+// disableGone disables the endpoint, unless its address has changed since the attempt.
 func (s *Service) disableGone(ctx context.Context, e Endpoint) {
 	ctx, cancel := aside(ctx)
 	defer cancel()

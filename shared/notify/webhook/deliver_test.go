@@ -39,7 +39,7 @@ type received struct {
 }
 
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // what has not come is missing in the test's eyes
+	body, _ := io.ReadAll(r.Body) // after an error the body is incomplete, which fails the test
 	r.Body = io.NopCloser(strings.NewReader(string(body)))
 	s.mu.Lock()
 	s.received = append(s.received, received{r.Header.Clone(), r.Method + " " + r.Host + r.URL.RequestURI(), string(body)})
@@ -57,7 +57,8 @@ func (s *sink) all() []received {
 	return s.received
 }
 
-// connect makes a rig whose client reaches the sink, and a second one at elsewhere.sink.test.
+// connect returns a rig whose client reaches the sink, and a second receiver at
+// elsewhere.sink.test.
 func connect(t *testing.T, s, elsewhere http.Handler) *rig {
 	t.Helper()
 	network, err := egresstest.New("sink.test", map[string]http.Handler{"hooks.sink.test": s, "elsewhere.sink.test": elsewhere},
@@ -70,7 +71,7 @@ func connect(t *testing.T, s, elsewhere http.Handler) *rig {
 	roots.AddCert(network.Certificate())
 	client := egress.NewClient(egress.Options{Intercept: network.Intercept, RootCAs: roots})
 	t.Cleanup(client.CloseIdleConnections)
-	client.CheckRedirect = nil // a client that would follow redirects does not get to
+	client.CheckRedirect = nil // the client's policy would follow redirects; the Service overrides it
 	return newRig(func(d *webhook.Deps) { d.Client = client })
 }
 
@@ -85,7 +86,8 @@ func (r *rig) deliver(t *testing.T, e webhook.Endpoint, id string) notify.Result
 	return r.Deliver(t.Context(), contoso, notify.Target{Channel: "webhook", ID: e.ID}, event(id))
 }
 
-// verify is what a receiver does, written anew from the specification.
+// verify does what a receiver does. It is written from the specification, independently of the
+// code under test.
 func verify(t *testing.T, m received, key secret.Value) bool {
 	t.Helper()
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(key.Reveal(), "whsec_"))
@@ -238,7 +240,7 @@ func TestGoneDisables(t *testing.T) {
 	if got := r.deliver(t, e, "msg_2"); got.Outcome != notify.Gone || len(s.all()) != 1 {
 		t.Errorf("%+v, %d requests", got, len(s.all()))
 	}
-	// A test may go there all the same; what it finds changes nothing.
+	// A test may be sent to a disabled endpoint; its result changes nothing.
 	if _, got, err := r.Test(t.Context(), contoso, e.ID); err != nil || got.Outcome != notify.Gone || len(s.all()) != 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -252,7 +254,7 @@ func TestGoneDisables(t *testing.T) {
 	}
 }
 
-// A 410 of the old address does not disable the new one.
+// A 410 from the old address does not disable the endpoint with its new address.
 func TestGoneOfAnOldAddress(t *testing.T) {
 	var r *rig
 	var e webhook.Endpoint
@@ -290,7 +292,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// TestDeliverNowhere has no answer to judge.
+// TestDeliverNowhere covers attempts that get no answer.
 func TestDeliverNowhere(t *testing.T) {
 	r := connect(t, &sink{}, nil)
 	for host, reason := range map[string]string{
@@ -317,10 +319,10 @@ func TestDeliverNowhere(t *testing.T) {
 	}
 }
 
-// The guard of package egress stands behind every name and every address.
+// The guard of package egress applies to every name and every address.
 func TestDeliverToPrivateAddresses(t *testing.T) {
 	r := newRig(func(d *webhook.Deps) {
-		d.AnyTarget = true // as with FHIRLINK_EGRESS_ALLOW, which does not name these
+		d.AnyTarget = true // as with FHIRLINK_EGRESS_ALLOW, which does not list these addresses
 		d.Client = egress.NewClient(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
 	})
 	for _, address := range []string{
@@ -344,12 +346,12 @@ func TestDeliverTakesFifteenSeconds(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"no answer": func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
-			panic(http.ErrAbortHandler) // to return would be to answer
+			panic(http.ErrAbortHandler) // a return would send an answer
 		},
 		"endless body, slowly": func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				_, _ = io.WriteString(w, ".")
-				_ = http.NewResponseController(w).Flush() // it fails when the client is gone
+				_ = http.NewResponseController(w).Flush() // it fails when the client has gone
 				select {
 				case <-r.Context().Done():
 				case <-time.After(time.Second):

@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/store"
 )
 
-// NewEndpoint is an endpoint to be created.
+// NewEndpoint holds the fields of an endpoint to be created.
 type NewEndpoint struct {
 	URL         string `json:"url"`
 	Description string `json:"description"`
@@ -25,12 +25,12 @@ type Patch struct {
 	Enabled     *bool   `json:"enabled"`
 }
 
-// Create stores a new endpoint and returns it with its signing key, which nobody is told
-// again. Errors: InvalidFields, TooManyWebhooks, UpstreamUnavailable; nothing is stored then.
+// Create stores a new endpoint and returns it with its signing key, which is never shown again.
+// Errors: InvalidFields, TooManyWebhooks, UpstreamUnavailable; after an error nothing is stored.
 //
-// The writes, each of which may be the last: insert the row, without a key; put the key;
-// name its version in the row. A row without a key is invisible, and removed with whatever
-// key it has when its organization's endpoints are next read after 15 minutes.
+// The writes, each of which may be the last: insert the row without a key; store the key; put its
+// version into the row. A row without a key is invisible. When the organization's endpoints are
+// next read after 15 minutes, the row is removed with its key, if it has one.
 func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint) (Endpoint, secret.Value, error) {
 	e := Endpoint{ID: word(), Organization: organization, SecretName: s.secrets.NewName("webhook"), CreatedAt: s.now()}
 	if err := s.apply(&e, Patch{URL: &n.URL, Description: &n.Description}); err != nil {
@@ -42,7 +42,7 @@ func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint
 	if err := s.endpoints.Insert(ctx, e); err != nil {
 		return Endpoint{}, secret.Value{}, storeProblem(s.undo(ctx, e, err), "")
 	}
-	// Whoever inserts last sees all others, so there are never more than there may be.
+	// The last of several concurrent inserts sees all the others, so the limit is never exceeded.
 	if err := s.room(ctx, organization, 0); err != nil {
 		return Endpoint{}, secret.Value{}, s.undo(ctx, e, err)
 	}
@@ -64,7 +64,7 @@ func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint
 	return made, key, nil
 }
 
-// errLost means that the row was found unfinished and is being removed by somebody else.
+// errLost means that another call found the row incomplete and is removing it.
 var errLost = errors.New("the endpoint was removed before it was finished")
 
 func commitProblem(err error, id string) error {
@@ -74,7 +74,7 @@ func commitProblem(err error, id string) error {
 	return storeProblem(err, id)
 }
 
-// Change changes fields. Enabling starts deliveries again after the endpoint was disabled.
+// Change changes fields of an endpoint. Enabling a disabled endpoint starts its deliveries again.
 // Errors: InvalidFields, WebhookNotFound, UpstreamUnavailable.
 func (s *Service) Change(ctx context.Context, organization, id string, p Patch) (Endpoint, error) {
 	var scratch Endpoint
@@ -82,13 +82,13 @@ func (s *Service) Change(ctx context.Context, organization, id string, p Patch) 
 		return Endpoint{}, err
 	}
 	e, err := s.update(ctx, organization, id, func(e Endpoint) Endpoint {
-		_ = s.apply(&e, p) // it was found good above
+		_ = s.apply(&e, p) // it has been validated above
 		return e
 	})
 	return e, storeProblem(err, id)
 }
 
-// apply puts the fields of p into e, or tells all mistakes in them.
+// apply puts the fields of p into e, or returns all mistakes in them.
 func (s *Service) apply(e *Endpoint, p Patch) error {
 	var mistakes []problem.Field
 	note := func(mistake *problem.Field) {
@@ -115,7 +115,7 @@ func (s *Service) apply(e *Endpoint, p Patch) error {
 	return nil
 }
 
-// setEnabled keeps the time and the reason of an endpoint that is disabled already.
+// setEnabled keeps the time and the reason of an endpoint that is already disabled.
 func (e *Endpoint) setEnabled(enabled bool, reason string, now time.Time) {
 	switch {
 	case enabled:
@@ -125,8 +125,8 @@ func (e *Endpoint) setEnabled(enabled bool, reason string, now time.Time) {
 	}
 }
 
-// Remove removes an endpoint and its keys; what is not yet delivered to it never is. Errors:
-// WebhookNotFound, UpstreamUnavailable.
+// Remove removes an endpoint and its keys. Events that are not yet delivered to it are dropped.
+// Errors: WebhookNotFound, UpstreamUnavailable.
 //
 // The writes: mark the row, which makes it invisible; delete the key; delete the row.
 func (s *Service) Remove(ctx context.Context, organization, id string) error {
@@ -143,10 +143,10 @@ func (s *Service) Remove(ctx context.Context, organization, id string) error {
 	return nil
 }
 
-// undo removes what Create has written before it failed with err, and returns err.
+// undo removes what Create had written before it failed with err, and returns err.
 func (s *Service) undo(ctx context.Context, e Endpoint, err error) error {
 	if errors.Is(err, store.ErrExists) {
-		return err // what is there is not Create's
+		return err // another endpoint has the id
 	}
 	ctx, cancel := aside(ctx)
 	defer cancel()
@@ -154,15 +154,15 @@ func (s *Service) undo(ctx context.Context, e Endpoint, err error) error {
 	return err
 }
 
-// unfinished tells the log what could not be removed, if err is not nil.
+// unfinished logs what could not be removed, if err is not nil.
 func (s *Service) unfinished(ctx context.Context, e Endpoint, err error) {
 	if err != nil {
 		s.log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next reading of the organization's webhooks", "cause", err.Error())
 	}
 }
 
-// discard marks a row, so that nobody can make it live any more, and removes it; unless keep
-// is true of it.
+// discard marks a row and removes it, unless keep returns true for it. A marked row can never
+// become live.
 func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) bool) error {
 	marked, err := s.endpoints.Update(ctx, e.Organization, e.ID, func(row Endpoint) (Endpoint, error) {
 		if keep(row) {
@@ -177,14 +177,14 @@ func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) b
 	case errors.Is(err, errLost):
 		return nil
 	case errors.Is(err, store.ErrNotFound):
-		return s.secrets.Delete(ctx, e.SecretName) // a key may have come after the row went
+		return s.secrets.Delete(ctx, e.SecretName) // a key may have been stored after the row was removed
 	case err != nil:
 		return err
 	}
 	return s.bury(ctx, marked)
 }
 
-// bury removes a row that was marked, its key before it.
+// bury removes a marked row, after its key.
 func (s *Service) bury(ctx context.Context, e Endpoint) error {
 	if err := s.secrets.Delete(ctx, e.SecretName); err != nil {
 		return err
@@ -192,7 +192,7 @@ func (s *Service) bury(ctx context.Context, e Endpoint) error {
 	return s.endpoints.Remove(ctx, e.Organization, e.ID)
 }
 
-// live returns the live endpoints, oldest first, and removes what was left unfinished.
+// live returns the live endpoints, oldest first. It removes endpoints that were left incomplete.
 func (s *Service) live(ctx context.Context, organization string) ([]Endpoint, error) {
 	all, err := s.endpoints.List(ctx, organization)
 	if err != nil {
@@ -204,14 +204,14 @@ func (s *Service) live(ctx context.Context, organization string) ([]Endpoint, er
 		case e.Live():
 			live = append(live, e)
 		case s.stale(e):
-			s.unfinished(ctx, e, s.discard(ctx, e, Endpoint.Live)) // somebody may have made it live after all
+			s.unfinished(ctx, e, s.discard(ctx, e, Endpoint.Live)) // it may have become live since it was read
 		}
 	}
 	slices.SortFunc(live, func(a, b Endpoint) int { return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID)) })
 	return live, nil
 }
 
-// stale tells whether nobody can be working on a row that is not live any more.
+// stale reports whether a row that is not live is too old for a call that still works on it.
 func (s *Service) stale(e Endpoint) bool {
 	since := e.CreatedAt
 	if e.RemovedAt.After(since) {
@@ -220,7 +220,8 @@ func (s *Service) stale(e Endpoint) bool {
 	return s.now().Sub(since) >= grace
 }
 
-// room tells whether the organization may have so many endpoints more. Half made ones count.
+// room checks that the organization may have this many more endpoints. Incomplete endpoints
+// count.
 func (s *Service) room(ctx context.Context, organization string, more int) error {
 	all, err := s.endpoints.List(ctx, organization)
 	if err != nil {

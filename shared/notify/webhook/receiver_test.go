@@ -22,12 +22,12 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// TestReceiverVerifies has a receiver verify what is sent, over TLS and the guarded client:
-// the reference library of Standard Webhooks under `.ci/receivers go test`, else one of these
-// tests' own.
+// TestReceiverVerifies lets a receiver verify events over TLS and the guarded client. The
+// receiver is the reference library of Standard Webhooks under `.ci/receivers go test`, otherwise
+// the one of these tests.
 func TestReceiverVerifies(t *testing.T) {
 	receiver := newReceiver(t)
-	var trusts secret.Value // the key that the receiver has
+	var trusts secret.Value // the key that the receiver uses
 	r := connect(t, &sink{answer: func(w http.ResponseWriter, req *http.Request) {
 		req.Header.Set("Test-Key", trusts.Reveal())
 		receiver.ServeHTTP(w, req)
@@ -63,7 +63,7 @@ func TestReceiverVerifies(t *testing.T) {
 		t.Error("a receiver takes what was signed ten minutes ago")
 	}
 
-	// A day passes: the endpoint is created a day ago.
+	// A day passes: the endpoint was created a day ago.
 	r.now = now.Add(-webhook.Overlap - time.Minute)
 	e, first = r.create(t, contoso)
 	if _, second, err = r.Rotate(t.Context(), contoso, e.ID); err != nil {
@@ -75,7 +75,8 @@ func TestReceiverVerifies(t *testing.T) {
 	}
 }
 
-// newReceiver answers 204 to what verifies with the key in the header test-key, else 400.
+// newReceiver answers 204 if the signature matches the key in the header test-key, and 400
+// otherwise.
 func newReceiver(t *testing.T) http.Handler {
 	t.Helper()
 	folder := os.Getenv("RECEIVERS")
@@ -105,7 +106,7 @@ func start(t *testing.T, script string) (port string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = stdin.Close() // which ends it
+		_ = stdin.Close() // this ends the script
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%s: %v\n%s", script, err, &stderr)
 		}
@@ -117,7 +118,7 @@ func start(t *testing.T, script string) (port string) {
 	return strings.TrimSpace(line)
 }
 
-// receive does what the script does, by the checks of verify.
+// receive does what the script does, with the checks of verify.
 func receive(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

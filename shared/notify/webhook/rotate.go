@@ -9,13 +9,11 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Rotate replaces the signing key and returns the new one, which nobody is told again. The
-// keys before it go on signing beside it for Overlap. Errors: WebhookNotFound,
-// UpstreamUnavailable; the keys are as they were then.
+// Rotate replaces the signing key and returns the new one, which is never shown again. For
+// Overlap, the previous keys sign as well. Errors: WebhookNotFound, UpstreamUnavailable.
 //
-// The writes: put the new version; name it in the row; disable the versions that the row does
-// not name any more. What a crash leaves is a version that nobody names; the next Rotate
-// disables it.
+// The writes: store the new version; put it into the row; disable the versions that the row does
+// not name any more. A crash leaves a version that no row names; the next Rotate disables it.
 func (s *Service) Rotate(ctx context.Context, organization, id string) (Endpoint, secret.Value, error) {
 	e, err := s.find(ctx, organization, id)
 	if err != nil {
@@ -39,7 +37,7 @@ func (s *Service) Rotate(ctx context.Context, organization, id string) (Endpoint
 	return e, key, nil
 }
 
-// rotateProblem is for a change of the row whose outcome may not be known.
+// rotateProblem returns the error for a change of the row whose outcome may be unknown.
 func rotateProblem(err error, id string) error {
 	told := storeProblem(err, id)
 	if problem.CodeOf(told) != problem.UpstreamUnavailable {
@@ -48,7 +46,8 @@ func rotateProblem(err error, id string) error {
 	return problem.Unavailable(err, 5*time.Second, "The table of webhooks did not answer, so the key may or may not have been replaced. The key that you have works for another %d hours: send the request again in a few seconds.", int(Overlap.Hours()))
 }
 
-// replaced puts a new version before the keys that sign. The oldest go when there are too many.
+// replaced puts a new version before the keys that sign. It drops the oldest keys if there are
+// too many.
 func replaced(keys []Key, version string, now time.Time) []Key {
 	keys = slices.Clone(keys)
 	for i := range keys {
@@ -60,8 +59,8 @@ func replaced(keys []Key, version string, now time.Time) []Key {
 	return keys[:min(len(keys), maxKeys)]
 }
 
-// disable turns off the versions in the secret store that sign no more. Those of the last
-// Overlap stay, which the row may name by now though e does not.
+// disable disables the versions in the secret store that no longer sign. It keeps those of the
+// last Overlap, because the row may have changed since e was read.
 func (s *Service) disable(ctx context.Context, e Endpoint, now time.Time) {
 	ctx, cancel := aside(ctx)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	"fhirlink/shared/notify"
 )
 
-// maxAnswer is how much is read of an answer's body, which nobody looks at.
+// maxAnswer limits how many bytes of an answer's body are read; the body is not used.
 const maxAnswer = 64 << 10
 
 // message is one signed attempt.
@@ -26,7 +26,7 @@ type message struct {
 	signature string
 }
 
-// post makes the attempt. gone tells that the endpoint wants no more events.
+// post makes the attempt. gone means that the endpoint wants no more events.
 func (s *Service) post(ctx context.Context, m message) (result notify.Result, gone bool) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
@@ -43,8 +43,8 @@ func (s *Service) post(ctx context.Context, m message) (result notify.Result, go
 	if err != nil {
 		return notify.Result{Outcome: notify.Retry, Reason: reasons[egress.FailureOf(err)]}, false
 	}
-	defer func() { _ = response.Body.Close() }()                         // nothing of it is used
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be used again
+	defer func() { _ = response.Body.Close() }()                         // the body is not used
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be reused
 	return judge(response)
 }
 
@@ -59,8 +59,8 @@ var reasons = map[egress.Failure]string{
 	egress.ConnectionBroken: "the connection to the endpoint broke before it answered",
 }
 
-// judge reads an answer as Standard Webhooks has it: 2xx is a success, 410 asks for no more,
-// redirects and all others are failures.
+// judge returns the result for an answer, according to Standard Webhooks: 2xx is a success, 410
+// asks for no more events, redirects and all other answers are failures.
 func judge(response *http.Response) (result notify.Result, gone bool) {
 	status := response.StatusCode
 	result = notify.Result{Outcome: notify.Retry, Reason: fmt.Sprintf("the endpoint answered %d", status)}

@@ -16,35 +16,34 @@ import (
 )
 
 const (
-	// MaxEndpoints is how many endpoints an organization may have.
+	// MaxEndpoints is the limit of endpoints per organization.
 	MaxEndpoints = 5
-	// Overlap is how long a replaced key goes on signing beside its successor.
+	// Overlap is how long a replaced key signs beside its successor.
 	Overlap = 24 * time.Hour
-	// Timeout is how long one attempt may take, the answer included.
+	// Timeout is the time limit of one attempt, including the answer.
 	Timeout = 15 * time.Second
 
-	// maxKeys is how many keys sign at most, however often they are replaced.
+	// maxKeys is the limit of keys that sign at the same time, however often they are replaced.
 	maxKeys = 4
-	// grace is how old an endpoint must be that was left half made or half removed before
-	// somebody else removes it.
+	// grace is how old an incomplete endpoint must be before another call removes it.
 	grace = 15 * time.Minute
 )
 
-// Deps is what a Service works with. All fields but the last three are required.
+// Deps holds the dependencies of a Service. All fields but the last three are required.
 type Deps struct {
 	Endpoints Store
 	Secrets   secret.Store
-	Client    *http.Client // the guarded one of package egress
+	Client    *http.Client // the guarded client of package egress
 
-	AnyTarget bool             // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
+	AnyTarget bool             // whether addresses are checked only when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger     // nil: slog.Default()
 }
 
-// Service manages endpoints and delivers to them. Every method acts on the endpoints of the
-// organization it is given only; another's is as if it did not exist.
+// Service manages endpoints and delivers events to them. Every method acts only on the endpoints
+// of the given organization, and treats those of others as if they did not exist.
 //
-// Errors that callers may be told are *problem.Error.
+// Errors that may be shown to callers are *problem.Error.
 type Service struct {
 	endpoints Store
 	secrets   secret.Store
@@ -54,7 +53,7 @@ type Service struct {
 	log       *slog.Logger
 }
 
-// New makes a Service. It does nothing else: no network, no goroutine.
+// New returns a Service. It makes no request and starts no goroutine.
 func New(d Deps) *Service {
 	s := &Service{endpoints: d.Endpoints, secrets: d.Secrets, anyTarget: d.AnyTarget, now: d.Now, log: d.Log}
 	if s.now == nil {
@@ -106,7 +105,7 @@ func (s *Service) update(ctx context.Context, organization, id string, change fu
 	})
 }
 
-// storeProblem turns a store's error into what a caller may be told.
+// storeProblem turns a store's error into an error that may be shown to callers.
 func storeProblem(err error, id string) error {
 	var told *problem.Error
 	switch {
@@ -122,7 +121,7 @@ func storeProblem(err error, id string) error {
 	return fmt.Errorf("webhook %s: %w", id, err)
 }
 
-// vaultProblem does the same for the secret store.
+// vaultProblem does the same for errors of the secret store.
 func vaultProblem(err error, id string) error {
 	if errors.Is(err, secret.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return problem.Unavailable(err, 10*time.Second, "The store of secrets did not answer. Nothing was changed: send the request again in a few seconds.")
@@ -130,10 +129,10 @@ func vaultProblem(err error, id string) error {
 	return fmt.Errorf("signing key of webhook %s: %w", id, err)
 }
 
-// word is a random word of 130 bits, lower case letters and digits.
+// word returns a random id of 130 bits: lower-case letters and digits.
 func word() string { return strings.ToLower(rand.Text()) }
 
-// aside is a context for work that must be done although the request has ended.
+// aside returns a context for work that must finish even if the request has ended.
 func aside(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 }

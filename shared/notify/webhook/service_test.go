@@ -26,7 +26,7 @@ const (
 	hook     = "https://hooks.sink.test/events?for=fhirlink"
 )
 
-// rig is a Service over stores in memory, with a clock of its own.
+// rig is a Service over stores in memory, with a clock that the tests set.
 type rig struct {
 	*webhook.Service
 	store *webhooktest.Store
@@ -65,7 +65,7 @@ func wantCode(t *testing.T, what string, err error, want problem.Code) {
 	}
 }
 
-// named is a store that chooses names of its own.
+// named is a store that chooses names in another way.
 type named struct{ *secrettest.Store }
 
 func (named) NewName(kind string) string { return "chosen-for-" + kind }
@@ -177,7 +177,7 @@ func TestRemove(t *testing.T) {
 	wantCode(t, "again", r.Remove(t.Context(), contoso, e.ID), problem.WebhookNotFound)
 }
 
-// Another organization's endpoint answers as one that does not exist.
+// An endpoint of another organization is treated as if it did not exist.
 func TestNotYoursIsNotThere(t *testing.T) {
 	r := newRig()
 	e, _ := r.create(t, contoso)
@@ -219,8 +219,7 @@ func TestLimit(t *testing.T) {
 	r.create(t, contoso)
 }
 
-// However many are created at once, there are never more than there may be, and what was
-// refused leaves nothing behind.
+// Concurrent creations never exceed the limit, and a refused one leaves nothing behind.
 func TestLimitUnderARace(t *testing.T) {
 	r := newRig()
 	var group sync.WaitGroup
@@ -264,7 +263,7 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-// Two replacements of the key at once: both keys that were told sign, and the first one too.
+// After two concurrent rotations, both new keys sign, and so does the first key.
 func TestRotateTwiceAtOnce(t *testing.T) {
 	r := newRig()
 	e, first := r.create(t, contoso)
@@ -297,8 +296,8 @@ func TestRotateTwiceAtOnce(t *testing.T) {
 	}
 }
 
-// Versions that sign no more are disabled in the vault, but not those that somebody else may
-// have put a moment ago.
+// Versions that no longer sign are disabled in the vault, except those that another call may have
+// stored a moment ago.
 func TestRotateDisablesOldVersions(t *testing.T) {
 	r := newRig()
 	e, _ := r.create(t, contoso)
@@ -327,7 +326,7 @@ func TestRotateDisablesOldVersions(t *testing.T) {
 	}
 }
 
-// A store that fails tells what to do, in an error that can be answered.
+// When a store fails, the error says what to do and may be shown to callers.
 func TestUnavailable(t *testing.T) {
 	r := newRig()
 	e, _ := r.create(t, contoso)
@@ -356,8 +355,8 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// TestCrash stops the program before and after every write of every operation. Fifteen
-// minutes later each endpoint that is there works, the rest is gone, and so are its keys.
+// TestCrash stops the program before and after every write of every operation. Fifteen minutes
+// later every existing endpoint works, and the rest is gone with its keys.
 func TestCrash(t *testing.T) {
 	operations := map[string]func(ctx context.Context, r *rig, id string) error{
 		"Create": func(ctx context.Context, r *rig, _ string) error {
@@ -400,8 +399,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// crashAt lets so many steps happen, and none after them; every operation has a step before
-// it and one after.
+// crashAt lets the given number of steps happen and none after them. Every operation has one step
+// before it and one after it.
 func (r *rig) crashAt(step int) (crashed *bool) {
 	crashed = new(bool)
 	n := 0
@@ -425,8 +424,8 @@ func (r *rig) crashAt(step int) (crashed *bool) {
 	return crashed
 }
 
-// checkWhole fails the test unless the rows are the live endpoints, each with all its keys,
-// and nobody else has a key.
+// checkWhole fails the test unless the rows are the live endpoints, each has all its keys, and
+// there are no other keys.
 func (r *rig) checkWhole(t *testing.T, live []webhook.Endpoint) {
 	t.Helper()
 	rows, err := r.store.List(t.Context(), contoso)
@@ -452,8 +451,8 @@ func (r *rig) checkSigns(t *testing.T, e webhook.Endpoint, want secret.Value) {
 	t.Error("the key that was told first does not sign")
 }
 
-// A creation that comes to its last step after somebody has cleared it away fails, and leaves
-// nothing.
+// If another call removes the row before the last step of Create, Create fails and leaves nothing
+// behind.
 func TestCreateTooLate(t *testing.T) {
 	for _, before := range []bool{true, false} {
 		r := newRig()
@@ -469,7 +468,7 @@ func TestCreateTooLate(t *testing.T) {
 			return nil
 		}
 		_, _, err := r.Create(t.Context(), contoso, webhook.NewEndpoint{URL: hook})
-		// In memory a deleted name is barred even if it never was there; Key Vault takes it.
+		// In memory a deleted name is blocked even if it never existed; Key Vault accepts it.
 		if problem.CodeOf(err) != problem.UpstreamUnavailable && !errors.Is(err, secret.ErrNameUsed) {
 			t.Errorf("cleared away before the key came: %v, %v", before, err)
 		}
@@ -477,7 +476,7 @@ func TestCreateTooLate(t *testing.T) {
 	}
 }
 
-// Somebody else takes the last place after Create has found it free.
+// Another call takes the last free place after Create has checked the limit.
 func TestLimitTakenMeanwhile(t *testing.T) {
 	r := newRig()
 	for range webhook.MaxEndpoints - 1 {
@@ -499,7 +498,7 @@ func TestLimitTakenMeanwhile(t *testing.T) {
 	r.checkWhole(t, live)
 }
 
-// Whoever clears away what looks unfinished leaves it when it has been finished after all.
+// A row that looks incomplete but has been completed since is not removed.
 func TestFinishedAfterAll(t *testing.T) {
 	r := newRig()
 	e := webhook.Endpoint{ID: "slow", Organization: contoso, URL: hook, SecretName: "webhook-slow", CreatedAt: r.now}
@@ -530,7 +529,7 @@ func TestFinishedAfterAll(t *testing.T) {
 	r.checkWhole(t, live)
 }
 
-// A row that somebody is clearing away never becomes live.
+// A row that is being removed never becomes live.
 func TestCreateWhileClearedAway(t *testing.T) {
 	r := newRig()
 	r.vault.Fault = func(op, _ string, before bool) error {

@@ -13,8 +13,8 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// A key is written as "whsec_" and the base64 of its 24 to 64 bytes. Ours have 32, as many as
-// HMAC-SHA-256 can make use of.
+// A key is written as "whsec_" and the base64 of its 24 to 64 bytes. Our keys have 32 bytes, the
+// most that HMAC-SHA-256 can use.
 const (
 	keyPrefix   = "whsec_"
 	keyBytes    = 32
@@ -22,14 +22,14 @@ const (
 	maxKeyBytes = 64
 )
 
-// newKey makes a random key.
+// newKey returns a random key.
 func newKey() secret.Value {
 	key := make([]byte, keyBytes)
 	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
 	return secret.New(keyPrefix + base64.StdEncoding.EncodeToString(key))
 }
 
-// decodeKey returns the bytes of a key. The error says nothing of them.
+// decodeKey returns the bytes of a key. The error does not quote them.
 func decodeKey(v secret.Value) ([]byte, error) {
 	text, ok := strings.CutPrefix(v.Reveal(), keyPrefix)
 	if !ok {
@@ -42,12 +42,12 @@ func decodeKey(v secret.Value) ([]byte, error) {
 	return key, nil
 }
 
-// signature is the value of webhook-signature: one signature for each key.
+// signature returns the value of webhook-signature: one signature for each key.
 func signature(keys [][]byte, id string, at time.Time, body []byte) string {
 	signatures := make([]string, len(keys))
 	for i, key := range keys {
 		mac := hmac.New(sha256.New, key)
-		_, _ = fmt.Fprintf(mac, "%s.%d.", id, at.Unix()) // a hash has no error
+		_, _ = fmt.Fprintf(mac, "%s.%d.", id, at.Unix()) // a hash returns no error
 		_, _ = mac.Write(body)
 		signatures[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 	}

@@ -10,7 +10,7 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// The vector is the one that the reference libraries of Standard Webhooks are tested with.
+// The vector is from the tests of the reference libraries of Standard Webhooks.
 func TestSignature(t *testing.T) {
 	key, err := decodeKey(secret.New("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// Limits of what is typed.
+// Limits of what users enter.
 const (
 	maxURL         = 2048 // bytes
 	maxDescription = 200  // characters
@@ -20,9 +20,9 @@ const (
 
 const exampleURL = "https://example.org/webhooks/fhirlink"
 
-// parseURL reads the address of an endpoint and gives it in canonical form: https, host in
-// lower case, no port 443. Path and query stay as they are. anyTarget leaves addresses and
-// ports to be judged when dialled (FHIRLINK_EGRESS_ALLOW is not empty).
+// parseURL parses the address of an endpoint and returns it in canonical form: https, host in
+// lower case, no port 443. It does not change path and query. With anyTarget, addresses and ports
+// are checked only when dialled (FHIRLINK_EGRESS_ALLOW is set).
 func parseURL(raw string, anyTarget bool) (string, *problem.Field) {
 	u, mistake := splitURL(strings.TrimSpace(raw))
 	if mistake != nil {
@@ -89,7 +89,7 @@ func parseHost(host string, anyTarget bool) (string, *problem.Field) {
 	return host, nil
 }
 
-// parsePort gives ":port", empty for the default one.
+// parsePort returns ":port", or "" for the default port.
 func parsePort(port string, anyTarget bool) (string, *problem.Field) {
 	if port == "" {
 		return "", nil

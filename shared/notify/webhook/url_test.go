@@ -11,7 +11,7 @@ func TestParseURL(t *testing.T) {
 	for _, tt := range []struct {
 		raw       string
 		anyTarget bool
-		want      string // "" and code: refused
+		want      string // "" with a code: refused
 		code      string
 	}{
 		{" https://hooks.example/a\n", false, "https://hooks.example/a", ""},
@@ -69,7 +69,7 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
-// What is taken stays as it is when it is read again, and can be posted to.
+// An accepted address stays the same when it is parsed again, and can be used in a POST.
 func FuzzParseURL(f *testing.F) {
 	for _, seed := range []string{"https://hooks.example/a?b=c", "HTTPS://A.B:443?", "https://[::ffff:1.2.3.4]:8443//x/../y", "https://a.b/%2f%00", "https://a.b:/#"} {
 		f.Add(seed, true)

@@ -13,9 +13,9 @@ import (
 
 // Store implements [webhook.Store] in memory.
 type Store struct {
-	// Fault, unless nil, runs before and after each operation; an error it returns becomes
-	// the operation's. Before means that nothing took place. After means that the operation is
-	// done and its answer got lost. op is the method's name.
+	// Fault, unless nil, is called before and after each operation. An error that it returns
+	// becomes the operation's error. Before means that nothing took place. After means that the
+	// operation took place and its answer was lost. op is the method's name.
 	Fault func(op string, before bool) error
 
 	mu     sync.Mutex
@@ -107,10 +107,10 @@ func (s *Store) Remove(ctx context.Context, organization, id string) error {
 	})
 }
 
-// attempts bounds how often a change is tried again because others wrote meanwhile.
+// attempts limits how often a change is retried because of concurrent writes.
 const attempts = 100
 
-// operate runs do between the two calls of Fault, unless ctx has ended.
+// operate calls do between the two calls of Fault, unless ctx has ended.
 func (s *Store) operate(ctx context.Context, op string, do func() error) error {
 	if ctx.Err() != nil {
 		return ended(ctx)
@@ -139,7 +139,7 @@ func (s *Store) read(k key) (row, bool) {
 	return found, ok
 }
 
-// swap puts e in the place of the row of that version, 0 for none, and reports whether it did.
+// swap writes e if the row has the given version (0: no row), and reports whether it did.
 func (s *Store) swap(k key, version int64, e webhook.Endpoint) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"fhirlink/shared/store"
 )
 
-// Run holds a driver to the contract of [webhook.Store]. newStore returns an empty one; it is
-// called once for each subtest.
+// Run tests a driver against the contract of [webhook.Store]. newStore returns an empty store;
+// Run calls it once for each subtest.
 func Run(t *testing.T, newStore func(*testing.T) webhook.Store) {
 	for _, c := range []struct {
 		name string
@@ -49,7 +49,7 @@ const (
 // noon is an instant with nanoseconds, in a zone that is not UTC.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.FixedZone("", -5*60*60))
 
-// full returns an endpoint in which no field is zero; TestFull holds it to that.
+// full returns an endpoint in which no field is zero, which TestFull checks.
 func full() webhook.Endpoint {
 	return webhook.Endpoint{
 		ID: "endpoint-1", Organization: contoso, URL: "https://hooks.example/a?b='c'", Description: "Büro — “quoted” \U0001F3E5",
@@ -85,7 +85,7 @@ func wantList(t *testing.T, s webhook.Store, organization string, want ...webhoo
 	}
 }
 
-// describe is a change of the description.
+// describe returns a change of the description.
 func describe(text string) func(webhook.Endpoint) (webhook.Endpoint, error) {
 	return func(e webhook.Endpoint) (webhook.Endpoint, error) {
 		e.Description = text
