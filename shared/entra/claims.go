@@ -65,6 +65,7 @@ func ParseClaims(token string) (Claims, error) {
 
 type stringOrList []string
 
+// UnmarshalJSON reads a string or an array of strings.
 func (l *stringOrList) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		*l = []string{""}

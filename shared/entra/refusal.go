@@ -153,6 +153,7 @@ var (
 // text is a JSON string; any other value reads as "".
 type text string
 
+// UnmarshalJSON never fails: see text.
 func (t *text) UnmarshalJSON(data []byte) error {
 	var s string
 	if json.Unmarshal(data, &s) == nil {
@@ -164,6 +165,7 @@ func (t *text) UnmarshalJSON(data []byte) error {
 // number is a JSON number or a string of digits; any other value reads as 0.
 type number int
 
+// UnmarshalJSON never fails: see number.
 func (n *number) UnmarshalJSON(data []byte) error {
 	if i, err := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 31); err == nil {
 		*n = number(i)

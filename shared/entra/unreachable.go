@@ -20,8 +20,10 @@ type Unreachable struct {
 	Cause  error  // for errors.Is; never printed
 }
 
+// Error returns one line that is safe to show. It does not quote the Cause.
 func (u *Unreachable) Error() string { return "the authority could not be reached: " + u.Reason }
 
+// Unwrap returns the Cause.
 func (u *Unreachable) Unwrap() error { return u.Cause }
 
 // NotReached returns why a request to the authority got no answer. ctx is the request's context.

@@ -13,28 +13,28 @@ import (
 const (
 	// leaseCell is the name of the cell with the Heartbeat.
 	leaseCell = "sweep"
-	// leaseTime is how long a run that is not heard of keeps others from starting.
+	// leaseTime is how long a run that does not renew its lease keeps other runs from starting.
 	leaseTime = 30 * time.Second
-	// beat is how often a run says that it is still there.
+	// beat is the interval at which a run renews its lease.
 	beat = 10 * time.Second
-	// leaseCall bounds one such call.
+	// leaseCall is the time limit of one call that renews or releases the lease.
 	leaseCall = 5 * time.Second
-	// spacing is the least time between the starts of two runs for RunUnlessRecent. The timer
+	// spacing is the shortest time between the starts of two runs for RunUnlessRecent. The timer
 	// fires once a minute.
 	spacing = 30 * time.Second
 )
 
-// Heartbeat is what the runs of the timer leave for each other and for who watches them.
+// Heartbeat is the state that the runs share with each other and with monitoring.
 type Heartbeat struct {
-	Fence       int64     `json:"fence"`       // raised by every run; the greatest is the run that counts
-	Holder      string    `json:"holder"`      // of the run that is under way; empty: none
-	Until       time.Time `json:"until"`       // when its lease ends, unless it is heard of again
+	Fence       int64     `json:"fence"`       // incremented by every run; the run with the greatest value owns the lease
+	Holder      string    `json:"holder"`      // id of the current run; empty: none
+	Until       time.Time `json:"until"`       // when its lease ends, unless the run renews it
 	StartedAt   time.Time `json:"startedAt"`   // of the latest run
-	SucceededAt time.Time `json:"succeededAt"` // when a run last did all that was due; zero: never
-	Done        int       `json:"done"`        // links that the latest run was done with when it was last heard of
+	SucceededAt time.Time `json:"succeededAt"` // when a run last completed everything that was due; zero: never
+	Done        int       `json:"done"`        // links that the latest run had completed at its last renewal
 }
 
-// ReadHeartbeat returns the heartbeat; the zero one before the first run.
+// ReadHeartbeat returns the heartbeat, or the zero Heartbeat before the first run.
 func ReadHeartbeat(ctx context.Context, cells store.Cells) (Heartbeat, error) {
 	_, h, err := readHeartbeat(ctx, cells)
 	return h, err
@@ -45,13 +45,13 @@ func readHeartbeat(ctx context.Context, cells store.Cells) (c store.Cell, h Hear
 	if err != nil || c.Value == "" {
 		return c, h, err
 	}
-	if err := json.Unmarshal([]byte(c.Value), &h); err != nil { // the next run writes it again
+	if err := json.Unmarshal([]byte(c.Value), &h); err != nil { // the next run overwrites it
 		return c, Heartbeat{}, nil
 	}
 	return c, h, nil
 }
 
-// skip is an error that says why a run does nothing.
+// skip is the reason why a run does nothing, as an error.
 type skip string
 
 const (
@@ -59,11 +59,12 @@ const (
 	recent skip = "the last run started less than 30 s ago"
 )
 
+// Error returns the reason.
 func (s skip) Error() string { return string(s) }
 
-// lease is the right to sweep. Every write behind it compares the cell with what this run wrote
-// last: a run that slept past its lease finds that it was overtaken, and stops. What it wrote to
-// links until then is as safe as ever, because every such write compares the row.
+// lease is the right to sweep. Every renewal compares the cell with what this run wrote last. A
+// run that sleeps past its lease finds that another run took over, and stops. Its writes to links
+// are safe until then, because every such write compares the row.
 type lease struct {
 	cells store.Cells
 	now   func() time.Time
@@ -71,9 +72,9 @@ type lease struct {
 	state Heartbeat
 }
 
-// acquire takes the lease, or returns held, or recent when the last run started less than apart
-// ago. A time further ahead than any that a run writes comes from a clock that was wrong,
-// and does not count.
+// acquire takes the lease. It returns held if another run has the lease, or recent if the last
+// run started less than apart ago. A time further ahead than any that a run writes comes from a
+// wrong clock, and is ignored.
 func acquire(ctx context.Context, cells store.Cells, now func() time.Time, apart time.Duration) (*lease, error) {
 	l := &lease{cells: cells, now: now}
 	var err error
@@ -99,7 +100,7 @@ func acquire(ctx context.Context, cells store.Cells, now func() time.Time, apart
 	return l, nil
 }
 
-// write says that this run is there; held is false when another one has taken over.
+// write renews the lease; held is false when another run has taken over.
 func (l *lease) write(ctx context.Context) (held bool, err error) {
 	l.state.Until = l.now().UTC().Add(leaseTime)
 	return l.put(ctx)
@@ -117,8 +118,8 @@ func (l *lease) put(ctx context.Context) (held bool, err error) {
 	return held, err
 }
 
-// keep renews the lease until ctx ends, and calls lost when another run has taken over. done is
-// how many links this run is done with by then.
+// keep renews the lease until ctx ends, and calls lost when another run has taken over. done
+// returns how many links this run has completed so far.
 func (l *lease) keep(ctx context.Context, done func() int, lost func()) {
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
@@ -139,7 +140,7 @@ func (l *lease) keep(ctx context.Context, done func() int, lost func()) {
 	}
 }
 
-// release ends the lease. complete says that all that was due was done.
+// release ends the lease. complete means that everything that was due was done.
 func (l *lease) release(ctx context.Context, done int, complete bool) (held bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseCall)
 	defer cancel()

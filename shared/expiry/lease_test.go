@@ -20,7 +20,7 @@ import (
 	"fhirlink/shared/store/celltest"
 )
 
-// slow is a ledger of one link that takes its time.
+// slow returns a ledger of one link whose Tend takes the given time.
 func slow(takes time.Duration) *ledger {
 	return &ledger{due: slugs(1), tended: map[link.Slug]int{}, tend: func(ctx context.Context, s link.Slug) (link.Finding, error) {
 		select {
@@ -41,7 +41,7 @@ func heartbeat(t *testing.T, cells store.Cells) expiry.Heartbeat {
 	return h
 }
 
-// TestFiringTwice: of runs that fire at once, one works.
+// TestFiringTwice: when several runs start at once, only one works.
 func TestFiringTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cells, l := celltest.New(), slow(20*time.Second)
@@ -80,7 +80,7 @@ func TestFiringTwice(t *testing.T) {
 	})
 }
 
-// TestCrashedRun: its lease ends by itself, and the next run does the work.
+// TestCrashedRun: the lease of a crashed run ends by itself, and the next run does the work.
 func TestCrashedRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cells, l := celltest.New(), slow(time.Second)
@@ -112,7 +112,7 @@ func TestCrashedRun(t *testing.T) {
 	})
 }
 
-// TestOvertaken: a run that finds another one in its place stops, and leaves no heartbeat.
+// TestOvertaken: a run stops when another run has taken over, and writes no heartbeat.
 func TestOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cells, l := celltest.New(), slow(29*time.Second)
@@ -145,8 +145,8 @@ func TestOvertaken(t *testing.T) {
 	})
 }
 
-// TestRunUnlessRecent: a trigger that strangers may pull runs the sweep once in 30 s, whichever
-// instance it reaches, and code runs it whenever it likes.
+// TestRunUnlessRecent: a trigger that strangers can call runs the sweep once in 30 s, in
+// whichever instance. Run has no such limit.
 func TestRunUnlessRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cells, l := celltest.New(), slow(0)
@@ -158,10 +158,10 @@ func TestRunUnlessRecent(t *testing.T) {
 		}{
 			{0, sweep().RunUnlessRecent, false}, // the first run ever
 			{0, sweep().RunUnlessRecent, true},
-			{30*time.Second - time.Millisecond, sweep().RunUnlessRecent, true}, // what was skipped does not count
+			{30*time.Second - time.Millisecond, sweep().RunUnlessRecent, true}, // a skipped run does not count
 			{time.Millisecond, sweep().RunUnlessRecent, false},
 			{time.Second, sweep().Run, false},
-			{29 * time.Second, sweep().RunUnlessRecent, true}, // a run by code counts
+			{29 * time.Second, sweep().RunUnlessRecent, true}, // a call of Run counts
 			{time.Second, sweep().RunUnlessRecent, false},
 		} {
 			time.Sleep(tt.wait)
@@ -177,7 +177,8 @@ func TestRunUnlessRecent(t *testing.T) {
 	})
 }
 
-// TestUnwrittenLease: a table that can be read and not written is a failure, not another run.
+// TestUnwrittenLease: a table that can be read but not written is a failure, not a sign of
+// another run.
 func TestUnwrittenLease(t *testing.T) {
 	cells := celltest.New()
 	cells.Fault = func(op string, before bool) error {
@@ -191,7 +192,7 @@ func TestUnwrittenLease(t *testing.T) {
 	}
 }
 
-// TestClockThatWasAhead: a lease that no run can have had keeps nobody waiting.
+// TestClockThatWasAhead: a lease that no run can have written does not block other runs.
 func TestClockThatWasAhead(t *testing.T) {
 	cells := celltest.New()
 	ahead := expiry.Sweep{Links: slow(0), Cells: cells, Log: quiet, Now: func() time.Time { return time.Now().AddDate(1, 0, 0) }}
@@ -217,8 +218,8 @@ func failSecondSwap() func(string, bool) error {
 	}
 }
 
-// TestLineOfARun: it says when a run last did all that was due, for the alert, and which
-// services this one called.
+// TestLineOfARun: the log line says when a run last completed everything that was due, for the
+// alert, and which services this run called.
 func TestLineOfARun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cells := celltest.New()
@@ -278,7 +279,7 @@ func TestLineOfARun(t *testing.T) {
 	})
 }
 
-// TestOddHeartbeat: what cannot be read is written anew.
+// TestOddHeartbeat: an unreadable heartbeat is overwritten.
 func TestOddHeartbeat(t *testing.T) {
 	cells := celltest.New()
 	if _, _, err := cells.Swap(t.Context(), "sweep", store.Cell{}, "<html>"); err != nil {
@@ -289,8 +290,8 @@ func TestOddHeartbeat(t *testing.T) {
 	}
 }
 
-// TestHeartbeatSaysWhatWasDone: a run that left something is no success, and one whose links
-// fail is: they have been looked at.
+// TestHeartbeatSaysWhatWasDone: a run that left links for the next one is no success. A run whose
+// links failed is one, because it worked on all of them.
 func TestHeartbeatSaysWhatWasDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cells := celltest.New()

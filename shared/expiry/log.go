@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// begin makes the run work of its own, with ids where the host gave it none.
+// begin starts the run's unit of work in the log, with new ids if the host gave none.
 func begin(ctx context.Context) (context.Context, *eventlog.Work) {
 	id := problem.Correlation(ctx)
 	if id == "" {
@@ -26,8 +26,8 @@ func begin(ctx context.Context) (context.Context, *eventlog.Work) {
 	return ctx, work
 }
 
-// logRun writes the one line about a run, with the cause if it did not go well. The alert on the
-// heartbeat reads succeededAt.
+// logRun logs the one line about a run, with the cause of a failure. The alert on the heartbeat
+// reads succeededAt.
 func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Duration, work *eventlog.Work) {
 	if r.Skipped != "" {
 		s.Log.InfoContext(ctx, "sweep.skipped", "because", r.Skipped)
@@ -44,13 +44,13 @@ func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Durati
 	if err != nil {
 		attrs = append(attrs, slog.String("cause", err.Error()))
 	}
-	if err != nil && !errors.Is(err, context.Canceled) { // which is how the program ends
+	if err != nil && !errors.Is(err, context.Canceled) { // the context is canceled when the program ends
 		level = slog.LevelError
 	}
 	work.Write(ctx, s.Log, level, "sweep.done", attrs...)
 }
 
-// report logs what was found; a secret's end is worth a warning.
+// report logs a finding; the expiry of a secret is a warning.
 func (s Sweep) report(ctx context.Context, f link.Finding) {
 	level := slog.LevelInfo
 	if f.Notice && f.State != link.SecretOK {

@@ -29,11 +29,11 @@ var quiet = slog.New(slog.DiscardHandler)
 
 const organization = "11111111-1111-4111-8111-111111111111"
 
-// field is a service with many links whose secrets end on one day, and a receiver.
+// field is a service with many links whose secrets expire on one day, and a receiver.
 type field struct {
 	stores *linktest.Stores
 	mu     sync.Mutex
-	got    map[string][]string // by slug: what was told, by ID once
+	got    map[string][]string // by slug: the events received, without duplicates by ID
 	ids    map[string]bool
 	ends   date.Date
 }
@@ -58,7 +58,7 @@ func (f *field) Deliver(_ context.Context, _ string, _ notify.Target, e notify.E
 	return notify.Result{Outcome: notify.Delivered}
 }
 
-// Verify hangs for one link and panics for another; no link is due for it but those.
+// Verify hangs for one link and panics for another. No other link is due for a verification.
 func (f *field) Verify(ctx context.Context, t verification.Target) verification.Report {
 	if strings.Contains(t.Server.String(), "panics") {
 		panic("the secret of a link")
@@ -71,7 +71,7 @@ func (f *field) Token(context.Context, entra.Credentials, string) (entra.Token, 
 	return entra.Token{}, errors.New("nobody asks")
 }
 
-// plant makes n links whose secrets end in so many days.
+// plant returns a service with n links whose secrets expire in the given number of days.
 func plant(t *testing.T, n, days int) *field {
 	t.Helper()
 	f := &field{stores: linktest.New(), got: map[string][]string{}, ids: map[string]bool{}, ends: date.Of(time.Now()).AddDays(days)}
@@ -93,7 +93,7 @@ func (f *field) row(slug string) link.Link {
 	}
 }
 
-// broken makes a link due for a verification that does not end well.
+// broken makes a link due for a verification that fails.
 func (f *field) broken(t *testing.T, slug, host string) {
 	t.Helper()
 	_, err := f.stores.Update(t.Context(), link.Slug(slug), func(l link.Link) (link.Link, error) {
@@ -105,7 +105,7 @@ func (f *field) broken(t *testing.T, slug, host string) {
 	}
 }
 
-// corrupted fails on one row as a driver does that cannot read it.
+// corrupted is a store that cannot read one row.
 type corrupted struct {
 	*linktest.Stores
 	slug link.Slug
@@ -137,15 +137,15 @@ func (f *field) sweep(corrupt link.Slug) expiry.Sweep {
 	return expiry.Sweep{Links: s, Cells: stores, Log: quiet}
 }
 
-// putter has every secret.
+// putter has a secret under every name.
 type putter struct{ *secrettest.Store }
 
 func (putter) Get(context.Context, string, string) (secret.Value, error) {
 	return secret.New("the-secret"), nil
 }
 
-// TestTenThousand: one link that hangs, one that panics and one that cannot be read keep none of
-// the other 9,997 from being told, and cost the later runs next to nothing.
+// TestTenThousand: one link hangs, one panics and one cannot be read. The other 9,997 still get
+// their notices, and the three add almost nothing to later runs.
 func TestTenThousand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many = 10_000
@@ -181,11 +181,11 @@ func TestTenThousand(t *testing.T) {
 	})
 }
 
-// TestWhenTheTimerFires: three at once, late by days, or not for 40 days: what is told is what
-// there is to tell, once.
+// TestWhenTheTimerFires: the timer fires three times at once, days late, or not for 40 days.
+// Every notice is sent exactly once.
 func TestWhenTheTimerFires(t *testing.T) {
 	for name, c := range map[string]struct {
-		days []int // on which the timer fires, three times at once
+		days []int // days on which the timer fires, three times at once
 		want []string
 	}{
 		"daily":              {count(0, 70), []string{"expiring 60", "expiring 30", "expiring 14", "expiring 7", "expiring 3", "expiring 1", "expiring 0", "expired"}},
@@ -229,8 +229,7 @@ func count(from, to int) (days []int) {
 	return days
 }
 
-// TestPostponed: a link on which the runs fail waits longer each time, and no longer than
-// an hour.
+// TestPostponed: a link on which the runs fail waits longer each time, up to an hour.
 func TestPostponed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := plant(t, 1, 300)

@@ -11,10 +11,10 @@ import (
 	"fhirlink/shared/link/telling"
 )
 
-// mailsAtOnce is how many organizations' mails are under way at the same time.
+// mailsAtOnce is how many mails are sent at the same time, one per organization.
 const mailsAtOnce = 4
 
-// post gathers the letters of a run, so that each organization gets one mail.
+// post collects the letters of a run, so that each organization gets one mail.
 type post struct {
 	mu      sync.Mutex
 	letters map[string][]telling.Letter // by organization
@@ -34,7 +34,8 @@ func (p *post) add(letters []telling.Letter) {
 	}
 }
 
-// send sends them. What does not get sent is taken up again when its claim has lapsed.
+// send sends one mail per organization. Letters that are not sent are taken up again when their
+// claim has expired.
 func (p *post) send(ctx context.Context, s Sweep) {
 	var group errgroup.Group
 	group.SetLimit(mailsAtOnce)
@@ -46,7 +47,7 @@ func (p *post) send(ctx context.Context, s Sweep) {
 			return nil
 		})
 	}
-	_ = group.Wait() // its functions return nil always
+	_ = group.Wait() // the functions always return nil
 }
 
 func (s Sweep) digest(ctx context.Context, letters []telling.Letter) (err error) {

@@ -17,32 +17,33 @@ import (
 )
 
 const (
-	// runTime bounds one run, so that it ends before the next and before the host's patience.
+	// runTime is the time limit of one run, so that it ends before the next run and before the
+	// host's timeout.
 	runTime = 50 * time.Second
-	// tendTime is when a run takes up no more links; what is left of runTime is for mail.
+	// tendTime is when a run stops taking up links; the rest of runTime is for mail.
 	tendTime = 45 * time.Second
-	// linkTime bounds the work on one link; a verification takes at most 25 s.
+	// linkTime is the time limit for one link; a verification takes at most 25 s.
 	linkTime = 30 * time.Second
-	// abandonAfter is how long a link is waited for that does not heed linkTime.
+	// abandonAfter is how much longer a run waits for a link that exceeds linkTime.
 	abandonAfter = 2 * time.Second
-	// atOnce is how many links are worked on at the same time.
+	// atOnce is how many links a run works on at the same time.
 	atOnce = 8
-	// perRun bounds how many links one run takes up; the next run takes up the rest.
+	// perRun limits the links of one run; the next run takes up the rest.
 	perRun = 2000
 )
 
-// Links is what a sweep needs; *link.Service is the one.
+// Links is the part of [link.Service] that a sweep needs.
 type Links interface {
 	Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error
 	Tend(ctx context.Context, slug link.Slug) (link.Finding, error)
-	// Postpone is told of every link whose Tend failed.
+	// Postpone is called for every link whose Tend failed.
 	Postpone(ctx context.Context, slug link.Slug) error
-	// Digest is given the letters of one organization.
+	// Digest receives the letters of one organization.
 	Digest(ctx context.Context, letters []telling.Letter) error
 }
 
-// Sweep is the timer's function. Without Cells, runs may overlap and leave no heartbeat. The
-// zero Now is time.Now, the zero Log slog.Default().
+// Sweep is the timer's function. Without Cells, runs may overlap and there is no heartbeat. A nil
+// Now is time.Now, a nil Log slog.Default().
 type Sweep struct {
 	Links Links
 	Cells store.Cells
@@ -53,14 +54,14 @@ type Sweep struct {
 // Result counts what one run did.
 type Result struct {
 	Due, Done, Failed int
-	Left              int    // not taken up for want of time; one of those beyond what a run takes up
-	Notices           int    // links whose secret's end has come nearer
+	Left              int    // not taken up because the time was over; of the links beyond perRun, only one counts
+	Notices           int    // links whose secret's expiry has passed a threshold
 	Skipped           string // why this run did nothing; empty: it ran
 
-	SucceededAt time.Time // of the heartbeat after the run; zero: never, or no Cells
+	SucceededAt time.Time // from the heartbeat after the run; zero: never, or no Cells
 }
 
-// String is one line for people.
+// String returns one line for people.
 func (r Result) String() string {
 	if r.Skipped != "" {
 		return "secret-expiry: skipped, " + r.Skipped
@@ -68,11 +69,11 @@ func (r Result) String() string {
 	return fmt.Sprintf("secret-expiry: %d due, %d done, %d failed, %d left for the next run, %d notices", r.Due, r.Done, r.Failed, r.Left, r.Notices)
 }
 
-// Run looks at everything that is due now and ends within 50 s. A link that fails, hangs or
-// panics does not keep the others from being looked at. The error is about the index itself.
+// Run works on everything that is due and ends within 50 s. A link that fails, hangs or panics
+// does not affect the others. The error is about the index itself.
 func (s Sweep) Run(ctx context.Context) (Result, error) { return s.start(ctx, 0) }
 
-// RunUnlessRecent is Run for a trigger that strangers might pull: it does nothing within 30 s of
+// RunUnlessRecent is Run for a trigger that strangers might call. It does nothing within 30 s of
 // the last run's start, in whichever process that was. So a forged call costs one read.
 func (s Sweep) RunUnlessRecent(ctx context.Context) (Result, error) { return s.start(ctx, spacing) }
 
@@ -98,10 +99,10 @@ func (s Sweep) start(ctx context.Context, apart time.Duration) (Result, error) {
 	return r, err
 }
 
-// complete tells whether a run that ended with err took up all that was due.
+// complete reports whether a run that ended with err took up everything that was due.
 func (r Result) complete(err error) bool { return err == nil && r.Left == 0 }
 
-// runAlone is a run under the lease; it calls lost when another run has taken over.
+// runAlone runs under the lease. It calls lost when another run has taken over.
 func (s Sweep) runAlone(ctx context.Context, apart time.Duration, lost func()) (Result, error) {
 	lease, err := acquire(ctx, s.Cells, s.Now, apart)
 	var why skip
@@ -138,7 +139,7 @@ func (s Sweep) run(ctx context.Context, done *atomic.Int64) (Result, error) {
 	return r, err
 }
 
-// due are the links to look at: one more than a run takes up, if there are more.
+// due returns the due links. If there are more than perRun, it returns one more than perRun.
 func (s Sweep) due(ctx context.Context) ([]link.Slug, error) {
 	var due []link.Slug
 	err := s.Links.Due(ctx, s.Now(), func(slug link.Slug) bool {
@@ -183,13 +184,13 @@ func (s Sweep) tendAll(ctx context.Context, due []link.Slug, done *atomic.Int64)
 			return nil
 		})
 	}
-	_ = group.Wait() // its functions return nil always
+	_ = group.Wait() // the functions always return nil
 	mail.send(ctx, s)
 	return Result{Due: len(due), Done: int(done.Load()), Failed: int(failed.Load()), Left: int(left.Load()), Notices: int(notices.Load())}
 }
 
-// tend works on one link and turns a panic into an error, so that one link's fault stays its
-// own. What does not end in time although its context did is left behind.
+// tend works on one link. It turns a panic into an error, so that the panic does not end the
+// process. It does not wait for work that continues after its context has ended.
 func (s Sweep) tend(ctx context.Context, slug link.Slug) (link.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, linkTime)
 	defer cancel()
@@ -221,14 +222,14 @@ func (s Sweep) tend(ctx context.Context, slug link.Slug) (link.Finding, error) {
 	}
 }
 
-// failed has a link wait before it is looked at again, longer each time, so that links that
-// cannot be helped do not use up the runs.
+// failed postpones a link, longer each time, so that a link that keeps failing does not use up
+// the runs.
 func (s Sweep) failed(ctx context.Context, slug link.Slug, err error) {
 	s.Log.ErrorContext(ctx, "sweep.failed", "link", slug, "cause", err.Error())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseCall)
 	defer cancel()
 	defer func() {
-		if recover() != nil { // what makes Tend panic may do the same here
+		if recover() != nil { // the cause of a panic in Tend may cause one here too
 			s.Log.ErrorContext(ctx, "sweep.unpostponed", "link", slug, "cause", "panic: "+string(debug.Stack()))
 		}
 	}()

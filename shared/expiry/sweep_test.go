@@ -20,7 +20,7 @@ import (
 	"fhirlink/shared/store"
 )
 
-// ledger is a fake of the links: due ones, each with what happens when it is tended.
+// ledger is a fake of the links: the due ones, each with the behaviour of its Tend.
 type ledger struct {
 	mu     sync.Mutex
 	due    []link.Slug
@@ -71,7 +71,8 @@ func run(t *testing.T, l *ledger) (expiry.Result, string, error) {
 	return r, log.String(), err
 }
 
-// TestPoison: a link that panics, one that hangs and one that fails stop nobody else.
+// TestPoison: a link that panics, one that hangs and one that fails do not affect the other
+// links.
 func TestPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{due: slugs(1000), tend: func(ctx context.Context, s link.Slug) (link.Finding, error) {
@@ -100,12 +101,12 @@ func TestPoison(t *testing.T) {
 	})
 }
 
-// brittle panics in whatever it is asked about a link, as an unreadable row might make it.
+// brittle panics in every method about a link, as an unreadable row might cause.
 type brittle struct{ *ledger }
 
 func (brittle) Postpone(context.Context, link.Slug) error { panic("again") }
 
-// TestPoisonPostponed: a link that panics even when it is to be put off ends no process.
+// TestPoisonPostponed: a link that panics even in Postpone does not end the process.
 func TestPoisonPostponed(t *testing.T) {
 	l := &ledger{due: slugs(3), tended: map[link.Slug]int{}, tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
 		if s == "clinic-1" {
@@ -146,7 +147,7 @@ func TestTakesUpNoMoreThanItCan(t *testing.T) {
 	}
 }
 
-// TestIndexDown: what was found before the table stopped answering is done all the same.
+// TestIndexDown: the links that were read before the table stopped answering are still processed.
 func TestIndexDown(t *testing.T) {
 	l := &ledger{due: slugs(3), dueErr: fmt.Errorf("%w: shard 9", store.ErrUnavailable), tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
 		return link.Finding{Slug: s}, nil

@@ -2,14 +2,14 @@ package store
 
 import "errors"
 
-// Errors of every store. Drivers wrap them with what they know. No other text of the
-// underlying service leaves a driver.
+// Errors of every store. Drivers wrap them with details. A driver returns no other text of the
+// underlying service.
 var (
-	// ErrNotFound is the error when there is no row under that key.
+	// ErrNotFound means that there is no row under that key.
 	ErrNotFound = errors.New("row not found")
-	// ErrExists is the error when the key has a row already.
+	// ErrExists means that there is already a row under that key.
 	ErrExists = errors.New("row exists")
-	// ErrUnavailable is the error when the database could not be reached, throttles, or is
-	// failing. Trying again later may help. Whether a write took effect is then not known.
+	// ErrUnavailable means that the database cannot be reached, throttles, or is failing. A later
+	// retry may help. It is not known whether a write took effect.
 	ErrUnavailable = errors.New("database unavailable")
 )

@@ -20,6 +20,7 @@ func InProcess(h http.Handler) http.RoundTripper { return inProcess{h} }
 
 type inProcess struct{ handler http.Handler }
 
+// RoundTrip implements [http.RoundTripper].
 func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	served := r.Clone(r.Context())
 	served.Host, served.RequestURI = r.URL.Host, r.URL.RequestURI()
@@ -42,14 +43,17 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
+// Header implements [http.ResponseWriter].
 func (r *recorder) Header() http.Header { return r.header }
 
+// WriteHeader implements [http.ResponseWriter].
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status, r.sent = status, r.header.Clone()
 	}
 }
 
+// Write implements [http.ResponseWriter].
 func (r *recorder) Write(p []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
 	return r.body.Write(p)

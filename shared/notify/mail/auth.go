@@ -21,6 +21,7 @@ func (s Server) auth(client *smtp.Client) smtp.Auth {
 // no standard defines.
 type login struct{ server Server }
 
+// Start implements [smtp.Auth].
 func (l *login) Start(info *smtp.ServerInfo) (string, []byte, error) {
 	if !info.TLS && !loopback(info.Name) {
 		return "", nil, errors.New("the connection is not encrypted")
@@ -28,6 +29,7 @@ func (l *login) Start(info *smtp.ServerInfo) (string, []byte, error) {
 	return "LOGIN", nil, nil
 }
 
+// Next implements [smtp.Auth].
 func (l *login) Next(challenge []byte, more bool) ([]byte, error) {
 	if !more {
 		return nil, nil

@@ -12,17 +12,17 @@ import (
 	"fhirlink/shared/store"
 )
 
-// cellsPartition holds the cells; no organization and no shard is named so.
+// cellsPartition is the partition of the cells. No organization and no shard has this name.
 const cellsPartition = "cells"
 
-// Cell implements [store.Cells]. A cell's version is the row's ETag.
+// Cell implements [store.Cells]. The version of a cell is the row's ETag.
 func (s *Store) Cell(ctx context.Context, name string) (store.Cell, error) {
 	c, _, err := s.cell(ctx, name)
 	return c, err
 }
 
-// Swap implements [store.Cells]. After a conflict the row is read again: it may be what an earlier try of
-// this very call has written.
+// Swap implements [store.Cells]. After a conflict it reads the row again, because an earlier try
+// of the same call may have written it.
 func (s *Store) Swap(ctx context.Context, name string, old store.Cell, value string) (next store.Cell, swapped bool, err error) {
 	if err := checkKey("cell's name", name); err != nil {
 		return store.Cell{}, false, err

@@ -12,8 +12,8 @@ import (
 	"fhirlink/shared/date"
 )
 
-// column is a property of a row. Its value points to a string, bool, int, int64,
-// time.Time (Edm.DateTime, UTC) or date.Date, or is a text of another form.
+// column is a property of a row. Its value is a pointer to a string, bool, int, int64, time.Time
+// (Edm.DateTime, UTC) or date.Date, or is a jsonText.
 type column struct {
 	name  string
 	value any
@@ -22,7 +22,7 @@ type column struct {
 // jsonText is a value that is written as a string of JSON.
 type jsonText struct{ pointer any }
 
-// encode writes an entity with the columns that have a value.
+// encode returns the entity with the columns that have a value.
 func encode(partitionKey, rowKey string, columns []column) ([]byte, error) {
 	e := newEntity(partitionKey, rowKey)
 	for _, c := range columns {
@@ -58,7 +58,7 @@ func newEntity(partitionKey, rowKey string) aztables.EDMEntity {
 	}
 }
 
-// encode returns nil for what needs no property.
+// encode returns nil if the column needs no property.
 func (c column) encode() (any, error) {
 	switch v := c.value.(type) {
 	case *string:
@@ -83,7 +83,7 @@ func (c column) encode() (any, error) {
 	return nil, fmt.Errorf("no form is known for a %T", c.value)
 }
 
-// plainJSON has <, > and & as they are, which would take six characters each.
+// plainJSON does not escape <, > and &, which would take six characters each.
 func plainJSON(v any) (string, error) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -139,8 +139,8 @@ func unmarshal(v any, read func([]byte) error) error {
 	return read([]byte(s))
 }
 
-// Limits of Table Storage that its emulator does not all keep: 1 MiB an entity, 252
-// properties (every kind of row has far fewer), 32 Ki UTF-16 units a string, years from 1601 on.
+// Limits of Table Storage that its emulator does not enforce in full: 1 MiB per entity, 252
+// properties (our rows have far fewer), 32 Ki UTF-16 units per string, years from 1601 on.
 // https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 const (
 	maxEntity  = 1 << 20
@@ -158,7 +158,7 @@ func text(s string) (any, error) {
 	return s, nil
 }
 
-// dateTime gives the SDK UTC, because the SDK writes a Z behind the clock time of any zone.
+// dateTime converts t to UTC, because the SDK writes a Z after the clock time of any zone.
 func dateTime(t time.Time) (any, error) {
 	if t.IsZero() {
 		return nil, nil
@@ -169,8 +169,8 @@ func dateTime(t time.Time) (any, error) {
 	return aztables.EDMDateTime(t), nil
 }
 
-// entitySize is what Microsoft's formula says: 4 bytes, the keys, and per property 8, its
-// name and its value; text counts two bytes a UTF-16 unit.
+// entitySize returns the size in bytes by Microsoft's formula: 4 bytes, the keys, and for each
+// property 8 bytes, its name and its value. Text counts two bytes per UTF-16 unit.
 func entitySize(e aztables.EDMEntity) int {
 	const perEntity, perProperty, perText, perNumber = 4, 8, 4, 8
 	size := perEntity + 2*(units(e.PartitionKey)+units(e.RowKey))

@@ -18,7 +18,8 @@ import (
 	"fhirlink/shared/link"
 )
 
-// filled is a row of whose link every field has a value of its own, also a field that is new.
+// filled returns a row with a distinct value in every field of its link, including fields that
+// are added later.
 func filled(t *testing.T) linkRow {
 	t.Helper()
 	var l link.Link
@@ -75,7 +76,7 @@ func TestEntity(t *testing.T) {
 	}
 }
 
-// TestFormat holds the driver to rows that an earlier version has written.
+// TestFormat checks that the driver reads rows from earlier versions.
 func TestFormat(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("testdata", "row.json"))
 	if err != nil {
@@ -117,7 +118,7 @@ func TestEmptyLink(t *testing.T) {
 	}
 }
 
-// TestDateTime: the SDK would write the clock time of another zone with a Z behind it.
+// TestDateTime: for another zone, the SDK would write the clock time with a Z.
 func TestDateTime(t *testing.T) {
 	v, err := dateTime(noon.In(time.FixedZone("", 3*60*60)))
 	if err != nil {
@@ -150,7 +151,7 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
-// TestTooLargeRow: every text is within its limit, all of them together are not.
+// TestTooLargeRow: each text is within its limit, but their sum is not.
 func TestTooLargeRow(t *testing.T) {
 	r := newLinkRow(clinic(), strings.Repeat("x", maxText))
 	r.opIDs = []string{strings.Repeat("x", maxText-10)}
@@ -211,8 +212,8 @@ func TestCorruptRow(t *testing.T) {
 	}
 }
 
-// FuzzDecode: no bytes in the table make decodeLink panic, and what it takes it would write
-// again as it is.
+// FuzzDecode: no content of the table makes decodeLink panic, and a row that it accepts is
+// written back unchanged.
 func FuzzDecode(f *testing.F) {
 	sound, err := newLinkRow(clinic(), "OP").entity()
 	if err != nil {
@@ -228,7 +229,7 @@ func FuzzDecode(f *testing.F) {
 		r.link = r.link.Stored()
 		again, err := r.entity()
 		if err != nil {
-			return // longer than what Table Storage would have taken
+			return // longer than what Table Storage would have accepted
 		}
 		if got, err := decodeLink("clinic", again, "tag"); err != nil || !reflect.DeepEqual(got, r) {
 			t.Errorf("decode =\n%+v, %v, want\n%+v", got, err, r)

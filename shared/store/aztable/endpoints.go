@@ -17,7 +17,7 @@ import (
 )
 
 // endpoints implements [webhook.Store] in the same table. The endpoints of an organization are
-// one partition. CreateOp and OpIDs tell of answers that got lost, as those of links do.
+// one partition. CreateOp and OpIDs reveal lost answers, as for links.
 type endpoints struct{ store *Store }
 
 // Endpoints returns the store of the webhook endpoints in the table.
@@ -70,7 +70,7 @@ func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
-		if err := pause(ctx, n); err != nil { // what was in the way has been removed meanwhile
+		if err := pause(ctx, n); err != nil { // the row in the way has been removed meanwhile
 			return doing("writing webhook "+e.ID, err)
 		}
 	}
@@ -151,15 +151,15 @@ func (s endpoints) write(ctx context.Context, next endpointRow, etag azcore.ETag
 	return explain(ctx, err)
 }
 
-// endpointRow is an endpoint with what the driver keeps beside it.
+// endpointRow is an endpoint with the driver's own properties.
 type endpointRow struct {
 	endpoint webhook.Endpoint
-	createOp string      // random, of the insert
-	opIDs    []string    // random, of the latest writes, newest first
+	createOp string      // random id of the insert
+	opIDs    []string    // random ids of the latest writes, newest first
 	etag     azcore.ETag // as read; "" in a list
 }
 
-// changed is the row that change makes of r, to be written by an op of its own.
+// changed returns the row that change makes of r, with a new op id.
 func (r endpointRow) changed(change func(webhook.Endpoint) (webhook.Endpoint, error)) (endpointRow, error) {
 	e, err := change(r.endpoint.Stored())
 	if err != nil {
@@ -172,7 +172,7 @@ func (r endpointRow) changed(change func(webhook.Endpoint) (webhook.Endpoint, er
 	return endpointRow{endpoint: e.Stored(), createOp: r.createOp, opIDs: opIDs[:min(len(opIDs), rememberedOps)]}, nil
 }
 
-// columns lists the properties of the row; organization and id are in its keys.
+// columns lists the properties of the row. The organization and the id are in its keys.
 func (r *endpointRow) columns() []column {
 	e := &r.endpoint
 	return []column{
@@ -198,7 +198,7 @@ func (r endpointRow) entity() ([]byte, error) {
 	return data, nil
 }
 
-// decodeEndpoint reads what entity wrote.
+// decodeEndpoint reads the properties that columns lists.
 func decodeEndpoint(organization string, data []byte, etag azcore.ETag) (endpointRow, error) {
 	r := endpointRow{etag: etag}
 	var e aztables.EDMEntity
@@ -225,7 +225,7 @@ func checkEndpoint(organization, id string) error {
 	return checkKey("webhook's id", id)
 }
 
-// doing says what failed with err; nil stays nil.
+// doing adds what failed to err; nil stays nil.
 func doing(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)

@@ -13,7 +13,7 @@ import (
 	"fhirlink/shared/store"
 )
 
-// sample is an endpoint before any update.
+// sample returns an endpoint before any update.
 func sample() webhook.Endpoint { return webhook.Endpoint{ID: "e", Organization: organization} }
 
 func addKey(e webhook.Endpoint) (webhook.Endpoint, error) {
@@ -21,8 +21,8 @@ func addKey(e webhook.Endpoint) (webhook.Endpoint, error) {
 	return e, nil
 }
 
-// TestEndpointsOverABadNetwork loses each request of each operation in turn, before the
-// service has it and after: every operation still answers truly.
+// TestEndpointsOverABadNetwork loses each request of each operation in turn, before the service
+// receives it and afterwards. Every operation must still return the true result.
 func TestEndpointsOverABadNetwork(t *testing.T) {
 	operations := map[string]struct {
 		prepare, run func(t *testing.T, s endpoints) error

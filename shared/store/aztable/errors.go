@@ -23,6 +23,7 @@ type refusal struct {
 	code   aztables.TableErrorCode
 }
 
+// Error returns the status and the code of the answer.
 func (r *refusal) Error() string {
 	text := fmt.Sprintf("the table service answered %d %s", r.status, r.code)
 	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
@@ -36,8 +37,8 @@ func isNotFound(err error) bool {
 	return errors.As(err, &r) && r.status == http.StatusNotFound
 }
 
-// isConflict reports whether the service refused a write because of what the table holds, which
-// may be what an earlier try of the same write has put there.
+// isConflict reports whether the service refused a write because of the table's content. An
+// earlier try of the same write may have caused that content.
 func isConflict(err error) bool {
 	var r *refusal
 	if !errors.As(err, &r) {
@@ -53,8 +54,8 @@ func hasCode(err error, code aztables.TableErrorCode) bool {
 	return errors.As(err, &r) && r.code == code
 }
 
-// explain puts an SDK's error in our words: a refusal, which also is ErrUnavailable unless
-// the request itself was at fault; or ErrUnavailable, when there was no answer.
+// explain converts an error of the SDK. An answer becomes a refusal, which is also ErrUnavailable
+// unless the request itself was at fault. Without an answer the error is ErrUnavailable.
 func explain(ctx context.Context, err error) error {
 	var answer *azcore.ResponseError
 	switch {
@@ -72,8 +73,8 @@ func explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %s", store.ErrUnavailable, silence(err))
 }
 
-// silence says why there was no answer. The SDK's text has addresses in it, perhaps a
-// signature, and stays here.
+// silence returns why there was no answer. It does not quote the SDK's text, which contains
+// addresses and perhaps a signature.
 func silence(err error) string {
 	var dns *net.DNSError
 	switch {
@@ -85,7 +86,7 @@ func silence(err error) string {
 	return "the connection to the table service failed, or no token for it was to be had"
 }
 
-// A failed transaction is answered with 202, and one part of its body is the refusal.
+// A failed transaction is answered with 202, and one part of its body contains the refusal.
 // https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions#sample-error-response
 var (
 	partStatus = regexp.MustCompile(`(?m)^HTTP/1\.1 ([45]\d\d)`)
@@ -108,7 +109,7 @@ func refusedPart(response *http.Response) *refusal {
 	r := &refusal{status: http.StatusAccepted}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return r // the SDK has read it before: it is in memory
+		return r // the SDK has already read the body into memory
 	}
 	at := partStatus.FindSubmatchIndex(body)
 	if at == nil {

@@ -24,8 +24,8 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 const canary = "canary-host.table.core.windows.net"
 
-// TestUnavailable: everything that keeps the store from an answer is ErrUnavailable, after the
-// retries, and nothing of the other side's text gets out.
+// TestUnavailable: every fault that prevents an answer is ErrUnavailable after the retries, and
+// the error quotes nothing of the other side's text.
 func TestUnavailable(t *testing.T) {
 	answer := func(status int, code string) roundTripper {
 		return func(r *http.Request) (*http.Response, error) {
@@ -37,7 +37,7 @@ func TestUnavailable(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		transport roundTripper
-		want      string // part of the text
+		want      string // part of the error's text
 	}{
 		"busy":       {answer(503, "ServerBusy"), "503 ServerBusy"},
 		"throttled":  {answer(429, "TooManyRequests"), "429 TooManyRequests"},
@@ -86,8 +86,8 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, errors.New(canary) }
 
-// TestOwnFault: a request that the service will never take is not ErrUnavailable, so that it is
-// not tried again.
+// TestOwnFault: a request that the service will never accept is not ErrUnavailable, so that it is
+// not retried.
 func TestOwnFault(t *testing.T) {
 	s := newTable(t).store(roundTripper(func(r *http.Request) (*http.Response, error) {
 		return respond(r, 400, http.Header{"X-Ms-Error-Code": {"InvalidInput"}}, ""), nil
@@ -111,7 +111,8 @@ func TestOwnFault(t *testing.T) {
 	}
 }
 
-// TestContention: others always win. The store gives up, and says that trying again may help.
+// TestContention: concurrent writers always win. The store gives up and says that a retry may
+// help.
 func TestContention(t *testing.T) {
 	tb := newTable(t)
 	clean := tb.store(http.DefaultTransport)
@@ -140,7 +141,7 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestRefusedPart reads refusals out of what Azure and Azurite answer to a failed transaction.
+// TestRefusedPart reads refusals from the answers of Azure and Azurite to a failed transaction.
 func TestRefusedPart(t *testing.T) {
 	part := func(status, body string) string {
 		return "--batch\r\nContent-Type: multipart/mixed; boundary=set\r\n\r\n--set\r\nContent-Type: application/http\r\n" +

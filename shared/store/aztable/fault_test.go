@@ -16,14 +16,14 @@ import (
 	"fhirlink/shared/store"
 )
 
-// operation is one call of a store whose every request gets lost in turn.
+// operation is one call of a store. The tests lose each of its requests in turn.
 type operation struct {
 	name    string
 	prepare func(t *testing.T, s *Store)
 	run     func(t *testing.T, s *Store) error
 	// done fails the test unless the operation took place exactly once.
 	done func(t *testing.T, s *Store)
-	// requests is how many there are when nothing gets lost.
+	// requests is the number of requests when none is lost.
 	requests int
 }
 
@@ -151,8 +151,8 @@ func trailed(t *testing.T, s *Store) {
 	}
 }
 
-// swap reads a cell that holds value ("": there is none) and writes "next" to it; it must be
-// told that it did, and be able to go on from there.
+// swap reads a cell with the given value ("": there is no cell) and writes "next" to it. The swap
+// must be reported, and return a usable cell.
 func swap(t *testing.T, s *Store, value string) error {
 	t.Helper()
 	var old store.Cell
@@ -193,7 +193,7 @@ func enrollClinic(t *testing.T, s *Store) {
 	must(t, err)
 }
 
-// raise moves the link in the index, too.
+// raise also moves the link's entry in the index.
 func raise(l link.Link) (link.Link, error) {
 	l.Revision++
 	l.NextVerify = l.NextVerify.Add(time.Hour)
@@ -230,8 +230,8 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestLostOnce loses each request or its answer once. The SDK tries again, so the operation
-// must succeed, and have taken place once.
+// TestLostOnce loses each request or its answer once. The SDK retries, so the operation must
+// succeed and take place once.
 func TestLostOnce(t *testing.T) {
 	for _, op := range operations {
 		for _, f := range []fault{unsent, unheard} {
@@ -256,8 +256,8 @@ func TestLostOnce(t *testing.T) {
 	}
 }
 
-// TestLostForGood loses everything from one request on. The operation must say so, unless
-// it could answer by what it had heard; links and index agree at any rate.
+// TestLostForGood loses everything from one request on. The operation must fail, unless the
+// earlier answers were enough for it. Links and index must agree in any case.
 func TestLostForGood(t *testing.T) {
 	for _, op := range operations {
 		for _, f := range []fault{unsent, unheard} {
@@ -281,8 +281,8 @@ func TestLostForGood(t *testing.T) {
 	}
 }
 
-// TestLostWhileOthersWrite loses the answer of a write, and others write before it is asked
-// for again. Every change must count once.
+// TestLostWhileOthersWrite loses the answer of a write, and concurrent writes happen before the
+// retry. Every change must count once.
 func TestLostWhileOthersWrite(t *testing.T) {
 	for _, others := range []int{1, 2, rememberedOps - 1} {
 		t.Run(fmt.Sprint(others, " others"), func(t *testing.T) {
@@ -310,7 +310,8 @@ func TestLostWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// TestLostInsertThenUpdated: others change the row before the insert learns of its success.
+// TestLostInsertThenUpdated: a concurrent change of the row happens before the insert learns of
+// its success.
 func TestLostInsertThenUpdated(t *testing.T) {
 	tb := newTable(t)
 	clean := tb.store(http.DefaultTransport)
@@ -356,8 +357,8 @@ func TestLostRemoveThenInserted(t *testing.T) {
 	tb.consistent(t)
 }
 
-// TestMissingEntry: a link whose entry in the schedule was removed by hand can still be
-// changed, and has one again afterwards.
+// TestMissingEntry: if a link's entry in the schedule was deleted by hand, the link can still be
+// changed, and then has an entry again.
 func TestMissingEntry(t *testing.T) {
 	for name, change := range map[string]func(link.Link) (link.Link, error){
 		"due stays": func(l link.Link) (link.Link, error) { l.Revision++; return l, nil },
@@ -392,7 +393,7 @@ func TestMissingEntry(t *testing.T) {
 	}
 }
 
-// TestCrashes lets many writers die at random instants; links and index must agree.
+// TestCrashes stops many writers at random instants; links and index must agree.
 func TestCrashes(t *testing.T) {
 	tb := newTable(t)
 	must(t, tb.store(http.DefaultTransport).Ensure(t.Context()))
@@ -428,7 +429,7 @@ func TestCrashes(t *testing.T) {
 	tb.consistent(t)
 }
 
-// dying lets a request go unsent or unheard now and then, and all that follow go unsent.
+// dying now and then loses a request or its answer, and then loses all the requests that follow.
 func dying(random *rand.Rand, crashes *atomic.Int32) func(int, *http.Request) fault {
 	dead := false
 	return func(int, *http.Request) fault {

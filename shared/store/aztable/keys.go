@@ -8,13 +8,13 @@ import (
 	"fhirlink/shared/link"
 )
 
-// shards is the number of partitions that links and their schedule are spread over. It can never
-// change: a row would not be found any more. TestPartitionOf holds it and the hash.
+// shards is the number of partitions for links and their schedule. It must never change, or
+// existing rows would not be found. TestPartitionOf pins this number and the hash.
 const shards = 64
 
-// keys is the form of what can be part of a key: a slug, an organization, an ID. It leaves out
-// what Table Storage forbids (/ \ # ? and control characters) and the quote, which the SDK
-// doubles in some places and not in others.
+// keys is the format of a part of a key: a slug, an organization, an ID. It excludes what Table
+// Storage forbids (/ \ # ? and control characters) and the quote, which the SDK doubles in some
+// places only.
 var keys = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 func checkKey(what, s string) error {
@@ -24,7 +24,7 @@ func checkKey(what, s string) error {
 	return nil
 }
 
-// checkEntry is for the keys of roster and trail, which have an organization and a slug.
+// checkEntry checks the organization and the slug in a key of the roster or the trail.
 func checkEntry(organization string, slug link.Slug) error {
 	if err := checkKey("organization", organization); err != nil {
 		return err
@@ -36,6 +36,6 @@ func partition(shard uint32) string { return fmt.Sprintf("s%02x", shard) }
 
 func partitionOf(slug link.Slug) string {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(slug)) // a hash has no error
+	_, _ = h.Write([]byte(slug)) // a hash returns no error
 	return partition(h.Sum32() % shards)
 }

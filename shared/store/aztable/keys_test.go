@@ -10,8 +10,8 @@ import (
 	"fhirlink/shared/link"
 )
 
-// TestPartitionOf pins the hash and the number of shards: rows that are stored under these
-// keys must be found by every later version.
+// TestPartitionOf pins the hash and the number of shards: every later version must find the rows
+// stored under these keys.
 func TestPartitionOf(t *testing.T) {
 	for slug, want := range map[link.Slug]string{
 		"good-health-clinic": "s28", "clinic": "s05", "abc": "s0b", "a-b": "s23",
@@ -63,7 +63,7 @@ func TestDueKey(t *testing.T) {
 	}
 }
 
-// FuzzDueKey: keys sort as their times do, and give back the slug.
+// FuzzDueKey: keys sort in the order of their times, and contain the slug.
 func FuzzDueKey(f *testing.F) {
 	f.Add(int64(0), int64(1), "a", "b")
 	f.Add(int64(1795435200123456), int64(1795435200123457), "z", "a")
@@ -86,7 +86,7 @@ func FuzzDueKey(f *testing.F) {
 	})
 }
 
-// FuzzKeys: no slug or organization breaks out of a key, a path or a filter.
+// FuzzKeys: no slug or organization can break out of a key, a path or a filter.
 func FuzzKeys(f *testing.F) {
 	for _, s := range []string{"clinic", "", "'", "a' or 'a' eq 'a", `a/b\c#d?e`, "a\x00b", "a\u0085b", "ä", "..", "a%27b", strings.Repeat("x", 600)} {
 		f.Add(s)

@@ -13,21 +13,21 @@ import (
 	"fhirlink/shared/link"
 )
 
-// linkRow is a link with what the driver keeps beside it. The zero row stands for none.
+// linkRow is a link with the driver's own properties. The zero row means that there is no row.
 type linkRow struct {
 	link     link.Link
-	createOp string      // random, of the insert
-	opIDs    []string    // random, of the latest writes, newest first
+	createOp string      // random id of the insert
+	opIDs    []string    // random ids of the latest writes, newest first
 	due      string      // RowKey of its entry in the schedule; "" if it has none
 	etag     azcore.ETag // as read; "" on a row to be written
 }
 
-// newLinkRow is a row to be inserted by the write op.
+// newLinkRow returns a row to be inserted by the write op.
 func newLinkRow(l link.Link, op string) linkRow {
 	return linkRow{link: l, createOp: op, opIDs: []string{op}}.scheduled()
 }
 
-// changed is the row that change makes of r, to be written by an op of its own.
+// changed returns the row that change makes of r, with a new op id.
 func (r linkRow) changed(change func(link.Link) (link.Link, error)) (linkRow, error) {
 	slug := r.link.Slug
 	l, err := change(r.link.Stored())
@@ -41,7 +41,7 @@ func (r linkRow) changed(change func(link.Link) (link.Link, error)) (linkRow, er
 	return linkRow{link: l, createOp: r.createOp, opIDs: opIDs[:min(len(opIDs), rememberedOps)]}.scheduled(), nil
 }
 
-// scheduled is r as it is stored, with the entry that its link is due to have.
+// scheduled returns r as it is stored, with its entry in the schedule.
 func (r linkRow) scheduled() linkRow {
 	r.link = r.link.Stored()
 	if due := r.link.Due(); !due.IsZero() {
@@ -50,11 +50,11 @@ func (r linkRow) scheduled() linkRow {
 	return r
 }
 
-// saw reports whether a write of that id is among the latest.
+// saw reports whether the write op is among the latest writes of the row.
 func (r linkRow) saw(op string) bool { return slices.Contains(r.opIDs, op) }
 
-// after is r, which was read after a conflict in writing over before. If the row is still the
-// same, then its entry in the schedule was missing: it was removed by hand.
+// after returns r, which was read after a conflict in replacing before. If the row is unchanged,
+// its entry in the schedule caused the conflict: the entry was deleted by hand.
 func (r linkRow) after(before linkRow) linkRow {
 	if r.etag == before.etag {
 		r.due = ""
@@ -62,8 +62,8 @@ func (r linkRow) after(before linkRow) linkRow {
 	return r
 }
 
-// linkColumns lists the properties of r's link, as people see them in Storage Explorer; the slug
-// is in the RowKey. What is empty has no property.
+// linkColumns lists the properties of r's link, as Storage Explorer shows them. The slug is in
+// the RowKey. An empty value has no property.
 func linkColumns(r *linkRow) []column {
 	l := &r.link
 	return []column{
@@ -116,7 +116,7 @@ func linkColumns(r *linkRow) []column {
 	}
 }
 
-// entity writes r's link as Table Storage takes it.
+// entity encodes r's link for Table Storage.
 func (r linkRow) entity() ([]byte, error) {
 	data, err := encode(partitionOf(r.link.Slug), linkKey(r.link.Slug), linkColumns(&r))
 	if err != nil {
@@ -125,7 +125,7 @@ func (r linkRow) entity() ([]byte, error) {
 	return data, nil
 }
 
-// decodeLink reads what entity wrote.
+// decodeLink reads the properties that entity writes.
 func decodeLink(slug link.Slug, data []byte, etag azcore.ETag) (linkRow, error) {
 	r := linkRow{link: link.Link{Slug: slug}, etag: etag}
 	var e aztables.EDMEntity
@@ -143,8 +143,8 @@ func decodeLink(slug link.Slug, data []byte, etag azcore.ETag) (linkRow, error) 
 	return r, nil
 }
 
-// check holds the row to what this driver relies on. With the DueRow of another slug, a change
-// would delete another link's row.
+// check verifies what this driver relies on. If DueRow contained another slug, a change would
+// delete another link's row.
 func (r linkRow) check() error {
 	if r.createOp == "" || len(r.opIDs) == 0 {
 		return errors.New("property CreateOp or OpIDs is missing")

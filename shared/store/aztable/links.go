@@ -44,7 +44,7 @@ func (s *Store) Insert(ctx context.Context, l link.Link) error {
 		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
-		if err := pause(ctx, n); err != nil { // what was in the way has been removed meanwhile
+		if err := pause(ctx, n); err != nil { // the row in the way has been removed meanwhile
 			return err
 		}
 	}
@@ -129,8 +129,8 @@ func (s *Store) readLink(ctx context.Context, slug link.Slug) (linkRow, error) {
 	return decodeLink(slug, answer.Value, answer.ETag)
 }
 
-// writeLink puts next in the place of the row before, and moves its entry in the schedule. The zero
-// row stands for none.
+// writeLink replaces the row before with next, and moves its entry in the schedule. The zero row
+// means that there is no row.
 func (s *Store) writeLink(ctx context.Context, before, next linkRow) error {
 	slug := cmp.Or(before.link.Slug, next.link.Slug)
 	actions, err := linkTransaction(slug, before, next)
@@ -143,7 +143,7 @@ func (s *Store) writeLink(ctx context.Context, before, next linkRow) error {
 	return nil
 }
 
-// linkTransaction has the link's row first, and then what changes in the schedule.
+// linkTransaction returns the change of the link's row, followed by the changes of the schedule.
 func linkTransaction(slug link.Slug, before, next linkRow) ([]aztables.TransactionAction, error) {
 	first, err := linkAction(before, next)
 	actions := []aztables.TransactionAction{first}
@@ -160,8 +160,8 @@ func linkTransaction(slug link.Slug, before, next linkRow) ([]aztables.Transacti
 	return actions, err
 }
 
-// linkAction inserts, replaces or deletes the link's row. A replacement always has IfMatch:
-// without it, Table Storage would insert a row that is absent.
+// linkAction inserts, replaces or deletes the link's row. A replacement always has IfMatch,
+// because Table Storage would otherwise insert a missing row.
 func linkAction(before, next linkRow) (a aztables.TransactionAction, err error) {
 	switch {
 	case before.link.Slug == "":

@@ -10,10 +10,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 )
 
-// maxPage is the most rows that Table Storage returns at once.
+// maxPage is the greatest number of rows in one answer of Table Storage.
 const maxPage = 1000
 
-// nextKeys reads a page of RowKeys. A table that is absent has none.
+// nextKeys reads a page of RowKeys. If the table does not exist, there are none.
 func nextKeys(ctx context.Context, pager *runtime.Pager[aztables.ListEntitiesResponse]) (keys []string, err error) {
 	page, err := pager.NextPage(ctx)
 	if err = explain(ctx, err); hasCode(err, aztables.TableNotFound) {
@@ -29,5 +29,5 @@ func nextKeys(ctx context.Context, pager *runtime.Pager[aztables.ListEntitiesRes
 	return keys, err
 }
 
-// quoted doubles the quotes, as the OData literal wants it.
+// quoted doubles the quotes for an OData literal.
 func quoted(s string) string { return strings.ReplaceAll(s, "'", "''") }

@@ -15,7 +15,7 @@ import (
 
 func rosterPartition(organization string) string { return "o" + organization }
 
-// Enroll implements [link.Roster]. It overwrites, so its retries need no care.
+// Enroll implements [link.Roster]. It overwrites the entry, so its retries are harmless.
 func (s *Store) Enroll(ctx context.Context, organization string, slug link.Slug) (receipt string, err error) {
 	if err := checkEntry(organization, slug); err != nil {
 		return "", err

@@ -11,8 +11,8 @@ import (
 	"fhirlink/shared/link"
 )
 
-// TestWithdrawWhileEnrolled: the entry is written again between the reading of its receipt and
-// its removal, and must stay.
+// TestWithdrawWhileEnrolled: the entry is written again after its receipt is read and before its
+// removal. It must stay.
 func TestWithdrawWhileEnrolled(t *testing.T) {
 	tb := newTable(t)
 	clean := tb.store(http.DefaultTransport)
@@ -31,7 +31,7 @@ func TestWithdrawWhileEnrolled(t *testing.T) {
 	}
 }
 
-// TestSlugsPages asks for more than Table Storage returns at once.
+// TestSlugsPages asks for more slugs than one answer of Table Storage contains.
 func TestSlugsPages(t *testing.T) {
 	const many = maxPage + 5
 	tb := newTable(t)

@@ -16,20 +16,21 @@ import (
 	"fhirlink/shared/link"
 )
 
-// parallel is how many shards are read at a time.
+// parallel is how many shards are read at the same time.
 const parallel = 8
 
-// maxDue is the greatest time that a key of the index can hold: in the year 2286.
+// maxDue is the latest time that a key of the index can contain: in the year 2286.
 const maxDue = 9_999_999_999_999_999
 
-// dueKey sorts by time. A time before 1970 counts as 1970: it has long come.
+// dueKey returns a key that sorts by time. A time before 1970 counts as 1970, because it is long
+// past.
 func dueKey(due time.Time, slug link.Slug) string {
 	return dueBound(due.UnixMicro()) + "_" + string(slug)
 }
 
 func dueBound(micro int64) string { return fmt.Sprintf("X_%016d", min(max(micro, 0), maxDue)) }
 
-// dueSlug reads the slug out of a key that dueKey wrote.
+// dueSlug returns the slug in a key that dueKey has made.
 func dueSlug(key string) (link.Slug, error) {
 	n := len(dueBound(0))
 	if !strings.HasPrefix(key, "X_") || len(key) < n+2 || key[n] != '_' {
@@ -38,9 +39,9 @@ func dueSlug(key string) (link.Slug, error) {
 	return link.Slug(key[n+1:]), nil
 }
 
-// Due implements [link.Schedule], in order of time over all shards. It makes one query for each
-// shard, and one more for every 1,000 due links in one of them, once yield has come so far.
-// If a shard or an entry cannot be read, Due goes on with the others and fails at its end.
+// Due implements [link.Schedule], in order of time over all shards. It makes one query per shard,
+// and one more for every further 1,000 due links in a shard, once yield gets that far. If a shard
+// or an entry cannot be read, Due continues with the others and returns the error at its end.
 func (s *Store) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
 	cursors := s.cursors(now)
 	var group errgroup.Group
@@ -67,7 +68,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, yield func(link.Slug) bo
 // cursor reads the due rows of one shard page by page.
 type cursor struct {
 	pager *runtime.Pager[aztables.ListEntitiesResponse]
-	keys  []string // of the page at hand, in order, that are not yet taken
+	keys  []string // of the current page, in order, not yet taken
 	err   error
 }
 
@@ -83,7 +84,7 @@ func (s *Store) cursors(now time.Time) []*cursor {
 	return cursors
 }
 
-// earliest returns the cursor with the least key, nil when none has any.
+// earliest returns the cursor with the smallest key, or nil when no cursor has one.
 func earliest(cursors []*cursor) (first *cursor) {
 	for _, c := range cursors {
 		if len(c.keys) > 0 && (first == nil || c.keys[0] < first.keys[0]) {
@@ -93,7 +94,7 @@ func earliest(cursors []*cursor) (first *cursor) {
 	return first
 }
 
-// next takes the first key; there must be one.
+// next takes the first key, which must exist.
 func (c *cursor) next(ctx context.Context) string {
 	key := c.keys[0]
 	if c.keys = c.keys[1:]; len(c.keys) == 0 {
@@ -102,8 +103,8 @@ func (c *cursor) next(ctx context.Context) string {
 	return key
 }
 
-// fill reads on until there are keys, or the end. Table Storage may answer with an empty page
-// that is not the last.
+// fill reads pages until there are keys, or to the end. Table Storage may answer with an empty
+// page that is not the last one.
 func (c *cursor) fill(ctx context.Context) {
 	for len(c.keys) == 0 && c.err == nil && c.pager.More() {
 		c.keys, c.err = nextKeys(ctx, c.pager)
@@ -126,8 +127,8 @@ func unread(cursors []*cursor) error {
 	return fmt.Errorf("%d of %d shards of the index could not be read: %w", n, shards, first)
 }
 
-// dueEntity is the entry of a link. The timer reads its key only. Due is for people, and left
-// out if it is no time that a property can have.
+// dueEntity is a link's entry in the schedule. The timer reads only its key. The property Due is
+// for people; it is left out if Table Storage cannot hold the time.
 func dueEntity(r linkRow) ([]byte, error) {
 	e := newEntity(partitionOf(r.link.Slug), r.due)
 	if due, err := dateTime(r.link.Due()); err == nil {

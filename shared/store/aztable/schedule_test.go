@@ -19,11 +19,11 @@ import (
 	"fhirlink/shared/store"
 )
 
-// queries records the queries of Due, and lets a test answer in the service's place.
+// queries records the queries of Due, and lets a test answer in place of the service.
 type queries struct {
 	mu       sync.Mutex
 	made     []*http.Request
-	at, most int // requests at this moment, and the most there were
+	at, most int // current number of requests, and the greatest number so far
 	answer   func(*http.Request) *http.Response
 }
 
@@ -92,7 +92,7 @@ func TestDueRequests(t *testing.T) {
 	}
 }
 
-// TestDuePages has more due links in one shard than a page holds.
+// TestDuePages has more due links in one shard than one page holds.
 func TestDuePages(t *testing.T) {
 	const many = 1001
 	tb := newTable(t)
@@ -126,7 +126,7 @@ func TestDuePages(t *testing.T) {
 	}
 }
 
-// TestDueEmptyPage: Table Storage may answer with nothing but where to go on.
+// TestDueEmptyPage: Table Storage may answer with a continuation and no rows.
 func TestDueEmptyPage(t *testing.T) {
 	tb := newTable(t)
 	must(t, tb.store(http.DefaultTransport).Insert(t.Context(), clinic()))
@@ -151,7 +151,7 @@ func TestDueEmptyPage(t *testing.T) {
 	}
 }
 
-// TestDueWithoutOneShard: a partition that fails keeps only its own links from the timer.
+// TestDueWithoutOneShard: if one partition fails, the timer misses only the links in it.
 func TestDueWithoutOneShard(t *testing.T) {
 	tb := newTable(t)
 	for _, slug := range []link.Slug{"clinic", "abc", "z99"} {
@@ -187,7 +187,8 @@ func TestDueForeignRow(t *testing.T) {
 	}
 }
 
-// TestRegisterRequests counts what a registration costs, of which Key Vault has no part here.
+// TestRegisterRequests counts the requests of a registration to the table, without those to Key
+// Vault.
 func TestRegisterRequests(t *testing.T) {
 	tb, w := newTable(t), &wire{}
 	must(t, tb.store(http.DefaultTransport).Ensure(t.Context()))
@@ -202,7 +203,7 @@ func TestRegisterRequests(t *testing.T) {
 	}
 }
 
-// TestTransaction: link and index change together, and only if the row is as it was read.
+// TestTransaction: link and index change together, and only if the row is still as it was read.
 func TestTransaction(t *testing.T) {
 	tb := newTable(t)
 	insertClinic(t, tb.store(http.DefaultTransport))

@@ -12,10 +12,10 @@ import (
 	"fhirlink/shared/store"
 )
 
-// attempts bounds how often a change is tried again because others wrote meanwhile.
+// attempts limits how often a change is retried because of concurrent writes.
 const attempts = 16
 
-// Store keeps all records in a table, which need not exist yet.
+// Store keeps all records in one table, which need not exist yet.
 type Store struct{ client *aztables.Client }
 
 var (
@@ -26,8 +26,8 @@ var (
 // New returns a store over the client's table. It makes no request.
 func New(client *aztables.Client) *Store { return &Store{client} }
 
-// ClientOptions suits clients that serve HTTP requests, which end after seconds: a call gives
-// up 16 s after its start at the latest.
+// ClientOptions returns options for a client that serves HTTP requests, which end after seconds:
+// a call gives up at most 16 s after its start.
 func ClientOptions() *aztables.ClientOptions {
 	return &aztables.ClientOptions{ClientOptions: policy.ClientOptions{Retry: policy.RetryOptions{
 		MaxRetries:    2,
@@ -37,7 +37,7 @@ func ClientOptions() *aztables.ClientOptions {
 	}}}
 }
 
-// Ensure creates the table if it is absent. Writes do so themselves when they find none.
+// Ensure creates the table if it does not exist. A write that finds no table calls Ensure itself.
 func (s *Store) Ensure(ctx context.Context) error {
 	_, err := s.client.CreateTable(ctx, nil)
 	if err = explain(ctx, err); hasCode(err, aztables.TableAlreadyExists) {
@@ -46,7 +46,7 @@ func (s *Store) Ensure(ctx context.Context) error {
 	return err
 }
 
-// ensuring writes again once the table is there, if that is what was missing.
+// ensuring calls write. If the table does not exist, it creates the table and calls write again.
 func (s *Store) ensuring(ctx context.Context, write func() error) error {
 	err := write()
 	if !hasCode(err, aztables.TableNotFound) {
@@ -58,8 +58,8 @@ func (s *Store) ensuring(ctx context.Context, write func() error) error {
 	return write()
 }
 
-// pause waits longer the more attempts have been made, and for a random time, so that two
-// writers do not meet again.
+// pause waits before a retry, longer with each attempt. A random part keeps two writers from
+// colliding again.
 func pause(ctx context.Context, attempt int) error {
 	select {
 	case <-ctx.Done():

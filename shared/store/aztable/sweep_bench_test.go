@@ -23,7 +23,7 @@ import (
 	"fhirlink/shared/secret/secrettest"
 )
 
-// tally counts requests by kind, and the rows that ranges return.
+// tally counts requests by kind, and the rows in the answers to range queries.
 type tally struct {
 	mu                   sync.Mutex
 	ranges, points, rows int
@@ -57,9 +57,9 @@ func (c *tally) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// BenchmarkSweepRequests counts what a sweep of 100,000 links asks of the table when 274 are
-// due: 64 ranges, which return due rows only, and one read for each due link. It needs Azurite;
-// without, it makes do with 2,000 links.
+// BenchmarkSweepRequests counts the requests of a sweep over 100,000 links when 274 are due: 64
+// range queries, which return due rows only, and one read for each due link. It needs Azurite;
+// without it, the benchmark uses 2,000 links.
 func BenchmarkSweepRequests(b *testing.B) {
 	const due = 274
 	links := 100_000
@@ -86,7 +86,7 @@ func BenchmarkSweepRequests(b *testing.B) {
 	}
 }
 
-// fill100 inserts links in transactions of 100 actions, 50 links each with its row in the index.
+// fill100 inserts links in transactions of 100 actions: 50 links, each with its row in the index.
 func fill100(b *testing.B, tb table, links, due int, now time.Time) {
 	b.Helper()
 	s := tb.store(http.DefaultTransport)

@@ -31,8 +31,8 @@ func TestStore(t *testing.T) {
 // table is a table of the service under test that does not exist yet.
 type table struct{ connectionString, name string }
 
-// newTable is a table of Azurite when its connection string is in the environment (run: make
-// azurite-test), else of the server in tabletest.
+// newTable returns a table of Azurite if its connection string is in the environment (run: make
+// azurite-test), otherwise of the server in tabletest.
 func newTable(t testing.TB) table {
 	t.Helper()
 	connectionString := os.Getenv("AZURITE_TABLE_CONNECTION_STRING")
@@ -42,14 +42,15 @@ func newTable(t testing.TB) table {
 	return table{connectionString, "t" + strings.ToLower(rand.Text())}
 }
 
-// store is a store of one client; it tries as often as the real one, only sooner.
+// store returns a store with one client. It makes as many tries as the real one, but with shorter
+// waits.
 func (tb table) store(transport http.RoundTripper) *Store {
 	options := ClientOptions()
 	options.Transport = &http.Client{Transport: transport}
 	options.Retry.RetryDelay = time.Millisecond
 	service, err := aztables.NewServiceClientFromConnectionString(tb.connectionString, options)
 	if err != nil {
-		panic(err) // the connection string is of this test run
+		panic(err) // the connection string belongs to this test run
 	}
 	return New(service.NewClient(tb.name))
 }
@@ -61,7 +62,7 @@ type wire struct {
 	fault    func(n int, r *http.Request) fault
 }
 
-// fault is what becomes of a request.
+// fault says what happens to a request.
 type fault int
 
 const (
@@ -93,7 +94,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// contents reads the whole table past the driver.
+// contents is the whole table, read without the driver.
 type contents struct {
 	links map[string]string // RowKey of each link's row → its DueRow
 	index map[string]bool   // RowKeys of the index
@@ -116,7 +117,7 @@ func (tb table) contents(t *testing.T) contents {
 				t.Fatal(err)
 			}
 			switch {
-			case !strings.HasPrefix(e.PartitionKey, "s"): // not of links
+			case !strings.HasPrefix(e.PartitionKey, "s"): // rows of other kinds
 			case strings.HasPrefix(e.RowKey, "L_"):
 				c.links[e.RowKey] = e.DueRow
 			default:

@@ -11,8 +11,8 @@ import (
 	"fhirlink/shared/link"
 )
 
-// eventColumns lists the properties of an event, as people see them in Storage Explorer. The
-// organization and the slug are in the PartitionKey, the ID is the RowKey.
+// eventColumns lists the properties of an event, as Storage Explorer shows them. The organization
+// and the slug are in the PartitionKey; the ID is the RowKey.
 func eventColumns(e *link.Event) []column {
 	return []column{
 		{"At", &e.At},
@@ -27,8 +27,8 @@ func trailPartition(organization string, slug link.Slug) string {
 	return "e" + organization + "_" + string(slug)
 }
 
-// Append implements [link.Trail]. An event that is there already may be what an earlier try has
-// written.
+// Append implements [link.Trail]. If the event exists already, an earlier try of the same call
+// may have written it.
 func (s *Store) Append(ctx context.Context, e link.Event) error {
 	if err := checkEvent(e); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"fhirlink/shared/store"
 )
 
-// FuzzDecodeEvent: no bytes in the table make decodeEvent panic, and what it takes it would
-// write again as it is.
+// FuzzDecodeEvent: no content of the table makes decodeEvent panic, and an event that it accepts
+// is written back unchanged.
 func FuzzDecodeEvent(f *testing.F) {
 	e := registered()
 	sound, err := encode(trailPartition(e.Organization, e.Slug), e.ID, eventColumns(&e))
@@ -28,7 +28,7 @@ func FuzzDecodeEvent(f *testing.F) {
 		e = e.Stored()
 		again, err := encode(trailPartition(e.Organization, e.Slug), e.ID, eventColumns(&e))
 		if err != nil {
-			return // longer than what Table Storage would have taken
+			return // longer than what Table Storage would have accepted
 		}
 		if got, err := decodeEvent(organization, "clinic", again); err != nil || !reflect.DeepEqual(got, e) {
 			t.Errorf("decodeEvent = %+v, %v, want %+v", got, err, e)
@@ -36,7 +36,7 @@ func FuzzDecodeEvent(f *testing.F) {
 	})
 }
 
-// TestOddEvents: what cannot be a key is refused, and a row that cannot be read is named.
+// TestOddEvents: an invalid key is refused, and the error names a row that cannot be read.
 func TestOddEvents(t *testing.T) {
 	s := newTable(t).store(nil)
 	for _, change := range []func(*link.Event){

@@ -7,12 +7,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 )
 
-// rememberedOps is how many writes a row remembers. A writer whose answer got lost finds its
-// own among them although others have written since.
+// rememberedOps is how many op ids a row keeps. A writer whose answer was lost finds its own op
+// among them even after several concurrent writes.
 const rememberedOps = 8
 
-// maxActions is what Table Storage takes in one transaction; above it the SDK fails with a
-// message about malformed HTTP.
+// maxActions is the greatest number of actions in one transaction of Table Storage. Beyond it the
+// SDK fails with a message about malformed HTTP.
 const maxActions = 100
 
 func (s *Store) submit(ctx context.Context, actions []aztables.TransactionAction) error {

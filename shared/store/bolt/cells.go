@@ -11,12 +11,12 @@ import (
 	"fhirlink/shared/store"
 )
 
-// cellsBucket has name → the cell as JSON.
+// cellsBucket maps name → cell as JSON.
 var cellsBucket = []byte("links.cells")
 
-// cell is what the bucket of cells holds.
+// cell is the value in the bucket of cells.
 type cell struct {
-	OpID  string // random, of the last write
+	OpID  string // random id of the last write
 	Value string
 }
 

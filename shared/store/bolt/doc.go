@@ -1,5 +1,5 @@
-// Package bolt is the database in one embedded file: it implements the contract of every record
-// with bbolt.
+// Package bolt is the database in one embedded file. It implements the contract of every kind of
+// record with bbolt.
 //
 // A bucket holds one kind of record:
 //
@@ -11,11 +11,11 @@
 //	links.cells   name                    a cell, as JSON
 //	webhooks      organization, ID        a webhook endpoint's row, as JSON
 //
-// A NUL stands between the parts of a key. The due time takes 8 bytes and needs none.
+// A NUL separates the parts of a key. The due time has a fixed length of 8 bytes and needs none.
 //
-// A link and its entry in the schedule change in one transaction. No transaction is open while
-// a caller's function runs, so that function may use the store.
+// A link and its entry in the schedule change in one transaction. No transaction is open while a
+// caller's function runs, so that function may use the store.
 //
-// Each kind of record has a file of its own with its bucket, keys and methods; store.go has what
-// the kinds share.
+// Each kind of record has its own file with its bucket, keys and methods. The file store.go
+// contains what the kinds share.
 package bolt

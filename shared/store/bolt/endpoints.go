@@ -15,7 +15,7 @@ import (
 	"fhirlink/shared/store"
 )
 
-// webhooksBucket has organization and id → the endpoint as JSON.
+// webhooksBucket maps organization and id → endpoint as JSON.
 var webhooksBucket = []byte("webhooks")
 
 // endpoints implements [webhook.Store] in the same file.
@@ -24,9 +24,9 @@ type endpoints struct{ store *Store }
 // Endpoints returns the store of the webhook endpoints in the file.
 func (s *Store) Endpoints() webhook.Store { return endpoints{s} }
 
-// endpointRow is what the bucket of endpoints holds.
+// endpointRow is the value in the bucket of endpoints.
 type endpointRow struct {
-	OpID     string // random, of the last write: two readings with one OpID are of one row
+	OpID     string // random id of the last write; two reads with the same OpID have read the same row
 	Endpoint webhook.Endpoint
 }
 
@@ -101,8 +101,8 @@ func (s endpoints) read(ctx context.Context, organization, id string) (found end
 	return found, err
 }
 
-// swap puts next in the place of the row that was found, and reports whether it did. The zero
-// row stands for none.
+// swap replaces the row that was found with next, and reports whether it did. The zero row means
+// that there is no row.
 func (s endpoints) swap(ctx context.Context, found endpointRow, next webhook.Endpoint) (swapped bool, err error) {
 	err = s.store.update(ctx, func(tx *bbolt.Tx) error {
 		current, err := loadEndpoint(tx, next.Organization, next.ID)
@@ -119,7 +119,7 @@ func (s endpoints) swap(ctx context.Context, found endpointRow, next webhook.End
 	return swapped && err == nil, err
 }
 
-// loadEndpoint returns the zero row when there is none.
+// loadEndpoint returns the zero row when there is no row.
 func loadEndpoint(tx *bbolt.Tx, organization, id string) (endpointRow, error) {
 	data := tx.Bucket(webhooksBucket).Get(endpointKey(organization, id))
 	if data == nil {
@@ -142,5 +142,5 @@ func decodeEndpoint(organization, id string, data []byte) (found endpointRow, er
 	return endpointRow{}, fmt.Errorf("the row of webhook %q in the links' file cannot be read: %w; restore the file, or remove that row", id, err)
 }
 
-// endpointKey keeps an organization's endpoints together and apart from those of all others.
+// endpointKey groups the endpoints of an organization, apart from those of all others.
 func endpointKey(organization, id string) []byte { return []byte(organization + "\x00" + id) }

@@ -14,13 +14,13 @@ import (
 	"fhirlink/shared/store"
 )
 
-// linksBucket has slug → the row as JSON.
+// linksBucket maps slug → row as JSON.
 var linksBucket = []byte("links")
 
-// linkRow is what the bucket of links holds.
+// linkRow is the value in the bucket of links.
 type linkRow struct {
-	OpID string    // random, of the last write: two readings with one OpID are of one row
-	Due  time.Time // where the schedule has the row, which Link.Due may no longer say; zero: nowhere
+	OpID string    // random id of the last write; two reads with the same OpID have read the same row
+	Due  time.Time // time of the row's entry in the schedule, which may differ from Link.Due; zero: no entry
 	Link link.Link
 }
 
@@ -95,8 +95,8 @@ func (s *Store) readLink(ctx context.Context, slug link.Slug) (found linkRow, er
 	return found, err
 }
 
-// swapLink puts next in the place of the row that was found and moves its entry in the schedule.
-// It reports whether it did. The zero row stands for none, and so does a nil next.
+// swapLink replaces the row that was found with next, moves its entry in the schedule, and
+// reports whether it did. The zero row means that there is no row, and a nil next removes it.
 func (s *Store) swapLink(ctx context.Context, slug link.Slug, found linkRow, next *link.Link) (swapped bool, err error) {
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		current, err := loadLink(tx, slug)
@@ -116,7 +116,7 @@ func (s *Store) swapLink(ctx context.Context, slug link.Slug, found linkRow, nex
 	return swapped && err == nil, err
 }
 
-// loadLink returns the zero row when there is none.
+// loadLink returns the zero row when there is no row.
 func loadLink(tx *bbolt.Tx, slug link.Slug) (found linkRow, err error) {
 	data := tx.Bucket(linksBucket).Get([]byte(slug))
 	if data == nil {

@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/link"
 )
 
-// rosterBucket has organization and slug → the receipt.
+// rosterBucket maps organization and slug → receipt.
 var rosterBucket = []byte("links.roster")
 
 // Enroll implements [link.Roster].
@@ -65,7 +65,7 @@ func (s *Store) Slugs(ctx context.Context, organization string, after link.Slug,
 	return slugs, err
 }
 
-// rosterKey keeps an organization's entries together and apart from those of all others.
+// rosterKey groups the entries of an organization, apart from those of all others.
 func rosterKey(organization string, slug link.Slug) []byte {
 	return []byte(organization + "\x00" + string(slug))
 }

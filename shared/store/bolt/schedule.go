@@ -12,18 +12,18 @@ import (
 	"fhirlink/shared/link"
 )
 
-// dueBucket has due time and slug → nothing.
+// dueBucket maps due time and slug → nothing.
 var dueBucket = []byte("links.due")
 
-// timeBytes is the length of the time that begins a key of the index.
+// timeBytes is the length of the time at the start of a key of the index.
 const timeBytes = 8
 
 // duePage is how many entries of the index are read in one transaction.
 const duePage = 1000
 
-// Due implements [link.Schedule], in order of time. It reads page by page, and no transaction is
-// open while yield runs: a write must not wait for the reading transaction of its own goroutine.
-// If an entry cannot be read, Due goes on with the others and fails at its end.
+// Due implements [link.Schedule], in order of time. It reads page by page. No transaction is open
+// while yield runs, because a write must not wait for a read transaction of its own goroutine. If
+// an entry cannot be read, Due continues with the others and returns the error at its end.
 func (s *Store) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
 	var odd error
 	for after := []byte(nil); ; {
@@ -50,8 +50,8 @@ func (s *Store) Due(ctx context.Context, now time.Time, yield func(link.Slug) bo
 	}
 }
 
-// dueBy reads a page of what is due, behind the key after. An entry that yield moves to a later
-// time is met again, if that is due too.
+// dueBy reads the page of due links after the given key. If yield moves an entry to a later time
+// that is also due, the entry is read twice.
 func dueBy(tx *bbolt.Tx, now time.Time, after []byte) (due []link.Slug, last []byte, more bool, err error) {
 	end := string(sortable(now))
 	c := tx.Bucket(dueBucket).Cursor()
@@ -76,7 +76,7 @@ func dueBy(tx *bbolt.Tx, now time.Time, after []byte) (due []link.Slug, last []b
 	return due, last, false, err
 }
 
-// schedule puts the entry of a row where r.Due says; unschedule removes it from there.
+// schedule adds the entry of a row at r.Due; unschedule removes it.
 func schedule(tx *bbolt.Tx, r linkRow) error {
 	if r.Due.IsZero() {
 		return nil
@@ -93,7 +93,7 @@ func unschedule(tx *bbolt.Tx, r linkRow) error {
 
 func dueKey(r linkRow) []byte { return append(sortable(r.Due), r.Link.Slug...) }
 
-// sortable writes a time so that bytes sort as times do, also those before 1970.
+// sortable encodes a time so that the bytes sort in the order of time, even before 1970.
 func sortable(t time.Time) []byte {
 	const signBit = 1 << 63
 	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixMicro())^signBit)

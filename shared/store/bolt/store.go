@@ -10,10 +10,10 @@ import (
 	"fhirlink/shared/store"
 )
 
-// attempts bounds how often a change is tried again because others wrote meanwhile.
+// attempts limits how often a change is retried because of concurrent writes.
 const attempts = 100
 
-// Store keeps all records in a file.
+// Store keeps all records in one file.
 type Store struct{ db *bbolt.DB }
 
 var (
@@ -21,8 +21,8 @@ var (
 	_ store.Cells = (*Store)(nil)
 )
 
-// New prepares an open file. Open it with a time-out: a file that another process has open
-// blocks for ever otherwise.
+// New prepares an open file. Open the file with a timeout, because bbolt waits forever for a file
+// that another process has open.
 func New(db *bbolt.DB) (*Store, error) {
 	err := db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{linksBucket, dueBucket, rosterBucket, trailBucket, cellsBucket, webhooksBucket} {
@@ -46,7 +46,7 @@ func (s *Store) update(ctx context.Context, do func(*bbolt.Tx) error) error {
 	return transact(ctx, s.db.Update, do)
 }
 
-// transact keeps the errors of do, which are about one row, apart from those of the file.
+// transact separates the errors of do, which are about one row, from those of the file.
 func transact(ctx context.Context, run func(func(*bbolt.Tx) error) error, do func(*bbolt.Tx) error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: the request was over before: %w", store.ErrUnavailable, ctx.Err())

@@ -54,7 +54,7 @@ func put(t *testing.T, db *bbolt.DB, bucket, key, value string) {
 	}
 }
 
-// TestFormat holds the driver to rows that an earlier version has written.
+// TestFormat checks that the driver reads rows from earlier versions.
 func TestFormat(t *testing.T) {
 	db := open(t)
 	s := newStore(t, db)
@@ -154,8 +154,8 @@ func TestClosedFile(t *testing.T) {
 	}
 }
 
-// TestDueOfOtherVersion: the index's entry follows the row even if a version of the program
-// wrote it for which Link.Due said something else.
+// TestDueOfOtherVersion: the entry in the index follows the row, even if another version of the
+// program wrote the row with another Link.Due.
 func TestDueOfOtherVersion(t *testing.T) {
 	db := open(t)
 	s := newStore(t, db)
@@ -205,7 +205,7 @@ func TestKeptAcrossOpens(t *testing.T) {
 	}
 }
 
-// FuzzDue: the index sorts as times do and gives back each slug.
+// FuzzDue: keys of the index sort in the order of time, and contain the slug.
 func FuzzDue(f *testing.F) {
 	f.Add(int64(0), int64(1), "a", "b")
 	f.Add(int64(-1), int64(0), "clinic", "clinic-2")
@@ -240,7 +240,7 @@ func FuzzDue(f *testing.F) {
 	})
 }
 
-// TestCorruptTrailAndCell: they are named, and do not stand in the way of others.
+// TestCorruptTrailAndCell: the error names the corrupt entry, and the others can still be used.
 func TestCorruptTrailAndCell(t *testing.T) {
 	db := open(t)
 	s := newStore(t, db)

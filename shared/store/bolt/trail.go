@@ -11,7 +11,7 @@ import (
 	"fhirlink/shared/link"
 )
 
-// trailBucket has organization, slug and ID → the event as JSON.
+// trailBucket maps organization, slug and ID → event as JSON.
 var trailBucket = []byte("links.trail")
 
 // Append implements [link.Trail].

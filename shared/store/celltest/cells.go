@@ -10,9 +10,9 @@ import (
 
 // Cells implements [store.Cells] in memory.
 type Cells struct {
-	// Fault, unless nil, runs before and after each operation; an error it returns becomes
-	// the operation's. Before means that nothing took place. After means that the operation is
-	// done and its answer got lost. op is the method's name.
+	// Fault, unless nil, is called before and after each operation. An error that it returns
+	// becomes the operation's error. Before means that nothing took place. After means that the
+	// operation took place and its answer was lost. op is the method's name.
 	Fault func(op string, before bool) error
 
 	mu     sync.Mutex
@@ -22,7 +22,7 @@ type Cells struct {
 
 var _ store.Cells = (*Cells)(nil)
 
-// New returns no cells yet.
+// New returns a store without cells.
 func New() *Cells { return &Cells{cells: map[string]store.Cell{}} }
 
 // Cell implements [store.Cells].
@@ -56,7 +56,7 @@ func (s *Cells) Swap(ctx context.Context, name string, old store.Cell, value str
 	return next, swapped, nil
 }
 
-// operate runs do between the two calls of Fault, unless ctx has ended.
+// operate calls do between the two calls of Fault, unless ctx has ended.
 func (s *Cells) operate(ctx context.Context, op string, do func()) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: the request was over before: %w", store.ErrUnavailable, ctx.Err())

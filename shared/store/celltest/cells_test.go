@@ -9,7 +9,7 @@ import (
 
 func TestCells(t *testing.T) { Run(t, func(*testing.T) store.Cells { return New() }) }
 
-// TestFault makes each operation fail before and after it took place.
+// TestFault makes each operation fail before and after it takes place.
 func TestFault(t *testing.T) {
 	failed := errors.New("fault")
 	for _, before := range []bool{true, false} {
@@ -23,7 +23,7 @@ func TestFault(t *testing.T) {
 			return nil
 		}
 		c, err := s.Cell(t.Context(), "cell")
-		if err != failed || c != (store.Cell{}) { // it must be the very error
+		if err != failed || c != (store.Cell{}) { // the error must be returned unchanged
 			t.Errorf("Cell = %+v, %v, want the fault", c, err)
 		}
 		c, swapped, err := s.Swap(t.Context(), "cell", store.Cell{}, "one")

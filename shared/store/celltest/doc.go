@@ -1,3 +1,3 @@
-// Package celltest holds what tests of cells need: the conformance suite that every driver of
-// [store.Cells] passes ([Run]), and cells in memory whose network can fail ([Cells]).
+// Package celltest holds what tests of cells need: the conformance suite for every driver of
+// [store.Cells] ([Run]), and cells in memory that can simulate network faults ([Cells]).
 package celltest

@@ -11,8 +11,8 @@ import (
 	"fhirlink/shared/store"
 )
 
-// Run holds a driver to the contract of [store.Cells]. open returns a store without cells; it
-// is called once for each subtest.
+// Run tests a driver against the contract of [store.Cells]. open returns a store without cells;
+// Run calls it once for each subtest.
 func Run(t *testing.T, open func(*testing.T) store.Cells) {
 	for _, c := range []struct {
 		name string
@@ -45,7 +45,7 @@ func holds(t *testing.T, s store.Cells, name string, want store.Cell) {
 	}
 }
 
-// swap must succeed.
+// swap fails the test unless the swap succeeds.
 func swap(t *testing.T, s store.Cells, name string, old store.Cell, value string) store.Cell {
 	t.Helper()
 	next, swapped, err := s.Swap(t.Context(), name, old, value)
@@ -76,9 +76,9 @@ func swaps(t *testing.T, s store.Cells) {
 func comparesVersions(t *testing.T, s store.Cells) {
 	first := swap(t, s, "cell", store.Cell{}, "one")
 	empty := swap(t, s, "cell", first, "")
-	refuses(t, s, "cell", store.Cell{}, "new") // it is there, if empty
+	refuses(t, s, "cell", store.Cell{}, "new") // the cell exists, with an empty value
 	again := swap(t, s, "cell", empty, "one")
-	refuses(t, s, "cell", first, "back") // the value is the same, the cell is not
+	refuses(t, s, "cell", first, "back") // the value is the same, but the cell has another version
 	holds(t, s, "cell", again)
 }
 

@@ -1,3 +1,3 @@
-// Package storetest holds a driver of the database to the contracts of all records that it
-// keeps. Each owner's own suite says what its contract is; [Run] calls them all.
+// Package storetest tests a driver of the database against the contracts of all its records. Each
+// owner's suite defines its contract; [Run] calls all the suites.
 package storetest

@@ -11,15 +11,15 @@ import (
 	"fhirlink/shared/store/celltest"
 )
 
-// Store is what a driver implements: every owner's contract over one database.
+// Store combines the contracts of all owners, which a driver implements over one database.
 type Store interface {
 	link.Stores
 	store.Cells
 	Endpoints() webhook.Store
 }
 
-// Run holds a driver to every contract. open returns an empty store; it is called once for each
-// subtest.
+// Run tests a driver against every contract. open returns an empty store; Run calls it once for
+// each subtest.
 func Run[S Store](t *testing.T, open func(*testing.T) S) {
 	t.Run("links", func(t *testing.T) { linktest.Run(t, func(t *testing.T) link.Stores { return open(t) }) })
 	t.Run("cells", func(t *testing.T) { celltest.Run(t, func(t *testing.T) store.Cells { return open(t) }) })

@@ -62,7 +62,7 @@ func numbered(i int, a answer) answer {
 	return a
 }
 
-// target is the row that a request is about.
+// target returns the row that a request is about.
 func target(r request) (tableName string, k key) {
 	m := paths.FindStringSubmatch(r.path)
 	if m == nil {
@@ -72,11 +72,11 @@ func target(r request) (tableName string, k key) {
 		return m[1], key{unquote(m[2]), unquote(m[3])}
 	}
 	var e struct{ PartitionKey, RowKey string }
-	_ = json.Unmarshal(r.body, &e) // serve refuses what cannot be read
+	_ = json.Unmarshal(r.body, &e) // serve refuses a body that cannot be read
 	return m[1], key{e.PartitionKey, e.RowKey}
 }
 
-// changeSet reads the requests in the one part of a batch.
+// changeSet returns the requests in the only part of a batch.
 func changeSet(contentType string, body []byte) (requests []request, err error) {
 	outer, err := parts(contentType, bytes.NewReader(body))
 	if err != nil {
@@ -111,7 +111,7 @@ func parts(contentType string, body io.Reader) (*multipart.Reader, error) {
 	return multipart.NewReader(body, parameters["boundary"]), err
 }
 
-// parseRequest reads a request whose body goes on to the end, without a Content-Length.
+// parseRequest reads a request without a Content-Length, whose body extends to the end.
 func parseRequest(part io.Reader) (request, error) {
 	buffered := bufio.NewReader(part)
 	r, err := http.ReadRequest(buffered)
@@ -123,12 +123,12 @@ func parseRequest(part io.Reader) (request, error) {
 	return request{r.Method, path, r.URL.Query(), r.Header, body}, err
 }
 
-// writeParts answers 202 also when the one part is a refusal.
+// writeParts answers 202 even if the only part is a refusal.
 func writeParts(w http.ResponseWriter, answers []answer) {
 	var set, batch bytes.Buffer
 	inner, outer := multipart.NewWriter(&set), multipart.NewWriter(&batch)
 	for _, a := range answers {
-		part, _ := inner.CreatePart(textproto.MIMEHeader{ // a buffer has no error, here and below
+		part, _ := inner.CreatePart(textproto.MIMEHeader{ // writing to a buffer returns no error, here and below
 			"Content-Type": {"application/http"}, "Content-Transfer-Encoding": {"binary"},
 		})
 		_, _ = fmt.Fprintf(part, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
@@ -146,5 +146,5 @@ func writeParts(w http.ResponseWriter, answers []answer) {
 	_ = outer.Close()
 	w.Header().Set("Content-Type", "multipart/mixed; boundary="+outer.Boundary())
 	w.WriteHeader(http.StatusAccepted)
-	_, _ = w.Write(batch.Bytes()) // a client that has gone is no fault of the server
+	_, _ = w.Write(batch.Bytes()) // an error means that the client has gone
 }

@@ -18,16 +18,16 @@ const (
 	anyKey  = "dGhpcyBzZXJ2ZXIgZG9lcyBub3QgY2hlY2sgc2lnbmF0dXJlcw=="
 )
 
-// Server is a storage account that has tables only. It wants requests to be signed and does
-// not check by whom.
+// Server is a storage account with tables only. It requires requests to be signed, but does not
+// verify the signature.
 type Server struct {
 	mu     sync.Mutex
-	writes int // counts changes; ETags come from it
+	writes int // counts changes; ETags are derived from it
 	tables map[string]table
 }
 
-// Start serves an empty account on the loopback interface until the test ends, and returns a
-// connection string for it.
+// Start serves an empty account on the loopback interface until the test ends, and returns its
+// connection string.
 func Start(t testing.TB) (connectionString string) {
 	server := httptest.NewServer(&Server{tables: map[string]table{}})
 	t.Cleanup(server.Close)
@@ -58,7 +58,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// request is one operation, sent by itself or as a part of a batch.
+// request is one operation, sent by itself or as part of a batch.
 type request struct {
 	method string
 	path   string // after the account
@@ -67,11 +67,11 @@ type request struct {
 	body   []byte
 }
 
-// answer is what becomes of it.
+// answer is the answer to a request.
 type answer struct {
 	status int
 	header map[string]string
-	body   any // JSON; nil for none
+	body   any // JSON; nil: no body
 }
 
 func refuse(status int, code string) answer {
@@ -87,7 +87,7 @@ func (a answer) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json;odata=minimalmetadata;streaming=true;charset=utf-8")
 	w.WriteHeader(a.status)
 	if a.body != nil {
-		_ = json.NewEncoder(w).Encode(a.body) // a client that has gone is no fault of the server
+		_ = json.NewEncoder(w).Encode(a.body) // an error means that the client has gone
 	}
 }
 
@@ -105,7 +105,7 @@ func (s *Server) create(body []byte) answer {
 	return answer{status: http.StatusCreated, body: properties}
 }
 
-// paths are TABLE, TABLE() and TABLE(PartitionKey='…',RowKey='…').
+// paths matches TABLE, TABLE() and TABLE(PartitionKey='…',RowKey='…').
 var paths = regexp.MustCompile(`^([A-Za-z0-9]+)(?:\(\)|\(PartitionKey='((?:[^']|'')*)',RowKey='((?:[^']|'')*)'\))?$`)
 
 func (s *Server) serve(r request) answer {

@@ -11,7 +11,7 @@ import (
 	"fhirlink/shared/store/aztable/tabletest"
 )
 
-// client speaks to the server without the SDK.
+// client sends requests to the server without the SDK.
 type client struct {
 	t        *testing.T
 	endpoint string
@@ -50,12 +50,12 @@ func (c client) do(method, path, contentType, body string) (int, string) {
 	return response.StatusCode, string(answer)
 }
 
-// entity is a row with further properties, as JSON.
+// entity returns a row with further properties, as JSON.
 func entity(partition, row, more string) string {
 	return fmt.Sprintf(`{"PartitionKey":%q,"RowKey":%q%s}`, partition, row, more)
 }
 
-// TestLimits: what Azure refuses is refused, also where Azurite lets it pass.
+// TestLimits: the server refuses what Azure refuses, even where Azurite accepts it.
 func TestLimits(t *testing.T) {
 	c := start(t)
 	var many strings.Builder

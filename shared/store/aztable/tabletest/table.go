@@ -19,13 +19,13 @@ type key struct{ partition, row string }
 
 type table map[key]entity
 
-// entity is what a client sent, without odata properties but with the types of properties.
+// entity is what a client sent: without odata properties, but with the types of its properties.
 type entity struct {
 	properties map[string]any
 	etag       string
 }
 
-// shown is the entity as it is returned, of all properties when none is selected.
+// shown returns the entity as it is sent back, with all properties if none is selected.
 func (e entity) shown(selected []string) map[string]any {
 	shown := map[string]any{"odata.etag": e.etag}
 	for name, value := range e.properties {
@@ -56,7 +56,7 @@ func (s *Server) insert(t table, body []byte) answer {
 	return answer{http.StatusNoContent, map[string]string{"ETag": e.etag}, nil}
 }
 
-// replace inserts, too, unless the client names an ETag.
+// replace also inserts, unless the client sends an ETag.
 func (s *Server) replace(t table, k key, match string, body []byte) answer {
 	if match != "" {
 		if refusal := t.check(k, match); refusal != nil {
@@ -98,7 +98,7 @@ func (t table) check(k key, match string) *answer {
 	return &refusal
 }
 
-// maxPage is the most entities of an answer; more follow on request.
+// maxPage is the greatest number of entities in an answer; a continuation returns more.
 const maxPage = 1000
 
 func (t table) query(q url.Values) answer {
@@ -138,7 +138,7 @@ func (k key) compare(other key) int {
 
 var comparison = regexp.MustCompile(`^(PartitionKey|RowKey) (eq|ge|gt|le|lt) '((?:[^']|'')*)'(?: and |$)`)
 
-// parseFilter reads comparisons of the two keys that are joined by "and".
+// parseFilter parses comparisons of the two keys, joined by "and".
 func parseFilter(filter string) (func(key) bool, error) {
 	var terms []func(key) bool
 	for filter != "" {
@@ -212,7 +212,7 @@ func (s *Server) entity(body []byte) (e entity, k key, refusal *answer) {
 			delete(properties, name)
 		}
 	}
-	if count > maxProperties+2 { // the keys do not count
+	if count > maxProperties+2 { // the two keys do not count
 		return bad("TooManyProperties")
 	}
 	s.writes++
