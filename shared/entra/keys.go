@@ -66,13 +66,13 @@ func (s *keySet) find(ctx context.Context, kid string) (signingKey, error) {
 	case known && age < keysFresh:
 		return key, nil
 	case known && age < keysStale:
-		s.start(ctx)
+		s.refresh(ctx)
 		return key, nil
 	case age < keysStale && !s.unknown.AllowN(s.now(), 1):
 		return signingKey{}, errUnknownKey
 	}
 	select {
-	case done := <-s.start(ctx):
+	case done := <-s.refresh(ctx):
 		if done.Err != nil {
 			return signingKey{}, done.Err
 		}
@@ -92,9 +92,9 @@ func (s *keySet) look(kid string) (key signingKey, known bool, age time.Duration
 	return key, known, s.now().Sub(s.fetched)
 }
 
-// start fetches the keys once for all callers that wait. Cancelling the context of one of them
+// refresh fetches the keys once for all callers that wait. Cancelling the context of one of them
 // does not cancel the fetch.
-func (s *keySet) start(ctx context.Context) <-chan singleflight.Result {
+func (s *keySet) refresh(ctx context.Context) <-chan singleflight.Result {
 	ctx = context.WithoutCancel(ctx)
 	return s.flight.DoChan("keys", func() (_ any, err error) {
 		defer func() {

@@ -15,13 +15,13 @@ const (
 	leaseCell = "sweep"
 	// leaseTime is how long a run that does not renew its lease keeps other runs from starting.
 	leaseTime = 30 * time.Second
-	// beat is the interval at which a run renews its lease.
-	beat = 10 * time.Second
+	// renewEvery is the interval at which a run renews its lease.
+	renewEvery = 10 * time.Second
 	// leaseCall is the time limit of one call that renews or releases the lease.
 	leaseCall = 5 * time.Second
-	// spacing is the shortest time between the starts of two runs for RunUnlessRecent. The timer
+	// minSpacing is the shortest time between the starts of two runs for RunUnlessRecent. The timer
 	// fires once a minute.
-	spacing = 30 * time.Second
+	minSpacing = 30 * time.Second
 )
 
 // Heartbeat is the state that the runs share with each other and with monitoring.
@@ -51,16 +51,16 @@ func readHeartbeat(ctx context.Context, cells store.Cells) (c store.Cell, h Hear
 	return c, h, nil
 }
 
-// skip is the reason why a run does nothing, as an error.
-type skip string
+// skipReason is the reason why a run does nothing, as an error.
+type skipReason string
 
 const (
-	held   skip = "another run is under way"
-	recent skip = "the last run started less than 30 s ago"
+	skipHeld   skipReason = "another run is under way"
+	skipRecent skipReason = "the last run started less than 30 s ago"
 )
 
 // Error returns the reason.
-func (s skip) Error() string { return string(s) }
+func (s skipReason) Error() string { return string(s) }
 
 // lease is the right to sweep. Every renewal compares the cell with what this run wrote last. A
 // run that sleeps past its lease finds that another run took over, and stops. Its writes to links
@@ -72,9 +72,9 @@ type lease struct {
 	state Heartbeat
 }
 
-// acquire takes the lease. It returns held if another run has the lease, or recent if the last
-// run started less than apart ago. A time further ahead than any that a run writes comes from a
-// wrong clock, and is ignored.
+// acquire takes the lease. It returns skipHeld if another run has the lease, or skipRecent if the
+// last run started less than apart ago. A time further ahead than any that a run writes comes
+// from a wrong clock, and is ignored.
 func acquire(ctx context.Context, cells store.Cells, now func() time.Time, apart time.Duration) (*lease, error) {
 	l := &lease{cells: cells, now: now}
 	var err error
@@ -83,30 +83,30 @@ func acquire(ctx context.Context, cells store.Cells, now func() time.Time, apart
 	}
 	at := now()
 	if left := l.state.Until.Sub(at); l.state.Holder != "" && left > 0 && left <= leaseTime {
-		return nil, held
+		return nil, skipHeld
 	}
 	if at.Sub(l.state.StartedAt).Abs() < apart {
-		return nil, recent
+		return nil, skipRecent
 	}
 	l.state.Fence++
 	l.state.Holder, l.state.StartedAt, l.state.Done = rand.Text(), at.UTC(), 0
-	mine, err := l.write(ctx)
+	mine, err := l.renew(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if !mine {
-		return nil, held
+		return nil, skipHeld
 	}
 	return l, nil
 }
 
-// write renews the lease; held is false when another run has taken over.
-func (l *lease) write(ctx context.Context) (held bool, err error) {
+// renew renews the lease; held is false when another run has taken over.
+func (l *lease) renew(ctx context.Context) (held bool, err error) {
 	l.state.Until = l.now().UTC().Add(leaseTime)
-	return l.put(ctx)
+	return l.write(ctx)
 }
 
-func (l *lease) put(ctx context.Context) (held bool, err error) {
+func (l *lease) write(ctx context.Context) (held bool, err error) {
 	data, err := json.Marshal(l.state)
 	if err != nil {
 		return false, fmt.Errorf("heartbeat: %w", err)
@@ -118,10 +118,10 @@ func (l *lease) put(ctx context.Context) (held bool, err error) {
 	return held, err
 }
 
-// keep renews the lease until ctx ends, and calls lost when another run has taken over. done
-// returns how many links this run has completed so far.
-func (l *lease) keep(ctx context.Context, done func() int, lost func()) {
-	ticker := time.NewTicker(beat)
+// keepRenewing renews the lease until ctx ends, and calls lost when another run has taken over.
+// done returns how many links this run has completed so far.
+func (l *lease) keepRenewing(ctx context.Context, done func() int, lost func()) {
+	ticker := time.NewTicker(renewEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -131,7 +131,7 @@ func (l *lease) keep(ctx context.Context, done func() int, lost func()) {
 		}
 		l.state.Done = done()
 		call, cancel := context.WithTimeout(ctx, leaseCall)
-		held, err := l.write(call)
+		held, err := l.renew(call)
 		cancel()
 		if err == nil && !held {
 			lost()
@@ -149,5 +149,5 @@ func (l *lease) release(ctx context.Context, done int, complete bool) (held bool
 	if complete {
 		l.state.SucceededAt = at
 	}
-	return l.put(ctx)
+	return l.write(ctx)
 }

@@ -29,8 +29,8 @@ var quiet = slog.New(slog.DiscardHandler)
 
 const organization = "11111111-1111-4111-8111-111111111111"
 
-// field is a service with many links whose secrets expire on one day, and a receiver.
-type field struct {
+// fleet is a service with many links whose secrets expire on one day, and a receiver.
+type fleet struct {
 	stores *linktest.Stores
 	mu     sync.Mutex
 	got    map[string][]string // by slug: the events received, without duplicates by ID
@@ -38,13 +38,13 @@ type field struct {
 	ends   date.Date
 }
 
-func (f *field) Name() string { return "webhook" }
+func (f *fleet) Name() string { return "webhook" }
 
-func (f *field) Targets(context.Context, string) ([]notify.Target, error) {
+func (f *fleet) Targets(context.Context, string) ([]notify.Target, error) {
 	return []notify.Target{{Channel: "webhook", ID: "wh"}}, nil
 }
 
-func (f *field) Deliver(_ context.Context, _ string, _ notify.Target, e notify.Event) notify.Result {
+func (f *fleet) Deliver(_ context.Context, _ string, _ notify.Target, e notify.Event) notify.Result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.ids[e.ID] {
@@ -59,7 +59,7 @@ func (f *field) Deliver(_ context.Context, _ string, _ notify.Target, e notify.E
 }
 
 // Verify hangs for one link and panics for another. No other link is due for a verification.
-func (f *field) Verify(ctx context.Context, t verification.Target) verification.Report {
+func (f *fleet) Verify(ctx context.Context, t verification.Target) verification.Report {
 	if strings.Contains(t.Server.String(), "panics") {
 		panic("the secret of a link")
 	}
@@ -67,14 +67,14 @@ func (f *field) Verify(ctx context.Context, t verification.Target) verification.
 	return verification.Report{}
 }
 
-func (f *field) Token(context.Context, entra.Credentials, string) (entra.Token, error) {
+func (f *fleet) Token(context.Context, entra.Credentials, string) (entra.Token, error) {
 	return entra.Token{}, errors.New("nobody asks")
 }
 
-// plant returns a service with n links whose secrets expire in the given number of days.
-func plant(t *testing.T, n, days int) *field {
+// newFleet returns a service with n links whose secrets expire in the given number of days.
+func newFleet(t *testing.T, n, days int) *fleet {
 	t.Helper()
-	f := &field{stores: linktest.New(), got: map[string][]string{}, ids: map[string]bool{}, ends: date.Of(time.Now()).AddDays(days)}
+	f := &fleet{stores: linktest.New(), got: map[string][]string{}, ids: map[string]bool{}, ends: date.Of(time.Now()).AddDays(days)}
 	for i := range n {
 		if err := f.stores.Insert(t.Context(), f.row(fmt.Sprintf("clinic-%05d", i))); err != nil {
 			t.Fatal(err)
@@ -83,7 +83,7 @@ func plant(t *testing.T, n, days int) *field {
 	return f
 }
 
-func (f *field) row(slug string) link.Link {
+func (f *fleet) row(slug string) link.Link {
 	now := time.Now()
 	return link.Link{
 		Slug: link.Slug(slug), ID: "id-" + slug, Organization: organization, Phase: link.Live, Condition: condition.Condition{Health: condition.Active}, Description: "Clinic",
@@ -94,7 +94,7 @@ func (f *field) row(slug string) link.Link {
 }
 
 // broken makes a link due for a verification that fails.
-func (f *field) broken(t *testing.T, slug, host string) {
+func (f *fleet) broken(t *testing.T, slug, host string) {
 	t.Helper()
 	_, err := f.stores.Update(t.Context(), link.Slug(slug), func(l link.Link) (link.Link, error) {
 		l.FHIRServerURL, l.NextVerify, l.VerifiedAt = "https://"+host+".fhir.azurehealthcareapis.com", time.Now(), time.Time{}
@@ -127,8 +127,8 @@ func (c corrupted) Update(ctx context.Context, slug link.Slug, change func(link.
 	return c.Stores.Update(ctx, slug, change)
 }
 
-func (f *field) sweep(corrupt link.Slug) expiry.Sweep {
-	vault := putter{secrettest.New()}
+func (f *fleet) sweep(corrupt link.Slug) expiry.Sweep {
+	vault := anySecret{secrettest.New()}
 	stores := corrupted{f.stores, corrupt}
 	s := link.New(link.Deps{
 		Stores: stores, Secrets: vault, Verifier: f, Tokens: f, Channel: f, Log: quiet,
@@ -137,10 +137,10 @@ func (f *field) sweep(corrupt link.Slug) expiry.Sweep {
 	return expiry.Sweep{Links: s, Cells: stores, Log: quiet}
 }
 
-// putter has a secret under every name.
-type putter struct{ *secrettest.Store }
+// anySecret has a secret under every name.
+type anySecret struct{ *secrettest.Store }
 
-func (putter) Get(context.Context, string, string) (secret.Value, error) {
+func (anySecret) Get(context.Context, string, string) (secret.Value, error) {
 	return secret.New("the-secret"), nil
 }
 
@@ -149,7 +149,7 @@ func (putter) Get(context.Context, string, string) (secret.Value, error) {
 func TestTenThousand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many = 10_000
-		f := plant(t, many, 61)
+		f := newFleet(t, many, 61)
 		f.broken(t, "clinic-03333", "hangs")
 		f.broken(t, "clinic-06666", "panics")
 		sweep := f.sweep("clinic-09999")
@@ -195,7 +195,7 @@ func TestWhenTheTimerFires(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := plant(t, 20, 61)
+				f := newFleet(t, 20, 61)
 				start := time.Now()
 				for _, day := range c.days {
 					time.Sleep(time.Until(start.AddDate(0, 0, day).Add(time.Hour)))
@@ -232,7 +232,7 @@ func count(from, to int) (days []int) {
 // TestPostponed: a link on which the runs fail waits longer each time, up to an hour.
 func TestPostponed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := plant(t, 1, 300)
+		f := newFleet(t, 1, 300)
 		f.broken(t, "clinic-00000", "panics")
 		sweep := f.sweep("none")
 		runs := 0

@@ -75,7 +75,7 @@ func (s Sweep) Run(ctx context.Context) (Result, error) { return s.start(ctx, 0)
 
 // RunUnlessRecent is Run for a trigger that strangers might call. It does nothing within 30 s of
 // the last run's start, in whichever process that was. So a forged call costs one read.
-func (s Sweep) RunUnlessRecent(ctx context.Context) (Result, error) { return s.start(ctx, spacing) }
+func (s Sweep) RunUnlessRecent(ctx context.Context) (Result, error) { return s.start(ctx, minSpacing) }
 
 func (s Sweep) start(ctx context.Context, apart time.Duration) (Result, error) {
 	if s.Now == nil {
@@ -105,7 +105,7 @@ func (r Result) complete(err error) bool { return err == nil && r.Left == 0 }
 // runAlone runs under the lease. It calls lost when another run has taken over.
 func (s Sweep) runAlone(ctx context.Context, apart time.Duration, lost func()) (Result, error) {
 	lease, err := acquire(ctx, s.Cells, s.Now, apart)
-	var why skip
+	var why skipReason
 	if errors.As(err, &why) {
 		return Result{Skipped: string(why)}, nil
 	}
@@ -117,7 +117,7 @@ func (s Sweep) runAlone(ctx context.Context, apart time.Duration, lost func()) (
 	keeping, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(kept)
-		lease.keep(keeping, func() int { return int(done.Load()) }, lost)
+		lease.keepRenewing(keeping, func() int { return int(done.Load()) }, lost)
 	}()
 	r, err := s.run(ctx, &done)
 	stop()
@@ -159,7 +159,7 @@ func (s Sweep) explain(err error) error {
 func (s Sweep) tendAll(ctx context.Context, due []link.Slug, done *atomic.Int64) Result {
 	var failed, notices, left atomic.Int64
 	var group errgroup.Group
-	var mail post
+	var mail outbox
 	group.SetLimit(atOnce)
 	tending, cancel := context.WithTimeout(ctx, tendTime)
 	defer cancel()

@@ -32,7 +32,7 @@ func SplitName(name string) (vault, local string, err error) {
 	if !split {
 		vault, local = "", name
 	}
-	if split && !IsVault(vault) || len(local) < 1 || len(local) > 127 || strings.ContainsFunc(local, foreign) {
+	if split && !IsVault(vault) || len(local) < 1 || len(local) > 127 || strings.ContainsFunc(local, invalidInName) {
 		return "", "", fmt.Errorf("%.160q cannot name a secret: use 1 to 127 letters, digits and hyphens, and before them the name of a vault with a slash, if any", name)
 	}
 	return vault, local, nil
@@ -66,6 +66,6 @@ func CheckValue(v Value) error {
 	return nil
 }
 
-func foreign(r rune) bool {
+func invalidInName(r rune) bool {
 	return !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '-')
 }

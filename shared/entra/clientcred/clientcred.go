@@ -41,19 +41,19 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 	if bad := check(c); bad != nil {
 		return entra.Token{}, bad
 	}
-	line, err := s.line(c.Authority)
+	transport, err := s.transport(c.Authority)
 	if err != nil {
 		return entra.Token{}, err
 	}
-	identity, err := line.credential(c)
+	identity, err := transport.credential(c)
 	if err != nil {
 		return entra.Token{}, entra.NotReached(ctx, err)
 	}
 	token, err := identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 	if err != nil {
-		return entra.Token{}, line.explain(ctx, c.Credential)
+		return entra.Token{}, transport.explain(ctx, c.Credential)
 	}
-	return line.usable(token)
+	return transport.usable(token)
 }
 
 // check returns Entra's refusal for values that azidentity would reject itself or would put into
@@ -70,10 +70,10 @@ func check(c entra.Credentials) *entra.Refusal {
 
 // credential returns azidentity's credential for the type of c.Credential. The operator
 // configures the authority, so instance discovery is off.
-func (l *line) credential(c entra.Credentials) (azcore.TokenCredential, error) {
+func (t *transport) credential(c entra.Credentials) (azcore.TokenCredential, error) {
 	options := azcore.ClientOptions{
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.Authority},
-		Transport: l,
+		Transport: t,
 		Retry:     policy.RetryOptions{MaxRetries: 1, RetryDelay: delay, MaxRetryDelay: maxDelay, TryTimeout: tryTimeout},
 	}
 	switch of := c.Credential.(type) {
@@ -94,8 +94,8 @@ func (l *line) credential(c entra.Credentials) (azcore.TokenCredential, error) {
 // errCertificate replaces azidentity's error about a PEM text, which might quote the text.
 var errCertificate = errors.New("the stored client certificate cannot be read")
 
-// line returns the transport to one authority.
-func (s *Source) line(authority string) (*line, error) {
+// transport returns the transport to one authority.
+func (s *Source) transport(authority string) (*transport, error) {
 	u, err := url.Parse(authority)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, &entra.Unreachable{Reason: "its configured address is not an https URL"}
@@ -105,17 +105,17 @@ func (s *Source) line(authority string) (*line, error) {
 		client = *s.Client
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &line{client: &client, host: u.Host}, nil
+	return &transport{client: &client, host: u.Host}, nil
 }
 
 // usable rejects unusable answers that azidentity accepts.
-func (l *line) usable(token azcore.AccessToken) (entra.Token, error) {
+func (t *transport) usable(token azcore.AccessToken) (entra.Token, error) {
 	var wire struct {
 		TokenType string `json:"token_type"`
 	}
 	now := time.Now()
-	if json.Unmarshal(l.body, &wire) != nil || !strings.EqualFold(wire.TokenType, "Bearer") || !token.ExpiresOn.After(now) {
-		return entra.Token{}, &entra.Unreachable{Reason: "it answered with a token that cannot be used", Status: l.status}
+	if json.Unmarshal(t.body, &wire) != nil || !strings.EqualFold(wire.TokenType, "Bearer") || !token.ExpiresOn.After(now) {
+		return entra.Token{}, &entra.Unreachable{Reason: "it answered with a token that cannot be used", Status: t.status}
 	}
 	expires := token.ExpiresOn
 	if limit := now.Add(maxLifetime); expires.After(limit) {

@@ -28,7 +28,7 @@ func checkAssertion(t Tenant, app App, kind, assertion string, now time.Time) *r
 	var claims jwt.RegisteredClaims
 	_, err := parser.ParseWithClaims(assertion, &claims, func(token *jwt.Token) (any, error) {
 		for _, c := range app.Certificates {
-			if presents(token.Header, c) {
+			if namesCertificate(token.Header, c) {
 				return c.PublicKey, nil
 			}
 		}
@@ -45,8 +45,8 @@ func checkAssertion(t Tenant, app App, kind, assertion string, now time.Time) *r
 	return nil
 }
 
-// presents reports whether the header names the certificate by its thumbprint.
-func presents(header map[string]any, c *x509.Certificate) bool {
+// namesCertificate reports whether the header names the certificate by its thumbprint.
+func namesCertificate(header map[string]any, c *x509.Certificate) bool {
 	old, thumb := sha1.Sum(c.Raw), sha256.Sum256(c.Raw)
 	x5t, _ := header["x5t"].(string)
 	x5t256, _ := header["x5t#S256"].(string)

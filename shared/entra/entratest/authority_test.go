@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	tenant   = "11111111-1111-4111-8111-111111111111"
-	client   = "22222222-2222-4222-8222-222222222222"
-	stranger = "12121212-1212-4212-8212-121212121212"
-	resource = "https://clinic.fhir.sandbox.test"
-	works    = "sandbox-secret-value"
-	expired  = "sandbox-expired-value"
+	tenant    = "11111111-1111-4111-8111-111111111111"
+	client    = "22222222-2222-4222-8222-222222222222"
+	unknownID = "12121212-1212-4212-8212-121212121212"
+	resource  = "https://clinic.fhir.sandbox.test"
+	works     = "sandbox-secret-value"
+	expired   = "sandbox-expired-value"
 )
 
 func sandbox() *entratest.Authority {
@@ -69,8 +69,8 @@ func TestSandboxRefuses(t *testing.T) {
 		{"expired secret", func(c *entra.Credentials) { c.Credential = credential.ClientSecret{Value: secret.New(expired)} }, resource + "/.default", "aadsts_7000222", entra.Expired},
 		{"another secret", func(c *entra.Credentials) { c.Credential = credential.ClientSecret{Value: secret.New("x")} }, resource + "/.default", "aadsts_7000215", entra.Config},
 		{"no secret", func(c *entra.Credentials) { c.Credential = credential.ClientSecret{} }, resource + "/.default", "aadsts_7000218", entra.Config},
-		{"another client id", func(c *entra.Credentials) { c.ClientID = stranger }, resource + "/.default", "aadsts_700016", entra.Config},
-		{"another tenant", func(c *entra.Credentials) { c.TenantID = stranger }, resource + "/.default", "aadsts_90002", entra.Config},
+		{"another client id", func(c *entra.Credentials) { c.ClientID = unknownID }, resource + "/.default", "aadsts_700016", entra.Config},
+		{"another tenant", func(c *entra.Credentials) { c.TenantID = unknownID }, resource + "/.default", "aadsts_90002", entra.Config},
 		{"tenant malformed", func(c *entra.Credentials) { c.TenantID = "x" }, resource + "/.default", "aadsts_900023", entra.Config},
 		{"another resource", nil, "https://fhir.example.com/.default", "aadsts_500011", entra.Config},
 		{"the zone without a server", nil, "https://fhir.sandbox.test/.default", "aadsts_500011", entra.Config},
@@ -178,7 +178,7 @@ func TestOpenIDConfiguration(t *testing.T) {
 	if status != 200 || document["token_endpoint"] != "https://login.sandbox.test/"+tenant+"/oauth2/v2.0/token" || document["issuer"] != "https://login.sandbox.test/"+tenant+"/v2.0" {
 		t.Errorf("%d %v", status, document)
 	}
-	if status, document = get("/" + stranger + "/v2.0/.well-known/openid-configuration"); status != 400 || document["error"] != "invalid_tenant" {
+	if status, document = get("/" + unknownID + "/v2.0/.well-known/openid-configuration"); status != 400 || document["error"] != "invalid_tenant" {
 		t.Errorf("unknown tenant: %d %v", status, document)
 	}
 	if status, document = get("/common/discovery/v2.0/keys"); status != 200 || len(document["keys"].([]any)) != 1 {

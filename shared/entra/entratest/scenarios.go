@@ -59,8 +59,8 @@ func allScenarios() map[string]reply {
 		"entra-unreachable":          before(WebPage(http.StatusServiceUnavailable)),
 		"entra-no-token":             before(Answer(http.StatusOK, "application/json", `{"token_type":"Bearer","expires_in":3599,"access_token":""}`)),
 		"token-aud":                  claiming(map[string]any{"aud": "https://another.example"}),
-		"token-tid":                  claiming(map[string]any{"tid": stranger}),
-		"token-appid":                claiming(map[string]any{"appid": stranger}),
+		"token-tid":                  claiming(map[string]any{"tid": unknownID}),
+		"token-appid":                claiming(map[string]any{"appid": unknownID}),
 		"token-short":                short,
 		"token-opaque":               opaque,
 	}
@@ -72,8 +72,8 @@ func allScenarios() map[string]reply {
 	return all
 }
 
-// stranger is an id that no tenant or application has.
-const stranger = "99999999-9999-4999-8999-999999999999"
+// unknownID is an id that no tenant or application has.
+const unknownID = "99999999-9999-4999-8999-999999999999"
 
 func before(answer func(http.ResponseWriter, *http.Request) bool) reply {
 	return func(_ grant, w http.ResponseWriter, r *http.Request) { answer(w, r) }

@@ -85,11 +85,11 @@ func (t *Topic) Deliver(ctx context.Context, _ string, _ notify.Target, e notify
 	}
 	response, err := t.post(ctx, body)
 	if err != nil {
-		return notify.Result{Outcome: notify.Retry, Reason: silence(ctx)}
+		return notify.Result{Outcome: notify.Retry, Reason: noAnswerReason(ctx)}
 	}
 	defer func() { _ = response.Body.Close() }()                         // the body is not used
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be reused
-	return judge(response)
+	return resultOf(response)
 }
 
 func (t *Topic) post(ctx context.Context, body []byte) (*http.Response, error) {
@@ -104,9 +104,9 @@ func (t *Topic) post(ctx context.Context, body []byte) (*http.Response, error) {
 	return t.pipeline.Do(request)
 }
 
-// silence returns why there was no answer. It does not quote the SDK's text, which contains
+// noAnswerReason returns why there was no answer. It does not quote the SDK's text, which contains
 // addresses.
-func silence(ctx context.Context) string {
+func noAnswerReason(ctx context.Context) string {
 	if ctx.Err() != nil {
 		return "Event Grid did not answer in time"
 	}
@@ -121,9 +121,9 @@ var hints = map[int]string{
 	http.StatusNotFound:     "check the topic's endpoint in the settings",
 }
 
-// judge returns the result for an answer. A fault of the topic can be repaired while the event is
-// retried; an event that is too large is Gone.
-func judge(response *http.Response) notify.Result {
+// resultOf returns the result for an answer. A fault of the topic can be repaired while the event
+// is retried; an event that is too large is Gone.
+func resultOf(response *http.Response) notify.Result {
 	status := response.StatusCode
 	result := notify.Result{Outcome: notify.Retry, Reason: fmt.Sprintf("Event Grid answered %d", status)}
 	if hint := hints[status]; hint != "" {

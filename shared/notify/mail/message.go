@@ -55,12 +55,12 @@ func subject(d notify.Digest) string {
 
 func text(d notify.Digest) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "This is what there is to tell about your organization's FHIR links on %s (UTC).\r\n", line(d.Day))
+	fmt.Fprintf(&b, "This is what there is to tell about your organization's FHIR links on %s (UTC).\r\n", oneLine(d.Day))
 	for _, e := range d.Events {
 		b.WriteString("\r\n" + heading(e) + "\r\n")
-		fmt.Fprintf(&b, "  %s\r\n", line(e.Message))
+		fmt.Fprintf(&b, "  %s\r\n", oneLine(e.Message))
 		if e.Fix != "" {
-			fmt.Fprintf(&b, "  What to do: %s\r\n", line(e.Fix))
+			fmt.Fprintf(&b, "  What to do: %s\r\n", oneLine(e.Fix))
 		}
 	}
 	b.WriteString("\r\nYou get this because a link names you as a contact. Should it reach you twice, then it was sent twice: nothing more has happened.\r\n")
@@ -73,12 +73,12 @@ func heading(e notify.Event) string {
 	if e.Slug == "" {
 		return "* " + string(e.Type)
 	}
-	return "* " + line(e.Slug)
+	return "* " + oneLine(e.Slug)
 }
 
-// line returns s on one line, without characters that could change the text direction or hide
+// oneLine returns s on one line, without characters that could change the text direction or hide
 // text.
-func line(s string) string {
+func oneLine(s string) string {
 	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r), unicode.IsControl(r):

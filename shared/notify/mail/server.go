@@ -45,17 +45,19 @@ var _ notify.Mailer = Server{}
 // name in front, "Contoso <it@contoso.com>". The part before @ and the domain must be ASCII.
 func ParseAddress(text string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(text)
-	if err != nil || len(a.Address) > 254 || strings.ContainsFunc(a.Address, foreign) || strings.ContainsFunc(a.Name, foreignName) {
+	if err != nil || len(a.Address) > 254 || strings.ContainsFunc(a.Address, invalidInAddress) || strings.ContainsFunc(a.Name, invalidInName) {
 		return nil, errors.New("is not an e-mail address such as it@contoso.com")
 	}
 	return a, nil
 }
 
-// foreign reports whether r is a character that no address needs and that a mail server might
-// misread.
-func foreign(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),:;<>[\\]", r) }
+// invalidInAddress reports whether r is a character that no address needs and that a mail server
+// might misread.
+func invalidInAddress(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),:;<>[\\]", r)
+}
 
-func foreignName(r rune) bool { return r < ' ' || r == 0x7f }
+func invalidInName(r rune) bool { return r < ' ' || r == 0x7f }
 
 // Digest implements [notify.Mailer].
 func (s Server) Digest(ctx context.Context, d notify.Digest) notify.Result {

@@ -62,7 +62,7 @@ func (s *Service) Test(ctx context.Context, organization, id string) (notify.Eve
 		return notify.Event{}, notify.Result{}, storeProblem(err, id)
 	}
 	event := notify.Event{
-		ID: notify.ID(word()), Type: notify.WebhookTest, Time: s.now(), Organization: organization,
+		ID: notify.ID(randomID()), Type: notify.WebhookTest, Time: s.now(), Organization: organization,
 		Message: "This is a test: somebody asked for it with POST /api/webhooks/" + id + "/test. Nothing has happened to any link.",
 	}
 	return event, s.attempt(ctx, e, event), nil
@@ -117,7 +117,7 @@ func keyReason(err error) string {
 
 // disableGone disables the endpoint, unless its address has changed since the attempt.
 func (s *Service) disableGone(ctx context.Context, e Endpoint) {
-	ctx, cancel := aside(ctx)
+	ctx, cancel := detached(ctx)
 	defer cancel()
 	_, err := s.update(ctx, e.Organization, e.ID, func(row Endpoint) Endpoint {
 		if row.URL == e.URL {

@@ -32,18 +32,18 @@ type Patch struct {
 // version into the row. A row without a key is invisible. When the organization's endpoints are
 // next read after 15 minutes, the row is removed with its key, if it has one.
 func (s *Service) Create(ctx context.Context, organization string, n NewEndpoint) (Endpoint, secret.Value, error) {
-	e := Endpoint{ID: word(), Organization: organization, SecretName: s.secrets.NewName("webhook"), CreatedAt: s.now()}
+	e := Endpoint{ID: randomID(), Organization: organization, SecretName: s.secrets.NewName("webhook"), CreatedAt: s.now()}
 	if err := s.apply(&e, Patch{URL: &n.URL, Description: &n.Description}); err != nil {
 		return Endpoint{}, secret.Value{}, err
 	}
-	if err := s.room(ctx, organization, 1); err != nil {
+	if err := s.checkLimit(ctx, organization, 1); err != nil {
 		return Endpoint{}, secret.Value{}, err
 	}
 	if err := s.endpoints.Insert(ctx, e); err != nil {
 		return Endpoint{}, secret.Value{}, storeProblem(s.undo(ctx, e, err), "")
 	}
 	// The last of several concurrent inserts sees all the others, so the limit is never exceeded.
-	if err := s.room(ctx, organization, 0); err != nil {
+	if err := s.checkLimit(ctx, organization, 0); err != nil {
 		return Endpoint{}, secret.Value{}, s.undo(ctx, e, err)
 	}
 	key := newKey()
@@ -137,9 +137,9 @@ func (s *Service) Remove(ctx context.Context, organization, id string) error {
 	if err != nil {
 		return storeProblem(err, id)
 	}
-	ctx, cancel := aside(ctx)
+	ctx, cancel := detached(ctx)
 	defer cancel()
-	s.unfinished(ctx, e, s.bury(ctx, e))
+	s.logUnfinished(ctx, e, s.removeMarked(ctx, e))
 	return nil
 }
 
@@ -148,14 +148,14 @@ func (s *Service) undo(ctx context.Context, e Endpoint, err error) error {
 	if errors.Is(err, store.ErrExists) {
 		return err // another endpoint has the id
 	}
-	ctx, cancel := aside(ctx)
+	ctx, cancel := detached(ctx)
 	defer cancel()
-	s.unfinished(ctx, e, s.discard(ctx, e, func(Endpoint) bool { return false }))
+	s.logUnfinished(ctx, e, s.discard(ctx, e, func(Endpoint) bool { return false }))
 	return err
 }
 
-// unfinished logs what could not be removed, if err is not nil.
-func (s *Service) unfinished(ctx context.Context, e Endpoint, err error) {
+// logUnfinished logs what could not be removed, if err is not nil.
+func (s *Service) logUnfinished(ctx context.Context, e Endpoint, err error) {
 	if err != nil {
 		s.log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next reading of the organization's webhooks", "cause", err.Error())
 	}
@@ -181,11 +181,11 @@ func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) b
 	case err != nil:
 		return err
 	}
-	return s.bury(ctx, marked)
+	return s.removeMarked(ctx, marked)
 }
 
-// bury removes a marked row, after its key.
-func (s *Service) bury(ctx context.Context, e Endpoint) error {
+// removeMarked removes a marked row, after its key.
+func (s *Service) removeMarked(ctx context.Context, e Endpoint) error {
 	if err := s.secrets.Delete(ctx, e.SecretName); err != nil {
 		return err
 	}
@@ -203,33 +203,33 @@ func (s *Service) live(ctx context.Context, organization string) ([]Endpoint, er
 		switch {
 		case e.Live():
 			live = append(live, e)
-		case s.stale(e):
-			s.unfinished(ctx, e, s.discard(ctx, e, Endpoint.Live)) // it may have become live since it was read
+		case s.abandoned(e):
+			s.logUnfinished(ctx, e, s.discard(ctx, e, Endpoint.Live)) // it may have become live since it was read
 		}
 	}
 	slices.SortFunc(live, func(a, b Endpoint) int { return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID)) })
 	return live, nil
 }
 
-// stale reports whether a row that is not live is too old for a call that still works on it.
-func (s *Service) stale(e Endpoint) bool {
+// abandoned reports whether a row that is not live is too old for a call that still works on it.
+func (s *Service) abandoned(e Endpoint) bool {
 	since := e.CreatedAt
 	if e.RemovedAt.After(since) {
 		since = e.RemovedAt
 	}
-	return s.now().Sub(since) >= grace
+	return s.now().Sub(since) >= abandonedAfter
 }
 
-// room checks that the organization may have this many more endpoints. Incomplete endpoints
+// checkLimit checks that the organization may have this many more endpoints. Incomplete endpoints
 // count.
-func (s *Service) room(ctx context.Context, organization string, more int) error {
+func (s *Service) checkLimit(ctx context.Context, organization string, more int) error {
 	all, err := s.endpoints.List(ctx, organization)
 	if err != nil {
 		return storeProblem(err, "")
 	}
 	n := more
 	for _, e := range all {
-		if e.RemovedAt.IsZero() && !(len(e.Keys) == 0 && s.stale(e)) {
+		if e.RemovedAt.IsZero() && !(len(e.Keys) == 0 && s.abandoned(e)) {
 			n++
 		}
 	}

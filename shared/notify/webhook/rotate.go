@@ -27,13 +27,13 @@ func (s *Service) Rotate(ctx context.Context, organization, id string) (Endpoint
 	}
 	now := s.now()
 	e, err = s.update(ctx, organization, id, func(e Endpoint) Endpoint {
-		e.Keys = replaced(e.signing(now), version, now)
+		e.Keys = withNewKey(e.signing(now), version, now)
 		return e
 	})
 	if err != nil {
 		return Endpoint{}, secret.Value{}, rotateProblem(err, id)
 	}
-	s.disable(ctx, e, now)
+	s.disableOldKeys(ctx, e, now)
 	return e, key, nil
 }
 
@@ -46,9 +46,9 @@ func rotateProblem(err error, id string) error {
 	return problem.Unavailable(err, 5*time.Second, "The table of webhooks did not answer, so the key may or may not have been replaced. The key that you have works for another %d hours: send the request again in a few seconds.", int(Overlap.Hours()))
 }
 
-// replaced puts a new version before the keys that sign. It drops the oldest keys if there are
+// withNewKey puts a new version before the keys that sign. It drops the oldest keys if there are
 // too many.
-func replaced(keys []Key, version string, now time.Time) []Key {
+func withNewKey(keys []Key, version string, now time.Time) []Key {
 	keys = slices.Clone(keys)
 	for i := range keys {
 		if keys[i].Until.IsZero() {
@@ -59,10 +59,10 @@ func replaced(keys []Key, version string, now time.Time) []Key {
 	return keys[:min(len(keys), maxKeys)]
 }
 
-// disable disables the versions in the secret store that no longer sign. It keeps those of the
-// last Overlap, because the row may have changed since e was read.
-func (s *Service) disable(ctx context.Context, e Endpoint, now time.Time) {
-	ctx, cancel := aside(ctx)
+// disableOldKeys disables the versions in the secret store that no longer sign. It keeps those of
+// the last Overlap, because the row may have changed since e was read.
+func (s *Service) disableOldKeys(ctx context.Context, e Endpoint, now time.Time) {
+	ctx, cancel := detached(ctx)
 	defer cancel()
 	versions, err := s.secrets.Versions(ctx, e.SecretName)
 	for _, v := range versions {

@@ -41,15 +41,15 @@ func (s *Service) post(ctx context.Context, m message) (result notify.Result, go
 	request.Header.Set("Webhook-Signature", m.signature)
 	response, err := s.client.Do(request)
 	if err != nil {
-		return notify.Result{Outcome: notify.Retry, Reason: reasons[egress.FailureOf(err)]}, false
+		return notify.Result{Outcome: notify.Retry, Reason: noAnswerReasons[egress.FailureOf(err)]}, false
 	}
 	defer func() { _ = response.Body.Close() }()                         // the body is not used
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be reused
-	return judge(response)
+	return resultOf(response)
 }
 
-// reasons say why there was no answer.
-var reasons = map[egress.Failure]string{
+// noAnswerReasons say why there was no answer.
+var noAnswerReasons = map[egress.Failure]string{
 	egress.AddressBlocked:   "the endpoint's name leads to an address that is not public",
 	egress.DNSNotFound:      "the endpoint's name does not exist",
 	egress.DNSFailed:        "the endpoint's name could not be resolved",
@@ -59,9 +59,9 @@ var reasons = map[egress.Failure]string{
 	egress.ConnectionBroken: "the connection to the endpoint broke before it answered",
 }
 
-// judge returns the result for an answer, according to Standard Webhooks: 2xx is a success, 410
+// resultOf returns the result for an answer, according to Standard Webhooks: 2xx is a success, 410
 // asks for no more events, redirects and all other answers are failures.
-func judge(response *http.Response) (result notify.Result, gone bool) {
+func resultOf(response *http.Response) (result notify.Result, gone bool) {
 	status := response.StatusCode
 	result = notify.Result{Outcome: notify.Retry, Reason: fmt.Sprintf("the endpoint answered %d", status)}
 	switch {

@@ -25,8 +25,8 @@ const (
 
 	// maxKeys is the limit of keys that sign at the same time, however often they are replaced.
 	maxKeys = 4
-	// grace is how old an incomplete endpoint must be before another call removes it.
-	grace = 15 * time.Minute
+	// abandonedAfter is how old an incomplete endpoint must be before another call removes it.
+	abandonedAfter = 15 * time.Minute
 )
 
 // Deps holds the dependencies of a Service. All fields but the last three are required.
@@ -129,10 +129,10 @@ func vaultProblem(err error, id string) error {
 	return fmt.Errorf("signing key of webhook %s: %w", id, err)
 }
 
-// word returns a random id of 130 bits: lower-case letters and digits.
-func word() string { return strings.ToLower(rand.Text()) }
+// randomID returns a random id of 130 bits: lower-case letters and digits.
+func randomID() string { return strings.ToLower(rand.Text()) }
 
-// aside returns a context for work that must finish even if the request has ended.
-func aside(ctx context.Context) (context.Context, context.CancelFunc) {
+// detached returns a context for work that must finish even if the request has ended.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 }

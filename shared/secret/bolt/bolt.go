@@ -221,8 +221,8 @@ func (s *Store) update(ctx context.Context, name string, f func(*bbolt.Tx) error
 	return run(ctx, name, s.db.Update, f)
 }
 
-// run calls f in a transaction. Every error of the transaction except ErrNotFound and ErrNameUsed becomes
-// ErrUnavailable: a closed or full disk, a damaged file.
+// run calls f in a transaction. Every error of the transaction except ErrNotFound and ErrNameUsed
+// becomes ErrUnavailable: a closed or full disk, a damaged file.
 func run(ctx context.Context, name string, transaction func(func(*bbolt.Tx) error) error, f func(*bbolt.Tx) error) error {
 	if err := secret.CheckLocal(name); err != nil {
 		return err

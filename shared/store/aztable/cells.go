@@ -34,7 +34,7 @@ func (s *Store) Swap(ctx context.Context, name string, old store.Cell, value str
 	if err != nil {
 		return store.Cell{}, false, err
 	}
-	err = s.ensuring(ctx, func() (err error) {
+	err = s.withTable(ctx, func() (err error) {
 		next, err = s.putCell(ctx, entity, old)
 		return explain(ctx, err)
 	})

@@ -36,7 +36,7 @@ func (s endpoints) List(ctx context.Context, organization string) (all []webhook
 			return nil, nil
 		}
 		if err != nil {
-			return nil, doing("listing webhooks", err)
+			return nil, wrapError("listing webhooks", err)
 		}
 		for _, data := range page.Entities {
 			found, err := decodeEndpoint(organization, data, "")
@@ -57,9 +57,9 @@ func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 	op := rand.Text()
 	next := endpointRow{endpoint: e.Stored(), createOp: op, opIDs: []string{op}}
 	for n := range attempts {
-		err := s.store.ensuring(ctx, func() error { return s.write(ctx, next, "") })
+		err := s.store.withTable(ctx, func() error { return s.write(ctx, next, "") })
 		if !isConflict(err) {
-			return doing("writing webhook "+e.ID, err)
+			return wrapError("writing webhook "+e.ID, err)
 		}
 		found, err := s.read(ctx, e.Organization, e.ID)
 		switch {
@@ -70,8 +70,8 @@ func (s endpoints) Insert(ctx context.Context, e webhook.Endpoint) error {
 		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
-		if err := pause(ctx, n); err != nil { // the row in the way has been removed meanwhile
-			return doing("writing webhook "+e.ID, err)
+		if err := backOff(ctx, n); err != nil { // the row in the way has been removed meanwhile
+			return wrapError("writing webhook "+e.ID, err)
 		}
 	}
 	return busyEndpoint(e.ID)
@@ -93,14 +93,14 @@ func (s endpoints) Update(ctx context.Context, organization, id string, change f
 			return next.endpoint, nil
 		}
 		if !isConflict(err) {
-			return webhook.Endpoint{}, doing("writing webhook "+id, err)
+			return webhook.Endpoint{}, wrapError("writing webhook "+id, err)
 		}
 		fresh, err := s.read(ctx, organization, id)
 		if err == nil && slices.Contains(fresh.opIDs, next.opIDs[0]) {
 			return next.endpoint, nil
 		}
 		if err == nil {
-			err = doing("writing webhook "+id, pause(ctx, n))
+			err = wrapError("writing webhook "+id, backOff(ctx, n))
 		}
 		if err != nil {
 			return webhook.Endpoint{}, err
@@ -119,7 +119,7 @@ func (s endpoints) Remove(ctx context.Context, organization, id string) error {
 	if err = explain(ctx, err); isNotFound(err) {
 		return nil
 	}
-	return doing("removing webhook "+id, err)
+	return wrapError("removing webhook "+id, err)
 }
 
 // read returns the row of an endpoint, or store.ErrNotFound.
@@ -132,7 +132,7 @@ func (s endpoints) read(ctx context.Context, organization, id string) (endpointR
 		return endpointRow{}, fmt.Errorf("%w: webhook %s", store.ErrNotFound, id)
 	}
 	if err != nil {
-		return endpointRow{}, doing("reading webhook "+id, err)
+		return endpointRow{}, wrapError("reading webhook "+id, err)
 	}
 	return decodeEndpoint(organization, answer.Value, answer.ETag)
 }
@@ -225,8 +225,8 @@ func checkEndpoint(organization, id string) error {
 	return checkKey("webhook's id", id)
 }
 
-// doing adds what failed to err; nil stays nil.
-func doing(what string, err error) error {
+// wrapError adds what failed to err; nil stays nil.
+func wrapError(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

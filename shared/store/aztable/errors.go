@@ -62,7 +62,7 @@ func explain(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer):
-		r := refused(answer)
+		r := newRefusal(answer)
 		if isConflict(r) || r.code == aztables.TableNotFound || r.status == http.StatusBadRequest || r.status == http.StatusRequestEntityTooLarge {
 			return r
 		}
@@ -70,12 +70,12 @@ func explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: the request was over before the table service answered: %w", store.ErrUnavailable, ctx.Err())
 	}
-	return fmt.Errorf("%w: %s", store.ErrUnavailable, silence(err))
+	return fmt.Errorf("%w: %s", store.ErrUnavailable, noAnswerReason(err))
 }
 
-// silence returns why there was no answer. It does not quote the SDK's text, which contains
+// noAnswerReason returns why there was no answer. It does not quote the SDK's text, which contains
 // addresses and perhaps a signature.
-func silence(err error) string {
+func noAnswerReason(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
@@ -91,21 +91,21 @@ func silence(err error) string {
 var (
 	partStatus = regexp.MustCompile(`(?m)^HTTP/1\.1 ([45]\d\d)`)
 	partCode   = regexp.MustCompile(`"code":\s*"([A-Za-z]+)"`)
-	word       = regexp.MustCompile(`^[A-Za-z]{1,64}$`)
+	errorCode  = regexp.MustCompile(`^[A-Za-z]{1,64}$`)
 )
 
-func refused(answer *azcore.ResponseError) *refusal {
+func newRefusal(answer *azcore.ResponseError) *refusal {
 	r := &refusal{answer.StatusCode, aztables.TableErrorCode(answer.ErrorCode)}
 	if answer.StatusCode == http.StatusAccepted && answer.RawResponse != nil {
-		r = refusedPart(answer.RawResponse)
+		r = refusalInPart(answer.RawResponse)
 	}
-	if !word.MatchString(string(r.code)) {
+	if !errorCode.MatchString(string(r.code)) {
 		r.code = ""
 	}
 	return r
 }
 
-func refusedPart(response *http.Response) *refusal {
+func refusalInPart(response *http.Response) *refusal {
 	r := &refusal{status: http.StatusAccepted}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {

@@ -160,7 +160,7 @@ func TestRefusedPart(t *testing.T) {
 		{"<html>", 202, ""},
 		{"", 202, ""},
 	} {
-		got := refused(&azcore.ResponseError{StatusCode: 202, RawResponse: respond(nil, 202, nil, c.body)})
+		got := newRefusal(&azcore.ResponseError{StatusCode: 202, RawResponse: respond(nil, 202, nil, c.body)})
 		if got.status != c.status || got.code != c.code {
 			t.Errorf("refused = %+v, want %d %s of:\n%s", got, c.status, c.code, c.body)
 		}

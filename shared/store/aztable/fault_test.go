@@ -128,7 +128,7 @@ var operations = []operation{
 	{
 		"Swap of no cell", func(t *testing.T, s *Store) { must(t, s.Ensure(t.Context())) },
 		func(t *testing.T, s *Store) error { return swap(t, s, "") },
-		func(t *testing.T, s *Store) { celled(t, s, "next") }, 1,
+		func(t *testing.T, s *Store) { cellHolds(t, s, "next") }, 1,
 	},
 	{
 		"Swap", func(t *testing.T, s *Store) {
@@ -136,7 +136,7 @@ var operations = []operation{
 			must(t, err)
 		},
 		func(t *testing.T, s *Store) error { return swap(t, s, "first") },
-		func(t *testing.T, s *Store) { celled(t, s, "next") }, 2,
+		func(t *testing.T, s *Store) { cellHolds(t, s, "next") }, 2,
 	},
 }
 
@@ -172,7 +172,7 @@ func swap(t *testing.T, s *Store, value string) error {
 	return nil
 }
 
-func celled(t *testing.T, s *Store, want string) {
+func cellHolds(t *testing.T, s *Store, want string) {
 	t.Helper()
 	if c, err := s.Cell(t.Context(), "cell"); err != nil || c.Value != want {
 		t.Errorf("the cell is %+v, %v, want %q", c, err, want)

@@ -50,12 +50,12 @@ func (r linkRow) scheduled() linkRow {
 	return r
 }
 
-// saw reports whether the write op is among the latest writes of the row.
-func (r linkRow) saw(op string) bool { return slices.Contains(r.opIDs, op) }
+// hasOp reports whether the write op is among the latest writes of the row.
+func (r linkRow) hasOp(op string) bool { return slices.Contains(r.opIDs, op) }
 
-// after returns r, which was read after a conflict in replacing before. If the row is unchanged,
-// its entry in the schedule caused the conflict: the entry was deleted by hand.
-func (r linkRow) after(before linkRow) linkRow {
+// afterConflict returns r, which was read after a conflict in replacing before. If the row is
+// unchanged, its entry in the schedule caused the conflict: the entry was deleted by hand.
+func (r linkRow) afterConflict(before linkRow) linkRow {
 	if r.etag == before.etag {
 		r.due = ""
 	}

@@ -29,7 +29,7 @@ func (s *Store) Insert(ctx context.Context, l link.Link) error {
 	}
 	op := rand.Text()
 	for n := range attempts {
-		err := s.ensuring(ctx, func() error {
+		err := s.withTable(ctx, func() error {
 			return s.writeLink(ctx, linkRow{}, newLinkRow(l, op))
 		})
 		if !isConflict(err) {
@@ -44,7 +44,7 @@ func (s *Store) Insert(ctx context.Context, l link.Link) error {
 		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
-		if err := pause(ctx, n); err != nil { // the row in the way has been removed meanwhile
+		if err := backOff(ctx, n); err != nil { // the row in the way has been removed meanwhile
 			return err
 		}
 	}
@@ -70,16 +70,16 @@ func (s *Store) Update(ctx context.Context, slug link.Slug, change func(link.Lin
 			return link.Link{}, err
 		}
 		fresh, err := s.readLink(ctx, slug)
-		if err == nil && fresh.saw(next.opIDs[0]) {
+		if err == nil && fresh.hasOp(next.opIDs[0]) {
 			return next.link, nil
 		}
 		if err == nil {
-			err = pause(ctx, n)
+			err = backOff(ctx, n)
 		}
 		if err != nil {
 			return link.Link{}, err
 		}
-		found = fresh.after(found)
+		found = fresh.afterConflict(found)
 	}
 	return link.Link{}, busyLink(slug)
 }
@@ -107,9 +107,9 @@ func (s *Store) Remove(ctx context.Context, slug link.Slug, still func(link.Link
 		}
 		fresh, readErr := s.readLink(ctx, slug)
 		if readErr == nil {
-			readErr = pause(ctx, n)
+			readErr = backOff(ctx, n)
 		}
-		found, err = fresh.after(found), readErr
+		found, err = fresh.afterConflict(found), readErr
 	}
 	return false, busyLink(slug)
 }

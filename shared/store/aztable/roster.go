@@ -27,7 +27,7 @@ func (s *Store) Enroll(ctx context.Context, organization string, slug link.Slug)
 	if err != nil {
 		return "", err
 	}
-	err = s.ensuring(ctx, func() error {
+	err = s.withTable(ctx, func() error {
 		_, err := s.client.UpsertEntity(ctx, entity, &aztables.UpsertEntityOptions{UpdateMode: aztables.UpdateModeReplace})
 		return explain(ctx, err)
 	})
@@ -58,7 +58,7 @@ func (s *Store) Withdraw(ctx context.Context, organization string, slug link.Slu
 		if !isConflict(err) {
 			return err
 		}
-		if err := pause(ctx, n); err != nil { // perhaps a late retry of the same Enroll
+		if err := backOff(ctx, n); err != nil { // perhaps a late retry of the same Enroll
 			return err
 		}
 	}

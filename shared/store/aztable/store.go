@@ -46,8 +46,8 @@ func (s *Store) Ensure(ctx context.Context) error {
 	return err
 }
 
-// ensuring calls write. If the table does not exist, it creates the table and calls write again.
-func (s *Store) ensuring(ctx context.Context, write func() error) error {
+// withTable calls write. If the table does not exist, it creates the table and calls write again.
+func (s *Store) withTable(ctx context.Context, write func() error) error {
 	err := write()
 	if !hasCode(err, aztables.TableNotFound) {
 		return err
@@ -58,9 +58,9 @@ func (s *Store) ensuring(ctx context.Context, write func() error) error {
 	return write()
 }
 
-// pause waits before a retry, longer with each attempt. A random part keeps two writers from
+// backOff waits before a retry, longer with each attempt. A random part keeps two writers from
 // colliding again.
-func pause(ctx context.Context, attempt int) error {
+func backOff(ctx context.Context, attempt int) error {
 	select {
 	case <-ctx.Done():
 		return explain(ctx, ctx.Err())

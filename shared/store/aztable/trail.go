@@ -38,7 +38,7 @@ func (s *Store) Append(ctx context.Context, e link.Event) error {
 	if err != nil {
 		return fmt.Errorf("event %s of link %s cannot be stored: %w", e.ID, e.Slug, err)
 	}
-	err = s.ensuring(ctx, func() error {
+	err = s.withTable(ctx, func() error {
 		_, err := s.client.AddEntity(ctx, entity, nil)
 		return explain(ctx, err)
 	})

@@ -14,32 +14,32 @@ import (
 // mailsAtOnce is how many mails are sent at the same time, one per organization.
 const mailsAtOnce = 4
 
-// post collects the letters of a run, so that each organization gets one mail.
-type post struct {
+// outbox collects the letters of a run, so that each organization gets one mail.
+type outbox struct {
 	mu      sync.Mutex
 	letters map[string][]telling.Letter // by organization
 }
 
-func (p *post) add(letters []telling.Letter) {
+func (o *outbox) add(letters []telling.Letter) {
 	if len(letters) == 0 {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.letters == nil {
-		p.letters = map[string][]telling.Letter{}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.letters == nil {
+		o.letters = map[string][]telling.Letter{}
 	}
 	for _, l := range letters {
-		p.letters[l.About.Organization] = append(p.letters[l.About.Organization], l)
+		o.letters[l.About.Organization] = append(o.letters[l.About.Organization], l)
 	}
 }
 
 // send sends one mail per organization. Letters that are not sent are taken up again when their
 // claim has expired.
-func (p *post) send(ctx context.Context, s Sweep) {
+func (o *outbox) send(ctx context.Context, s Sweep) {
 	var group errgroup.Group
 	group.SetLimit(mailsAtOnce)
-	for organization, letters := range p.letters {
+	for organization, letters := range o.letters {
 		group.Go(func() error {
 			if err := s.digest(ctx, letters); err != nil {
 				s.Log.ErrorContext(ctx, "digest.failed", "organization", organization, "cause", err.Error())
