@@ -157,7 +157,7 @@ func refused(t *testing.T, f *fixture, token, part string) {
 	got, err := f.tokens.Validate(t.Context(), token)
 	var refused *caller.Refused
 	if !errors.As(err, &refused) || !strings.Contains(refused.Reason, part) {
-		t.Fatalf("got %+v, %v; want a CallerError with %q", got, err, part)
+		t.Fatalf("got %+v, %v; want *caller.Refused with %q", got, err, part)
 	}
 	if !reflect.DeepEqual(got, caller.Caller{}) {
 		t.Errorf("a refused token gave %+v", got)

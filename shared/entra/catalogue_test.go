@@ -21,7 +21,7 @@ func TestFailures(t *testing.T) {
 		}
 		for _, n := range f.Numbers {
 			if seen[n] {
-				t.Errorf("%d stands twice", n)
+				t.Errorf("%d occurs twice", n)
 			}
 			seen[n] = true
 			if !slices.Contains(scenarios, fmt.Sprintf("aadsts-%d", n)) {

@@ -137,7 +137,7 @@ func TestOvertaken(t *testing.T) {
 		start := time.Now()
 		wg.Wait()
 		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("it went on for %v", took)
+			t.Errorf("the overtaken run continued for %v", took)
 		}
 		if c, _ := cells.Cell(t.Context(), "sweep"); c.Value != other || !strings.Contains(log.String(), "sweep.overtaken") {
 			t.Errorf("the cell is %s, the log %s", c.Value, log.String())

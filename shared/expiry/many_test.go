@@ -173,7 +173,7 @@ func TestTenThousand(t *testing.T) {
 			}
 		}
 		if told < 9997 {
-			t.Errorf("%d links were told of", told)
+			t.Errorf("%d links got notices", told)
 		}
 		if last.Due > 3 || last.Left > 0 {
 			t.Errorf("the last run: %v", last)
@@ -215,7 +215,7 @@ func TestWhenTheTimerFires(t *testing.T) {
 					}
 				}
 				if len(f.got) != 20 {
-					t.Errorf("%d of 20 links were told of", len(f.got))
+					t.Errorf("%d of 20 links got notices", len(f.got))
 				}
 			})
 		})
@@ -245,7 +245,7 @@ func TestPostponed(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		if runs < 24 || runs > 32 {
-			t.Errorf("in a day %d runs failed on it", runs)
+			t.Errorf("in one day %d runs failed on the link", runs)
 		}
 	})
 }

@@ -86,7 +86,7 @@ func TestID(t *testing.T) {
 	for _, parts := range [][]string{nil, {""}, {"", ""}, {"a"}, {"a", ""}, {"a", "b"}, {"ab"}, {"b", "a"}} {
 		id := notify.ID(parts...)
 		if other, ok := seen[id]; ok {
-			t.Errorf("%q and %q have one id", parts, other)
+			t.Errorf("%q and %q have the same id", parts, other)
 		}
 		seen[id] = parts
 		e := full()
@@ -113,7 +113,7 @@ func TestNextAttempt(t *testing.T) {
 		t.Errorf("%d attempts over %v", n, total)
 	}
 	if _, ok := notify.NextAttempt(-1); ok {
-		t.Error("an attempt after -1")
+		t.Error("NextAttempt(-1) returns an attempt")
 	}
 }
 

@@ -69,6 +69,6 @@ func TestCertificate(t *testing.T) {
 	c.Credential = credential.Certificate{PEM: secret.New("-----BEGIN CERTIFICATE-----\nbroken")}
 	_, err = f.source.Token(t.Context(), c, scope)
 	if err == nil || strings.Contains(err.Error(), "broken") {
-		t.Errorf("a text that is none: %v", err)
+		t.Errorf("a text that is not a certificate: %v", err)
 	}
 }

@@ -87,7 +87,7 @@ func TestToken(t *testing.T) {
 	f.requests(t, 1, 1)
 	again, err := f.source.Token(t.Context(), f.credentials(), scope)
 	if err != nil || again.Access.Equal(token.Access) {
-		t.Errorf("the second call did not ask anew (%v)", err)
+		t.Errorf("the second call made no new request (%v)", err)
 	}
 	f.requests(t, 2, 2)
 }

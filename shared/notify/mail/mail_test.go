@@ -164,7 +164,7 @@ func TestDigestJudges(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 			if strings.Contains(got.Reason, "canary") || strings.Contains(got.Reason, "contoso") || strings.Contains(got.Reason, "password=") {
-				t.Errorf("it tells too much: %q", got.Reason)
+				t.Errorf("the reason reveals too much: %q", got.Reason)
 			}
 			if tt.want == notify.Delivered {
 				if m := r.next(t); m.Secure == tt.settings.HideSTARTTLS {

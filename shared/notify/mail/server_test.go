@@ -46,7 +46,7 @@ func TestNothingInTheClear(t *testing.T) {
 	_ = client.Close()
 	for command := range commands {
 		if command != "EHLO contoso.com" {
-			t.Errorf("it was told %q", command)
+			t.Errorf("the server received %q", command)
 		}
 	}
 }

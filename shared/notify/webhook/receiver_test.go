@@ -56,11 +56,11 @@ func TestReceiverVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !verifies(e, first) || !verifies(e, second) || !verifies(e, third) || verifies(e, others) {
-		t.Error("while keys overlap: all of the endpoint's must do, and no other's")
+		t.Error("while keys overlap: every key of the endpoint must verify, and no other key")
 	}
 	r.now = now.Add(-10 * time.Minute)
 	if verifies(e, third) {
-		t.Error("a receiver takes what was signed ten minutes ago")
+		t.Error("a receiver accepts what was signed ten minutes ago")
 	}
 
 	// A day passes: the endpoint was created a day ago.
@@ -71,7 +71,7 @@ func TestReceiverVerifies(t *testing.T) {
 	}
 	r.now = now
 	if verifies(e, first) || !verifies(e, second) {
-		t.Error("after the overlap: only the new key must do")
+		t.Error("after the overlap: only the new key must verify")
 	}
 }
 

@@ -88,7 +88,7 @@ func TestCreate(t *testing.T) {
 	}
 	kept, err := r.vault.Get(t.Context(), e.SecretName, e.Keys[0].Version)
 	if err != nil || !kept.Equal(key) || !strings.HasPrefix(key.Reveal(), "whsec_") {
-		t.Errorf("the vault keeps another key than was told, %v", err)
+		t.Errorf("the vault keeps a different key than the one returned, %v", err)
 	}
 	got, err := r.Get(t.Context(), contoso, e.ID)
 	if err != nil || !reflect.DeepEqual(got, e) {
@@ -161,7 +161,7 @@ func TestChange(t *testing.T) {
 	_, err = r.Change(t.Context(), contoso, e.ID, webhook.Patch{URL: &bad, Enabled: &no})
 	wantCode(t, "http", err, problem.InvalidFields)
 	if again, err := r.Get(t.Context(), contoso, e.ID); err != nil || !reflect.DeepEqual(again, got) {
-		t.Errorf("a refused change changed: %+v, %v", again, err)
+		t.Errorf("a refused change took effect: %+v, %v", again, err)
 	}
 }
 
@@ -248,7 +248,7 @@ func TestRotate(t *testing.T) {
 		t.Fatalf("%+v, %v", e, err)
 	}
 	if kept, err := r.vault.Get(t.Context(), e.SecretName, e.Keys[0].Version); err != nil || !kept.Equal(second) {
-		t.Errorf("the newest key is not the one told, %v", err)
+		t.Errorf("the newest key is not the one returned, %v", err)
 	}
 	if end := start.Add(25 * time.Hour); !e.Keys[1].Until.Equal(end) || !e.OverlapEnds(r.now).Equal(end) || !e.OverlapEnds(end).IsZero() {
 		t.Errorf("%+v", e.Keys)
@@ -448,7 +448,7 @@ func (r *rig) checkSigns(t *testing.T, e webhook.Endpoint, want secret.Value) {
 			return
 		}
 	}
-	t.Error("the key that was told first does not sign")
+	t.Error("the key that was returned first does not sign")
 }
 
 // If another call removes the row before the last step of Create, Create fails and leaves nothing
@@ -470,7 +470,7 @@ func TestCreateTooLate(t *testing.T) {
 		_, _, err := r.Create(t.Context(), contoso, webhook.NewEndpoint{URL: hook})
 		// In memory a deleted name is blocked even if it never existed; Key Vault accepts it.
 		if problem.CodeOf(err) != problem.UpstreamUnavailable && !errors.Is(err, secret.ErrNameUsed) {
-			t.Errorf("cleared away before the key came: %v, %v", before, err)
+			t.Errorf("removed before the key was stored: %v, %v", before, err)
 		}
 		r.checkWhole(t, nil)
 	}

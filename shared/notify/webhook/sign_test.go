@@ -39,9 +39,9 @@ func TestDecodeKeyRefuses(t *testing.T) {
 	encode := func(n int) string { return keyPrefix + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), n)) }
 	for _, text := range []string{"", "whsec_", encode(23), encode(65), encode(32)[1:], "WHSEC_" + encode(32)[6:], encode(32) + "=", strings.ReplaceAll(encode(32), "a", "-")} {
 		if _, err := decodeKey(secret.New(text)); err == nil {
-			t.Errorf("%q is taken", text)
+			t.Errorf("%q is accepted", text)
 		} else if len(text) > 10 && strings.Contains(err.Error(), text[6:]) {
-			t.Errorf("the error tells the key: %v", err)
+			t.Errorf("the error quotes the key: %v", err)
 		}
 	}
 	for _, n := range []int{24, 32, 64} {
@@ -56,7 +56,7 @@ func FuzzDecodeKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		key, err := decodeKey(secret.New(text))
 		if err == nil && (len(key) < minKeyBytes || len(key) > maxKeyBytes || !strings.HasPrefix(text, keyPrefix)) {
-			t.Errorf("%q is taken", text)
+			t.Errorf("%q is accepted", text)
 		}
 	})
 }

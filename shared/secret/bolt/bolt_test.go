@@ -178,7 +178,7 @@ func TestKeyFile(t *testing.T) {
 			}
 			if c.name == "missing" {
 				if _, err := os.Stat(f.key); !errors.Is(err, fs.ErrNotExist) {
-					t.Error("a new key was made over sealed data")
+					t.Error("a new key was made although the data is sealed with another")
 				}
 			}
 			if err := db.Close(); err != nil {

@@ -121,7 +121,7 @@ func knowsNoOther(t *testing.T, s secret.Store) {
 		}
 	}
 	if got := get(t, s, "link-a", version); got != "one" {
-		t.Errorf("Get = %q after updates of what is not there", got)
+		t.Errorf("Get = %q after updates of missing versions", got)
 	}
 }
 
@@ -214,7 +214,7 @@ func deletesForGood(t *testing.T, s secret.Store) {
 
 func deletesNothing(t *testing.T, s secret.Store) {
 	if err := s.Delete(t.Context(), "link-a"); err != nil {
-		t.Fatalf("Delete of what was never there = %v", err)
+		t.Fatalf("Delete of a name that was never used = %v", err)
 	}
 	version := put(t, s, "link-a", "one") // the Delete did not use up the name
 	if got := get(t, s, "link-a", version); got != "one" {
@@ -227,7 +227,7 @@ func refusesNames(t *testing.T, s secret.Store) {
 	for _, name := range []string{"", strings.Repeat("n", 128), "under_score", "a/b/c", "/a", "a/", "A/b", "a b", "a.b", "..", "a%2f", "ä", "a\n", "a?b"} {
 		for op, err := range everyOperation(t, s, name) {
 			if err == nil || errors.Is(err, secret.ErrUnavailable) || errors.Is(err, secret.ErrNameUsed) {
-				t.Errorf("%s with the name %.20q = %v, want an error of its own", op, name, err)
+				t.Errorf("%s with the name %.20q = %v, want an error that is neither ErrUnavailable nor ErrNameUsed", op, name, err)
 			}
 		}
 	}
@@ -261,11 +261,11 @@ func refusesValues(t *testing.T, s secret.Store) {
 	} {
 		_, err := s.Put(t.Context(), "link-a", v, attributes)
 		if err == nil || errors.Is(err, secret.ErrUnavailable) {
-			t.Errorf("Put of %s = %v, want an error of its own", what, err)
+			t.Errorf("Put of %s = %v, want an error other than ErrUnavailable", what, err)
 		}
 	}
 	if got := versions(t, s, "link-a"); len(got) != 0 {
-		t.Errorf("versions were made all the same: %v", got)
+		t.Errorf("the refused values made versions: %v", got)
 	}
 }
 

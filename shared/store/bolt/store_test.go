@@ -111,14 +111,14 @@ func TestCorruptRow(t *testing.T) {
 			for op, err := range map[string]error{"Get": getErr, "Insert": insertErr, "Update": updateErr, "Remove": removeErr} {
 				if err == nil || !strings.Contains(err.Error(), `"clinic"`) ||
 					errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrExists) {
-					t.Errorf("%s = %v, want an error of its own that names the slug", op, err)
+					t.Errorf("%s = %v, want an error that names the slug", op, err)
 				}
 			}
 			if gone {
 				t.Error("Remove says that the row is gone")
 			}
 			if err := s.Insert(t.Context(), link.Link{Slug: "sound"}); err != nil {
-				t.Errorf("a corrupt row stands in the way of others: %v", err)
+				t.Errorf("a corrupt row affects the others: %v", err)
 			}
 		})
 	}
