@@ -17,7 +17,8 @@ const (
 	leaseTime = 30 * time.Second
 	// renewEvery is the interval at which a run renews its lease.
 	renewEvery = 10 * time.Second
-	// leaseCall is the time limit of one call that renews or releases the lease.
+	// leaseCall is the time limit of one call that renews or releases the lease, or postpones a
+	// link.
 	leaseCall = 5 * time.Second
 	// minSpacing is the shortest time between the starts of two runs for RunUnlessRecent. The timer
 	// fires once a minute.

@@ -161,12 +161,15 @@ func (s *Service) logUnfinished(ctx context.Context, e Endpoint, err error) {
 	}
 }
 
+// errKept ends the update in discard without a change of the row.
+var errKept = errors.New("the endpoint is kept")
+
 // discard marks a row and removes it, unless keep returns true for it. A marked row can never
 // become live.
 func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) bool) error {
 	marked, err := s.endpoints.Update(ctx, e.Organization, e.ID, func(row Endpoint) (Endpoint, error) {
 		if keep(row) {
-			return Endpoint{}, errLost
+			return Endpoint{}, errKept
 		}
 		if row.RemovedAt.IsZero() {
 			row.RemovedAt = s.now()
@@ -174,7 +177,7 @@ func (s *Service) discard(ctx context.Context, e Endpoint, keep func(Endpoint) b
 		return row, nil
 	})
 	switch {
-	case errors.Is(err, errLost):
+	case errors.Is(err, errKept):
 		return nil
 	case errors.Is(err, store.ErrNotFound):
 		return s.secrets.Delete(ctx, e.SecretName) // a key may have been stored after the row was removed
