@@ -129,8 +129,6 @@ const (
 	server = "https://ws-clinic.fhir.azurehealthcareapis.com"
 )
 
-var farOff = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-
 var quiet = slog.New(slog.DiscardHandler)
 
 func testAuthority(fhir.BaseURL) string { return "https://login.example.test/" }
@@ -145,15 +143,7 @@ var (
 		Status: verification.Pass, Access: verification.ReadWrite, TenantID: orgA, Audience: server,
 		Checks: []verification.Check{{ID: verification.CheckToken, Status: verification.Pass, Code: "ok"}},
 	}
-	wrong = failed(verification.CheckToken, verification.OutcomeBroken)
 )
-
-func failed(check string, outcome verification.Outcome) verification.Report {
-	return verification.Report{
-		Status: verification.Fail, TenantID: orgA, Audience: server,
-		Checks: []verification.Check{{ID: check, Status: verification.Fail, Code: "x", Message: "It failed.", Fix: "Mend it.", Outcome: outcome}},
-	}
-}
 
 func registration(clientSecret string) intake.Registration {
 	return intake.Registration{
