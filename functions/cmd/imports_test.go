@@ -50,7 +50,7 @@ var (
 		"fhirlink/shared/notify/eventgrid",
 	}
 	sdks      = []string{"github.com/Azure/", "github.com/AzureAD/", "github.com/aws/", "go.etcd.io/bbolt"}
-	standIns  = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/httpscript", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/secret/keyvault/vaulttest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/celltest", "fhirlink/shared/store/storetest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
+	standIns  = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/scripttest", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/secret/keyvault/vaulttest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/celltest", "fhirlink/shared/store/storetest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
 	pureWords = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem", "fhirlink/shared/store"}
 )
 

@@ -19,7 +19,7 @@ import (
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/azfunc/hosttest"
 	"fhirlink/shared/entra/entratest"
-	"fhirlink/shared/httpx/httpscript"
+	"fhirlink/shared/httpx/scripttest"
 	"fhirlink/shared/secret/keyvault/vaulttest"
 )
 
@@ -35,9 +35,9 @@ const (
 	busyTenant = "99999999-4444-4444-8444-444444444444" // that asks too often
 )
 
-func scripts(t *testing.T) []httpscript.Script {
+func scripts(t *testing.T) []scripttest.Script {
 	t.Helper()
-	all, err := httpscript.ReadFiles(os.DirFS(scriptFiles), "scripts/*.txt")
+	all, err := scripttest.ReadFiles(os.DirFS(scriptFiles), "scripts/*.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestCorpusAcrossKills(t *testing.T) {
 	r.URL = hosttest.Serve(t, behind)
 	random := rand.New(rand.NewPCG(1, 0))
 	r.Is["killed"] = true
-	r.Before = func(httpscript.Exchange) {
+	r.Before = func(scripttest.Exchange) {
 		if random.IntN(6) == 0 {
 			behind.Restart()
 		}
@@ -125,7 +125,7 @@ func compare(t *testing.T, byHost []map[string]string) {
 }
 
 // runner starts the host in a cloud of its own, and sends it scripts.
-func (h host) runner(t *testing.T) httpscript.Runner {
+func (h host) runner(t *testing.T) scripttest.Runner {
 	t.Helper()
 	cloud := cloudtest.Start(t)
 	broken, table := breakable(t, table(t))
@@ -134,8 +134,8 @@ func (h host) runner(t *testing.T) httpscript.Runner {
 	return r
 }
 
-func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) httpscript.Runner {
-	r := httpscript.Runner{
+func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) scripttest.Runner {
+	r := scripttest.Runner{
 		Vars: vars(cloud), Callers: callers(cloud), Is: map[string]bool{}, Mask: mask,
 		Whiles: map[string]func(bool){
 			"Entra refuses the secret": faulty(&cloud.EntraFault, cloud.Entra.Refuse(http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys are expired.")),
@@ -160,7 +160,7 @@ func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) httpscript
 // TestWithoutSigningKeys: a program that has never seen the keys of Entra cannot tell who calls.
 func TestWithoutSigningKeys(t *testing.T) {
 	cloudtest.LinuxOnly(t)
-	script, err := httpscript.Parse("keys", keysScript)
+	script, err := scripttest.Parse("keys", keysScript)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 }
 
 // mask hides what differs from run to run and from program to program.
-var mask = httpscript.Mask{
+var mask = scripttest.Mask{
 	Headers: []string{"Etag"},
 	Keys: []string{
 		"instance", "createdAt", "updatedAt", "verifiedAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and what names the program

@@ -7,7 +7,7 @@ import (
 
 	"fhirlink/functions/cmd/local/sandbox"
 	"fhirlink/shared/config"
-	"fhirlink/shared/httpx/httpscript"
+	"fhirlink/shared/httpx/scripttest"
 )
 
 // The corpus of functions/testdata/scripts, over the sandbox. What these scripts say is what
@@ -25,9 +25,9 @@ func TestCorpus(t *testing.T) {
 		vars[scenario+".audience"] = vars[scenario]
 	}
 	vars["audience.audience"] = "https://api.fhir.sandbox.test"
-	runner := httpscript.Runner{
+	runner := scripttest.Runner{
 		URL: i.URL, Vars: vars, Is: map[string]bool{"local": true, "sandbox": true, "slow": !testing.Short()},
-		Mask: httpscript.Mask{Keys: []string{"instance"}},
+		Mask: scripttest.Mask{Keys: []string{"instance"}},
 		Callers: map[string]http.Header{
 			"manager": nil, "app": nil,
 			"other": organization("77777777-7777-4777-8777-777777777777"), "other-app": organization("77777777-7777-4777-8777-777777777777"),
@@ -35,7 +35,7 @@ func TestCorpus(t *testing.T) {
 			"lister": organization("88888888-8888-4888-8888-888888888888"), "lister-app": organization("88888888-8888-4888-8888-888888888888"),
 		},
 	}
-	scripts, err := httpscript.ReadFiles(os.DirFS("../../testdata/scripts"), "*.txt")
+	scripts, err := scripttest.ReadFiles(os.DirFS("../../testdata/scripts"), "*.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

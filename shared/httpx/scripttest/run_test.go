@@ -1,4 +1,4 @@
-package httpscript_test
+package scripttest_test
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"fhirlink/shared/httpx/httpscript"
+	"fhirlink/shared/httpx/scripttest"
 )
 
 // server answers with what it is sent, or with what the path stands for.
@@ -45,20 +45,20 @@ func server(t *testing.T) string {
 	return s.URL
 }
 
-func runner(t *testing.T) httpscript.Runner {
-	return httpscript.Runner{
+func runner(t *testing.T) scripttest.Runner {
+	return scripttest.Runner{
 		URL:     server(t),
 		Vars:    map[string]string{"name": "a value"},
 		Callers: map[string]http.Header{"somebody": {"Authorization": {"Bearer x"}}},
 		Is:      map[string]bool{"yes": true},
 		Now:     func() time.Time { return time.Date(2026, 3, 1, 0, 30, 0, 0, time.FixedZone("", 3600)) },
-		Mask:    httpscript.Mask{Headers: []string{"Etag"}, Keys: []string{"instance", "null"}, Patterns: []*regexp.Regexp{regexp.MustCompile(`ü`)}},
+		Mask:    scripttest.Mask{Headers: []string{"Etag"}, Keys: []string{"instance", "null"}, Patterns: []*regexp.Regexp{regexp.MustCompile(`ü`)}},
 	}
 }
 
-func run(t *testing.T, r httpscript.Runner, text string) ([]httpscript.Answer, error) {
+func run(t *testing.T, r scripttest.Runner, text string) ([]scripttest.Answer, error) {
 	t.Helper()
-	s, err := httpscript.Parse("s.txt", text)
+	s, err := scripttest.Parse("s.txt", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestAllFailuresOfAnExchangeAreTold(t *testing.T) {
 func TestConditions(t *testing.T) {
 	r := runner(t)
 	var before []string
-	r.Before = func(e httpscript.Exchange) { before = append(before, e.Name) }
+	r.Before = func(e scripttest.Exchange) { before = append(before, e.Name) }
 	answers, err := run(t, r, "-- [yes] a --\nGET /object\n=> 200\n[!yes] body == x\n[no] body == x\n-- [!yes] b --\nGET /object\n=> 500\n-- [no] c --\nGET /object\n=> 500\n-- [!no] d --\nGET /nothing\n=> 204\n")
 	if err != nil || len(answers) != 2 || answers[0].Exchange != "a" || answers[1].Exchange != "d" {
 		t.Errorf("%v, %v", answers, err)
@@ -290,7 +290,7 @@ X-Two: a, b
 }
 
 func TestTestRunsAScript(t *testing.T) {
-	s, err := httpscript.Parse("s.txt", "-- a --\nGET /nothing\n=> 204\n")
+	s, err := scripttest.Parse("s.txt", "-- a --\nGET /nothing\n=> 204\n")
 	if err != nil {
 		t.Fatal(err)
 	}

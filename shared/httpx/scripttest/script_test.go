@@ -1,4 +1,4 @@
-package httpscript_test
+package scripttest_test
 
 import (
 	"reflect"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"fhirlink/shared/httpx/httpscript"
+	"fhirlink/shared/httpx/scripttest"
 )
 
 func TestParse(t *testing.T) {
@@ -32,16 +32,16 @@ header ETag ~ ^"
 GET /
 => 404
 `
-	got, err := httpscript.Parse("f.txt", text)
+	got, err := scripttest.Parse("f.txt", text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := httpscript.Script{Name: "f.txt", Exchanges: []httpscript.Exchange{
+	want := scripttest.Script{Name: "f.txt", Exchanges: []scripttest.Exchange{
 		{
 			Name: "a name", Line: 3, Conditions: []string{"one", "!two-three"}, Method: "POST", Target: "/api/x?a=1", As: "manager", Times: 1,
-			Header: []httpscript.Field{{Name: "Content-Type", Value: "application/json"}},
+			Header: []scripttest.Field{{Name: "Content-Type", Value: "application/json"}},
 			Body:   "{\"a\":\n# no comment\n\n  1}", Status: 201,
-			Checks: []httpscript.Check{{Line: 16, Text: `header ETag ~ ^"`}, {Line: 18, Conditions: []string{"one"}, Text: "json a == 1"}},
+			Checks: []scripttest.Check{{Line: 16, Text: `header ETag ~ ^"`}, {Line: 18, Conditions: []string{"one"}, Text: "json a == 1"}},
 		},
 		{Name: "another", Line: 19, Method: "GET", Target: "/", Times: 1, Status: 404},
 	}}
@@ -69,7 +69,7 @@ func TestParseNamesTheLine(t *testing.T) {
 		{"-- a --\nGET /\n=> 200\n-- a --\nGET /\n=> 200", "two exchanges"},
 	}
 	for _, tt := range tests {
-		if _, err := httpscript.Parse("f.txt", tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := scripttest.Parse("f.txt", tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v, want %s", tt.text, err, tt.want)
 		}
 	}
@@ -81,15 +81,15 @@ func TestReadFiles(t *testing.T) {
 		"scripts/a.txt": {Data: []byte("-- a --\nGET /\n=> 200\n")},
 		"scripts/c.md":  {Data: []byte("no script")},
 	}
-	scripts, err := httpscript.ReadFiles(files, "scripts/*.txt")
+	scripts, err := scripttest.ReadFiles(files, "scripts/*.txt")
 	if err != nil || len(scripts) != 2 || scripts[0].Name != "a.txt" || scripts[1].Name != "b.txt" {
 		t.Errorf("%+v, %v", scripts, err)
 	}
-	if _, err := httpscript.ReadFiles(files, "none/*.txt"); err == nil {
+	if _, err := scripttest.ReadFiles(files, "none/*.txt"); err == nil {
 		t.Error("no script is no error")
 	}
 	files["scripts/d.txt"] = &fstest.MapFile{Data: []byte("oops")}
-	if _, err := httpscript.ReadFiles(files, "scripts/*.txt"); err == nil || !strings.Contains(err.Error(), "d.txt:1") {
+	if _, err := scripttest.ReadFiles(files, "scripts/*.txt"); err == nil || !strings.Contains(err.Error(), "d.txt:1") {
 		t.Errorf("%v", err)
 	}
 }
@@ -98,7 +98,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("-- [a] b --\nGET /x\nA: b\n\nbody\n=> 200\n[!c] json a[x=y].b == 1\n")
 	f.Add("# c\n-- a --\nGET /\n=> 200\nbody empty\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := httpscript.Parse("f", text)
+		s, err := scripttest.Parse("f", text)
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package httpscript
+package scripttest
 
 import (
 	"context"
