@@ -14,33 +14,33 @@ import (
 // host, no trailing slash, no query. The zero BaseURL is not valid.
 type BaseURL struct{ text string }
 
-// StoredBaseURL takes back what String wrote, without looking at it again; ok is false for
-// what String cannot have written.
+// StoredBaseURL restores what String wrote, without validating it again. ok is false if String
+// cannot have written text.
 func StoredBaseURL(text string) (base BaseURL, ok bool) {
 	return BaseURL{text}, strings.HasPrefix(text, "https://")
 }
 
-// String is the canonical form, e.g. https://ws-clinic.fhir.azurehealthcareapis.com
+// String returns the canonical form, e.g. https://ws-clinic.fhir.azurehealthcareapis.com
 func (b BaseURL) String() string { return b.text }
 
-// Host is the host name or address without port and brackets.
+// Host returns the host name or address, without port and brackets.
 func (b BaseURL) Host() string {
 	authority, _, _ := strings.Cut(strings.TrimPrefix(b.text, "https://"), "/")
 	return (&url.URL{Host: authority}).Hostname()
 }
 
-// Kind is the product behind the host, as far as its name tells.
+// Kind returns the product behind the host, as far as the host name shows it.
 func (b BaseURL) Kind() Kind { return kindOf(b.Host()) }
 
-// baseURLField is the request member that every mistake here is about.
+// baseURLField is the request member that all mistakes in this file refer to.
 const baseURLField = "fhirServerUrl"
 
-// maxURL is the longest URL that is accepted, in bytes.
+// maxURL is the length limit of a URL, in bytes.
 const maxURL = 2048
 
-// ParseBaseURL reads what an administrator pasted. notes tells in words what was taken off.
-// mistake is nil when the URL is good. anyTarget leaves addresses and ports to be judged
-// when dialled (FHIRLINK_EGRESS_ALLOW is not empty).
+// ParseBaseURL parses what an administrator pasted. notes say in words what was removed. mistake
+// is nil if the URL is valid. With anyTarget, addresses and ports are checked only when they are
+// dialled (FHIRLINK_EGRESS_ALLOW is not empty).
 func ParseBaseURL(raw string, anyTarget bool) (base BaseURL, notes []string, mistake *problem.Field) {
 	text := strings.TrimSpace(raw)
 	if text != raw {
@@ -63,7 +63,7 @@ func ParseBaseURL(raw string, anyTarget bool) (base BaseURL, notes []string, mis
 	return BaseURL{"https://" + authority + path}, notes, nil
 }
 
-// splitURL refuses what no later step should have to think about.
+// splitURL refuses what the later steps do not handle.
 func splitURL(text string) (*url.URL, *problem.Field) {
 	if text == "" {
 		return nil, urlMistake("url_syntax", "The FHIR server URL is empty.", exampleFix)
@@ -94,7 +94,7 @@ const (
 	exampleFix = "Copy \"FHIR metadata endpoint\" from the Overview page of the FHIR service in the Azure portal. It looks like " + exampleURL + "/metadata."
 )
 
-// checkPasted finds the addresses of other things, which no cutting makes right.
+// checkPasted refuses addresses of things other than FHIR servers, which no trimming makes right.
 func checkPasted(u *url.URL, fragment bool) *problem.Field {
 	switch product := kindOf(u.Hostname()).Product; {
 	case product == webPage:
@@ -110,7 +110,7 @@ func checkPasted(u *url.URL, fragment bool) *problem.Field {
 	return nil
 }
 
-// parseAuthority gives host and port in canonical form.
+// parseAuthority returns host and port in canonical form.
 func parseAuthority(u *url.URL, anyTarget bool) (authority string, notes []string, mistake *problem.Field) {
 	host := strings.ToLower(u.Hostname())
 	if host != u.Hostname() {
@@ -139,8 +139,8 @@ func bracketed(a netip.Addr) string {
 	return "[" + a.String() + "]"
 }
 
-// checkName accepts DNS names of letters, digits and hyphens (RFC 1123 §2.1) of two labels
-// or more; of one label too when the target is judged when dialled.
+// checkName accepts DNS names of letters, digits and hyphens (RFC 1123 §2.1) with at least two
+// labels. With anyTarget, one label is enough.
 func checkName(host string, anyTarget bool) *problem.Field {
 	labels := strings.Split(host, ".")
 	switch {
@@ -158,7 +158,7 @@ func checkName(host string, anyTarget bool) *problem.Field {
 	return nil
 }
 
-// parsePort gives ":port", empty for the default one.
+// parsePort returns ":port", or "" for the default port.
 func parsePort(port string, anyTarget bool) (suffix string, mistake *problem.Field) {
 	if port == "" || port == "443" {
 		return "", nil
@@ -176,7 +176,7 @@ func parsePort(port string, anyTarget bool) (suffix string, mistake *problem.Fie
 	return ":" + strconv.FormatUint(n, 10), nil
 }
 
-// trimPath takes off what people copy along with the base URL.
+// trimPath removes what people copy along with the base URL.
 func trimPath(u *url.URL) (path string, notes []string) {
 	if u.RawQuery != "" || u.ForceQuery {
 		notes = append(notes, "removed the query from the FHIR server URL")
@@ -193,7 +193,7 @@ func trimPath(u *url.URL) (path string, notes []string) {
 	return bare, notes
 }
 
-// trimMetadata takes every /metadata off the end, so that what is left is canonical.
+// trimMetadata removes every trailing /metadata, so that the result is canonical.
 func trimMetadata(path string) string {
 	const metadata = "/metadata"
 	for {

@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// Capability is what linking needs of a CapabilityStatement.
+// Capability is the part of a CapabilityStatement that linking needs.
 type Capability struct {
 	FHIRVersion string // e.g. 4.0.1
 	OAuth       OAuthURIs
@@ -18,21 +18,20 @@ type OAuthURIs struct {
 	Token     string
 }
 
-// Ways in which a body is not a usable CapabilityStatement.
+// Reasons why a body is not a usable CapabilityStatement.
 var (
 	ErrNotCapability = errors.New("not a CapabilityStatement")
 	ErrTooLarge      = errors.New("larger than the limit")
 )
 
-// MaxCapability is the largest CapabilityStatement, in bytes after decompression.
+// MaxCapability is the size limit of a CapabilityStatement, in bytes after decompression.
 // Microsoft's has about 1 MB.
 const MaxCapability = 8 << 20
 
 const oauthURIs = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 
-// ReadCapability reads a CapabilityStatement as a stream, to its end: memory does not grow
-// with the body. Errors: ErrNotCapability, ErrTooLarge, or what r
-// returned.
+// ReadCapability reads a CapabilityStatement as a stream to its end, in constant memory. The
+// error is ErrNotCapability, ErrTooLarge, or the error of r.
 func ReadCapability(r io.Reader) (Capability, error) {
 	limited := &io.LimitedReader{R: r, N: MaxCapability + 1}
 	noting := &notingReader{r: limited}
@@ -48,7 +47,8 @@ func ReadCapability(r io.Reader) (Capability, error) {
 	return Capability{}, fmt.Errorf("%w: %w", ErrNotCapability, err)
 }
 
-// notingReader tells a broken connection from a broken document.
+// notingReader keeps the error of its reader, which tells a broken connection from a broken
+// document.
 type notingReader struct {
 	r   io.Reader
 	err error
@@ -99,7 +99,7 @@ func (s scanner) rest(found *OAuthURIs) error {
 	})
 }
 
-// oauthURIs reads one extension; its url may stand before or after its parts.
+// oauthURIs reads one extension. Its url may come before or after its parts.
 func (s scanner) oauthURIs(found *OAuthURIs) error {
 	var name string
 	var uris OAuthURIs

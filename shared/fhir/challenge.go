@@ -12,16 +12,15 @@ type Challenge struct {
 	Params map[string]string
 }
 
-// Bounds of what is read of the headers of one answer.
+// Limits on what is read from the headers of one answer.
 const (
 	maxChallengeBytes = 8 << 10
 	maxChallenges     = 16
 	maxParams         = 32
 )
 
-// ParseChallenges reads all challenges of an answer. It is lenient: it accepts unquoted
-// values, missing commas and unterminated strings, because servers send them, and passes
-// over what it does not understand.
+// ParseChallenges reads all challenges of an answer. It is lenient, because servers send unquoted
+// values, missing commas and unterminated strings. It skips what it does not understand.
 func ParseChallenges(h http.Header) []Challenge {
 	var all []Challenge
 	for _, value := range h.Values("WWW-Authenticate") {
@@ -31,7 +30,7 @@ func ParseChallenges(h http.Header) []Challenge {
 	return all
 }
 
-// bearer picks the challenge that says most: Microsoft's names its authority.
+// bearer returns the most informative Bearer challenge: Microsoft's names its authority.
 func bearer(all []Challenge) (best Challenge, ok bool) {
 	for _, c := range all {
 		if !strings.EqualFold(c.Scheme, "Bearer") {
@@ -46,8 +45,8 @@ func bearer(all []Challenge) (best Challenge, ok bool) {
 
 type challengeScanner struct{ rest string }
 
-// challenges reads "name = value" as a parameter of the challenge before it, and any other
-// word as the scheme of a new one.
+// challenges reads "name = value" as a parameter of the preceding challenge, and any other word
+// as the scheme of a new one.
 func (s *challengeScanner) challenges(limit int) []Challenge {
 	var out []Challenge
 	for {
@@ -74,7 +73,7 @@ func (s *challengeScanner) challenges(limit int) []Challenge {
 	}
 }
 
-// set keeps the first value of a name: later ones may be forged by what a server echoes.
+// set keeps the first value of a name: a later one may be forged by text that the server echoes.
 func (c Challenge) set(name, value string) {
 	name = strings.ToLower(name)
 	if _, known := c.Params[name]; !known && len(c.Params) < maxParams {

@@ -20,47 +20,46 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Client asks one FHIR server what linking needs to know. It sends tokens to the origin of
-// Base only; HTTP must not follow redirects and should be the guarded client of package
-// egress.
+// Client asks one FHIR server what linking needs to know. It sends tokens only to the origin of
+// Base. HTTP must not follow redirects; it should be the guarded client of package egress.
 type Client struct {
 	HTTP    *http.Client
 	Base    BaseURL
-	Timeout time.Duration // of one request with its body; 0: DefaultTimeout
+	Timeout time.Duration // for one request with its body; 0: DefaultTimeout
 }
 
-// DefaultTimeout is how long one request may take, its body included.
+// DefaultTimeout limits one request, including its body.
 const DefaultTimeout = 10 * time.Second
 
-// maxBody is how much is read of a body that is not a CapabilityStatement, in bytes.
+// maxBody limits what is read of a body that is not a CapabilityStatement, in bytes.
 const maxBody = 64 << 10
 
-// Answer is what a request saw on the wire. Status is 0 when there was no answer.
+// Answer is what a request saw on the wire. Status is 0 if there was no answer.
 type Answer struct {
 	Method    string
 	URL       string
-	Connected bool          // a connection was there, so what failed came after TLS
-	Connect   time.Duration // until it was there
+	Connected bool          // there was a connection, so a failure came after TLS
+	Connect   time.Duration // until there was a connection
 	Elapsed   time.Duration // until the body was read
 
 	Status        int
 	MediaType     string            // without parameters, lower case
 	Challenge     *Challenge        // the Bearer challenge of a 401
 	ResourceType  string            // of a body that was read
-	Outcome       *OperationOutcome // of a body that was one
+	Outcome       *OperationOutcome // of a body that is an OperationOutcome
 	RetryAfter    time.Duration
 	CorrelationID string
-	RedirectHost  string // where a 3xx points, when that is a DNS name
+	RedirectHost  string // target of a 3xx, if it is a DNS name
 }
 
-// NotFound tells whether the answer means that the resource does not exist, which takes an
-// OperationOutcome: any web server has a 404.
+// NotFound reports whether the answer means that the resource does not exist. That takes an
+// OperationOutcome, because any web server has a 404.
 func (a Answer) NotFound() bool {
 	return a.Status == http.StatusNotFound && a.Outcome != nil && a.Outcome.Code == "not-found" && !a.Outcome.NoRoute()
 }
 
-// Metadata reads {base}/metadata without a token. The error is that of the connection, or of
-// ReadCapability when the status is 200.
+// Metadata reads {base}/metadata without a token. The error is that of the connection or, with
+// status 200, that of ReadCapability.
 func (c Client) Metadata(ctx context.Context) (Capability, Answer, error) {
 	var capability Capability
 	a, err := c.send(ctx, request{path: "/metadata", read: func(a *Answer, body io.Reader) (err error) {
@@ -73,8 +72,8 @@ func (c Client) Metadata(ctx context.Context) (Capability, Answer, error) {
 	return capability, a, err
 }
 
-// SMARTConfiguration reads {base}/.well-known/smart-configuration without a token; empty
-// when the server has none.
+// SMARTConfiguration reads {base}/.well-known/smart-configuration without a token. The result is
+// empty if the server has none.
 func (c Client) SMARTConfiguration(ctx context.Context) (SMARTConfiguration, Answer, error) {
 	var configuration SMARTConfiguration
 	a, err := c.send(ctx, request{path: "/.well-known/smart-configuration", accept: "application/json", read: func(a *Answer, body io.Reader) error {
@@ -88,18 +87,18 @@ func (c Client) SMARTConfiguration(ctx context.Context) (SMARTConfiguration, Ans
 	return configuration, a, err
 }
 
-// Probe is a read that touches no patient's data.
+// Probe is a read request that touches no patient's data.
 type Probe struct{ path string }
 
-// MissingBasic reads a Basic resource that cannot exist: Microsoft's server checks the right
-// to read first, so 404 is a yes. id is from [NewID].
+// MissingBasic reads a Basic resource that cannot exist. Microsoft's server checks the right to
+// read first, so 404 proves that right. id is from [NewID].
 func MissingBasic(id string) Probe { return Probe{"/Basic/" + id} }
 
-// OnePatient asks for the id of one patient, for servers of which nothing is known. The
-// answer to a request with a token is discarded unread.
+// OnePatient asks for the id of one patient, for unknown servers. The answer to a request with a
+// token is discarded unread.
 func OnePatient() Probe { return Probe{"/Patient?_count=1&_elements=id"} }
 
-// Read sends the probe, without a token when token is empty.
+// Read sends the probe; an empty token means no token.
 func (c Client) Read(ctx context.Context, p Probe, token secret.Value) (Answer, error) {
 	return c.send(ctx, request{path: p.path, token: token, read: func(a *Answer, body io.Reader) error {
 		if a.Status < 300 && !token.IsZero() {
@@ -109,9 +108,9 @@ func (c Client) Read(ctx context.Context, p Probe, token secret.Value) (Answer, 
 	}})
 }
 
-// Write updates a Basic resource that does not exist under the condition that it has
-// version 1. Microsoft's server checks the right to write first, so 404 is a yes; nothing
-// is written either way.
+// Write updates a Basic resource that does not exist, on the condition that it has version 1.
+// Microsoft's server checks the right to write first, so 404 proves that right. Nothing is
+// written either way.
 func (c Client) Write(ctx context.Context, id string, token secret.Value) (Answer, error) {
 	return c.send(ctx, request{
 		method: http.MethodPut, path: "/Basic/" + id, token: token, read: readResource,
@@ -119,7 +118,7 @@ func (c Client) Write(ctx context.Context, id string, token secret.Value) (Answe
 	})
 }
 
-// Remove deletes what Write must not have written.
+// Remove deletes a resource that Write should not have created.
 func (c Client) Remove(ctx context.Context, id string, token secret.Value) (Answer, error) {
 	return c.send(ctx, request{method: http.MethodDelete, path: "/Basic/" + id, token: token, read: readResource})
 }
@@ -172,18 +171,17 @@ func (c Client) exchange(ctx context.Context, r request, a *Answer, start time.T
 	}
 	defer res.Body.Close()
 	if ctx.Err() != nil {
-		return ctx.Err() // what a server says that was just left is no answer
+		return ctx.Err() // after its end, what the server says is not an answer
 	}
 	a.note(res)
 	if err := r.read(a, res.Body); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
-	_, _ = io.CopyN(io.Discard, res.Body, maxRest) // what fails here costs a new connection only
+	_, _ = io.CopyN(io.Discard, res.Body, maxRest) // a failure here costs a new connection only
 	return nil
 }
 
-// maxRest is how much is read of what nobody needs, in bytes, so that the connection can be
-// used again.
+// maxRest limits what is read of an unused body, in bytes, so that the connection can be reused.
 const maxRest = 4 << 10
 
 func (r request) build(ctx context.Context, url string) (*http.Request, error) {
@@ -200,7 +198,7 @@ func (r request) build(ctx context.Context, url string) (*http.Request, error) {
 	}
 	req.Header.Set("Accept", r.accept)
 	req.Header.Set("User-Agent", "fhirlink")
-	// Marks the request in the audit log of Microsoft's FHIR services
+	// This header marks the request in the audit log of Microsoft's FHIR services
 	// (learn.microsoft.com/azure/healthcare-apis/fhir/use-custom-headers).
 	req.Header.Set("X-MS-AZUREFHIR-AUDIT-LINK", "verify")
 	if !r.token.IsZero() {
@@ -209,7 +207,7 @@ func (r request) build(ctx context.Context, url string) (*http.Request, error) {
 	return req, nil
 }
 
-// note keeps what is known without the body.
+// note records what is known without the body.
 func (a *Answer) note(res *http.Response) {
 	a.Status = res.StatusCode
 	media, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
@@ -266,7 +264,7 @@ func redirectHost(location string) string {
 	return ""
 }
 
-// NewID is a random UUID (RFC 9562 §5.4), the id of a resource that does not exist.
+// NewID returns a random UUID (RFC 9562 §5.4), for a resource that does not exist.
 func NewID() string {
 	var b [16]byte
 	rand.Read(b[:])

@@ -2,17 +2,18 @@ package fhir
 
 import "strings"
 
-// Product is what serves FHIR at a host.
+// Product is the software that serves FHIR at a host.
 type Product string
 
-// The products that are told apart.
+// The products that are distinguished.
 const (
 	HealthDataServices Product = "Azure Health Data Services"
 	AzureAPIForFHIR    Product = "Azure API for FHIR" // retired on 2026-09-30
 	Generic            Product = "FHIR server"
 )
 
-// Cloud is the Microsoft cloud that a host belongs to; empty for hosts outside of them.
+// Cloud is the Microsoft cloud that a host belongs to. It is empty for hosts outside Microsoft's
+// clouds.
 type Cloud string
 
 // The clouds with FHIR services (Private Link DNS zones, learn.microsoft.com).
@@ -21,7 +22,7 @@ const (
 	USGovernment Cloud = "Azure US Government"
 )
 
-// Authority is the host of the cloud's Entra ID; empty for no cloud.
+// Authority returns the host of the cloud's Entra ID, or "" for the empty Cloud.
 func (c Cloud) Authority() string { return authorities[c] }
 
 var authorities = map[Cloud]string{
@@ -35,13 +36,13 @@ type Kind struct {
 	Cloud   Cloud
 }
 
-// Microsoft tells whether the server behaves as Microsoft's FHIR service does: no path, the
-// 401 challenge, probes of a missing Basic resource.
+// Microsoft reports whether the server behaves like Microsoft's FHIR service: no path, the 401
+// challenge, probes of a missing Basic resource.
 func (k Kind) Microsoft() bool {
 	return k.Product == HealthDataServices || k.Product == AzureAPIForFHIR
 }
 
-// hosts tells products by host name; "*" is one label. A new cloud is a row here and one in
+// hosts maps host names to kinds; "*" matches one label. A new cloud needs a row here and one in
 // authorities.
 var hosts = []struct {
 	pattern string
@@ -61,7 +62,7 @@ var hosts = []struct {
 	{"entra.microsoft.us", Kind{webPage, USGovernment}},
 }
 
-// Kinds of hosts that are no FHIR servers but get pasted as such.
+// Products that are not FHIR servers, but whose addresses people paste.
 const (
 	dicomService Product = "DICOM service" // the sibling in the same workspace
 	webPage      Product = "portal"        // where people manage the service

@@ -8,30 +8,30 @@ import (
 	"strings"
 )
 
-// OperationOutcome is the first issue of an OperationOutcome. Diagnostics is a server's own
-// text: it is for telling cases apart, never for showing.
+// OperationOutcome is the first issue of an OperationOutcome. Diagnostics is the server's text.
+// It serves to distinguish cases and must never be shown.
 type OperationOutcome struct {
 	Code        string // issue type, e.g. not-found, forbidden, login, throttled
 	Diagnostics string
 }
 
-// routeNotFound is how Microsoft's server says that the path is no FHIR path; with the same
-// issue code as a resource that does not exist.
+// routeNotFound is how Microsoft's server says that a path is not a FHIR path. The issue code is
+// the same as for a resource that does not exist.
 const routeNotFound = "The requested route was not found"
 
-// NoRoute tells a path that the server does not know from a missing resource.
+// NoRoute reports whether the server does not know the path, as opposed to the resource.
 func (o OperationOutcome) NoRoute() bool { return strings.Contains(o.Diagnostics, routeNotFound) }
 
-// Says tells whether the diagnostics have the words, whatever their case.
+// Says reports whether the diagnostics contain the words, ignoring case.
 func (o OperationOutcome) Says(words string) bool {
 	return strings.Contains(strings.ToLower(o.Diagnostics), strings.ToLower(words))
 }
 
-// maxDiagnostics bounds what is kept of a server's text, in bytes.
+// maxDiagnostics limits what is kept of a server's text, in bytes.
 const maxDiagnostics = 1024
 
-// parseOutcome reads an OperationOutcome, nil if body is none. body is bounded by the
-// caller; encoding/json bounds its nesting.
+// parseOutcome returns the OperationOutcome in body, or nil if body is none. The caller limits
+// body; encoding/json limits its nesting.
 func parseOutcome(body []byte) *OperationOutcome {
 	var wire struct {
 		ResourceType string `json:"resourceType"`
@@ -57,11 +57,11 @@ func parseOutcome(body []byte) *OperationOutcome {
 
 var errFound = errors.New("found")
 
-// resourceType reads the type of a resource, also of one that is cut off; "" for what is not
-// FHIR JSON.
+// resourceType returns the type of a resource, even of a truncated one, or "" if body is not FHIR
+// JSON.
 func resourceType(body []byte) (name string) {
 	s := newScanner(bytes.NewReader(body))
-	// Any error but errFound ends a body that has no type so far.
+	// Any error except errFound means that the body has no type so far.
 	_ = s.object(func(key string) (err error) {
 		if key != "resourceType" {
 			return s.skip()

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// scanner walks a JSON document as a stream, in constant memory and without garbage for what
-// is passed over; the tokens of encoding/json take some thirty times as long. Of values that
-// are passed over, strings and brackets are checked, and no more.
+// scanner walks a JSON document as a stream, in constant memory and without garbage for skipped
+// values. The tokens of encoding/json take about thirty times as long. In skipped values only
+// strings and brackets are checked.
 type scanner struct{ *bufio.Reader }
 
-// newScanner skips a byte order mark, which some servers send against RFC 8259 §8.1.
+// newScanner skips a byte order mark, which some servers send in breach of RFC 8259 §8.1.
 func newScanner(r io.Reader) scanner {
 	s := scanner{bufio.NewReaderSize(r, 16<<10)}
 	if mark, err := s.Peek(3); err == nil && string(mark) == "\ufeff" {
-		_, _ = s.Discard(len(mark)) // what was peeked is there
+		_, _ = s.Discard(len(mark)) // the peeked bytes are there
 	}
 	return s
 }
@@ -27,14 +27,14 @@ var (
 	errDeep   = errors.New("nested too deeply")
 )
 
-// Bounds of what is walked.
+// Limits of a walk.
 const (
 	maxDepth = 64
-	maxText  = 2048 // bytes of a string that is kept, with its quotes
+	maxText  = 2048 // bytes of a kept string, including its quotes
 )
 
-// object visits the members of the next value, which member must consume; a value of
-// another type is passed over.
+// object calls member for each member of the next value; member must consume the value. A value
+// of another type is skipped.
 func (s scanner) object(member func(key string) error) error {
 	return s.nested('{', '}', func() error {
 		c, err := s.next()
@@ -58,7 +58,7 @@ func (s scanner) object(member func(key string) error) error {
 	})
 }
 
-// array visits the elements of the next value, as object does.
+// array calls element for each element of the next value, as object does for members.
 func (s scanner) array(element func() error) error { return s.nested('[', ']', element) }
 
 func (s scanner) nested(open, end byte, each func() error) error {
@@ -90,7 +90,7 @@ func (s scanner) nested(open, end byte, each func() error) error {
 	}
 }
 
-// text reads the next value if it is a string of reasonable length; else it is "".
+// text reads the next value. It returns "" if the value is not a string or is too long.
 func (s scanner) text() (string, error) {
 	c, err := s.next()
 	if err != nil {
@@ -102,7 +102,7 @@ func (s scanner) text() (string, error) {
 	return s.stringRest()
 }
 
-// skip passes over the next value.
+// skip skips the next value.
 func (s scanner) skip() error {
 	c, err := s.next()
 	if err != nil {
@@ -111,7 +111,7 @@ func (s scanner) skip() error {
 	return s.remainder(c)
 }
 
-// remainder passes over the rest of a value that begins with c.
+// remainder skips the rest of a value that begins with c.
 func (s scanner) remainder(c byte) error {
 	switch {
 	case c == '"':
@@ -128,7 +128,7 @@ func (s scanner) skipScalar() error {
 	for {
 		c, err := s.ReadByte()
 		if errors.Is(err, io.EOF) {
-			return nil // a number may be all of a document
+			return nil // a number may be the whole document
 		}
 		if err != nil {
 			return err
@@ -143,30 +143,30 @@ func isScalar(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
 }
 
-// passed is how far a string, an object or an array has been passed over.
+// passed is the state of skipping a string, an object or an array.
 type passed struct {
 	open            [maxDepth]byte // the brackets
 	depth           int
-	quoted, escaped bool // in a string, behind its backslash
+	quoted, escaped bool // inside a string; after its backslash
 }
 
-// finish passes over the rest. It looks at all that is buffered at once: a call for each byte is
-// what a large document would take its time by.
+// finish skips the rest. It scans the whole buffer at once: one call per byte would dominate the
+// time for a large document.
 func (s scanner) finish(p passed) error {
 	for {
 		if _, err := s.Peek(1); err != nil {
 			return early(err)
 		}
-		buffered, _ := s.Peek(s.Buffered()) // that much is there
+		buffered, _ := s.Peek(s.Buffered()) // the buffered bytes are there
 		n, done, err := p.over(buffered)
-		_, _ = s.Discard(n) // so is this
+		_, _ = s.Discard(n) // so are these
 		if done || err != nil {
 			return err
 		}
 	}
 }
 
-// over passes over n bytes of what comes next: all of them, or up to the end of the value.
+// over skips n bytes of next: all of them, or up to the end of the value.
 func (p *passed) over(next []byte) (n int, done bool, err error) {
 	quoted, escaped := p.quoted, p.escaped
 	for i, c := range next {
@@ -205,13 +205,13 @@ func (p *passed) opened(c byte) error {
 
 func (p *passed) closed(c byte) error {
 	p.depth--
-	if p.open[p.depth] != c-2 { // in ASCII, { and [ stand two before } and ]
+	if p.open[p.depth] != c-2 { // in ASCII, { and [ are two before } and ]
 		return errSyntax
 	}
 	return nil
 }
 
-// stringRest reads a string behind its first quote; "" if it is too long.
+// stringRest reads a string after its opening quote, and returns "" if it is too long.
 func (s scanner) stringRest() (string, error) {
 	var raw strings.Builder
 	raw.WriteByte('"')
@@ -241,7 +241,7 @@ func (s scanner) stringRest() (string, error) {
 	return text, nil
 }
 
-// next is the next byte that is no white space.
+// next returns the next byte that is not white space.
 func (s scanner) next() (byte, error) {
 	for {
 		c, err := s.read()
@@ -259,7 +259,7 @@ func (s scanner) read() (byte, error) {
 	return c, err
 }
 
-// early is what the end of a document is in the middle of it.
+// early turns io.EOF inside a document into io.ErrUnexpectedEOF.
 func early(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

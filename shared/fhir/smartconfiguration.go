@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// SMARTConfiguration is what linking needs of .well-known/smart-configuration (SMART App
+// SMARTConfiguration is the part of .well-known/smart-configuration that linking needs (SMART App
 // Launch 2.2 §7).
 type SMARTConfiguration struct {
 	Authorize string `json:"authorization_endpoint"`

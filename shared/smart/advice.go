@@ -5,28 +5,29 @@ import (
 	"strings"
 )
 
-// Advice is something to know about one scope: what it is, and what to do about it.
+// Advice explains one finding about a scope or a setting: its code, what it means, and how to fix
+// it.
 type Advice struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
 }
 
-// Refusal is the error of a scope that cannot be carried without loss or ambiguity.
+// Refusal is the error for a scope that cannot be carried without loss or ambiguity.
 type Refusal Advice
 
 func (r *Refusal) Error() string { return r.Message + " " + r.Fix }
 
 func refuse(code, message, fix string) *Refusal { return &Refusal{code, message, fix} }
 
-// Mistake is one setting of a translation that cannot be used, named as the field of the
+// Mistake is one translation setting that cannot be used. Field is the request member of the
 // endpoint that carries it.
 type Mistake struct {
 	Field string
 	Advice
 }
 
-// Mistakes is the error of [New] and of the parsers of settings: all mistakes at once.
+// Mistakes is the error of [New] and of the settings parsers. It holds every mistake at once.
 type Mistakes []Mistake
 
 func (m Mistakes) Error() string {
@@ -44,7 +45,7 @@ func mistake(field, code, message, fix string) Mistake {
 	return Mistake{field, Advice{code, message, fix}}
 }
 
-// brief shortens a value that a caller sent, so that no message grows with it.
+// brief shortens a value from a caller, so that no message grows with its input.
 func brief(value string) string {
 	const most = 60
 	if len(value) > most {

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// ahds is the spelling that Azure Health Data Services reads from Entra: before "?", "/" becomes
-// "." and a whole type or permission "*" becomes "all"; after it, "/" becomes "%2f". Nothing is
-// escaped, so that whatever the receiver would read differently is refused.
+// ahds is the spelling that Azure Health Data Services expects from Entra. Before "?", "/"
+// becomes "." and a type or permission that is exactly "*" becomes "all"; after "?", "/" becomes
+// "%2f". The dialect has no escapes, so a scope that the receiver would read differently is
+// refused.
 type ahds struct{}
 
 func (ahds) encode(scope string) (string, error) {
@@ -68,8 +69,9 @@ func ahdsTakes(context string, separated bool) bool {
 	return context == "launch" || separated && isContext(context)
 }
 
-// swapWords replaces from by to where it is the whole type or the whole permission of
-// "type.permission"; one that is to already would not come back and is refused.
+// swapWords replaces from with to where it is the whole type or the whole permission of
+// "type.permission". A type or permission that already is to could not be decoded back, so it is
+// refused.
 func swapWords(rest, from, to string) (string, error) {
 	kind, permission, dot := strings.Cut(rest, ".")
 	if kind == to || dot && permission == to {
@@ -85,7 +87,7 @@ func swapWords(rest, from, to string) (string, error) {
 	return join(kind, ".", dot, permission, false, ""), nil
 }
 
-// join puts together what two Cuts took apart.
+// join reassembles the parts of two strings.Cut calls.
 func join(left, mark string, marked bool, right string, granular bool, query string) string {
 	if !marked {
 		mark = ""

@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// Aliases are agreed short values for scopes that no dialect fits into Entra's 120 characters.
-// They hold in both directions. The receiving server does not know them: whatever hands it the
-// token's scopes must decode first. The zero value has none; it does not change once made.
+// Aliases maps scopes that no dialect fits into Entra's 120 characters to agreed short values,
+// and back. The receiving server does not know these values: a component in front of it must
+// decode the token's scopes. The zero value is empty. Aliases is immutable.
 type Aliases struct {
 	values map[string]string // by SMART scope
 	scopes map[string]string // by value
 }
 
-// NewAliases checks a map from SMART scope to value. Two scopes with one value, a value that is
-// a scope of the map too or reads as one, and values that Entra will not register are refused,
-// all together, as [Mistakes].
+// NewAliases checks a map from SMART scope to value. It refuses two scopes with one value, a
+// value that is also a scope of the map or reads as a scope, and a value that Entra will not
+// register. The error is [Mistakes] and names all of them.
 func NewAliases(byScope map[string]string) (Aliases, error) { return Aliases{}.With(byScope) }
 
-// ParseAliases reads the setting FHIRLINK_SCOPE_ALIASES: a JSON object from SMART scope to
-// value, or nothing. The error is [Mistakes].
+// ParseAliases reads the setting FHIRLINK_SCOPE_ALIASES: a JSON object from SMART scope to value,
+// or an empty string. The error is [Mistakes].
 func ParseAliases(setting string) (Aliases, error) {
 	if strings.TrimSpace(setting) == "" {
 		return Aliases{}, nil
@@ -37,7 +37,7 @@ func ParseAliases(setting string) (Aliases, error) {
 	return NewAliases(byScope)
 }
 
-// parseObject is json.Unmarshal for one flat object, but refuses duplicate keys.
+// parseObject reads one flat JSON object. Unlike json.Unmarshal, it refuses duplicate keys.
 func parseObject(text string) (map[string]string, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -68,7 +68,8 @@ func parseObject(text string) (map[string]string, error) {
 	return object, nil
 }
 
-// With adds to the aliases; a scope that has another value already is refused.
+// With returns the aliases with byScope added. A scope that already has another value is refused;
+// the error is [Mistakes].
 func (a Aliases) With(byScope map[string]string) (Aliases, error) {
 	if len(byScope) == 0 {
 		return a, nil
@@ -133,8 +134,8 @@ func collision(message string) *Refusal {
 	return refuse("alias_collision", message, "Give every scope an alias of its own, which is no other scope's.")
 }
 
-// readsAsScope says whether some dialect's receiver could see a resource or launch scope in a
-// value: fhir-server accepts "/", "$" and ".", Firely Server any separator.
+// readsAsScope reports whether a receiver of some dialect could read a value as a resource or
+// launch scope: fhir-server accepts "/", "$" and ".", Firely Server any separator.
 func readsAsScope(value string) bool {
 	for _, context := range []string{"patient", "user", "system", "launch"} {
 		rest, ok := strings.CutPrefix(value, context)

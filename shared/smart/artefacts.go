@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// AppRole is an entry of an Entra application's appRoles (Microsoft Graph, appRole): what an
-// application gets in the claim "roles" of a token of its own.
+// AppRole is an entry of an Entra application's appRoles (Microsoft Graph, appRole). Entra puts
+// it into the claim "roles" when an application acts for itself.
 type AppRole struct {
 	AllowedMemberTypes []string `json:"allowedMemberTypes"`
 	Description        string   `json:"description"`
@@ -17,25 +17,25 @@ type AppRole struct {
 }
 
 // PermissionScope is an entry of an Entra application's api.oauth2PermissionScopes (Microsoft
-// Graph, permissionScope): what an app acting for a user gets in the claim "scp".
+// Graph, permissionScope). Entra puts it into the claim "scp" when an app acts for a user.
 type PermissionScope struct {
 	AdminConsentDescription string `json:"adminConsentDescription"`
 	AdminConsentDisplayName string `json:"adminConsentDisplayName"`
 	ID                      string `json:"id"`
 	IsEnabled               bool   `json:"isEnabled"`
-	Type                    string `json:"type"` // User, Admin: who may consent
+	Type                    string `json:"type"` // who may consent: User or Admin
 	UserConsentDescription  string `json:"userConsentDescription"`
 	UserConsentDisplayName  string `json:"userConsentDisplayName"`
 	Value                   string `json:"value"`
 }
 
-// Skipped is a scope that has no place among the artefacts.
+// Skipped is a scope that cannot be registered, with the reason.
 type Skipped struct {
 	Scope string `json:"scope"`
 	Advice
 }
 
-// Artefacts are what to register in Entra, and to set in Firely Server, for a list of scopes.
+// Artefacts lists what to register in Entra, and to set in Firely Server, for a list of scopes.
 type Artefacts struct {
 	AppRoles               []AppRole         `json:"appRoles"`
 	OAuth2PermissionScopes []PermissionScope `json:"oauth2PermissionScopes"`
@@ -70,9 +70,9 @@ type FirelyServer struct {
 
 const applicationURL = "https://graph.microsoft.com/v1.0/applications(appId='{applicationId}')"
 
-// Artefacts makes the permissions of translated scopes: system/ scopes become app roles, all
-// others delegated permissions. No value is ever in both, because Entra gives them one
-// namespace. Ids are the same for the same kind, resource and value, for ever.
+// Artefacts returns the permissions for translated scopes: system/ scopes become app roles, all
+// others delegated permissions. No value is ever in both, because the two share one namespace in
+// Entra. An id depends on kind, resource and value only, and never changes.
 func (t *Translator) Artefacts(results Results) Artefacts {
 	a := Artefacts{
 		AppRoles: []AppRole{}, OAuth2PermissionScopes: []PermissionScope{}, Skipped: []Skipped{},
@@ -121,8 +121,8 @@ func (t *Translator) appRole(r Result) AppRole {
 	}
 }
 
-// permissionScope lets users consent for themselves, save to user/ scopes: these reach the
-// records of others, so that an administrator has to.
+// permissionScope lets users consent for themselves, except to user/ scopes: these reach other
+// people's records, so an administrator must consent.
 func (t *Translator) permissionScope(r Result) PermissionScope {
 	who := "User"
 	if r.parsed.Context == "user" {
@@ -148,7 +148,7 @@ func (t *Translator) firelyServer() *FirelyServer {
 	return f
 }
 
-// title is the scope itself, in the 100 characters that a display name may have.
+// title returns the scope, shortened to the 100 characters that a display name may have.
 func title(s Scope) string {
 	const most = 100
 	if len(s.text) <= most {

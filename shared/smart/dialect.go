@@ -8,7 +8,7 @@ import (
 // Dialect is a way to spell SMART scopes without "/".
 type Dialect string
 
-// The dialects; the package documentation has the rule and the source of each.
+// The dialects. The package documentation states the rule and the source of each.
 const (
 	Firely          Dialect = "firely"
 	AHDS            Dialect = "ahds"
@@ -16,7 +16,7 @@ const (
 	AADProxy        Dialect = "aad-proxy"
 )
 
-// ParseDialect finds a dialect by its name; the error is a *[Refusal].
+// ParseDialect returns the dialect with the given name. The error is a *[Refusal].
 func ParseDialect(name string) (Dialect, error) {
 	switch d := Dialect(name); d {
 	case Firely, AHDS, FHIRServerProxy, AADProxy:
@@ -26,8 +26,8 @@ func ParseDialect(name string) (Dialect, error) {
 		"Use firely, ahds, fhir-server-proxy or aad-proxy.")
 }
 
-// codec spells single scopes that are legal tokens, one-to-one: decode turns back what encode
-// accepts, and accepts nothing that encode does not write.
+// codec translates single scopes that are legal tokens. It is one-to-one: decode restores
+// whatever encode accepts, and refuses whatever encode does not write.
 type codec interface {
 	encode(scope string) (string, error)
 	decode(value string) (string, error)
@@ -51,8 +51,8 @@ type firely struct{ Separator }
 func (f firely) encode(scope string) (string, error) { return f.Encode(scope), nil }
 func (f firely) decode(value string) (string, error) { return f.Decode(value) }
 
-// replacer is the rule of the two retired proxies: "/" becomes one character, nothing is
-// escaped. It carries the scopes in which that character does not occur.
+// replacer is the rule of the two retired proxies: "/" becomes one character, without escapes. It
+// carries only scopes that do not contain that character.
 type replacer byte
 
 func (r replacer) encode(scope string) (string, error) {

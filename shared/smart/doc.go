@@ -1,16 +1,17 @@
-// Package smart spells SMART on FHIR scopes so that Microsoft Entra can hold them, and reads
-// them back: losing nothing, warning of everything, for every receiver. It is pure and needs
-// nothing but the standard library.
+// Package smart translates SMART on FHIR scopes into a spelling that Microsoft Entra can register,
+// and back. A translation loses nothing: what a dialect cannot carry is refused, and doubtful
+// scopes get warnings. The package is pure and needs only the standard library.
 //
 // # Why
 //
-// A SMART scope holds a slash, and Entra resolves no scope that does. Each way around it spells
-// the slash differently, and all but one forget to escape what they write for it, so that
+// A SMART scope contains a slash, and Entra cannot resolve a scope with a slash. Each workaround
+// replaces the slash with another character, and all but one forget to escape that character where
+// the scope already contains it. So
 //
 //	patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory
 //
-// comes out of the usual proxy as a scope with the code system "observation/category". Here a
-// scope is carried without loss or it is refused, with the reason and what to do.
+// comes out of the usual proxy as a scope with the code system "observation/category". This
+// package carries a scope without loss, or refuses it with the reason and a fix.
 //
 // # Scopes
 //
@@ -27,10 +28,10 @@
 //	custom      = anything else: fhirUser, http://hl7.org/fhir/uv/bulkdata/…, my-scope
 //
 // [Parse] takes a scope apart and never fails; a malformed scope is carried like any other, with
-// warnings. What no scope may hold is refused in every dialect: white space, control characters,
-// characters outside ASCII, the double quote, and percent triples that decode to one of these,
-// because a receiver that decodes before it splits would see more scopes than were granted.
-// Other triples are kept as they are, and warned of.
+// warnings. Some content is refused in every dialect: white space, control characters,
+// characters outside ASCII, the double quote, and percent triples that decode to one of these. A
+// receiver that decodes before it splits would see more scopes than were granted.
+// Other triples are kept as they are, with a warning.
 //
 // # Dialects
 //
@@ -54,28 +55,29 @@
 // [AADProxy] is the spelling of smart-on-fhir-aad-proxy, of which Firely's documentation warns:
 // "/" becomes "-" and nothing is escaped. It carries scopes without "-".
 //
-// To move from one to another, decode with one and encode with the other: [Conversion].
+// [Conversion] moves scopes between dialects: it decodes with one and encodes with the other.
 //
 // # What is never encoded
 //
-// openid, profile, email and offline_access are Entra's own, as are .default and {uri}/.default,
-// where {uri} is an absolute URI without query or the GUID of an application: they pass as they
-// are, without the resource prefix. A bare .default together with a resource is refused. A list
-// that names two resources is refused, because Entra gives a token for one.
+// openid, profile, email and offline_access belong to Entra itself, as do .default and
+// {uri}/.default, where {uri} is an absolute URI without query or the GUID of an application. They
+// pass unchanged, without the resource prefix. A bare .default together with a resource is refused.
+// A list that names two resources is refused, because Entra gives a token for one.
 //
 // # Entra
 //
 // Entra registers values of at most 120 characters, printable ASCII without space, backslash and
 // double quote, not beginning with a period (Microsoft Graph, permissionScope and appRole). Each
-// [Result] says whether its value is registrable. For scopes that fit in no spelling agree on
-// [Aliases]. [Translator.Artefacts] makes the app roles and delegated permissions to register.
+// [Result] says whether its value is registrable. Agree on [Aliases] for scopes that are too long
+// in every spelling. [Translator.Artefacts] returns the app roles and delegated permissions to
+// register.
 //
 // # Warnings
 //
 // A warning never changes the translation. Its codes:
 //
 //	too_long, character_not_allowed, leading_period     Entra will not register the value
-//	already_encoded, already_translated, already_prefixed  it looks as if it came from somewhere else
+//	already_encoded, already_translated, already_prefixed  it looks encoded or translated already
 //	alias                                               the receiving server does not know the value
 //	escape_not_meant, lost_escape                       a proxy without escapes may misread or have lost something
 //	context_missing, unknown_resource_type              the scope itself is doubtful
@@ -85,8 +87,8 @@
 //
 // The codes of refusals:
 //
-//	illegal_character, percent_encoded, empty_scope     no scope at all
+//	illegal_character, percent_encoded, empty_scope     not a scope
 //	lossy, unsupported_scope                            the dialect cannot carry it
-//	dangling_escape, invalid_escape, raw_slash, not_canonical, prefix_missing   no encoded scope
+//	dangling_escape, invalid_escape, raw_slash, not_canonical, prefix_missing   not an encoded scope
 //	default_with_resource, two_resources, alias_collision
 package smart

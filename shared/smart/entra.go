@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLength is how many characters a value of an app role or a delegated permission may have
-// (Microsoft Graph, permissionScope and appRole resource types).
+// MaxLength is the highest number of characters in the value of an app role or delegated
+// permission (Microsoft Graph, permissionScope and appRole resource types).
 const MaxLength = 120
 
-// MaxScopes is how many scopes one list may have: an application's manifest holds 1200 entries
-// in all its collections together
+// MaxScopes is the highest number of scopes in one list. An application's manifest holds at most
+// 1200 entries in all its collections together
 // (https://learn.microsoft.com/entra/identity-platform/reference-app-manifest).
 const MaxScopes = 1200
 
@@ -22,7 +22,7 @@ const (
 	LeadingPeriod       = "leading_period"
 )
 
-// Entra says whether a value can be registered there as an app role or a delegated permission.
+// Entra says whether Entra registers a value as an app role or a delegated permission.
 type Entra struct {
 	Registrable bool     `json:"registrable"`
 	Reasons     []string `json:"reasons"` // never nil
@@ -31,7 +31,7 @@ type Entra struct {
 
 func entraOf(value string) Entra {
 	length := utf8.RuneCountInString(value)
-	reasons := []string{} // not nil: JSON shall have a list
+	reasons := []string{} // not nil, so that JSON has a list
 	if length > MaxLength {
 		reasons = append(reasons, TooLong)
 	}
@@ -44,9 +44,9 @@ func entraOf(value string) Entra {
 	return Entra{len(reasons) == 0, reasons, length}
 }
 
-// forbidden is the first character that Entra will not register. Microsoft Graph lists letters,
-// digits and every printable ASCII character but space, the double quote and the backslash;
-// "/" is on its list, but Entra cannot resolve a scope that holds one (seed 2).
+// forbidden returns the first character that Entra will not register. Microsoft Graph allows
+// letters, digits and every printable ASCII character except space, the double quote and the
+// backslash. It allows "/" too, but Entra cannot resolve a scope that contains one.
 func forbidden(value string) string {
 	for i := range len(value) {
 		if c := value[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '/' {
@@ -57,7 +57,7 @@ func forbidden(value string) string {
 	return ""
 }
 
-// entraAdvice explains the reasons to whoever has to register the value.
+// entraAdvice explains why Entra will not register the value.
 func entraAdvice(e Entra, value string, d Dialect, sep Separator) []Advice {
 	var all []Advice
 	for _, reason := range e.Reasons {

@@ -20,11 +20,11 @@ var (
 	}
 )
 
-// microsoft says whether Microsoft's FHIR server reads the dialect.
+// microsoft reports whether Microsoft's FHIR server reads the dialect.
 func (t *Translator) microsoft() bool { return t.dialect == AHDS || t.dialect == FHIRServerProxy }
 
-// spelling warns of scopes that look encoded or translated before they came here, and of what
-// the dialect does to them.
+// spelling warns of scopes that look as if they had been encoded or translated before, and of
+// what the dialect does to them.
 func (t *Translator) spelling(r *Result) []Advice {
 	var all []Advice
 	scope := r.parsed.String()
@@ -57,7 +57,8 @@ func (t *Translator) spelling(r *Result) []Advice {
 	return append(all, t.losses(r)...)
 }
 
-// losses warns of what a dialect without escapes may have lost before, or its receiver misreads.
+// losses warns of what a dialect without escapes may have lost earlier, or what its receiver
+// misreads.
 func (t *Translator) losses(r *Result) []Advice {
 	var all []Advice
 	if t.dialect == AADProxy && strings.Contains(r.pair.scope, `\`) {
@@ -72,7 +73,8 @@ func (t *Translator) losses(r *Result) []Advice {
 	return all
 }
 
-// looksTranslated sees patient-Observation.r, user.all.read, launch$patient and the like.
+// looksTranslated reports whether a scope looks like patient-Observation.r, user.all.read,
+// launch$patient and the like.
 func looksTranslated(scope string) bool {
 	for _, context := range []string{"patient", "user", "system"} {
 		if rest, ok := strings.CutPrefix(scope, context); ok && separated(rest) {
@@ -83,13 +85,14 @@ func looksTranslated(scope string) bool {
 	return ok && separated(rest)
 }
 
-// separated says whether some dialect's stand-in for "/" and a name, or "*", follow.
+// separated reports whether rest begins with a dialect's replacement for "/", followed by a name
+// or "*".
 func separated(rest string) bool {
 	rest = strings.TrimLeft(rest, `\`)
 	return len(rest) > 1 && strings.IndexByte("/?=&:|,+#%", rest[0]) < 0 && !isWord(rest[0]) && (isWord(rest[1]) || rest[1] == '*')
 }
 
-// plusJoined sees openid+patient/*.rs.
+// plusJoined reports whether a scope looks like openid+patient/*.rs.
 func plusJoined(scope string) bool {
 	for {
 		var plus bool
@@ -104,7 +107,8 @@ func plusJoined(scope string) bool {
 	}
 }
 
-// brokenCanonical sees …/CodeSystem/observation/category|…: FHIR ids have no "/".
+// brokenCanonical reports whether a query holds …/CodeSystem/observation/category|…: FHIR ids
+// have no "/".
 func brokenCanonical(s Scope) bool {
 	if !strings.Contains(s.Query, "/CodeSystem/") && !strings.Contains(s.Query, "/ValueSet/") {
 		return false
@@ -120,7 +124,7 @@ func brokenCanonical(s Scope) bool {
 	return false
 }
 
-// syntax warns of what the receiving server will not take.
+// syntax warns of what the receiving server will not accept.
 func syntax(s Scope, d Dialect) []Advice {
 	switch s.Kind {
 	case Custom:
@@ -176,8 +180,9 @@ func permissionAdvice(s Scope) []Advice {
 	return all
 }
 
-// queryAdvice warns of malformed parameters, and for Microsoft's FHIR server of those that it
-// answers with 400 (fhir-server pull request 5643); Firely Server takes them.
+// queryAdvice warns of malformed parameters. For Microsoft's FHIR server it also warns of
+// parameters that the server answers with 400 (fhir-server pull request 5643); Firely Server
+// accepts those.
 func queryAdvice(s Scope, d Dialect) []Advice {
 	var all []Advice
 	for p := range s.Parameters() {

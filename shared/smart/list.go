@@ -5,9 +5,9 @@ import "strings"
 // Result is the translation of one scope of a list.
 type Result struct {
 	Input    string   `json:"input"`
-	Decoded  string   `json:"decoded,omitempty"` // of a [Conversion]: the SMART scope
+	Decoded  string   `json:"decoded,omitempty"` // the SMART scope; only in results of a [Conversion]
 	Output   string   `json:"output,omitempty"`
-	Error    *Refusal `json:"error,omitempty"` // instead of Output
+	Error    *Refusal `json:"error,omitempty"` // set instead of Output
 	Kind     Kind     `json:"kind"`
 	Entra    Entra    `json:"entra"`
 	Warnings []Advice `json:"warnings"` // never nil
@@ -18,10 +18,10 @@ type Result struct {
 
 func (r *Result) warn(a ...Advice) { r.Warnings = append(r.Warnings, a...) }
 
-// Results are the translations of the distinct scopes of a list, in order of first appearance.
+// Results holds one translation for each distinct scope of a list, in order of first appearance.
 type Results []Result
 
-// Refused says whether a scope could not be carried: then no part of the list should be used.
+// Refused reports whether any scope was refused. If so, no part of the list should be used.
 func (rs Results) Refused() bool {
 	for _, r := range rs {
 		if r.Error != nil {
@@ -31,7 +31,7 @@ func (rs Results) Refused() bool {
 	return false
 }
 
-// Scope is the outputs joined by one space (RFC 6749 section 3.3).
+// Scope returns the outputs joined by single spaces (RFC 6749 section 3.3).
 func (rs Results) Scope() string {
 	outputs := make([]string, len(rs))
 	for i, r := range rs {
@@ -59,7 +59,7 @@ func (t *Translator) DecodeAll(values []string) Results {
 	})
 }
 
-// Conversion moves scopes from one dialect to another by way of SMART.
+// Conversion translates scopes from one dialect to another by way of SMART.
 type Conversion struct{ From, To *Translator }
 
 // All converts a list of scopes that From encoded.
@@ -74,8 +74,8 @@ func (c Conversion) All(values []string) Results {
 	})
 }
 
-// all translates each distinct input by one, and adds what the receiver t makes of it.
-func (t *Translator) all(inputs []string, one func(string) (Result, error)) Results {
+// all applies translate to each distinct input, and adds the limits and advice for the receiver of t.
+func (t *Translator) all(inputs []string, translate func(string) (Result, error)) Results {
 	results := make(Results, 0, len(inputs))
 	seen := make(map[string]bool, len(inputs))
 	for _, in := range inputs {
@@ -83,7 +83,7 @@ func (t *Translator) all(inputs []string, one func(string) (Result, error)) Resu
 			continue
 		}
 		seen[in] = true
-		r, err := one(in)
+		r, err := translate(in)
 		r.Input, r.Kind, r.Warnings = in, r.parsed.Kind, []Advice{}
 		if err != nil {
 			r.refused(err)
@@ -114,8 +114,8 @@ func (t *Translator) judge(r *Result) {
 	r.warn(syntax(r.parsed, t.dialect)...)
 }
 
-// judgeTogether adds what only the list as a whole shows. A list that names two resources is
-// refused at the first scope of the second: Entra gives a token for one resource (AADSTS28000).
+// judgeTogether adds advice that depends on the whole list. If a list names two resources, the
+// first scope of the second one is refused: Entra gives a token for one resource (AADSTS28000).
 func (t *Translator) judgeTogether(results Results) {
 	var (
 		versions first[Version]
@@ -147,8 +147,8 @@ func (t *Translator) judgeTogether(results Results) {
 	}
 }
 
-// resourceOf is the URI that a scope as sent to Entra names; "" if it names none, or by a GUID,
-// which may be the same application's.
+// resourceOf returns the URI that a scope names when it is sent to Entra. It returns "" if the
+// scope names none, or names a GUID, which may belong to the same application.
 func (t *Translator) resourceOf(p pair) string {
 	uri := t.resource
 	if p.own {
@@ -160,7 +160,7 @@ func (t *Translator) resourceOf(p pair) string {
 	return strings.TrimSuffix(uri, "/")
 }
 
-// asksAtLeastTwo counts the scopes that are not OpenID Connect's.
+// asksAtLeastTwo reports whether at least two scopes are not OpenID Connect's.
 func (rs Results) asksAtLeastTwo() bool {
 	n := 0
 	for _, r := range rs {
@@ -171,7 +171,7 @@ func (rs Results) asksAtLeastTwo() bool {
 	return n > 1
 }
 
-// first remembers the first value it is shown.
+// first remembers the first value that it sees.
 type first[T comparable] struct{ value T }
 
 func (f *first[T]) differs(value T) bool {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// resourceTypes are those of FHIR R4, R4B and R5 (hl7.org/fhir, "Resource Index").
+// resourceTypes holds the resource types of FHIR R4, R4B and R5 (hl7.org/fhir, "Resource Index").
 var resourceTypes = setOf(`
 Account ActivityDefinition ActorDefinition AdministrableProductDefinition AdverseEvent
 AllergyIntolerance Appointment AppointmentResponse ArtifactAssessment AuditEvent Basic Binary
@@ -41,7 +41,7 @@ SubstancePolymer SubstanceProtein SubstanceReferenceInformation SubstanceSourceM
 SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestPlan
 TestReport TestScript Transport ValueSet VerificationResult VisionPrescription`)
 
-// IsResourceType says whether name is a resource type of FHIR R4, R4B or R5, in its capitals.
+// IsResourceType reports whether name is a resource type of FHIR R4, R4B or R5. Case matters.
 func IsResourceType(name string) bool { return resourceTypes[name] }
 
 func setOf(names string) map[string]bool {
@@ -52,5 +52,5 @@ func setOf(names string) map[string]bool {
 	return set
 }
 
-// ResourceTypes lists them in alphabetical order.
+// ResourceTypes returns the resource types of FHIR R4, R4B and R5 in alphabetical order.
 func ResourceTypes() []string { return slices.Sorted(maps.Keys(resourceTypes)) }

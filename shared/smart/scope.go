@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kind says what a scope is about.
+// Kind is the kind of a scope.
 type Kind string
 
 // The kinds of scopes. A custom scope is any other string; the codecs carry it all the same.
@@ -19,7 +19,7 @@ const (
 // Version is the syntax of a scope's permissions.
 type Version int
 
-// SMART v1 knows read, write and *; v2 knows the letters c, r, u, d, s, in this order.
+// SMART v1 has read, write and *; v2 has the letters c, r, u, d and s, in this order.
 const (
 	NoVersion Version = 0
 	V1        Version = 1
@@ -33,14 +33,14 @@ const (
 //	query      = parameter *( "&" parameter )
 //	parameter  = name "=" value
 //
-// (SMART App Launch 2.2, "Scopes for requesting FHIR Resources"). Parsing never fails: what is
-// malformed shows in the fields, and [Translator] warns of it.
+// (SMART App Launch 2.2, "Scopes for requesting FHIR Resources"). Parsing never fails: malformed
+// parts show in the fields, and [Translator] warns of them.
 type Scope struct {
 	Kind        Kind
-	Context     string // patient, user, system; "launch" of a launch scope
-	Type        string // a resource type or "*"; of launch/patient: patient
+	Context     string // patient, user or system; "launch" for a launch scope
+	Type        string // a resource type or "*"; "patient" for launch/patient
 	Permissions string // as written: "rs", "read", "*"
-	Query       string // what follows the first "?", of any kind of scope
+	Query       string // what follows the first "?", for any kind of scope
 	FullURI     bool   // http://…, https://…: an operation or the URI form of a scope
 	granular    bool   // there is a "?"
 	text        string
@@ -49,7 +49,7 @@ type Scope struct {
 // Parameter is one search parameter of a granular scope.
 type Parameter struct{ Name, Value string }
 
-// Parse takes a scope apart. s is the SMART spelling, with "/".
+// Parse takes a scope apart. s is the SMART spelling, with "/". Parse never fails.
 func Parse(s string) Scope {
 	p := Scope{Kind: Custom, text: s}
 	var head string
@@ -69,10 +69,10 @@ func Parse(s string) Scope {
 	return p
 }
 
-// String is the scope exactly as it was parsed.
+// String returns the scope exactly as it was parsed.
 func (s Scope) String() string { return s.text }
 
-// Version of the permissions; NoVersion if they are neither.
+// Version returns the version of the permissions' syntax, or NoVersion if they match neither.
 func (s Scope) Version() Version {
 	switch {
 	case s.Kind != Resource:
@@ -85,7 +85,8 @@ func (s Scope) Version() Version {
 	return NoVersion
 }
 
-// Parameters are the search parameters of the query, in order; none without a query.
+// Parameters returns the search parameters of the query, in order. Without a query there are
+// none.
 func (s Scope) Parameters() iter.Seq[Parameter] {
 	return func(yield func(Parameter) bool) {
 		if !s.granular {
@@ -102,14 +103,15 @@ func (s Scope) Parameters() iter.Seq[Parameter] {
 
 func isContext(s string) bool { return s == "patient" || s == "user" || s == "system" }
 
-// isOIDC tells the four scopes that Entra serves itself, for Microsoft Graph: they are never
-// registered, prefixed or escaped (https://learn.microsoft.com/entra/identity-platform/scopes-oidc).
+// isOIDC reports whether s is one of the four scopes that Entra serves itself, for Microsoft
+// Graph. They are never registered, prefixed or escaped
+// (https://learn.microsoft.com/entra/identity-platform/scopes-oidc).
 func isOIDC(s string) bool {
 	return s == "openid" || s == "profile" || s == "email" || s == "offline_access"
 }
 
-// Split cuts a scope list at ASCII white space (RFC 6749 section 3.3 has one space; runs,
-// tabs and line breaks are taken too). Nothing else ever separates scopes.
+// Split cuts a scope list at ASCII white space and at nothing else. RFC 6749 section 3.3 allows
+// one space; Split also accepts runs, tabs and line breaks.
 func Split(list string) []string {
 	scopes := make([]string, 0, count(list))
 	from := 0
@@ -128,7 +130,7 @@ func Split(list string) []string {
 	return scopes
 }
 
-// count is how many scopes there are in a list.
+// count returns the number of scopes in a list.
 func count(list string) int {
 	n := 0
 	for i := range len(list) {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Separator is the character that stands for "/" in the firely dialect: Firely Server's
-// setting AccessTokenScopeReplace.
+// Separator is the character that replaces "/" in the firely dialect. It corresponds to Firely
+// Server's setting AccessTokenScopeReplace.
 type Separator byte
 
-// Dash is the separator that Firely's documentation uses. Tilde is the one to prefer: it occurs
-// neither in SMART scopes nor in FHIR search, so that hardly any scope needs a backslash, which
-// Entra will not register.
+// Dash is the separator that Firely's documentation uses. Tilde is the better choice: it occurs
+// neither in SMART scopes nor in FHIR search, so hardly any scope needs a backslash, which Entra
+// will not register.
 const (
 	Dash  Separator = '-'
 	Tilde Separator = '~'
@@ -30,7 +30,7 @@ func ParseSeparator(s string) (Separator, error) {
 	return Separator(s[0]), nil
 }
 
-// meaning is what a character already stands for, and "" for a free one.
+// meaning returns what a character already stands for, or "" if it is free.
 func meaning(c byte) string {
 	switch c {
 	case '/':
@@ -68,9 +68,9 @@ func meaning(c byte) string {
 	return ""
 }
 
-// Encode applies seed 2's rule (Firely Server documentation, "Azure Active Directory"): "/"
-// becomes the separator; a separator and a backslash that are there already get a backslash.
-// It is one-to-one for every string, takes one allocation at most, and is linear.
+// Encode applies the rule of Firely Server's documentation ("Azure Active Directory"): "/"
+// becomes the separator, and a separator or backslash in the scope gets a backslash before it.
+// Encode is one-to-one for every string, linear, and allocates at most once.
 func (sep Separator) Encode(scope string) string {
 	escapes := strings.Count(scope, sep.String()) + strings.Count(scope, `\`)
 	if escapes == 0 && strings.IndexByte(scope, '/') < 0 {
@@ -95,8 +95,8 @@ func (sep Separator) Encode(scope string) string {
 	return b.String()
 }
 
-// Decode reverses [Separator.Encode] exactly; what Encode never writes is refused with a
-// *[Refusal]: a raw "/", a backslash at the end or before any other character.
+// Decode reverses [Separator.Encode] exactly. It refuses what Encode never writes: a raw "/", and
+// a backslash at the end or before any other character. The error is a *[Refusal].
 func (sep Separator) Decode(value string) (string, error) {
 	length, special, err := sep.measure(value)
 	if err != nil {
@@ -124,7 +124,8 @@ func (sep Separator) Decode(value string) (string, error) {
 	return b.String(), nil
 }
 
-// measure checks an encoded value, and finds how long its scope is and whether it differs.
+// measure checks an encoded value. It returns the length of the scope, and whether scope and
+// value differ.
 func (sep Separator) measure(value string) (length int, special bool, err error) {
 	if strings.IndexByte(value, '/') >= 0 {
 		return 0, false, rawSlash()
@@ -152,7 +153,7 @@ func rawSlash() *Refusal {
 		`If it begins with the resource's URI, send that as "resource"; if it is a SMART scope already, encode it instead.`)
 }
 
-// String is the character; "" of the zero value.
+// String returns the character, or "" for the zero value.
 func (sep Separator) String() string {
 	if sep == 0 {
 		return ""

@@ -2,10 +2,10 @@ package smart
 
 import "fmt"
 
-// checkToken refuses what no scope may hold: anything but printable ASCII, the double quote
-// (RFC 6749 section 3.3; the backslash is let through, because Firely Server escapes with it),
-// and percent triples that would turn into a separator at a receiver that decodes the claim
-// before it splits it, as Microsoft's FHIR server does.
+// checkToken refuses characters that no scope may hold: anything but printable ASCII, and the
+// double quote (RFC 6749 section 3.3). The backslash is allowed, because Firely Server escapes
+// with it. Percent triples are refused if they decode to a separator or a forbidden character:
+// Microsoft's FHIR server decodes the claim before it splits it.
 func checkToken(s string) *Refusal {
 	if s == "" {
 		return refuse("empty_scope", "There is no scope here.", "Leave it out.")
@@ -21,7 +21,7 @@ func checkToken(s string) *Refusal {
 	return nil
 }
 
-// ordinary are the bytes that every scope may hold: printable ASCII without " and %.
+// ordinary holds the bytes that every scope may hold: printable ASCII without " and %.
 var ordinary = func() (bytes [256]bool) {
 	for c := '!'; c <= '~'; c++ {
 		bytes[c] = c != '"' && c != '%'
@@ -29,7 +29,7 @@ var ordinary = func() (bytes [256]bool) {
 	return bytes
 }()
 
-// checkByte looks at the first byte of s, which is not ordinary.
+// checkByte judges the first byte of s, which is not ordinary.
 func checkByte(s string) *Refusal {
 	switch c := s[0]; {
 	case c <= ' ' || c == 0x7f:
@@ -47,14 +47,14 @@ func checkByte(s string) *Refusal {
 	return nil
 }
 
-// smuggles says whether s begins with a percent triple for white space, a control character,
-// a byte outside ASCII, or a double quote.
+// smuggles reports whether s begins with a percent triple for white space, a control character, a
+// byte outside ASCII, or a double quote.
 func smuggles(s string) bool {
 	c, ok := triple(s)
 	return ok && (c <= ' ' || c >= 0x7f || c == '"')
 }
 
-// triple decodes the percent triple that s begins with.
+// triple decodes the percent triple at the start of s.
 func triple(s string) (byte, bool) {
 	if len(s) < 3 || s[0] != '%' {
 		return 0, false
@@ -76,7 +76,7 @@ func hexDigit(c byte) (byte, bool) {
 	return 0, false
 }
 
-// findTriple is the first percent triple of s, as written; "" if there is none.
+// findTriple returns the first percent triple of s as written, or "" if there is none.
 func findTriple(s string) string {
 	for i := range len(s) {
 		if s[i] == '%' {

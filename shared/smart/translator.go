@@ -2,8 +2,8 @@ package smart
 
 import "strings"
 
-// Options are the settings of a translation. The zero value is the dialect firely with the
-// separator "-", without prefix and aliases.
+// Options are the settings of a translation. The zero value means the dialect firely with the
+// separator "-", no prefix and no aliases.
 type Options struct {
 	Dialect   Dialect
 	Separator Separator // dialect firely only
@@ -11,9 +11,9 @@ type Options struct {
 	Aliases   Aliases
 }
 
-// Translator spells scopes in one dialect, and reads them back. For every scope that Encode
-// accepts, Decode of the result is that scope, and for every value that Decode accepts, Encode of
-// the result is that value. Make it with [New]; it may be used by many goroutines.
+// Translator encodes scopes in one dialect and decodes them. If Encode accepts a scope, Decode
+// returns that scope from the result; if Decode accepts a value, Encode returns that value from
+// the result. Create a Translator with [New]. It is safe for concurrent use.
 type Translator struct {
 	dialect   Dialect
 	separator Separator
@@ -23,7 +23,7 @@ type Translator struct {
 	aliases   Aliases
 }
 
-// New checks the options; the error is [Mistakes].
+// New checks the options and returns a Translator. The error is [Mistakes].
 func New(o Options) (*Translator, error) {
 	var found Mistakes
 	if o.Dialect == "" {
@@ -56,8 +56,8 @@ func New(o Options) (*Translator, error) {
 	return t, nil
 }
 
-// checkResource accepts any token as a prefix: an App ID URI, a client id, also one with a "/" at
-// its end, because an App ID URI may have one.
+// checkResource accepts any token as a prefix: an App ID URI, which may end in "/", or a client
+// id.
 func checkResource(resource string, d Dialect) *Refusal {
 	if resource == "" {
 		return nil
@@ -79,20 +79,20 @@ func asMistake(field string, err error) Mistake {
 	return Mistake{field, Advice(*r)}
 }
 
-// Dialect of the translator.
+// Dialect returns the translator's dialect.
 func (t *Translator) Dialect() Dialect { return t.dialect }
 
-// Separator of the translator; 0 unless its dialect is firely.
+// Separator returns the translator's separator. It is 0 unless the dialect is firely.
 func (t *Translator) Separator() Separator { return t.separator }
 
-// Encode spells one SMART scope in the dialect, with the resource prefix. The error is a
-// *[Refusal].
+// Encode returns one SMART scope in the translator's dialect, with the resource prefix. The error
+// is a *[Refusal].
 func (t *Translator) Encode(scope string) (string, error) {
 	p, err := t.encode(scope)
 	return p.full, err
 }
 
-// Decode reads one encoded scope. The error is a *[Refusal].
+// Decode returns the SMART scope of one encoded scope. The error is a *[Refusal].
 func (t *Translator) Decode(value string) (string, error) {
 	p, err := t.decode(value)
 	return p.scope, err
@@ -101,9 +101,9 @@ func (t *Translator) Decode(value string) (string, error) {
 // pair is one scope in its two spellings.
 type pair struct {
 	scope string // SMART
-	value string // what is registered in Entra: without prefix
-	full  string // what an app asks Entra for: with prefix
-	own   bool   // one of Entra's own: openid …, .default
+	value string // the value to register in Entra, without prefix
+	full  string // the value that an app requests from Entra, with prefix
+	own   bool   // one of Entra's own scopes: openid …, .default
 	alias bool
 }
 
@@ -127,7 +127,7 @@ func (t *Translator) encode(scope string) (pair, error) {
 	return pair{scope: scope, value: value, full: t.prefix + value, alias: alias}, nil
 }
 
-// pass carries what is Entra's own.
+// pass carries Entra's own scopes unchanged.
 func (t *Translator) pass(scope string) (pair, error) {
 	if scope == bareDefault && t.prefix != "" {
 		return pair{}, refuse("default_with_resource", "A bare .default cannot be told from that of the resource.",
@@ -167,7 +167,7 @@ func (t *Translator) decode(full string) (pair, error) {
 	return pair{scope: scope, value: value, full: full, alias: alias}, nil
 }
 
-// strip takes the resource prefix off.
+// strip removes the resource prefix.
 func (t *Translator) strip(full string) (string, error) {
 	value, ok := strings.CutPrefix(full, t.prefix)
 	switch {
@@ -182,7 +182,7 @@ func (t *Translator) strip(full string) (string, error) {
 	return value, nil
 }
 
-// notCanonical refuses a value that Encode does not write for the scope it seems to stand for.
+// notCanonical refuses a value that differs from what Encode writes for the decoded scope.
 func notCanonical(again string, err error) *Refusal {
 	const message = "It does not come back as it is when what it decodes to is encoded again"
 	if err != nil {
@@ -193,11 +193,11 @@ func notCanonical(again string, err error) *Refusal {
 
 const bareDefault = ".default"
 
-// passes tells the scopes that are Entra's own: they are neither encoded nor prefixed.
+// passes reports whether a scope is one of Entra's own, which are neither encoded nor prefixed.
 func passes(scope string) bool { return isOIDC(scope) || isDefault(scope) }
 
-// isDefault tells .default and {uri}/.default, where {uri} is an absolute URI without query
-// (RFC 3986 section 4.3) or the GUID of an application.
+// isDefault reports whether a scope is .default or {uri}/.default, where {uri} is an absolute URI
+// without query (RFC 3986 section 4.3) or the GUID of an application.
 func isDefault(scope string) bool {
 	if scope == bareDefault {
 		return true

@@ -30,12 +30,12 @@ func outcomeOf(code, diagnostics string) object {
 	}
 }
 
-// answer makes a reply of a fixed OperationOutcome.
+// answer returns a reply that sends a fixed OperationOutcome.
 func answer(status int, code, diagnostics string) reply {
 	return func(e *exchange) { e.outcome(status, code, diagnostics) }
 }
 
-// page makes a reply of a web page, as something in front of a FHIR server sends.
+// page returns a reply that sends a web page, as a proxy in front of a FHIR server does.
 func page(status int) reply {
 	return func(e *exchange) {
 		e.w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -44,7 +44,7 @@ func page(status int) reply {
 	}
 }
 
-// loginNeeded is the 401 of a request without a token.
+// loginNeeded sends the 401 for a request without a token.
 func (e *exchange) loginNeeded() { e.unauthorized("") }
 
 func (e *exchange) unauthorized(description string) {
@@ -55,7 +55,7 @@ func (e *exchange) unauthorized(description string) {
 	e.challenge(challenge)
 }
 
-// challenge is a 401 with a header of the scenario's own; none when it is empty.
+// challenge sends a 401 with the given header, or with none if header is empty.
 func (e *exchange) challenge(header string) {
 	if header != "" {
 		e.w.Header().Set("WWW-Authenticate", header)
@@ -75,7 +75,7 @@ func (e *exchange) readMissing() {
 	e.outcome(http.StatusNotFound, "not-found", fmt.Sprintf("Resource type '%s' with id '%s' couldn't be found.", e.pathPart(0), e.pathPart(1)))
 }
 
-// writeMissing knows conditional updates only: the sandbox stores nothing.
+// writeMissing accepts conditional updates only: the sandbox stores nothing.
 func (e *exchange) writeMissing() {
 	if e.r.Method != http.MethodPut || e.r.Header.Get("If-Match") == "" {
 		e.outcome(http.StatusMethodNotAllowed, "not-supported", "The sandbox stores nothing.")
@@ -86,7 +86,7 @@ func (e *exchange) writeMissing() {
 
 func (e *exchange) capability() { e.statement("CapabilityStatement", "4.0.1", e.authority()+"/oauth2") }
 
-// statement is a CapabilityStatement whose endpoints are below authority.
+// statement sends a CapabilityStatement whose endpoints are below authority.
 func (e *exchange) statement(resourceType, version, authority string) {
 	e.json(http.StatusOK, "application/fhir+json", statementOf(e.base(), resourceType, version, authority))
 }

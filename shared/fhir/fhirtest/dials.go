@@ -10,8 +10,8 @@ import (
 	"fhirlink/shared/egress"
 )
 
-// Dials are the host names that cannot be connected to, and how that shows. A nil function
-// is a name that can be connected to, by TLS with a certificate for other names.
+// Dials returns the host names that cannot be reached, with a function that fails accordingly. A
+// nil function means TLS with a certificate for other names.
 func (s *Server) Dials() map[string]func(context.Context) (net.Conn, error) {
 	return map[string]func(context.Context) (net.Conn, error){
 		"address-blocked." + s.Domain: fails(egress.ErrBlocked),

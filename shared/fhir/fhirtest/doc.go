@@ -1,6 +1,6 @@
-// Package fhirtest is a set of FHIR servers made of one [http.Handler], one per scenario,
-// chosen by the first label of the host name. They behave on the wire as the FHIR service of
-// Azure Health Data Services does (headers, 401 challenge, OperationOutcomes, the order in
-// which things are looked at), each with one thing wrong. They serve tests and the sandbox
-// of cmd/local; the package imports neither testing nor an SDK.
+// Package fhirtest provides simulated FHIR servers for tests and for the sandbox of cmd/local.
+// One [http.Handler] serves one scenario per host name, chosen by its first label. On the wire a
+// server behaves like the FHIR service of Azure Health Data Services (headers, 401 challenge,
+// OperationOutcomes, the order of its checks), with one thing wrong. The package imports neither
+// testing nor an SDK.
 package fhirtest

@@ -12,26 +12,26 @@ import (
 
 const capabilityStart = `{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","rest":[{"mode":"server","resource":[`
 
-// endless is a CapabilityStatement that never ends.
+// endless sends a CapabilityStatement that never ends.
 func endless(e *exchange) {
 	e.repeat(capabilityStart, `{"type":"Patient","interaction":[{"code":"read"}]},`, -1)
 }
 
-// bulky ends after 200 MB.
+// bulky sends a CapabilityStatement of 200 MB.
 func bulky(e *exchange) {
 	e.repeat(capabilityStart, `{"type":"Patient","documentation":"`+strings.Repeat("x", 4000)+`"},`, 200<<20)
 	_, _ = io.WriteString(e.w, `{"type":"Patient"}]}]}`)
 }
 
-// nested opens a million brackets.
+// nested sends a million opening brackets.
 func nested(e *exchange) { e.repeat(capabilityStart, strings.Repeat("[", 1000), 1_000_000) }
 
-// oneString is a single string that never ends.
+// oneString sends a single string that never ends.
 func oneString(e *exchange) {
 	e.repeat(`{"resourceType":"CapabilityStatement","fhirVersion":"`, strings.Repeat("4", 4096), -1)
 }
 
-// repeat writes piece until limit bytes are out, or the caller is gone.
+// repeat writes piece until limit bytes are written or the caller is gone.
 func (e *exchange) repeat(start, piece string, limit int) {
 	e.w.Header().Set("Content-Type", "application/fhir+json; charset=utf-8")
 	fill(e.w, e.r, start, piece, limit)
@@ -45,7 +45,7 @@ func fill(w io.Writer, r *http.Request, start, piece string, limit int) {
 	}
 }
 
-// bomb is small on the wire: 10 GB of brackets or blanks, compressed.
+// bomb sends 10 GB of blanks, compressed.
 func bomb(e *exchange) {
 	e.w.Header().Set("Content-Type", "application/fhir+json")
 	e.w.Header().Set("Content-Encoding", "gzip")
@@ -54,7 +54,7 @@ func bomb(e *exchange) {
 	_ = z.Close() // the caller went away
 }
 
-// bombOnRead is the bomb on the probe's answer.
+// bombOnRead answers the probe with the bomb.
 func bombOnRead(e *exchange) {
 	e.w.Header().Set("Content-Type", "application/fhir+json")
 	e.w.Header().Set("Content-Encoding", "gzip")
@@ -72,10 +72,10 @@ func drip(e *exchange) {
 		if _, err := e.w.Write(body[i : i+1]); err != nil {
 			return
 		}
-		_ = http.NewResponseController(e.w).Flush() // the next write finds what is wrong
+		_ = http.NewResponseController(e.w).Flush() // the next write reports the error
 		select {
 		case <-e.r.Context().Done():
-			panic(http.ErrAbortHandler) // to return would be to end the body
+			panic(http.ErrAbortHandler) // returning would end the body
 		case <-time.After(time.Second):
 		}
 	}
@@ -84,13 +84,13 @@ func drip(e *exchange) {
 // loop redirects to itself.
 func loop(e *exchange) { redirect(e.base() + e.r.URL.RequestURI())(e) }
 
-// disguised is a CapabilityStatement under a type that no FHIR server sends.
+// disguised sends a CapabilityStatement with a media type that no FHIR server sends.
 func disguised(e *exchange) {
 	e.w.Header().Set("Content-Type", "image/png")
 	_ = json.NewEncoder(e.w).Encode(statementOf(e.base(), "CapabilityStatement", "4.0.1", e.authority())) // the caller went away
 }
 
-// noisy challenges with all that a header can hold.
+// noisy sends as many challenges as a header can hold.
 func noisy(e *exchange) {
 	for i := range 40 {
 		e.w.Header().Add("WWW-Authenticate", fmt.Sprintf(`Digest realm="%d", nonce="%s`, i, strings.Repeat("n", 1000)))

@@ -9,7 +9,7 @@ import (
 	"fhirlink/shared/fhir"
 )
 
-// scenario is what is wrong with a server; what is nil is as it should be.
+// scenario describes what is wrong with a server. A nil reply means the correct behaviour.
 type scenario struct {
 	everything reply // answers all requests
 	metadata   reply
@@ -18,13 +18,13 @@ type scenario struct {
 	read       reply // with a good token
 	write      reply // with a good token
 	audience   string
-	kind       fhir.Kind // the zero one: Azure Health Data Services
+	kind       fhir.Kind // the zero Kind means Azure Health Data Services
 }
 
 var forbidden = answer(http.StatusForbidden, "forbidden", "Authorization failed.")
 
-// scenarios by name: those of the sandbox's contract, then one for each finding of the
-// verification's catalogue under the code's name with hyphens.
+// scenarios by name: first those of the sandbox's contract, then one for each finding of the
+// verification's catalogue, named after its code with hyphens.
 var scenarios = map[string]scenario{
 	"clinic":      {},
 	"readonly":    {write: forbidden},
@@ -51,7 +51,7 @@ var scenarios = map[string]scenario{
 	"write-403":                {write: forbidden},
 	"product-retired":          {kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}},
 	"product-gone":             {everything: page(http.StatusNotFound), kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}},
-	"product-nowhere":          {kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}}, // and its name is gone, see Dials
+	"product-nowhere":          {kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}}, // its name does not resolve either, see Dials
 	"connection-broken":        {everything: hangUp},
 	"fhir-408":                 {read: answer(http.StatusRequestTimeout, "timeout", "The request timed out.")},
 	"fhir-503-oidc":            {read: answer(http.StatusServiceUnavailable, "security", "Failed to retrieve the OpenId configuration from the authentication provider.")},
@@ -90,10 +90,10 @@ var scenarios = map[string]scenario{
 	"generic-open":             {anonymous: (*exchange).withoutToken, kind: fhir.Kind{Product: fhir.Generic}},
 	"generic-page":             {anonymous: page(http.StatusOK), kind: fhir.Kind{Product: fhir.Generic}},
 
-	// A server of a tenant that does not exist.
+	// A server whose tenant does not exist.
 	"aadsts-90002": {metadata: statementAt("urn:none"), smart: noRoute, anonymous: challengeOf("{authority}/99999999-9999-4999-8999-999999999999", "{base}")},
 
-	// Servers that mean harm.
+	// Hostile servers.
 	"hostile-bulky":      {metadata: bulky},
 	"hostile-nested":     {metadata: nested},
 	"hostile-string":     {metadata: oneString},
@@ -135,8 +135,8 @@ func (e *exchange) withoutToken() {
 	e.writeMissing()
 }
 
-// throttle answers as Microsoft's limiter does: plain JSON, the wait in two headers.
-// Requests without a token pass it by.
+// throttle answers as Microsoft's rate limiter does: plain JSON, and the wait in two headers.
+// Requests without a token are not limited.
 func throttle(e *exchange) {
 	e.w.Header().Set("X-Ms-Retry-After-Ms", "2000")
 	e.w.Header().Set("Retry-After", "2")
@@ -156,7 +156,7 @@ func slow(e *exchange) {
 		e.everything = nil
 		e.serve()
 	case <-e.r.Context().Done():
-		panic(http.ErrAbortHandler) // to return would be to answer
+		panic(http.ErrAbortHandler) // returning would answer
 	}
 }
 
@@ -167,7 +167,7 @@ func redirect(location string) reply {
 	}
 }
 
-// hangUp ends the connection in the middle of an answer.
+// hangUp closes the connection in the middle of an answer.
 func hangUp(e *exchange) {
 	e.w.Header().Set("Content-Type", "application/fhir+json")
 	e.w.Header().Set("Content-Length", "1000")
@@ -175,7 +175,7 @@ func hangUp(e *exchange) {
 	panic(http.ErrAbortHandler)
 }
 
-// challengeOf is a 401 that names what the scenario wants named.
+// challengeOf returns a reply that sends a 401 with the given authority and audience.
 func challengeOf(authority, audience string) reply {
 	return func(e *exchange) {
 		fill := strings.NewReplacer("{authority}", strings.TrimSuffix(e.Authority, "/"), "{tenant}", e.TenantID, "{base}", e.base())
@@ -199,7 +199,7 @@ var nameless = scenario{
 // smartOnly names its tenant in smart-configuration only.
 var smartOnly = scenario{metadata: statementAt("urn:none"), anonymous: func(e *exchange) { e.challenge("Bearer") }}
 
-// created ignores If-Match, which a FHIR server must not.
+// created ignores If-Match, which a FHIR server must not do.
 func created(e *exchange) {
 	if e.r.Method == http.MethodDelete {
 		e.w.WriteHeader(http.StatusNoContent)

@@ -14,31 +14,31 @@ import (
 	"fhirlink/shared/fhir"
 )
 
-// Server serves every scenario. The exported fields are set before it is used.
+// Server serves every scenario. Set the exported fields before use.
 type Server struct {
-	Domain    string // what stands behind the scenario in host names: fhir.sandbox.test
-	Authority string // that tokens come from: https://login.sandbox.test/
-	TenantID  string // that is trusted
+	Domain    string // suffix of the scenarios' host names: fhir.sandbox.test
+	Authority string // issuer of the tokens: https://login.sandbox.test/
+	TenantID  string // the trusted tenant
 
-	// Validate checks signature and end of a token, and reads it. Audience and tenant are
-	// checked here.
+	// Validate checks a token's signature and expiry, and returns its claims. The server itself
+	// checks audience and tenant.
 	Validate func(token string) (entra.Claims, error)
 
-	// Healthy are names of further servers with nothing wrong: those whose tokens are, as
-	// entratest.Scenarios names them.
+	// Healthy names further servers with nothing wrong. Their tokens have something wrong
+	// instead, see entratest.Scenarios.
 	Healthy []string
 
-	// Delay of the scenario "slow"; 0: 30 s.
+	// Delay is the delay of the scenario "slow"; 0: 30 s.
 	Delay time.Duration
 
 	mu       sync.Mutex
 	counters map[string]*Counters
 }
 
-// Counters are how often a scenario was asked.
+// Counters says how often a scenario was asked.
 type Counters struct {
 	Requests int            // all of them
-	Paths    map[string]int // by method and path, ids left out: "GET /Basic/{id}"
+	Paths    map[string]int // by method and path, with ids replaced: "GET /Basic/{id}"
 	Refused  int            // reads with a token that were answered 403
 }
 
@@ -67,7 +67,7 @@ func (s *Server) counter(scenario string) *Counters {
 	return c
 }
 
-// count notes a request and tells which of its kind it is, from 1.
+// count counts a request by its path.
 func (s *Server) count(e *exchange) {
 	path := e.r.Method + " " + e.r.URL.Path
 	if i := strings.LastIndexByte(path, '/'); strings.Count(path, "/") == 2 && !strings.Contains(path, "/.") {
@@ -80,7 +80,7 @@ func (s *Server) count(e *exchange) {
 	c.Paths[path]++
 }
 
-// refuse counts a refused read and returns how many there are.
+// refuse counts a refused read and returns the total.
 func (s *Server) refuse(scenario string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +95,7 @@ func (s *Server) refused(scenario string) int {
 	return s.counter(scenario).Refused
 }
 
-// Hosts are the host names of all scenarios that a server answers.
+// Hosts returns the host names of all scenarios that a server answers.
 func (s *Server) Hosts() []string {
 	var hosts []string
 	for name := range scenarios {
@@ -109,8 +109,8 @@ func (s *Server) Hosts() []string {
 	return hosts
 }
 
-// Kind is what a server of the sandbox counts as, for verification.Verifier.Kind; other
-// servers are what their host name tells. The sandbox belongs to no cloud of Microsoft's.
+// Kind returns the kind that a sandbox server counts as, for verification.Verifier.Kind. For
+// other servers the host name decides. The sandbox belongs to none of Microsoft's clouds.
 func (s *Server) Kind(b fhir.BaseURL) fhir.Kind {
 	name, ours := strings.CutSuffix(b.Host(), "."+s.Domain)
 	if !ours {
@@ -123,7 +123,7 @@ func (s *Server) Kind(b fhir.BaseURL) fhir.Kind {
 	return kind
 }
 
-// exchange is one request under way.
+// exchange is one request in progress.
 type exchange struct {
 	*Server
 	scenario
@@ -150,7 +150,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.serve()
 }
 
-// serve looks at things in the order of Microsoft's server: route, token, load, rights, data.
+// serve makes its checks in the order of Microsoft's server: route, token, load, rights, data.
 func (e *exchange) serve() {
 	if e.everything != nil {
 		e.everything(e)
@@ -189,13 +189,14 @@ func or(special, usual reply) reply {
 	return usual
 }
 
-// isFHIRPath knows /Type and /Type/id; types are case sensitive.
+// isFHIRPath reports whether a path is /Type or /Type/id. Types are case-sensitive.
 func isFHIRPath(path string) bool {
 	kind, id, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return kind != "" && kind[0] >= 'A' && kind[0] <= 'Z' && !strings.Contains(id, "/")
 }
 
-// authenticated checks the token as ASP.NET's JwtBearer does, and answers if it is refused.
+// authenticated checks the token as ASP.NET's JwtBearer does, and sends the answer if it is
+// refused.
 func (e *exchange) authenticated() bool {
 	token, ok := strings.CutPrefix(e.r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
@@ -216,10 +217,10 @@ func (e *exchange) authenticated() bool {
 	return false
 }
 
-// base is the URL that the server has for itself.
+// base returns the URL that the server uses for itself.
 func (e *exchange) base() string { return "https://" + e.name + "." + e.Domain }
 
-// wanted is the audience that tokens must have.
+// wanted returns the audience that tokens must have.
 func (e *exchange) wanted() string {
 	if e.audience == "" {
 		return e.base()
@@ -227,7 +228,7 @@ func (e *exchange) wanted() string {
 	return strings.ReplaceAll(e.audience, "{domain}", e.Domain)
 }
 
-// authority is what the server names as the issuer of its tokens.
+// authority returns the issuer that the server names for its tokens.
 func (e *exchange) authority() string {
 	return strings.TrimSuffix(e.Authority, "/") + "/" + e.TenantID
 }
