@@ -14,10 +14,10 @@ type Handler struct {
 	Schedule func(context.Context) error
 }
 
-// Invoke answers one event. An error, also in place of a panic, is what Lambda counts as a
-// failed invocation; the caller of a Function URL sees 502 then.
+// Invoke answers one event. Lambda counts an error as a failed invocation, and the caller of a
+// Function URL then gets 502. A panic is returned as an error.
 func (h Handler) Invoke(ctx context.Context, payload json.RawMessage) (answer any, err error) {
-	// The AWS loop ends the process after a panic; net/http ends the request only.
+	// AWS's loop ends the process after a panic; net/http ends only the request.
 	defer func() {
 		if p := recover(); p != nil {
 			answer, err = nil, errors.New("the handler panicked")

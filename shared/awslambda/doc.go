@@ -1,10 +1,10 @@
 // Package awslambda lets an [http.Handler] and a scheduled job answer AWS Lambda's events:
 // requests of a Function URL or of API Gateway in payload format 2.0 (buffered), and runs of an
-// EventBridge schedule. It turns JSON into requests and answers into JSON and imports no SDK;
-// the loop that fetches events is the caller's:
+// EventBridge schedule. It converts JSON to requests and answers to JSON. It imports no SDK; the
+// caller provides the loop that fetches events:
 //
 //	lambda.StartWithOptions(handler.Invoke)
 //
-// A handler sees what it would see behind the Azure Functions host: repeated query keys, raw
-// paths, cookies, the caller's address in RemoteAddr, and a panic ends one request only.
+// A handler sees the same as behind the Azure Functions host: repeated query keys, raw paths,
+// cookies, and the caller's address in RemoteAddr. A panic ends one request only.
 package awslambda

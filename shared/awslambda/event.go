@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// event is what Lambda hands over, in the fields used here: an HTTP request in payload format
+// event is an event from Lambda, with the fields used here: an HTTP request in payload format
 // 2.0, or a run of an EventBridge schedule.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
@@ -42,16 +42,17 @@ type requestContext struct {
 	} `json:"http"`
 }
 
-// isSchedule tells a run of an EventBridge rule or of an EventBridge Scheduler schedule.
+// isSchedule reports whether the event is a run of an EventBridge rule or of an EventBridge
+// Scheduler schedule.
 func (e *event) isSchedule() bool {
 	return e.DetailType == "Scheduled Event" && (e.Source == "aws.events" || e.Source == "aws.scheduler")
 }
 
-// isHTTP tells an HTTP request. Version is "0" in EventBridge's events and "1.0" in the older
-// format of API Gateway.
+// isHTTP reports whether the event is an HTTP request. Version is "0" in EventBridge's events and
+// "1.0" in API Gateway's older format.
 func (e *event) isHTTP() bool { return e.Version == "2.0" && e.RequestContext.HTTP.Method != "" }
 
-// request is the event as a server would have read it from the wire.
+// request converts the event to the request that a server would have read from the wire.
 func (e *event) request(ctx context.Context) (*http.Request, error) {
 	target, err := e.target()
 	if err != nil {
@@ -70,7 +71,7 @@ func (e *event) request(ctx context.Context) (*http.Request, error) {
 	r.Host = cmp.Or(r.Header.Get("Host"), e.RequestContext.DomainName)
 	r.Header.Del("Host") // as net/http does: it is in r.Host
 	if ip := e.RequestContext.HTTP.SourceIP; ip != "" {
-		r.RemoteAddr = net.JoinHostPort(ip, "0") // Lambda does not tell the port
+		r.RemoteAddr = net.JoinHostPort(ip, "0") // Lambda does not report the port
 	}
 	if len(body) == 0 {
 		r.Body = http.NoBody
@@ -78,8 +79,8 @@ func (e *event) request(ctx context.Context) (*http.Request, error) {
 	return r, nil
 }
 
-// target is the request's path and query. A Function URL leaves the path percent-encoded;
-// API Gateway may hand over a decoded one and puts the stage's name before it.
+// target returns the request's path and query. A Function URL leaves the path percent-encoded;
+// API Gateway may decode it, and puts the stage's name before it.
 func (e *event) target() (*url.URL, error) {
 	path := e.RawPath
 	if stage := e.RequestContext.Stage; stage != "" && stage != "$default" {
@@ -113,8 +114,8 @@ func (e *event) body() ([]byte, error) {
 	return body, nil
 }
 
-// header restores the cookies, which arrive apart. Repeated headers come joined by commas and
-// stay so, which HTTP allows (RFC 9110 §5.3).
+// header returns the headers with the cookies, which arrive separately. Repeated headers arrive
+// joined by commas and stay so, which HTTP allows (RFC 9110 §5.3).
 func (e *event) header() http.Header {
 	h := make(http.Header, len(e.Headers)+1)
 	for name, value := range e.Headers {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// response is payload format 2.0's answer.
+// response is an answer in payload format 2.0.
 type response struct {
 	StatusCode      int               `json:"statusCode"`
 	Headers         map[string]string `json:"headers"`
@@ -17,17 +17,17 @@ type response struct {
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
 }
 
-// recorder is the ResponseWriter of one invocation: the answer is handed over as a whole.
+// recorder is the ResponseWriter of one invocation. Lambda takes the answer as a whole.
 type recorder struct {
-	header http.Header // what the handler changes
-	sent   http.Header // as it stood at WriteHeader; nil before
+	header http.Header // the handler's header, which it may still change
+	sent   http.Header // a copy taken by WriteHeader; nil before
 	status int
 	body   bytes.Buffer
 }
 
 func (w *recorder) Header() http.Header { return w.header }
 
-// WriteHeader counts once, and not for informational answers, as in net/http.
+// WriteHeader has an effect only once, and none for informational answers, as in net/http.
 func (w *recorder) WriteHeader(status int) {
 	if w.sent != nil || status < 200 {
 		return
@@ -47,7 +47,7 @@ func hasBody(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// response closes the answer to a request of the given method.
+// response completes the answer to a request with the given method.
 func (w *recorder) response(method string) response {
 	w.WriteHeader(http.StatusOK)
 	out := response{StatusCode: w.status, Headers: make(map[string]string, len(w.sent))}

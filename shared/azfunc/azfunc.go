@@ -9,18 +9,18 @@ import (
 	"fhirlink/shared/httpx"
 )
 
-// MaxEnvelope bounds what is read of an invocation, in bytes: after a failed run the
-// metadata holds the dump of an exception.
+// MaxEnvelope limits what is read of an invocation, in bytes: after a failed run, the metadata
+// holds the dump of an exception.
 const MaxEnvelope = 1 << 20
 
 // Timer is one invocation of a timer trigger.
 type Timer struct {
 	Function string // the function's name, from Metadata.sys.MethodName
-	PastDue  bool   // the run should have been earlier; the host was down
+	PastDue  bool   // the run is late, because the host was down
 	Retry    int    // 0 on the first attempt
 }
 
-// DecodeTimer reads an invocation whose trigger binding has the name binding.
+// DecodeTimer reads a timer invocation. binding is the name of its trigger binding.
 func DecodeTimer(body io.Reader, binding string) (Timer, error) {
 	var envelope struct {
 		Data     map[string]json.RawMessage
@@ -38,26 +38,26 @@ func DecodeTimer(body io.Reader, binding string) (Timer, error) {
 	return Timer{Function: sys.MethodName, PastDue: timer.IsPastDue, Retry: retry.RetryCount}, nil
 }
 
-// lenient decodes raw, or the JSON inside of it when raw is a string. What fits not at all
-// leaves the target as it is.
+// lenient decodes raw or, if raw is a string, the JSON inside it. A value that does not fit
+// leaves the target unchanged.
 func lenient(raw json.RawMessage, into any) {
 	var inner string
 	if json.Unmarshal(raw, &inner) == nil {
 		raw = json.RawMessage(inner)
 	}
-	_ = json.Unmarshal(raw, into) // by design: see above
+	_ = json.Unmarshal(raw, into) // an error is ignored by design, see above
 }
 
-// Response is the answer to an invocation. The zero Response is a valid one.
+// Response is the answer to an invocation. The zero Response is valid.
 type Response struct {
 	Outputs     map[string]any
-	Logs        []string // each a line in the host's log, at level Information
+	Logs        []string // lines for the host's log, at level Information
 	ReturnValue any
 }
 
-// Write answers with status 200: the host discards body and logs of any other status. Neither
-// Outputs nor Logs is ever null, and the body never empty: the host would wait for an answer
-// until its time-out and then kill the process.
+// Write answers with status 200: the host discards the body and logs of any other status. Outputs
+// and Logs are never null, and the body is never empty. Otherwise the host would wait until its
+// timeout and then kill the process.
 func (r Response) Write(w http.ResponseWriter) error {
 	if r.Outputs == nil {
 		r.Outputs = map[string]any{}

@@ -1,9 +1,9 @@
-// Package azfunc is the envelope in which the Azure Functions host calls a custom handler
-// for triggers other than HTTP, and takes its answer (Microsoft Learn, "Azure Functions
-// custom handlers", Request payload and Response payload).
+// Package azfunc reads and writes the envelope that the Azure Functions host exchanges with a
+// custom handler for triggers other than HTTP (Microsoft Learn, "Azure Functions custom
+// handlers", Request payload and Response payload).
 //
 // The host POSTs {"Data":{binding:…},"Metadata":{…}} to /{function name}, usually chunked. It
-// writes objects as objects but every other value as a string that holds JSON, dates with or
-// without an offset, and leaves ScheduleStatus null when it keeps none. So only what is
-// needed is read, and what cannot be read is taken as not given.
+// writes objects as objects, but every other value as a string that holds JSON. Dates may lack an
+// offset, and ScheduleStatus is null if the host keeps none. So this package reads only what it
+// needs, and treats unreadable values as missing.
 package azfunc

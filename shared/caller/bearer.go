@@ -8,8 +8,8 @@ import (
 	"fhirlink/shared/oauth"
 )
 
-// Bearer is an [Authenticator] that takes the access token out of the Authorization header
-// (RFC 6750 §2.1) and out of nothing else.
+// Bearer is an [Authenticator] that takes the access token from the Authorization header (RFC
+// 6750 §2.1) and from nowhere else.
 type Bearer struct {
 	Tokens Validator
 }

@@ -1,7 +1,7 @@
-// Package caller is who calls the API and what they may do. It is the one place for both, however
-// a caller proves who it is: today by an Entra access token in the Authorization header.
+// Package caller defines who calls the API and what a caller may do, regardless of how a caller
+// authenticates. Today that is an Entra access token in the Authorization header.
 //
-// An [Authenticator] names the [Caller] of a request. A route states the [Right] that it needs,
-// and the route list lets only callers through who hold it. Everything behind the routes finds
-// the caller in the context ([From], [Organization]).
+// An [Authenticator] determines the [Caller] of a request. A route states the [Right] that it
+// needs, and the route list lets only callers with that right through. The code behind the routes
+// takes the caller from the context ([From], [Organization]).
 package caller

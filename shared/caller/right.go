@@ -2,13 +2,13 @@ package caller
 
 import "slices"
 
-// Right is what a route asks of its caller. The zero Right is held by nobody.
+// Right is what a route requires of its caller. No caller holds the zero Right.
 type Right int
 
 // The rights.
 const (
-	Nobody Right = iota // a route whose right was forgotten
-	Open                // for everybody: no token is looked at
+	Nobody Right = iota // the zero Right: a route whose right was forgotten
+	Open                // no token is required or read
 	Any                 // any valid token
 	Manage              // to manage the links of the caller's organization
 	Token               // to get tokens for links
@@ -16,7 +16,7 @@ const (
 	FunctionsHost // no caller: the Azure Functions host itself, on its own machine
 )
 
-// The scope and the roles that our API's registration in Entra defines.
+// The scope and the roles that the registration of our API in Entra defines.
 const (
 	scopeManage       = "Links.Manage"
 	roleAdministrator = "Links.Administrator"
@@ -40,8 +40,7 @@ func (right Right) HeldBy(c Caller) bool {
 	return false
 }
 
-// Needs says in words what gives the right, and names its scope for a challenge
-// (RFC 6750 §3).
+// Needs says in words what grants the right, and returns its scope for a challenge (RFC 6750 §3).
 func (right Right) Needs() (words, scope string) {
 	if right == Token {
 		return "This needs an application with the role Links.Token.All, signed in as itself; users cannot have tokens for links. " +

@@ -11,7 +11,7 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// The settings' names.
+// The names of the settings.
 const (
 	KeyVaultURL           = "FHIRLINK_KEY_VAULT_URL"
 	TableEndpoint         = "FHIRLINK_TABLE_ENDPOINT"
@@ -29,38 +29,38 @@ const (
 	CoreTools             = "FUNCTIONS_CORETOOLS_ENVIRONMENT"
 )
 
-// Defaults of settings that need not be given.
+// The defaults of optional settings.
 const (
 	DefaultAuthority = "https://login.microsoftonline.com/"
 	DefaultMaxLinks  = 500
 )
 
-// Config is every setting, checked.
+// Config holds all settings, checked.
 type Config struct {
-	Vaults                []Vault      // with client secrets: the first keeps new ones, all serve
-	TableEndpoint         string       // URL of the table service, no trailing slash; or:
+	Vaults                []Vault      // for client secrets: new ones go to the first, all are read
+	TableEndpoint         string       // URL of the table service, without trailing slash; alternative to TableConnectionString
 	TableConnectionString secret.Value // UseDevelopmentStorage=true is expanded
-	Authority             string       // https://{host}/, with the trailing slash
-	Audiences             []string     // of callers' tokens
-	Tenants               []string     // whose members may call, or "*" alone for every organization's
-	OperatorTenant        string       // allowed besides Tenants; "" when there is none
+	Authority             string       // https://{host}/, with trailing slash
+	Audiences             []string     // accepted in callers' tokens
+	Tenants               []string     // whose members may call; "*" alone allows every organization
+	OperatorTenant        string       // allowed in addition to Tenants; "" for none
 	Origins               []string     // of web front ends
 	EgressAllow           []netip.Prefix
 	MaxLinks              int // per organization
 	ScopeAliases          smart.Aliases
-	ClientID              string // of the user-assigned managed identity, "" when there is none
-	CoreTools             bool   // under Azure Functions Core Tools: the Azure CLI's credential stands in
+	ClientID              string // of the user-assigned managed identity; "" for none
+	CoreTools             bool   // running under Azure Functions Core Tools: the Azure CLI provides the credential
 
-	ExpiryThresholds  []int       // days before a secret's end at which people are told; nil: the default ones
-	EventGridEndpoint string      // of a custom topic, no trailing slash; "" when there is none
-	Mail              mail.Server // Host is "" when there is none
+	ExpiryThresholds  []int       // days before a secret's expiry at which people are notified; nil: the defaults
+	EventGridEndpoint string      // of a custom topic, without trailing slash; "" for none
+	Mail              mail.Server // Host is "" for none
 }
 
-// Lookup is os.LookupEnv, or a map in tests. A variable that is set to nothing but space
-// counts as not set.
+// Lookup is os.LookupEnv, or a map in tests. A variable that holds only white space counts as
+// unset.
 type Lookup func(name string) (string, bool)
 
-// Problem is what is wrong with one setting.
+// Problem is a mistake in one setting.
 type Problem struct {
 	Name    string
 	Message string // what is wrong and what to set; never the value
@@ -68,7 +68,7 @@ type Problem struct {
 
 func (p *Problem) Error() string { return p.Name + ": " + p.Message }
 
-// Problems are the mistakes in err, which FromEnv or Local returned, in the order of the
+// Problems returns the mistakes in err, an error of FromEnv or Local, in the order of the
 // settings.
 func Problems(err error) []*Problem {
 	var joined interface{ Unwrap() []error }
@@ -85,7 +85,7 @@ func Problems(err error) []*Problem {
 	return problems
 }
 
-// FromEnv reads what cmd/azure and cmd/lambda need. The error joins one Problem for each
+// FromEnv reads the settings of cmd/azure and cmd/lambda. The error joins one Problem per
 // mistake.
 func FromEnv(lookup Lookup) (Config, error) {
 	env := reader{lookup: lookup}
@@ -94,7 +94,7 @@ func FromEnv(lookup Lookup) (Config, error) {
 	return c, errors.Join(env.problems...)
 }
 
-// Local reads what cmd/local can use, all of it optional.
+// Local reads the settings of cmd/local, all of which are optional.
 func Local(lookup Lookup) (Config, error) {
 	env := reader{lookup: lookup}
 	c := env.common()

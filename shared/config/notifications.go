@@ -14,7 +14,7 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// The settings of the channels that notifications take beside webhooks.
+// The settings of the notification channels other than webhooks.
 const (
 	EventGridEndpoint = "FHIRLINK_EVENTGRID_ENDPOINT"
 	SMTPHost          = "FHIRLINK_SMTP_HOST"
@@ -24,10 +24,10 @@ const (
 	MailFrom          = "FHIRLINK_MAIL_FROM"
 )
 
-// maxThreshold is the longest that a secret of Entra's lasts, in days.
+// maxThreshold is the longest lifetime of an Entra secret, in days.
 const maxThreshold = 731
 
-// thresholds are days before a secret's end, in any order.
+// thresholds reads the numbers of days before a secret's expiry, in any order.
 func (e *reader) thresholds() []int {
 	days := list(e, ExpiryThresholds, func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
@@ -40,7 +40,7 @@ func (e *reader) thresholds() []int {
 	return slices.Compact(days)
 }
 
-// topicURL takes what the portal shows of a custom topic, with or without its path.
+// topicURL accepts the URL of a custom topic as the portal shows it, with or without its path.
 func topicURL(u *url.URL) error {
 	if path := strings.TrimRight(u.Path, "/"); u.Scheme != "https" || path != "" && path != "/api/events" {
 		return errors.New("must be https and the endpoint of an Event Grid custom topic, e.g. https://contoso.westeurope-1.eventgrid.azure.net/api/events")
@@ -48,7 +48,7 @@ func topicURL(u *url.URL) error {
 	return nil
 }
 
-// mail reads the mail server; the zero Server stands for none.
+// mail reads the mail server; the zero Server means none.
 func (e *reader) mail() mail.Server {
 	s := mail.Server{
 		Host: e.smtpHost(), Port: e.smtpPort(), Username: e.get(SMTPUsername), Password: e.smtpPassword(), From: e.mailFrom(),
@@ -90,8 +90,8 @@ func (e *reader) smtpPort() int {
 	return int(port)
 }
 
-// smtpPassword is not trimmed further than get does. On Azure it is meant to be a Key Vault
-// reference, which stays as it is written when the vault does not give the secret.
+// smtpPassword returns the password as get trimmed it. On Azure it is meant to be a Key Vault
+// reference, which stays unresolved if the vault does not deliver the secret.
 func (e *reader) smtpPassword() secret.Value {
 	text := e.get(SMTPPassword)
 	if strings.HasPrefix(text, "@Microsoft.KeyVault(") {

@@ -12,17 +12,16 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// personalTenant is where Microsoft accounts of private persons live: no organization.
+// personalTenant is the tenant of personal Microsoft accounts, which is not an organization.
 const personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
-// developmentStorage is what UseDevelopmentStorage=true stands for: Azurite's well-known
-// account and its key, which is the same everywhere and no secret (Microsoft Learn, "Connect
-// to Azurite").
+// developmentStorage is the meaning of UseDevelopmentStorage=true: Azurite's well-known account
+// and key. The key is the same everywhere and not secret (Microsoft Learn, "Connect to Azurite").
 const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;" +
 	"AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;" +
 	"TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
 
-// reader reads settings and collects what is wrong with them.
+// reader reads settings and collects their mistakes.
 type reader struct {
 	lookup   Lookup
 	problems []error
@@ -37,8 +36,8 @@ func (e *reader) problem(name, message string) {
 	e.problems = append(e.problems, &Problem{Name: name, Message: message})
 }
 
-// list parses the comma-separated elements of a setting; empty ones are left out, but one
-// must be there if the setting is.
+// list parses the comma-separated elements of a setting. Empty elements are ignored, but a
+// setting must have at least one element if it is set.
 func list[T any](e *reader, name string, parse func(string) (T, error)) []T {
 	var all []T
 	text := e.get(name)
@@ -62,7 +61,7 @@ func list[T any](e *reader, name string, parse func(string) (T, error)) []T {
 	return all
 }
 
-// url reads a service's URL; check has the last word on it. The result has no trailing slash.
+// url reads the URL of a service, which check may refuse. The result has no trailing slash.
 func (e *reader) url(name string, check func(*url.URL) error) string {
 	text := e.get(name)
 	if text == "" {
@@ -86,8 +85,8 @@ func serviceURL(text string, check func(*url.URL) error) (*url.URL, error) {
 
 func plain(u *url.URL) string { return strings.TrimRight(u.String(), "/") }
 
-// parseURL is url.Parse for absolute URLs without user info, query and fragment; its errors
-// do not repeat the text, which may be a SAS URL.
+// parseURL accepts absolute URLs without user info, query and fragment. Its errors do not repeat
+// the text, which may be a SAS URL.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" {
@@ -100,7 +99,7 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// tableURL allows http on loopback only, for Azurite, whose path is the account's name.
+// tableURL allows http on loopback only, for Azurite. Its path is the account's name.
 func tableURL(u *url.URL) error {
 	loopback := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
@@ -131,7 +130,7 @@ func (e *reader) connectionString() secret.Value {
 	return secret.New(text)
 }
 
-// authority reads the one host that client secrets are sent to.
+// authority reads the only host that client secrets are sent to.
 func (e *reader) authority() string {
 	text := e.get(AuthorityHost)
 	if text == "" {
@@ -167,8 +166,8 @@ func (e *reader) guid(name string) string {
 	return guid
 }
 
-// audiences are client ids; tokens in format 2.0 carry nothing else, but an API with its own
-// requirement may list its application ID URI beside.
+// audiences reads client ids. Tokens in format 2.0 carry nothing else, but an API with a
+// requirement of its own may list its application ID URI as well.
 func (e *reader) audiences() []string {
 	return list(e, APIAudience, func(text string) (string, error) {
 		if u, err := url.Parse(text); err == nil && (u.Scheme == "api" || u.Scheme == "https") && u.Host != "" {
@@ -210,7 +209,7 @@ func parseTenant(text string) (string, error) {
 	return guid, nil
 }
 
-// parseOrigin takes what a browser sends as Origin: lower case, no path, no default port.
+// parseOrigin accepts what a browser sends as Origin: lower case, no path, no default port.
 func parseOrigin(text string) (string, error) {
 	u, err := parseURL(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" {

@@ -10,13 +10,14 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Vault is a Key Vault, and what links call it: the names of their secrets begin with it.
+// Vault is a Key Vault. Its name begins the names of the secrets that links store.
 type Vault struct {
 	Name string // secret.IsVault
 	URL  string // https://{vault}, no trailing slash
 }
 
-// vaults reads the list of vaults: each a URL, or name=URL. The first keeps new secrets.
+// vaults reads the list of vaults. Each entry is a URL or name=URL. New secrets go to the first
+// vault.
 func (e *reader) vaults() []Vault {
 	var before []Vault
 	return list(e, KeyVaultURL, func(text string) (Vault, error) {
@@ -35,10 +36,10 @@ func (e *reader) vaults() []Vault {
 	})
 }
 
-// parseVault reads one entry. What is wrong with it is left empty in the Vault.
+// parseVault reads one entry. Invalid parts stay empty in the Vault.
 func parseVault(text string) (v Vault, mistakes []string) {
 	name, address, named := strings.Cut(text, "=")
-	if !named || strings.Contains(name, "/") { // the = of a query
+	if !named || strings.Contains(name, "/") { // the = belongs to a query
 		name, address, named = "", text, false
 	}
 	u, err := serviceURL(strings.TrimSpace(address), vaultURL)
@@ -59,8 +60,8 @@ func parseVault(text string) (v Vault, mistakes []string) {
 	return v, mistakes
 }
 
-// nameOf is the name that a host gives its vault: the first label, or the whole of an IP
-// address, with hyphens for what no name can have.
+// nameOf derives a vault's name from its host: the first label, or the whole IP address, with
+// hyphens for characters that a name cannot have.
 func nameOf(host string) string {
 	if net.ParseIP(host) == nil {
 		host, _, _ = strings.Cut(host, ".")
@@ -70,7 +71,7 @@ func nameOf(host string) string {
 	return strings.TrimRight(name[:min(len(name), secret.MaxVault)], "-")
 }
 
-// vaultURL takes the default port off, so that a vault has one URL.
+// vaultURL removes the default port, so that a vault has only one URL.
 func vaultURL(u *url.URL) error {
 	u.Host = strings.ToLower(strings.TrimSuffix(u.Host, ":443"))
 	if strings.HasSuffix(u.Hostname(), ".") {

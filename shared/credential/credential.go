@@ -8,19 +8,19 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Credential is one of [ClientSecret] and [Certificate]. Credentials of one type are equal
-// under == when they hold the same [secret.Value].
+// Credential is a [ClientSecret] or a [Certificate]. Two credentials of one type are equal under
+// == if they hold the same [secret.Value].
 type Credential interface {
 	Kind() Kind
-	// Text is what the store of secrets keeps of the credential.
+	// Text returns the text that the store of secrets keeps.
 	Text() secret.Value
 	sealed()
 }
 
-// Kind says what a stored text is. The values are stored in rows.
+// Kind is the kind of a stored text. Rows store its value.
 type Kind string
 
-// The kinds. The zero Kind is that of rows from before kinds were stored.
+// The kinds. Rows written before kinds were stored have the zero Kind.
 const (
 	KindClientSecret Kind = "client_secret"
 	KindCertificate  Kind = "certificate"
@@ -29,35 +29,35 @@ const (
 // ClientSecret is a password of the application.
 type ClientSecret struct{ Value secret.Value }
 
-// Certificate is a certificate of the application with its private key, and the chain if there
-// is one, as PEM.
+// Certificate is a certificate of the application with its private key, and the chain if there is
+// one, as PEM.
 type Certificate struct{ PEM secret.Value }
 
-// Kind is KindClientSecret.
+// Kind returns KindClientSecret.
 func (ClientSecret) Kind() Kind { return KindClientSecret }
 
-// Kind is KindCertificate.
+// Kind returns KindCertificate.
 func (Certificate) Kind() Kind { return KindCertificate }
 
-// Text is the password.
+// Text returns the password.
 func (c ClientSecret) Text() secret.Value { return c.Value }
 
-// Text is the PEM text.
+// Text returns the PEM text.
 func (c Certificate) Text() secret.Value { return c.PEM }
 
 func (ClientSecret) sealed() {}
 func (Certificate) sealed()  {}
 
-// pemStart begins every PEM text (RFC 7468 §2). Package intake accepts no client secret that
-// begins so.
+// pemStart is the beginning of every PEM text (RFC 7468 §2). Package intake accepts no client
+// secret that begins with it.
 const pemStart = "-----BEGIN"
 
 // LooksLikePEM reports whether a text begins like a certificate or a key.
 func LooksLikePEM(text string) bool { return strings.HasPrefix(text, pemStart) }
 
-// Read is the credential of a kind whose text a store of secrets kept. Without a kind, which is
-// how rows were stored before kinds were, the text's beginning decides. An error means that the
-// row was written by a later version of this program.
+// Read returns the credential of the given kind from its stored text. Rows written before kinds
+// were stored have none; for them the beginning of the text decides. An error means that a later
+// version of this program wrote the row.
 func Read(kind Kind, text secret.Value) (Credential, error) {
 	if kind == "" && LooksLikePEM(text.Reveal()) {
 		kind = KindCertificate
@@ -76,7 +76,7 @@ type Store interface {
 	Get(ctx context.Context, name, version string) (secret.Value, error)
 }
 
-// Load gets a version of a credential out of the store of secrets. Errors are the store's, and
+// Load reads a version of a credential from the store of secrets. The error is the store's or
 // Read's.
 func Load(ctx context.Context, from Store, name, version string, kind Kind) (Credential, error) {
 	text, err := from.Get(ctx, name, version)

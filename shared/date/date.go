@@ -8,10 +8,10 @@ import (
 // Date is a UTC calendar date. The zero Date means "not known".
 type Date struct{ midnight time.Time }
 
-// Of is the UTC date of t.
+// Of returns the UTC date of t.
 func Of(t time.Time) Date { return Date{t.UTC().Truncate(24 * time.Hour)} }
 
-// Parse reads YYYY-MM-DD, and "" as the zero Date.
+// Parse parses YYYY-MM-DD, and "" as the zero Date.
 func Parse(s string) (Date, error) {
 	if s == "" {
 		return Date{}, nil
@@ -23,19 +23,19 @@ func Parse(s string) (Date, error) {
 	return Date{t}, nil
 }
 
-// IsZero tells whether the date is not known.
+// IsZero reports whether the date is not known.
 func (d Date) IsZero() bool { return d.midnight.IsZero() }
 
-// Time is the midnight that begins the date; zero for the zero Date.
+// Time returns midnight at the start of the date, or the zero time for the zero Date.
 func (d Date) Time() time.Time { return d.midnight }
 
-// AddDays moves a date that is not zero.
+// AddDays returns the date n days later. d must not be zero.
 func (d Date) AddDays(n int) Date { return Date{d.midnight.AddDate(0, 0, n)} }
 
-// DaysFrom counts the days from e to d.
+// DaysFrom returns the number of days from e to d.
 func (d Date) DaysFrom(e Date) int { return int(d.midnight.Sub(e.midnight) / (24 * time.Hour)) }
 
-// String is YYYY-MM-DD, or "" for the zero Date.
+// String returns the date as YYYY-MM-DD, or "" for the zero Date.
 func (d Date) String() string {
 	if d.IsZero() {
 		return ""
@@ -43,10 +43,10 @@ func (d Date) String() string {
 	return d.midnight.Format(time.DateOnly)
 }
 
-// MarshalText writes String.
+// MarshalText returns String.
 func (d Date) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what Parse reads.
+// UnmarshalText accepts what Parse accepts.
 func (d *Date) UnmarshalText(text []byte) (err error) {
 	*d, err = Parse(string(text))
 	return err

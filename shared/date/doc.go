@@ -1,3 +1,3 @@
-// Package date is the UTC calendar date: the unit in which client secrets end and people are
-// told about it.
+// Package date represents UTC calendar dates, the unit in which client secrets expire and people
+// are notified.
 package date

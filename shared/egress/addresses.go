@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// special are the ranges that no public server lives in (IANA special-purpose address
-// registries), and the address of Azure's platform, which looks public. IPv6 outside of
-// global does not need a row.
+// special holds the ranges that contain no public server (IANA special-purpose address
+// registries), and the address of Azure's platform, which looks public. IPv6 addresses outside
+// global need no row.
 var special = prefixes(
 	"0.0.0.0/8",       // this network
 	"10.0.0.0/8",      // private
@@ -32,7 +32,7 @@ var special = prefixes(
 	"3fff::/20",     // documentation
 )
 
-// global is all of IPv6 that is given out to networks. Loopback, NAT64, translated, unique
+// global contains all IPv6 addresses assigned to networks. Loopback, NAT64, translated, unique
 // local, link-local and multicast addresses lie outside.
 var global = netip.MustParsePrefix("2000::/3")
 
@@ -41,15 +41,15 @@ const (
 	awsMetadata = "fd00:ec2::254/128"
 )
 
-// never are the ranges that no setting opens: whoever reaches them speaks with the platform
-// or with many hosts at once. An unspecified address is dialled as loopback.
+// never holds the ranges that no setting opens: they lead to the platform or to many hosts at
+// once. An unspecified address is dialled as loopback.
 var never = prefixes("0.0.0.0/8", "169.254.0.0/16", wireServer, "224.0.0.0/4", "255.255.255.255/32",
 	"::/128", "fe80::/10", "ff00::/8", awsMetadata,
-	"64:ff9b:1::/48") // NAT64 of the network's own (RFC 8215): where the IPv4 address stands is not known
+	"64:ff9b:1::/48") // NAT64 with a network's local prefix (RFC 8215): where the IPv4 address begins is unknown
 
 var loopback = prefixes("127.0.0.0/8", "::1/128")
 
-// embedding are the IPv6 prefixes behind which an IPv4 address stands, by where it begins.
+// embedding holds the IPv6 prefixes whose addresses embed an IPv4 address, and where that begins.
 var embedding = []struct {
 	prefix netip.Prefix
 	at     int // byte offset
@@ -72,13 +72,13 @@ func within(a netip.Addr, ps []netip.Prefix) bool {
 	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// public tells whether a is an address of the public Internet.
+// public reports whether a is an address of the public Internet.
 func public(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsValid() && a.Zone() == "" && (a.Is4() || global.Contains(a)) && !within(a, special)
 }
 
-// excepted tells whether the setting opens a.
+// excepted reports whether the operator's setting allows a.
 func excepted(a netip.Addr, allow []netip.Prefix) bool {
 	a = a.Unmap()
 	if a.Zone() != "" || within(a, never) || !within(a, allow) {
@@ -101,15 +101,15 @@ func embedded(a netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// Shortest prefixes that may be excepted: one mistyped digit must not open the Internet.
+// Shortest prefixes that the setting accepts: one mistyped digit must not open the Internet.
 const (
 	minBits4 = 8
 	minBits6 = 32
 )
 
-// ParseAllow reads FHIRLINK_EGRESS_ALLOW: comma-separated CIDRs that may be reached although
-// they are not public. Link-local, 168.63.129.16, fd00:ec2::254 and multicast stay closed
-// even inside of an allowed prefix. The error names every element that is wrong.
+// ParseAllow parses FHIRLINK_EGRESS_ALLOW: comma-separated CIDRs that may be reached although
+// they are not public. Link-local, 168.63.129.16, fd00:ec2::254 and multicast stay closed even
+// inside an allowed prefix. The error names every invalid element.
 func ParseAllow(text string) ([]netip.Prefix, error) {
 	var allow []netip.Prefix
 	var wrong []string

@@ -13,33 +13,33 @@ import (
 	"time"
 )
 
-// ErrBlocked is in the chain of every error for a connection that the guard refused.
+// ErrBlocked is wrapped by every error for a connection that the guard refused.
 var ErrBlocked = errors.New("the address is not allowed")
 
 // Limits of the client.
 const (
-	DialTimeout    = 5 * time.Second // TCP and DNS; TLS has as much again
+	DialTimeout    = 5 * time.Second // TCP and DNS; TLS has the same again
 	Timeout        = 20 * time.Second
 	ConnsPerHost   = 64
 	maxHeaderBytes = 64 << 10
 )
 
-// Options of a client. The zero Options reach public addresses only.
+// Options configure a client. The zero Options allow public addresses only.
 type Options struct {
-	Allow []netip.Prefix // see ParseAllow: reachable on any port although not public
+	Allow []netip.Prefix // see ParseAllow: reachable on any port, although not public
 
-	// Intercept answers for names that are served inside this process: how to connect, and
-	// true. It is asked before DNS and before the guard.
+	// Intercept returns how to connect to a name that is served inside this process, and true. It
+	// is called before DNS and before the guard.
 	Intercept func(host string) (dial func(context.Context) (net.Conn, error), ok bool)
 
 	RootCAs  *x509.CertPool // nil: the system's
 	Resolver *net.Resolver  // nil: the system's
 }
 
-// NewClient makes a client. One is enough for a program: it pools its connections.
+// NewClient returns a client. A program needs only one: it pools its connections.
 func NewClient(o Options) *http.Client {
-	// HTTP/1.1 only: a limit of connections per host is exact for it alone, and strangers'
-	// servers get less of our code to play with.
+	// HTTP/1.1 only: the limit of connections per host is exact only for HTTP/1.1, and unknown
+	// servers reach less of our code.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	return &http.Client{
@@ -79,7 +79,7 @@ func (o Options) dial() dialFunc {
 	}
 }
 
-// guard judges the address of a socket before it connects.
+// guard checks the address of a socket before it connects.
 func guard(allow []netip.Prefix) func(context.Context, string, string, syscall.RawConn) error {
 	return func(_ context.Context, network, address string, _ syscall.RawConn) error {
 		target, err := netip.ParseAddrPort(address)
@@ -89,6 +89,6 @@ func guard(allow []netip.Prefix) func(context.Context, string, string, syscall.R
 		if excepted(target.Addr(), allow) || target.Port() == 443 && public(target.Addr()) {
 			return nil
 		}
-		return ErrBlocked // without the address: which one a name means inside is not for callers
+		return ErrBlocked // without the address: callers must not learn what a name resolves to inside
 	}
 }

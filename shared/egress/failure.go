@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Failure is why a request got no answer.
+// Failure is the reason why a request got no answer.
 type Failure string
 
 // The failures.
@@ -24,8 +24,8 @@ const (
 	ConnectionBroken Failure = "connection_broken" // anything else
 )
 
-// FailureOf says why a request of a client failed with err. Its text stays here: it may hold
-// addresses of this network.
+// FailureOf classifies the error of a client's request. The text of err must not leave the
+// program: it may hold addresses of this network.
 func FailureOf(err error) Failure {
 	var dns *net.DNSError
 	switch {
@@ -45,9 +45,9 @@ func FailureOf(err error) Failure {
 	return ConnectionBroken
 }
 
-// isTLS finds failures of the handshake. Not all of them have a type: crypto/tls says "tls: …"
-// of a version or cipher it does not speak, net/http of a server without TLS "HTTP response
-// to HTTPS client".
+// isTLS reports whether err is a failed handshake. Some of these errors have no type: crypto/tls
+// says "tls: …" for a version or cipher that it does not support, and net/http says "HTTP
+// response to HTTPS client" for a server without TLS.
 func isTLS(err error) bool {
 	var (
 		certificate *tls.CertificateVerificationError
@@ -57,7 +57,7 @@ func isTLS(err error) bool {
 		strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "HTTP response to HTTPS client")
 }
 
-// TimedOut tells whether err is about something that took too long.
+// TimedOut reports whether err is a timeout.
 func TimedOut(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()

@@ -2,8 +2,9 @@ package egress
 
 import "strings"
 
-// LooksLikeAddress finds the notations that some resolver reads as an IPv4 address (WHATWG
-// URL, "ends in a number": dotted, short, decimal, hex, octal) and IPv6. host is in lower case.
+// LooksLikeAddress reports whether host is IPv6 or a notation that some resolver reads as an IPv4
+// address (WHATWG URL, "ends in a number": dotted, short, decimal, hex, octal). host must be in
+// lower case.
 func LooksLikeAddress(host string) bool {
 	if strings.Contains(host, ":") {
 		return true
@@ -16,7 +17,7 @@ func LooksLikeAddress(host string) bool {
 	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
-// IsName tells whether host is a DNS name of lower-case letters, digits and hyphens (RFC 1123
+// IsName reports whether host is a DNS name of lower-case letters, digits and hyphens (RFC 1123
 // §2.1) within the length limits of RFC 1035 §2.3.4.
 func IsName(host string) bool {
 	if len(host) > 253 {

@@ -1,4 +1,4 @@
-// Package eventlog writes the program's log: JSON lines on stdout (the Functions host turns
-// lines on stderr into errors), each with the ids of the request it belongs to, and never
-// waiting for whoever reads them.
+// Package eventlog writes the program's log: JSON lines on stdout, because the Functions host
+// treats lines on stderr as errors. Each line has the ids of its request. Logging never waits for
+// the reader of the log.
 package eventlog

@@ -8,9 +8,9 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// New is a logger that writes one JSON object a line to out, with the attributes
-// "correlation" (the request's id, as in a problem's instance), "trace" and "parent" (of W3C
-// Trace Context) and "invocation" (the host's id) wherever the context carries them.
+// New returns a logger that writes one JSON object per line to out. If the context carries them,
+// a line has the attributes "correlation" (the request's id, as in a problem's instance), "trace"
+// and "parent" (of W3C Trace Context) and "invocation" (the host's id).
 func New(out io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(handler{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})})
 }
@@ -33,7 +33,7 @@ func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }
 
-// ids are what tells one piece of work from another.
+// ids returns the attributes that identify a piece of work.
 func (w *Work) ids() []slog.Attr {
 	ids := make([]slog.Attr, 0, 3)
 	for _, id := range []struct{ name, value string }{{"trace", w.Trace.ID}, {"parent", w.Trace.Parent}, {"invocation", w.Invocation}} {

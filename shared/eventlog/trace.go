@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// Trace tells which distributed trace a piece of work belongs to, in the words of W3C Trace
-// Context (https://www.w3.org/TR/trace-context/). The zero Trace is none.
+// Trace identifies the distributed trace of a piece of work, in the terms of W3C Trace Context
+// (https://www.w3.org/TR/trace-context/). The zero Trace means none.
 type Trace struct {
 	ID     string // trace-id: 32 lower-case hex digits
-	Parent string // parent-id of whoever asked: 16 lower-case hex digits; empty when this is the root
+	Parent string // parent-id of the caller: 16 lower-case hex digits; empty for the root
 }
 
-// NewTrace begins a trace under a correlation id, a UUID, which is as random as a trace-id has to
-// be.
+// NewTrace starts a trace from a correlation id. That is a UUID, which is as random as a trace-id
+// must be.
 func NewTrace(correlation string) Trace {
 	return Trace{ID: strings.ReplaceAll(correlation, "-", "")}
 }
 
-// ParseTraceparent reads the header traceparent (§3.2). Of a version that is newer than 00
-// only what version 00 has is read (§4).
+// ParseTraceparent parses the header traceparent (§3.2). For versions after 00 it reads only the
+// parts of version 00 (§4).
 func ParseTraceparent(header string) (Trace, bool) {
 	version, rest, _ := strings.Cut(header, "-")
 	id, rest, _ := strings.Cut(rest, "-")
@@ -34,8 +34,8 @@ func ParseTraceparent(header string) (Trace, bool) {
 	return Trace{ID: id, Parent: parent}, true
 }
 
-// ParseXRay reads AWS's header X-Amzn-Trace-Id, "Root=1-{8 hex}-{24 hex};Parent={16 hex};…", whose
-// root is a trace-id in two pieces.
+// ParseXRay parses AWS's header X-Amzn-Trace-Id, "Root=1-{8 hex}-{24 hex};Parent={16 hex};…". Its
+// root is a trace-id in two parts.
 // https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
 func ParseXRay(header string) (Trace, bool) {
 	var t Trace
@@ -59,7 +59,7 @@ func ParseXRay(header string) (Trace, bool) {
 	return t, true
 }
 
-// isID tells whether s is an id: of that many digits, not all of them zero.
+// isID reports whether s is an id: that many hex digits, not all zero.
 func isID(s string, digits int) bool {
 	return isHex(s, digits) && strings.Trim(s, "0") != ""
 }

@@ -8,36 +8,34 @@ import (
 	"time"
 )
 
-// Work is a request, a run of the timer, or a renewal in the background: what the log tells of
-// in one line. Those who take part note on it what the line is to say besides: how it ended,
-// and which services were called for it. It may be used by several goroutines; a nil *Work
-// takes every note and keeps none.
+// Work is a request, a timer run, or a background renewal, which the log describes in one line.
+// Other packages note on it what the line should also say: the outcome, and the services called.
+// It is safe for concurrent use. A nil *Work discards all notes.
 type Work struct {
 	Trace      Trace
-	Invocation string // the id that the host gave it: Azure Functions' or Lambda's; empty: none
+	Invocation string // the host's id, of Azure Functions or Lambda; empty: none
 
 	mu      sync.Mutex
 	outcome string
 	finding string
 	calls   tally
-	late    func(tally) // what becomes of calls once the line is written; nil before
+	late    func(tally) // receives calls that end after the line is written; nil before
 }
 
 type workKey struct{}
 
-// With returns a context in which lines are about w, and which carries w to those who take
-// part.
+// With returns a context that carries w. Log lines written with it belong to w.
 func With(ctx context.Context, w *Work) context.Context {
 	return context.WithValue(ctx, workKey{}, w)
 }
 
-// Current is the work that ctx is about; nil for none.
+// Current returns the work that ctx carries, or nil.
 func Current(ctx context.Context) *Work {
 	w, _ := ctx.Value(workKey{}).(*Work)
 	return w
 }
 
-// Start starts work within the trace of the current one, with a line and calls of its own.
+// Start starts work in the trace of the current work, with its own line and calls.
 func Start(ctx context.Context) (context.Context, *Work) {
 	w := &Work{}
 	if current := Current(ctx); current != nil {
@@ -46,7 +44,7 @@ func Start(ctx context.Context) (context.Context, *Work) {
 	return With(ctx, w), w
 }
 
-// End notes the code that the work ended with, such as a problem's; the last one counts.
+// End notes the outcome of the work: a code, such as a problem's. The last one counts.
 func (w *Work) End(code string) {
 	if w == nil {
 		return
@@ -56,7 +54,7 @@ func (w *Work) End(code string) {
 	w.outcome = code
 }
 
-// Find notes the code of what a verification, or Entra, has against a link.
+// Find notes the code of a finding about a link, from a verification or from Entra.
 func (w *Work) Find(code string) {
 	if w == nil {
 		return
@@ -66,7 +64,7 @@ func (w *Work) Find(code string) {
 	w.finding = code
 }
 
-// Called notes a call to a service, e.g. "vault", and whether it failed.
+// Called notes a call to a service, e.g. "vault", its duration, and whether it failed.
 func (w *Work) Called(service string, took time.Duration, failed bool) {
 	if w == nil {
 		return
@@ -82,7 +80,7 @@ func (w *Work) Called(service string, took time.Duration, failed bool) {
 	}
 }
 
-// Outcome is the code that was noted, else otherwise.
+// Outcome returns the noted outcome, or otherwise if there is none.
 func (w *Work) Outcome(otherwise string) string {
 	if w == nil {
 		return otherwise
@@ -95,9 +93,9 @@ func (w *Work) Outcome(otherwise string) string {
 	return w.outcome
 }
 
-// Notes are the attributes of what was noted besides the outcome: "finding", and by service
-// "calls", "failedCalls" and "callMs", the milliseconds that its calls took together. What did
-// not happen is left out.
+// Notes returns the notes except the outcome as attributes: "finding", and by service "calls",
+// "failedCalls" and "callMs", the total duration of the calls in milliseconds. Attributes without
+// a value are left out.
 func (w *Work) Notes() []slog.Attr {
 	if w == nil {
 		return nil
@@ -114,9 +112,8 @@ func (w *Work) notes() []slog.Attr {
 	return append(w.calls.attrs(), slog.String("finding", w.finding))
 }
 
-// Write writes the line about the work, with what was noted. A call that ends afterwards, because
-// nobody waited for it, has a line of its own, "call.late": so no call is in two lines, and
-// every one is in one.
+// Write writes the work's line, with its notes. A call that ends later, because nothing waited
+// for it, gets its own line, "call.late". So every call appears in exactly one line.
 func (w *Work) Write(ctx context.Context, log *slog.Logger, level slog.Level, msg string, attrs ...slog.Attr) {
 	if w != nil {
 		w.mu.Lock()
@@ -130,7 +127,7 @@ func (w *Work) Write(ctx context.Context, log *slog.Logger, level slog.Level, ms
 // tally counts calls by service.
 type tally []calls
 
-// calls are those to one service.
+// calls counts the calls to one service.
 type calls struct {
 	service   string
 	n, failed int
@@ -165,10 +162,10 @@ func (t tally) attrs() []slog.Attr {
 	return []slog.Attr{group("calls", n), group("failedCalls", failed), group("callMs", took)}
 }
 
-// group is left out of the line when it is empty, as slog's handlers do.
+// group returns a group attribute, which slog's handlers omit if it is empty.
 func group(name string, attrs []slog.Attr) slog.Attr {
 	return slog.Attr{Key: name, Value: slog.GroupValue(attrs...)}
 }
 
-// Milliseconds is d as the log has durations: with three decimals at most.
+// Milliseconds converts d to the log's unit, with at most three decimals.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

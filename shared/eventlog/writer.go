@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// DefaultQueue is how many bytes of lines wait to be written at most.
+// DefaultQueue is the default limit of a Writer's queue, in bytes.
 const DefaultQueue = 1 << 20
 
-// Writer is an io.Writer that takes a line at once and writes it from a goroutine of its
-// own. When more than its queue holds are waiting it drops whole lines, counts them, and
-// says so in a line of its own as soon as it can write again.
+// Writer is an io.Writer that queues lines and writes them from a separate goroutine. If the
+// queue is full, it drops whole lines and counts them. As soon as it can write again, it reports
+// the drops in a line of its own.
 type Writer struct {
 	out   io.Writer
 	limit int
@@ -21,17 +21,17 @@ type Writer struct {
 	mu      sync.Mutex
 	waiting []byte
 	dropped int
-	taken   uint64 // bytes accepted since the start, drops included
-	written uint64 // of taken, how many have left
+	taken   uint64 // bytes accepted since the start, including dropped ones
+	written uint64 // how many bytes of taken have been written
 	failed  error  // the last error of out
 	closed  bool
 	wake    *sync.Cond // something to write, or closed
-	left    *sync.Cond // written has moved, or the goroutine ended
+	left    *sync.Cond // written has changed, or the goroutine ended
 	ended   bool
 }
 
-// NewWriter starts a Writer in front of out; queue is its bound in bytes, DefaultQueue when
-// it is not positive. Close ends it.
+// NewWriter starts a Writer for out. queue limits its queue in bytes; DefaultQueue applies if it
+// is not positive. Close stops the Writer.
 func NewWriter(out io.Writer, queue int) *Writer {
 	if queue <= 0 {
 		queue = DefaultQueue
@@ -42,8 +42,8 @@ func NewWriter(out io.Writer, queue int) *Writer {
 	return w
 }
 
-// Write takes one or more whole lines. It never waits for out and never fails: a line that
-// finds no room, or a closed Writer, is dropped.
+// Write queues one or more whole lines. It never waits for out and never fails: it drops lines
+// that do not fit, and all lines after Close.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,8 +57,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush waits until all that was taken before has been written, or ctx ends. It returns the
-// error of the last write that failed, if any.
+// Flush waits until all lines queued so far have been written, or until ctx ends. It returns the
+// error of the last failed write, if any.
 func (w *Writer) Flush(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		w.mu.Lock()
@@ -78,7 +78,7 @@ func (w *Writer) Flush(ctx context.Context) error {
 	return w.failed
 }
 
-// Close writes what waits and ends the goroutine. Lines written after it are dropped.
+// Close writes the queued lines and stops the goroutine. Later lines are dropped.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -90,7 +90,7 @@ func (w *Writer) Close() error {
 	return w.failed
 }
 
-// run swaps two buffers: one is filled by Write while the other goes out.
+// run swaps two buffers: Write fills one while the other is written.
 func (w *Writer) run() {
 	var batch []byte
 	w.mu.Lock()
@@ -120,7 +120,7 @@ func (w *Writer) run() {
 	}
 }
 
-// note appends the line about dropped lines; slog's JSON handler writes its keys the same way.
+// note appends a line about dropped lines, with the same keys as slog's JSON handler.
 func note(batch []byte, dropped int) []byte {
 	if dropped == 0 {
 		return batch

@@ -1,5 +1,5 @@
-// Package flight has concurrent callers share one piece of work. It is
-// golang.org/x/sync/singleflight with what that lacks for requests: each caller waits no longer
-// than its own context, the work has a deadline of its own, and a panic in it is an error
-// instead of the end of the process.
+// Package flight lets concurrent callers share one piece of work. It adds to
+// golang.org/x/sync/singleflight what requests need: a caller waits no longer than its own
+// context, the work has its own deadline, and a panic in the work becomes an error instead of
+// ending the process.
 package flight

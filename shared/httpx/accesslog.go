@@ -9,11 +9,11 @@ import (
 	"fhirlink/shared/eventlog"
 )
 
-// AccessLog writes one line per request, "request": method, route, status, outcome (the code of
-// what was refused or failed, else ok), duration, and what was noted on the way: which services
-// were called for it, what a verification found. Neither headers nor path nor query are in it,
-// because function keys, secrets and tokens end up in those. The route is the pattern that the
-// mux below matched, or "none". Correlate comes before it.
+// AccessLog logs one line per request, "request": method, route, status, outcome (the code of a
+// refusal or failure, else ok), duration, and the notes on the work, such as the services called
+// and a verification's finding. It omits headers, path and query, because function keys, secrets
+// and tokens end up there. The route is the pattern that the mux inside next matched, or "none".
+// Correlate must wrap AccessLog.
 func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -29,8 +29,8 @@ func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// route is a pattern as people write it: http.ServeMux has "/" for whatever nothing else matches,
-// and "/{$}" for the root alone.
+// route returns a pattern in readable form. http.ServeMux uses "/" for everything that nothing
+// else matches, and "/{$}" for the root alone.
 func route(pattern string) string {
 	switch pattern {
 	case "", "/":
@@ -41,7 +41,7 @@ func route(pattern string) string {
 	return pattern
 }
 
-// outcomeOf is the outcome of an answer that nobody gave a code to.
+// outcomeOf returns the outcome of an answer without a code.
 func outcomeOf(status int) string {
 	if status < 400 {
 		return "ok"
@@ -49,7 +49,7 @@ func outcomeOf(status int) string {
 	return "http_" + strconv.Itoa(status)
 }
 
-// recorder remembers the status of an answer.
+// recorder records the status of an answer.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -69,7 +69,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Status is what was answered; net/http makes 200 of no answer at all.
+// Status returns the status of the answer; net/http sends 200 if the handler sends none.
 func (w *recorder) Status() int {
 	if w.status == 0 {
 		return http.StatusOK
@@ -77,7 +77,7 @@ func (w *recorder) Status() int {
 	return w.status
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap is for [http.ResponseController].
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func answered(w http.ResponseWriter) bool {

@@ -13,8 +13,8 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// ReadBody reads the body, at most MaxBody bytes of it. An empty body is an error: behind
-// the Functions host that is also what remains of a chunked one.
+// ReadBody reads the body, at most MaxBody bytes. An empty body is an error: the Functions host
+// also delivers a chunked body as an empty one.
 func ReadBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength > MaxBody {
 		return nil, tooLarge()
@@ -44,9 +44,9 @@ func tooLarge() *problem.Error {
 	return problem.New(problem.BodyTooLarge, "The body is larger than %d KiB. Send a smaller one.", MaxBody>>10)
 }
 
-// MediaType is the media type of the request's one Content-Type, in lower case; "" when it
-// is missing, repeated or unreadable, names a charset other than UTF-8, or when the body is
-// in a Content-Encoding.
+// MediaType returns the media type of the request's only Content-Type, in lower case. It returns
+// "" if the header is missing, repeated or unreadable, if it names a charset other than UTF-8, or
+// if the body has a Content-Encoding.
 func MediaType(h http.Header) string {
 	values := h["Content-Type"]
 	if len(values) != 1 || !identity(h["Content-Encoding"]) {
@@ -74,7 +74,7 @@ func requireJSON(h http.Header) error {
 		"Send the body as UTF-8 JSON with the header Content-Type: application/json, and without a Content-Encoding.")
 }
 
-// parseObject checks all of the body before any of it is decoded.
+// parseObject checks the whole body before any part of it is decoded.
 func parseObject(data []byte) (Object, error) {
 	if at := notUTF8(data); at >= 0 {
 		return Object{}, malformed("The body is not UTF-8 at %s. Send it as JSON in UTF-8.", position(data, at))
@@ -94,9 +94,9 @@ func parseObject(data []byte) (Object, error) {
 	return members(data)
 }
 
-// uniqueNames walks one value and refuses a name that an object holds twice. In the outermost
-// object names that differ in case only count as one; below it they may be the caller's own
-// words, such as scopes.
+// uniqueNames walks one value and refuses an object with a repeated name. In the outermost
+// object, names that differ only in case count as repeated. Names in nested objects may be data,
+// such as scopes, and must match exactly.
 func uniqueNames(dec *json.Decoder, outermost bool) error {
 	token, err := dec.Token()
 	if err != nil {
@@ -131,7 +131,7 @@ func name(dec *json.Decoder, seen map[string]bool, fold bool) error {
 	text, _ := token.(string)
 	key := text
 	if fold {
-		key = strings.ToLower(strings.ToUpper(text)) // as encoding/json folds: K and the Kelvin sign are one
+		key = strings.ToLower(strings.ToUpper(text)) // as encoding/json folds: K and the Kelvin sign are equal
 	}
 	if seen[key] {
 		return malformedField(text, "duplicate_field", "The field stands twice in the body.", "Send it once.")
@@ -140,7 +140,7 @@ func name(dec *json.Decoder, seen map[string]bool, fold bool) error {
 	return nil
 }
 
-// errUnread cannot be: checkSyntax has let the body through.
+// errUnread cannot occur: checkSyntax has accepted the body.
 var errUnread = malformed("The body is not valid JSON.")
 
 // members splits an object into its members, which parseObject has found to be unique.
@@ -166,7 +166,7 @@ func members(data []byte) (Object, error) {
 	return o, nil
 }
 
-// notUTF8 is the index of the first byte that is not UTF-8; -1 for none.
+// notUTF8 returns the index of the first byte that is not UTF-8, or -1.
 func notUTF8(data []byte) int {
 	if utf8.Valid(data) {
 		return -1
@@ -181,16 +181,15 @@ func notUTF8(data []byte) int {
 	}
 }
 
-// loneSurrogate is the index of the first \u escape in valid JSON that is a surrogate without
-// its other half; -1 for none. encoding/json would put U+FFFD in its place, silently changing
-// what was sent.
+// loneSurrogate returns the index of the first \u escape in valid JSON that is a surrogate
+// without its pair, or -1. encoding/json would silently replace it with U+FFFD.
 func loneSurrogate(data []byte) int {
 	for i := 0; i < len(data); i++ {
 		if data[i] != '\\' {
 			continue
 		}
 		escape := i
-		i++ // the escaped character; an escaped backslash is passed over whole
+		i++ // the escaped character; an escaped backslash is skipped whole
 		switch {
 		case data[i] != 'u', data[i+1]|0x20 != 'd', data[i+2] < '8':
 		case data[i+2]|0x20 >= 'c', !lowSurrogate(data[i+5:]):

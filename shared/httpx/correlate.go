@@ -8,14 +8,14 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// Correlate gives every request an id of its own, never one that the client chose, and begins
-// the work that the log tells of: under the Functions host's invocation id, and in the trace
-// that the client or the host says it belongs to.
+// Correlate gives every request a new correlation id, never one that the client chose, and starts
+// the work that the log describes. The work has the Functions host's invocation id, and belongs
+// to the trace that the client or the host names.
 func Correlate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := problem.NewCorrelation()
 		ctx, work := eventlog.Start(problem.WithCorrelation(r.Context(), id))
-		if work.Invocation == "" { // else the program knows it from the host itself
+		if work.Invocation == "" { // else the host itself gave it to the program
 			work.Invocation = invocation(r.Header)
 		}
 		work.Trace = trace(r.Header, work.Trace, id)
@@ -23,8 +23,8 @@ func Correlate(next http.Handler) http.Handler {
 	})
 }
 
-// trace is what traceparent says (good for the log only, as the invocation's id is), or what
-// the program knows of its host, or a new one.
+// trace returns the trace in traceparent, else the trace known from the host, else a new one.
+// Like the invocation id, traceparent is trusted for the log only.
 func trace(h http.Header, known eventlog.Trace, correlation string) eventlog.Trace {
 	if values := h["Traceparent"]; len(values) == 1 { // W3C Trace Context §3.2: more than one is none
 		if t, ok := eventlog.ParseTraceparent(values[0]); ok {
@@ -37,8 +37,8 @@ func trace(h http.Header, known eventlog.Trace, correlation string) eventlog.Tra
 	return eventlog.NewTrace(correlation)
 }
 
-// invocation is the last X-Azure-Functions-InvocationId: a host that forwards appends its
-// own to what the client sent. It is good for the log only, and only if it looks like an id.
+// invocation returns the last X-Azure-Functions-InvocationId: a forwarding host appends its id to
+// what the client sent. The id is used for the log only, and only if it looks like an id.
 func invocation(h http.Header) string {
 	values := h["X-Azure-Functions-Invocationid"] // as net/http writes the name
 	if len(values) == 0 {

@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// What web front ends may send and read, besides what every origin may.
+// Headers that web front ends may send and read, in addition to those that the Fetch standard
+// always allows.
 const (
 	corsAllowed = "Authorization, Content-Type, If-Match"
 	corsExposed = "ETag, Location, Retry-After, WWW-Authenticate"
-	corsMaxAge  = "600" // seconds that a browser remembers a preflight
+	corsMaxAge  = "600" // seconds that a browser caches a preflight
 )
 
-// CORS tells browsers which web front ends may read the answers (Fetch standard §3.2).
-// Callers send a bearer token, never cookies, so credentials are not allowed.
+// CORS tells browsers which web front ends may read the answers (Fetch standard §3.2). Callers
+// send a bearer token and never cookies, so credentials are not allowed.
 type CORS struct {
 	Origins []string // scheme://host[:port], compared exactly; none when empty
 }
 
-// SetHeaders adds the headers for a request to a route that has the methods (a
-// comma-separated list). Vary is added whoever asks: a cache must not give one origin's
-// answer to another.
+// SetHeaders adds the headers for a request. methods is the comma-separated list of the route's
+// methods. Vary is added for every origin: a cache must not give one origin's answer to another.
 func (c CORS) SetHeaders(w http.ResponseWriter, r *http.Request, methods string) {
 	h := w.Header()
 	h.Add("Vary", "Origin")

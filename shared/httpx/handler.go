@@ -7,14 +7,14 @@ import (
 	"runtime/debug"
 )
 
-// HandlerFunc answers a request, or returns an error without having answered.
+// HandlerFunc answers a request, or returns an error without answering.
 type HandlerFunc func(http.ResponseWriter, *http.Request) error
 
-// ErrorWriter answers with an error.
+// ErrorWriter answers a request with an error.
 type ErrorWriter func(http.ResponseWriter, *http.Request, error)
 
-// Handle makes an http.Handler of h: its error is written by fail, and so is a panic, whose
-// stack goes to the log. A panic does not go further: under Lambda it would end the process.
+// Handle returns an http.Handler for h. fail answers both an error of h and a panic, whose stack
+// is logged. The panic stops here: under Lambda it would end the process.
 func Handle(log *slog.Logger, h HandlerFunc, fail ErrorWriter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer recovered(log, w, r, fail)
@@ -24,8 +24,8 @@ func Handle(log *slog.Logger, h HandlerFunc, fail ErrorWriter) http.Handler {
 	})
 }
 
-// recovered is to be deferred directly. The value of the panic is not logged, its type is:
-// nobody knows what a value holds.
+// recovered must be deferred directly. It logs the type of the panic's value but not the value,
+// which may hold anything.
 func recovered(log *slog.Logger, w http.ResponseWriter, r *http.Request, fail ErrorWriter) {
 	value := recover()
 	if value == nil {

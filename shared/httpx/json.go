@@ -15,25 +15,25 @@ import (
 // Limits of a JSON body.
 const (
 	MaxBody  = 64 << 10 // bytes
-	MaxDepth = 16       // objects and arrays inside each other, the outermost included
+	MaxDepth = 16       // nested objects and arrays, including the outermost
 )
 
-// Object is a JSON object as a request carried it: checked, not yet decoded.
+// Object is the JSON object of a request: checked, but not yet decoded.
 type Object struct {
 	names   []string // in the order of the body
 	members map[string]json.RawMessage
 }
 
 // DecodeJSON reads the body of r, a JSON object, into the struct that into points to. It is
-// stricter than encoding/json: names must match the struct's json tags exactly and stand
-// once, text must be UTF-8, nothing may follow the object, and MaxBody and MaxDepth hold.
+// stricter than encoding/json: names must match the struct's json tags exactly and be unique,
+// text must be UTF-8, nothing may follow the object, and MaxBody and MaxDepth apply.
 //
-// A member whose type has its own UnmarshalJSON or UnmarshalText is decoded by it; an error
-// of UnmarshalJSON that is a *problem.Error is passed on. A null leaves other members as
-// they are. Structs inside the struct are held to uniqueness and depth only.
+// A member whose type has an UnmarshalJSON or UnmarshalText method is decoded by it; if the error
+// of UnmarshalJSON is a *problem.Error, it is returned unchanged. A null leaves other members
+// unchanged. Nested structs are checked only for unique names and depth.
 //
-// Every error is a *problem.Error: UnsupportedMediaType, BodyTooLarge or MalformedBody. It
-// names the member, never its value.
+// Every error is a *problem.Error: UnsupportedMediaType, BodyTooLarge or MalformedBody. It names
+// the member, never its value.
 func DecodeJSON(r *http.Request, into any) error {
 	o, err := ReadObject(r)
 	if err != nil {
@@ -42,7 +42,7 @@ func DecodeJSON(r *http.Request, into any) error {
 	return o.Into(into)
 }
 
-// ReadObject is the first half of DecodeJSON: everything that needs no struct.
+// ReadObject is the first half of DecodeJSON: every check that needs no struct.
 func ReadObject(r *http.Request) (Object, error) {
 	if err := requireJSON(r.Header); err != nil {
 		return Object{}, err
@@ -54,12 +54,11 @@ func ReadObject(r *http.Request) (Object, error) {
 	return parseObject(data)
 }
 
-// Names are the object's member names in the order of the body.
+// Names returns the object's member names in the order of the body.
 func (o Object) Names() []string { return o.names }
 
-// RefuseNull is for members that have no "none" which null could stand for: ignoring what was
-// asked for would be worse than refusing it. Its error is InvalidFields with the code
-// "not_nullable" for each member that is null and not among the nullable ones.
+// RefuseNull refuses null for members that are not nullable. Ignoring such a null would be worse
+// than refusing it. The error is InvalidFields, with the code "not_nullable" for each member.
 func (o Object) RefuseNull(nullable ...string) error {
 	var mistakes []problem.Field
 	for _, name := range o.names {
@@ -76,7 +75,8 @@ func (o Object) RefuseNull(nullable ...string) error {
 	return problem.Invalid(mistakes...)
 }
 
-// Into is the second half of DecodeJSON.
+// Into is the second half of DecodeJSON: it decodes the members into the struct that into points
+// to.
 func (o Object) Into(into any) error {
 	target := reflect.ValueOf(into).Elem()
 	fields := fieldsByName(target.Type())
@@ -127,11 +127,11 @@ func wrongType(name string, err error) error {
 	if !errors.As(err, &mismatch) {
 		return malformedField(name, "wrong_type", "The value cannot be read.", "See the description of this field in the API's openapi.yaml.")
 	}
-	got, _, _ := strings.Cut(mismatch.Value, " ") // "number 12.5" would tell the value
+	got, _, _ := strings.Cut(mismatch.Value, " ") // "number 12.5" would reveal the value
 	return malformedField(name, "wrong_type", "The value is of the type "+got+".", "Send "+wanted(mismatch.Type)+".")
 }
 
-// wanted names the JSON type that decodes into t. Types with methods of their own are texts.
+// wanted names the JSON type that decodes into t. Types with unmarshalling methods are texts.
 func wanted(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:
@@ -161,7 +161,7 @@ func malformed(format string, args ...any) *problem.Error {
 	return problem.New(problem.MalformedBody, format, args...)
 }
 
-// maxEcho is how much of a name that a client sent comes back in an error, in bytes.
+// maxEcho limits how much of a name from a client an error repeats, in bytes.
 const maxEcho = 40
 
 func shorten(s string) string {
@@ -171,8 +171,8 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:maxEcho], "") + "…"
 }
 
-// quote puts a name that a client sent between single quotes, without what could break a line
-// or turn the direction of the text.
+// quote puts a name from a client between single quotes. It drops characters that could break a
+// line or change the direction of the text.
 func quote(s string) string {
 	return "'" + strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

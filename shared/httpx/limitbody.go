@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// LimitBody lets at most limit bytes of the body through; reading on is an
+// LimitBody lets a handler read at most limit bytes of the body. Further reads return an
 // *http.MaxBytesError. The connection stays open for Drain.
 func LimitBody(limit int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -15,15 +15,15 @@ func LimitBody(limit int64, next http.Handler) http.Handler {
 	})
 }
 
-// Bounds of what Drain reads. The Functions host takes bodies of up to 100 MB.
+// Limits of Drain. The Functions host accepts bodies of up to 100 MB.
 const (
 	drainBytes = 100 << 20
 	drainTime  = 2 * time.Second
 )
 
-// Drain reads and drops what the handler left of the body, before the answer goes out. Without
-// it the server would close the connection under a client that is still sending. That client
-// would never see the answer; behind the Functions host it would get an empty 500.
+// Drain discards the rest of the body before the answer is sent. Otherwise the server would close
+// the connection while the client is still sending. The client would never see the answer; behind
+// the Functions host it would get an empty 500.
 func Drain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
@@ -31,17 +31,17 @@ func Drain(next http.Handler) http.Handler {
 			return
 		}
 		body := &drainable{ReadCloser: r.Body}
-		r = r.WithContext(r.Context()) // a copy: the server looks at the type of its own request's body
+		r = r.WithContext(r.Context()) // a copy, because the server checks the type of its own request's body
 		r.Body = body
 		next.ServeHTTP(w, r)
-		// A client that waits for 100 Continue has sent nothing yet, and now never does.
+		// A client that waits for 100 Continue has sent nothing, and now never will.
 		if !body.ended && (body.begun || r.Header.Get("Expect") == "") {
 			body.drain(w)
 		}
 	})
 }
 
-// drainable is a body that remembers how far it was read.
+// drainable is a body that records how far it was read.
 type drainable struct {
 	io.ReadCloser
 	begun, ended bool
@@ -53,9 +53,9 @@ func (b *drainable) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// drain ends at the body's end, at the bounds above, or when the client has gone; what is left
-// then is the server's to deal with.
+// drain stops at the end of the body, at the limits above, or when the client is gone. The server
+// handles the rest.
 func (b *drainable) drain(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime)) // Lambda has no connection, and all of the body
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime)) // no effect under Lambda, which has the whole body already
 	_, _ = io.CopyN(io.Discard, b, drainBytes)
 }

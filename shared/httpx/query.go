@@ -6,10 +6,10 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// ParseQuery decodes a query, percent and plus once. [url.URL.Query] leaves out what it cannot
-// read, and a parameter that is silently left out is one that the caller believes to have set.
+// ParseQuery decodes a query once, both percent triples and plus signs. [url.URL.Query] drops
+// what it cannot read, so a caller would believe that a dropped parameter took effect.
 //
-// Its error is InvalidFields with the field "query" and the code "malformed_query".
+// The error is InvalidFields with the field "query" and the code "malformed_query".
 func ParseQuery(raw string) (url.Values, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {

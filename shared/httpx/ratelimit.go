@@ -8,8 +8,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxBuckets bounds the organizations that are remembered: about 2 MB. One that is pushed
-// out by so many others starts with a full bucket again.
+// maxBuckets limits the number of organizations in memory, to about 2 MB. An evicted organization
+// starts again with a full bucket.
 const maxBuckets = 10_000
 
 // RateLimit is a token bucket per key (an organization), in the memory of this instance.
@@ -22,21 +22,21 @@ type RateLimit struct {
 	buckets *lru.Cache[string, *rate.Limiter]
 }
 
-// NewRateLimit allows each key perMinute requests a minute and burst at once. now is
-// time.Now when nil.
+// NewRateLimit allows each key perMinute requests a minute, and a burst of burst requests. A nil
+// now means time.Now.
 func NewRateLimit(perMinute, burst int, now func() time.Time) *RateLimit {
 	if now == nil {
 		now = time.Now
 	}
 	buckets, err := lru.New[string, *rate.Limiter](maxBuckets)
 	if err != nil {
-		panic(err) // only for a size that is not positive
+		panic(err) // only if the size is not positive
 	}
 	return &RateLimit{perMinute: perMinute, burst: burst, now: now, buckets: buckets}
 }
 
-// Take takes one request off the key's bucket. It returns 0, or, when there is none left
-// and nothing was taken, how long until there is. A nil RateLimit has no limit.
+// Take takes one request from the key's bucket and returns 0. If the bucket is empty, Take
+// returns the wait until the next request. A nil RateLimit has no limit.
 func (l *RateLimit) Take(key string) time.Duration {
 	if l == nil {
 		return 0

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// checkSyntax makes sure that data is one JSON object that is nested at most MaxDepth deep. Its
-// error tells the first mistake: what is wrong, where, and what to do. No error of this package
-// has a quotation mark or a backslash in it: the token endpoint says the same, and RFC 6749 §5.2
-// has no room for them.
+// checkSyntax checks that data is one JSON object, nested at most MaxDepth deep. The error
+// describes the first mistake: what is wrong, where, and what to do. Errors of this package
+// contain no quotation mark and no backslash, because the token endpoint repeats them and RFC
+// 6749 §5.2 forbids both.
 func checkSyntax(data []byte) error {
 	text := bytes.TrimLeft(data, " \t\r\n")
 	switch {
@@ -37,15 +37,15 @@ func checkSyntax(data []byte) error {
 	return malformed("The body is not valid JSON at %s: %s", position(data, at), describe(wrong, data, at))
 }
 
-// firstMistake is the index of the first byte that is not JSON, and what encoding/json says of
-// it; len(data) when there is none, or when more had to come.
+// firstMistake returns the index of the first byte that is not JSON, with the error of
+// encoding/json. It returns len(data) if there is no such byte, or if the end is missing.
 func firstMistake(data []byte) (at int, wrong *json.SyntaxError) {
 	if json.Valid(data) {
 		return len(data), nil
 	}
 	var raw json.RawMessage
 	if !errors.As(json.Unmarshal(data, &raw), &wrong) {
-		wrong = &json.SyntaxError{Offset: int64(len(data))} // cannot be: the two agree on what is valid
+		wrong = &json.SyntaxError{Offset: int64(len(data))} // cannot occur: both agree on what is valid
 	}
 	if strings.HasPrefix(wrong.Error(), "unexpected end") {
 		return len(data), wrong
@@ -53,8 +53,8 @@ func firstMistake(data []byte) (at int, wrong *json.SyntaxError) {
 	return max(int(wrong.Offset)-1, 0), wrong
 }
 
-// rest is what a beginning of JSON leaves unclosed: where the objects and arrays begin, and
-// where the text does, -1 for none.
+// rest is what a beginning of JSON leaves unclosed: the start of each open object and array, and
+// the start of an open text, or -1.
 type rest struct {
 	open []int
 	text int
@@ -87,7 +87,7 @@ func (left rest) describe(data []byte) string {
 	if left.text >= 0 {
 		return fmt.Sprintf("the text that begins at %s is not closed. Add a double quote, and what else is missing.", position(data, left.text))
 	}
-	last := left.open[len(left.open)-1] // what begins with { and does not end has one
+	last := left.open[len(left.open)-1] // exists: data begins with { and does not end
 	what, end := "object", "}"
 	if data[last] == '[' {
 		what, end = "array", "]"
@@ -95,7 +95,7 @@ func (left rest) describe(data []byte) string {
 	return fmt.Sprintf("the %s that begins at %s is not closed. Add %s, and what else is missing.", what, position(data, last), end)
 }
 
-// position is an index in words, for people with an editor.
+// position describes an index as line and column, for people with an editor.
 func position(data []byte, at int) string {
 	before := data[:at]
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -108,7 +108,7 @@ const (
 	noEscape = "a backslash begins an escape that JSON does not have. Write two of them for a backslash."
 )
 
-// mistakes are the contexts in which encoding/json meets a wrong character, in our words.
+// mistakes maps the contexts in which encoding/json meets a wrong character to our texts.
 var mistakes = []struct{ context, words string }{
 	{"after top-level value", "something follows the object. Take it out: the body is one object."},
 	{"after object key:value pair", "a comma or } is missing. Separate the fields by commas, and close the object with }."},
@@ -123,7 +123,7 @@ var mistakes = []struct{ context, words string }{
 	{"hexadecimal character escape", noEscape},
 }
 
-// describe says what the wrong character at an index means and what to do about it.
+// describe says what the wrong character at an index means, and how to fix it.
 func describe(wrong *json.SyntaxError, data []byte, at int) string {
 	context, c := wrong.Error(), data[at]
 	before := bytes.TrimRight(data[:at], " \t\r\n")

@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// WriteJSON answers with v as JSON. & < > stay as they are: the answer is JSON, never
-// embedded in HTML, and nosniff keeps browsers from reading it as anything else. An error
-// means that nothing was written yet: v cannot be marshalled.
+// WriteJSON answers with v as JSON. It does not escape & < >: the answer is never embedded in
+// HTML, and nosniff keeps browsers from interpreting it as anything but JSON. An error means that
+// v cannot be marshalled and nothing was written.
 func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -22,7 +22,7 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// WriteBytes answers with a body that is ready.
+// WriteBytes answers with a complete body.
 func WriteBytes(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
@@ -30,5 +30,5 @@ func WriteBytes(w http.ResponseWriter, status int, contentType string, body []by
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone: nobody is left to tell
+	_, _ = w.Write(body) // the client is gone
 }

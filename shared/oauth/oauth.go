@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ClientCredentials is the one grant_type that is served (RFC 6749 §4.4).
+// ClientCredentials is the only supported grant_type (RFC 6749 §4.4).
 const ClientCredentials = "client_credentials"
 
 // Error codes.
@@ -30,7 +30,7 @@ const (
 // Error is an error answer of the token endpoint.
 type Error struct {
 	Code        string
-	Description string        // for people; Write makes it Plain
+	Description string        // for people; Write applies Plain
 	Status      int           // 400 when zero
 	RetryAfter  time.Duration // Retry-After in seconds, rounded up; none when zero
 	Allow       []string      // with 405
@@ -42,7 +42,8 @@ func (e *Error) Error() string { return e.Code + ": " + e.Description }
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Token is the body of RFC 6749 §5.1; resource is RFC 8707's name for what the token is for.
+// Token is the body of RFC 6749 §5.1. The member resource is RFC 8707's name for the target of
+// the token.
 type Token struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
@@ -51,7 +52,7 @@ type Token struct {
 	Resource    string `json:"resource"`
 }
 
-// Write answers with the token; no cache may keep it (RFC 6749 §5.1).
+// Write answers with the token and forbids caching (RFC 6749 §5.1).
 func (t Token) Write(w http.ResponseWriter) { write(w, http.StatusOK, t) }
 
 // Write answers with the error.
@@ -77,12 +78,12 @@ func (e *Error) Write(w http.ResponseWriter) {
 	}{e.Code, Plain(e.Description)})
 }
 
-// write answers with JSON. & < > stay as they are: the answer is never a part of HTML.
+// write answers with JSON. It does not escape & < >: the answer is never part of HTML.
 func write(w http.ResponseWriter, status int, body any) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(body) // the two structs above hold strings and a number: that cannot fail
+	_ = enc.Encode(body) // cannot fail: the two structs above hold strings and a number
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
@@ -90,16 +91,16 @@ func write(w http.ResponseWriter, status int, body any) {
 	h.Set("Pragma", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the client is gone: nobody is left to tell
+	_, _ = w.Write(b.Bytes()) // the client is gone
 }
 
-// typography is what our texts have of it, in ASCII.
+// typography maps the typographic characters of our texts to ASCII.
 var typography = strings.NewReplacer(
 	`"`, "'", "“", "'", "”", "'", "‘", "'", "’", "'", "–", "-", "—", "-", "→", ">", "…", "...", "\r", " ", "\n", " ", "\t", " ",
 )
 
-// Plain writes s in the characters that error_description may have: RFC 6749 §5.2 allows
-// %x20-21, %x23-5B and %x5D-7E. What has no likeness among them is percent-encoded in UTF-8.
+// Plain converts s to the characters that error_description may have: RFC 6749 §5.2 allows
+// %x20-21, %x23-5B and %x5D-7E. It percent-encodes in UTF-8 what has no equivalent among them.
 func Plain(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(typography.Replace(s)) {
@@ -112,12 +113,12 @@ func Plain(s string) string {
 	return b.String()
 }
 
-// Bearer is the challenge to a request without a token: RFC 6750 §3.1 wants no error code
-// in it.
+// Bearer is the challenge for a request without a token. RFC 6750 §3.1 allows no error code in
+// it.
 const Bearer = "Bearer"
 
-// Challenge is the WWW-Authenticate header of RFC 6750 §3 for a token that was refused;
-// scope names what would have been enough and may be empty.
+// Challenge returns the WWW-Authenticate header of RFC 6750 §3 for a refused token. scope names
+// the sufficient scope and may be empty.
 func Challenge(code, description, scope string) string {
 	var b strings.Builder
 	b.WriteString(Bearer + ` error="` + code + `"`)

@@ -8,19 +8,19 @@ import (
 
 type correlationKey struct{}
 
-// WithCorrelation returns a context that carries the correlation id of a request: a UUID
-// that stands in the problem's instance and in every log line of the request.
+// WithCorrelation returns a context that carries the correlation id of a request: a UUID that
+// appears in the problem's instance and in every log line of the request.
 func WithCorrelation(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, correlationKey{}, id)
 }
 
-// Correlation is the id that WithCorrelation put into ctx, "" if there is none.
+// Correlation returns the id that WithCorrelation put into ctx, or "" if there is none.
 func Correlation(ctx context.Context) string {
 	id, _ := ctx.Value(correlationKey{}).(string)
 	return id
 }
 
-// NewCorrelation makes a random UUID (version 4, RFC 9562 §5.4).
+// NewCorrelation returns a random UUID (version 4, RFC 9562 §5.4).
 func NewCorrelation() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead

@@ -1,6 +1,6 @@
-// Package problem is the vocabulary of errors outside the token endpoint: RFC 9457 problem
-// details, one code per kind of failure, one table from code to HTTP status and title.
+// Package problem defines the errors outside the token endpoint: RFC 9457 problem details with
+// one code per kind of failure, and one table from code to HTTP status and title.
 //
-// Everything that a caller may be told travels as an [*Error]; any other error is answered
-// as "internal" with nothing but its correlation id.
+// What a caller may learn about a failure is in an [*Error]. Any other error is answered as
+// "internal", with only its correlation id.
 package problem

@@ -10,7 +10,7 @@ import (
 // Code names a kind of failure; the problem type is "urn:fhirlink:problem:" + Code.
 type Code string
 
-// The codes of the API, and their status by [Code.Status].
+// The codes of the API. [Code.Status] returns their HTTP status.
 const (
 	MalformedBody        Code = "malformed_body"
 	InvalidFields        Code = "invalid_fields"
@@ -66,7 +66,7 @@ var kinds = map[Code]struct {
 	TooManyWebhooks: {http.StatusConflict, "The organization has as many webhooks as it may have"},
 }
 
-// Status is the HTTP status of the code; 500 for one that is not in the table.
+// Status returns the HTTP status of the code, or 500 if the table does not list it.
 func (c Code) Status() int {
 	if k, ok := kinds[c]; ok {
 		return k.status
@@ -74,7 +74,7 @@ func (c Code) Status() int {
 	return http.StatusInternalServerError
 }
 
-// Title is the short text of the code, the same for every occurrence.
+// Title returns the short text of the code, which is the same for every occurrence.
 func (c Code) Title() string { return kinds[c].title }
 
 // Field is one mistake in one field of a request.
@@ -85,8 +85,8 @@ type Field struct {
 	Fix     string `json:"fix"`
 }
 
-// Error is a failure that the caller is told about. Detail says what happened, with which
-// value, and what to do next; it never holds a secret or an upstream's raw text.
+// Error is a failure to report to the caller. Detail says what happened, with which value, and
+// what to do next. It never holds a secret or the raw text of an upstream service.
 type Error struct {
 	Code       Code
 	Detail     string
@@ -99,17 +99,17 @@ type Error struct {
 	Cause      error         // for the log only
 }
 
-// New makes an Error with a formatted detail.
+// New returns an Error with a formatted detail.
 func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Invalid makes an InvalidFields error of one or more mistakes.
+// Invalid returns an InvalidFields error for one or more mistakes.
 func Invalid(fields ...Field) *Error {
 	return &Error{Code: InvalidFields, Detail: "Correct the fields listed in errors and send the request again.", Fields: fields}
 }
 
-// Unavailable makes an UpstreamUnavailable error that keeps its cause for the log.
+// Unavailable returns an UpstreamUnavailable error that keeps its cause for the log.
 func Unavailable(cause error, retryAfter time.Duration, format string, args ...any) *Error {
 	return &Error{Code: UpstreamUnavailable, Detail: fmt.Sprintf(format, args...), RetryAfter: retryAfter, Cause: cause}
 }
@@ -123,7 +123,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// CodeOf is the code of err: that of the Error in its chain, else Internal.
+// CodeOf returns the code of the Error in err's chain, or Internal if there is none.
 func CodeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {

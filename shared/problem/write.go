@@ -26,8 +26,8 @@ type body struct {
 	Results  any     `json:"results,omitempty"`
 }
 
-// From is the Error in err's chain, or an Internal one that keeps err as its cause and tells
-// nothing of it.
+// From returns the Error in err's chain. If there is none, or it is Internal, From returns an
+// Internal error that keeps err as its cause and reveals nothing of it.
 func From(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) && e != nil && e.Code != Internal {
@@ -40,8 +40,8 @@ func From(err error) *Error {
 	}
 }
 
-// Write answers r with err. What is no *Error, or is Internal, tells nothing but the
-// correlation id; its cause is for the log, which is the caller's business.
+// Write answers r with err. If err is not an *Error, or is Internal, the answer holds only the
+// correlation id. Write does not log the cause; the caller does.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
 	e := From(err)
 	e.headers(w.Header())
@@ -61,10 +61,10 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(payload)))
 	w.WriteHeader(e.Code.Status())
-	_, _ = w.Write(payload) // the client is gone: nobody is left to tell
+	_, _ = w.Write(payload) // the client is gone
 }
 
-// encode leaves & < > as they are: the answer is never a part of HTML, and people read it.
+// encode does not escape & < >: the answer is never part of HTML, and people read it.
 func encode(v body) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -88,7 +88,7 @@ func (e *Error) headers(h http.Header) {
 	}
 }
 
-// WWWAuthenticate is the header that RFC 9110 §11.6.1 wants on every 401; "" for none.
+// WWWAuthenticate returns the header that RFC 9110 §11.6.1 requires on every 401, or "" for none.
 func (e *Error) WWWAuthenticate() string {
 	if e.Code == Unauthenticated && e.Challenge == "" {
 		return "Bearer"
@@ -96,7 +96,7 @@ func (e *Error) WWWAuthenticate() string {
 	return e.Challenge
 }
 
-// RetryAfterSeconds is d for a Retry-After header (RFC 9110 §10.2.3): whole seconds, rounded
+// RetryAfterSeconds formats d for a Retry-After header (RFC 9110 §10.2.3): whole seconds, rounded
 // up, at least 1.
 func RetryAfterSeconds(d time.Duration) string {
 	seconds := int64((d + time.Second - 1) / time.Second)

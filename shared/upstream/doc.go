@@ -1,4 +1,4 @@
-// Package upstream watches the calls to the services that fhirlink needs: each call is noted on
-// the work that it is made for (package eventlog), and whether a service was in reach is
-// remembered for those who ask about the program's health.
+// Package upstream watches the calls to the services that fhirlink needs. It notes each call on
+// the work that made it (package eventlog), and remembers for health checks whether a service was
+// reachable.
 package upstream

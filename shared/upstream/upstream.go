@@ -11,45 +11,45 @@ import (
 	"fhirlink/shared/eventlog"
 )
 
-// Service is one that is called. The names are the log's and the health's; no host, vault or
-// account is in them.
+// Service is an upstream service. The names appear in the log and in the health check; they
+// contain no host, vault or account.
 type Service string
 
 // The services.
 const (
-	Identity  Service = "identity" // that which gives this program tokens for vault and table
+	Identity  Service = "identity" // issues this program's tokens for vault and table
 	Entra     Service = "entra"    // the authority: tokens for links, signing keys
 	Vault     Service = "vault"
 	Table     Service = "table"
-	FHIR      Service = "fhir" // any clinic's FHIR server
+	FHIR      Service = "fhir" // the FHIR server of any clinic
 	Graph     Service = "graph"
 	EventGrid Service = "eventgrid"
-	Webhook   Service = "webhook" // any organization's
+	Webhook   Service = "webhook" // the endpoint of any organization
 )
 
-// own are the services that all links depend on; the others are somebody's.
+// own lists the services that all links depend on. Each of the others belongs to an organization.
 var own = []Service{Identity, Entra, Vault, Table}
 
-// fresh is how long what was seen of a service counts.
+// fresh is how long an observation of a service counts.
 const fresh = 10 * time.Minute
 
-// Watch sees the calls of one program. The zero Watch is ready.
+// Watch observes the calls of one program. The zero Watch is ready to use.
 type Watch struct {
 	mu   sync.Mutex
 	seen map[Service]map[string]sighting // by host: there may be several vaults
 }
 
-// sighting is what came of the latest call.
+// sighting is the result of the latest call.
 type sighting struct {
 	at      time.Time
 	reached bool
 }
 
-// Called notes one call to a host that began at start: status is that of the answer, err is why
+// Called notes one call to a host that began at start. status is that of the answer; err says why
 // there was none.
 func (w *Watch) Called(ctx context.Context, s Service, host string, start time.Time, status int, err error) {
 	reached := err == nil && status < http.StatusInternalServerError && !locksOut(s, status)
-	left := !reached && errors.Is(ctx.Err(), context.Canceled) // whoever asked has gone, which says nothing of s
+	left := !reached && errors.Is(ctx.Err(), context.Canceled) // the caller has gone, which says nothing about s
 	failed := !reached && !left || status == http.StatusTooManyRequests
 	eventlog.Current(ctx).Called(string(s), time.Since(start), failed)
 	if !left && slices.Contains(own, s) {
@@ -69,16 +69,16 @@ func (w *Watch) see(s Service, host string, reached bool) {
 	w.seen[s][host] = sighting{time.Now(), reached}
 }
 
-// locksOut tells whether an answer means that this program itself is refused: it lacks a role, or
-// a network rule keeps it out. What others answer 403 to is a link's matter.
+// locksOut reports whether an answer refuses this program itself, because a role is missing or a
+// network rule blocks it. A 403 from other services concerns a link.
 func locksOut(s Service, status int) bool {
 	return status == http.StatusForbidden && (s == Vault || s == Table)
 }
 
-// Reachable tells of each service that all links depend on whether its latest call was
-// answered, and neither with a 5xx status nor by locking this program out; of several vaults,
-// whether that is so of each. A service that was not called in the last ten minutes is left out:
-// nothing is known of it, and nobody is asked to find out.
+// Reachable reports for each service that all links depend on whether its latest call was
+// answered, neither with a 5xx status nor with a refusal of this program. If there are several
+// vaults, each must be reachable. A service without a call in the last ten minutes is left out:
+// its state is unknown, and Reachable makes no calls.
 func (w *Watch) Reachable() map[string]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,7 +94,7 @@ func (w *Watch) Reachable() map[string]bool {
 	return known
 }
 
-// Client is a client like c whose calls are those to s.
+// Client returns a copy of c whose calls are watched as calls to s.
 func (w *Watch) Client(s Service, c *http.Client) *http.Client {
 	watched := *c
 	base := c.Transport
@@ -123,7 +123,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// CloseIdleConnections is what http.Client.CloseIdleConnections looks for.
+// CloseIdleConnections is called by [http.Client.CloseIdleConnections].
 func (t transport) CloseIdleConnections() {
 	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()

@@ -8,7 +8,7 @@ import (
 	"fhirlink/shared/fhir"
 )
 
-// read asks with the token for what authority asked without.
+// read repeats with the token the request that authority made without one.
 func (r *run) read(ctx context.Context) Check {
 	a, err := r.client.Read(ctx, r.readProbe(), r.access)
 	r.note(a)
@@ -22,8 +22,8 @@ func (r *run) read(ctx context.Context) Check {
 	return r.pass(a, "The application may read.")
 }
 
-// readCode is empty when the answer means that the application may read: on Microsoft's
-// server a missing resource, since rights are looked at first.
+// readCode returns "" if the answer means that the application may read. On Microsoft's server a
+// missing resource proves that, because it checks rights first.
 func (r *run) readCode(a fhir.Answer) string {
 	switch {
 	case a.Status >= 200 && a.Status < 300:
@@ -34,8 +34,8 @@ func (r *run) readCode(a fhir.Answer) string {
 	return r.deniedCode(a, "read_inconclusive")
 }
 
-// deniedCode tells apart the refusals of a request with a token: a 401 is not always about
-// the token, a 403 not always about the role.
+// deniedCode classifies the refusal of a request with a token: a 401 is not always about the
+// token, a 403 not always about the role.
 func (r *run) deniedCode(a fhir.Answer, other string) string {
 	if code := passing(a); code != "" {
 		return code
@@ -83,7 +83,7 @@ func (r *run) forbiddenCode(a fhir.Answer) string {
 	return "read_inconclusive"
 }
 
-// assignment is the command that gives the application its role.
+// assignment returns the command that gives the application its role.
 func (r *run) assignment() string {
 	object := `"$(az ad sp show --id ` + r.ClientID + ` --query id -o tsv)"`
 	if r.report.ObjectID != "" {
@@ -93,8 +93,9 @@ func (r *run) assignment() string {
 		` --assignee-principal-type ServicePrincipal --role "FHIR Data Writer" --scope ` + scopeOf(r.Server.Host())
 }
 
-// scopeOf finds the resource id of a FHIR service. Its host name joins workspace and service
-// with a hyphen, which both names may have too, so every split is a candidate.
+// scopeOf returns a shell expression for the resource id of a FHIR service. The host name joins
+// workspace and service with a hyphen. Both names may contain hyphens, so every split is a
+// candidate.
 func scopeOf(host string) string {
 	label, _, _ := strings.Cut(host, ".")
 	var names []string
@@ -109,7 +110,8 @@ func scopeOf(host string) string {
 	return `"$(az resource list --resource-type Microsoft.HealthcareApis/workspaces/fhirservices --query "[?` + strings.Join(names, " || ") + `].id" -o tsv)"`
 }
 
-// write sends the write that writes nothing, to servers that are known to treat it so.
+// write sends the conditional update that changes nothing, but only to servers known to handle it
+// so.
 func (r *run) write(ctx context.Context) Check {
 	if r.report.Access == NoAccess {
 		return r.skip("skipped", "Not run, because it is not certain that the application may read.")
@@ -148,7 +150,8 @@ func (r *run) writeCode(a fhir.Answer) string {
 	return unexpected(a, "write_inconclusive")
 }
 
-// created removes what should not have come to be. The right to write is proven either way.
+// created removes a resource that should not have been created. The right to write is proven
+// either way.
 func (r *run) created(ctx context.Context, a fhir.Answer) Check {
 	r.report.Access = ReadWrite
 	removed, err := r.client.Remove(ctx, r.probe, r.access)

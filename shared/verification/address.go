@@ -11,8 +11,8 @@ import (
 	"fhirlink/shared/fhir"
 )
 
-// address asks for the metadata and judges how far the connection came; what was answered
-// is for the next check.
+// address requests the metadata and judges how far the connection got. The next check judges the
+// answer.
 func (r *run) address(ctx context.Context) Check {
 	r.capability, r.described, r.describeErr = r.client.Metadata(ctx)
 	a := r.described
@@ -30,7 +30,7 @@ func (r *run) address(ctx context.Context) Check {
 	return r.pass(seen, "{host} answers with a valid certificate.")
 }
 
-// note keeps what the texts of the catalogue say about an answer.
+// note records the facts of an answer for the texts of the catalogue.
 func (r *run) note(a fhir.Answer) {
 	r.facts["{status}"] = strconv.Itoa(a.Status)
 	r.facts["{redirect}"] = a.RedirectHost
@@ -39,7 +39,7 @@ func (r *run) note(a fhir.Answer) {
 	}
 }
 
-// notConnected tells why there was no connection.
+// notConnected returns the code for a failed connection.
 func (r *run) notConnected(err error) string {
 	code := string(egress.FailureOf(err))
 	if code == "dns_not_found" && r.kind.Product == fhir.AzureAPIForFHIR {
@@ -48,7 +48,7 @@ func (r *run) notConnected(err error) string {
 	return code
 }
 
-// broken is the code for a request that got no answer, or only a part of one.
+// broken returns the code for a request that got no complete answer.
 func (r *run) broken(a fhir.Answer, err error) string {
 	switch {
 	case !a.Connected:
@@ -59,7 +59,7 @@ func (r *run) broken(a fhir.Answer, err error) string {
 	return "connection_broken"
 }
 
-// metadata judges the answer that address got.
+// metadata judges the answer that address received.
 func (r *run) metadata(context.Context) Check {
 	a := r.described
 	a.Elapsed -= a.Connect
@@ -70,7 +70,7 @@ func (r *run) metadata(context.Context) Check {
 	return r.pass(a, "{url}/metadata is the CapabilityStatement of a FHIR {version} server.")
 }
 
-// metadataCode is empty when all is well.
+// metadataCode returns "" if the answer is usable.
 func (r *run) metadataCode(a fhir.Answer) string {
 	if err := r.describeErr; err != nil {
 		switch {
@@ -106,7 +106,7 @@ func (r *run) metadataCode(a fhir.Answer) string {
 	return unexpected(a, "metadata_unexpected")
 }
 
-// versions that translate to what linking asks of a server: STU3, R4, R4B and R5.
+// versions holds the FHIR versions on which linking works: STU3, R4, R4B and R5.
 var versions = []string{"3.0.", "4.0.", "4.1.", "4.3.", "5.0."}
 
 func capabilityCode(a fhir.Answer, c fhir.Capability) string {
@@ -124,7 +124,7 @@ func capabilityCode(a fhir.Answer, c fhir.Capability) string {
 	return "fhir_version_unsupported"
 }
 
-// passing finds the answers that may be others in a while.
+// passing returns the code of an answer that may change by itself, or "".
 func passing(a fhir.Answer) string {
 	switch {
 	case a.Status == http.StatusTooManyRequests:
@@ -139,7 +139,7 @@ func passing(a fhir.Answer) string {
 	return ""
 }
 
-// unexpected names the answers that are our mistake; any other gets the code given.
+// unexpected returns a code for an answer that is our mistake, and other for any other answer.
 func unexpected(a fhir.Answer, other string) string {
 	switch a.Status {
 	case http.StatusNotAcceptable:

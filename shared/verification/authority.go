@@ -13,8 +13,8 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// authority finds tenant and audience, and that the server asks for a token at all. What it
-// finds informs; the authority that is asked for the token is the configured one.
+// authority finds tenant and audience, and checks that the server demands a token. Its findings
+// only inform: the token is requested from the configured authority.
 func (r *run) authority(ctx context.Context) Check {
 	a, err := r.client.Read(ctx, r.readProbe(), secret.Value{})
 	r.note(a)
@@ -56,7 +56,7 @@ func (r *run) readProbe() fhir.Probe {
 	return fhir.OnePatient()
 }
 
-// open tells whether the server answered a read without a token.
+// open reports whether the server answered a read without a token.
 func (r *run) open(a fhir.Answer) bool {
 	ok := a.Status >= 200 && a.Status < 300
 	if r.kind.Microsoft() {
@@ -68,9 +68,9 @@ func (r *run) open(a fhir.Answer) bool {
 // named is an authority that a server names.
 type named struct{ host, tenant string }
 
-// decideTenant takes the tenant from the first source that names an authority: the
-// challenge, the oauth-uris, smart-configuration. ignored is the host of an authority that a
-// later source names instead of ours.
+// decideTenant takes the tenant from the first source that names an authority: the challenge, the
+// oauth-uris, then smart-configuration. ignored is the host of a foreign authority that a later
+// source names.
 func (r *run) decideTenant(ctx context.Context, challenge fhir.Challenge) (ignored, code string) {
 	if cloud := r.kind.Cloud.Authority(); cloud != "" && !sameAuthority(cloud, hostOf(r.configured)) {
 		r.facts["{other}"] = cloud
@@ -78,7 +78,7 @@ func (r *run) decideTenant(ctx context.Context, challenge fhir.Challenge) (ignor
 	}
 	sources := r.sources(challenge.Params["authorization_uri"], r.capability.OAuth.Token, r.capability.OAuth.Authorize)
 	if r.TenantID == "" && !anyTenant(sources) {
-		// An answer that cannot be read names no authority, which is judged below.
+		// An unreadable answer names no authority, which is judged below.
 		configuration, _, _ := r.client.SMARTConfiguration(ctx)
 		sources = append(sources, r.sources(configuration.Token, configuration.Authorize)...)
 	}
@@ -114,8 +114,8 @@ func anyTenant(sources []named) bool {
 	return slices.ContainsFunc(sources, func(n named) bool { return n.tenant != "" })
 }
 
-// sources reads the authorities out of URIs. The SMART proxy of Microsoft's server stands in
-// front of its authority and says nothing of it (retired on 2026-09-21, still in statements).
+// sources extracts the authorities from URIs. The SMART proxy of Microsoft's server sits in front
+// of the authority and does not name it (retired on 2026-09-21, still in statements).
 func (r *run) sources(uris ...string) []named {
 	var out []named
 	for _, uri := range uris {
@@ -133,7 +133,7 @@ var (
 	hostName = regexp.MustCompile(`^[a-z0-9.-]{1,253}$`)
 )
 
-// parseAuthority reads https://{host}/{tenant}/…, with a tenant only if it is a GUID.
+// parseAuthority reads https://{host}/{tenant}/…. Only a GUID counts as a tenant.
 func parseAuthority(uri string) (n named, path string) {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "https" {
@@ -155,8 +155,8 @@ func hostOf(authority string) string {
 	return n.host
 }
 
-// entraHosts are the authorities of Microsoft's clouds by all names that servers advertise,
-// with the one that counts.
+// entraHosts maps every authority name of Microsoft's clouds that servers advertise to the
+// canonical one.
 var entraHosts = map[string]string{
 	"login.microsoftonline.com":        "login.microsoftonline.com",
 	"login.windows.net":                "login.microsoftonline.com",
@@ -171,7 +171,7 @@ func sameAuthority(a, b string) bool {
 	return cmp.Or(entraHosts[a], a) == cmp.Or(entraHosts[b], b)
 }
 
-// mismatch tells Microsoft's other clouds from strangers.
+// mismatch returns the code for a foreign authority: another Microsoft cloud, or a stranger.
 func mismatch(host string) string {
 	if entraHosts[host] != "" {
 		return "cloud_unsupported"
@@ -179,7 +179,8 @@ func mismatch(host string) string {
 	return "authority_mismatch"
 }
 
-// decideAudience takes what the user gave, else what the challenge names, else the base URL.
+// decideAudience takes the audience from the user, else from the challenge, else from the base
+// URL.
 func (r *run) decideAudience(challenge fhir.Challenge) (code string) {
 	r.wanted = usableAudience(cmp.Or(challenge.Params["resource_id"], challenge.Params["realm"]))
 	r.facts["{wanted}"] = cmp.Or(r.wanted, "an audience that it does not name")
@@ -196,9 +197,9 @@ func (r *run) decideAudience(challenge fhir.Challenge) (code string) {
 
 var audienceText = regexp.MustCompile(`^(https://[A-Za-z0-9.-]+(:[0-9]+)?|api://[A-Za-z0-9.-]+)(/[A-Za-z0-9._~/-]*)?$`)
 
-// usableAudience drops a trailing slash: Entra's scope is the audience + "/.default", and a
-// token for "…//.default" is refused by Microsoft's servers. "" for what is no audience; a
-// realm may be any text.
+// usableAudience drops trailing slashes: Entra's scope is the audience + "/.default", and
+// Microsoft's servers refuse a token for "…//.default". It returns "" for text that is not an
+// audience, because a realm may be any text.
 func usableAudience(text string) string {
 	text = strings.TrimRight(text, "/")
 	if len(text) > 512 || !audienceText.MatchString(text) {
@@ -207,18 +208,18 @@ func usableAudience(text string) string {
 	return text
 }
 
-// precious are domains whose tokens open more than a FHIR server: Graph, Resource Manager,
-// Key Vault, Storage, Office. Not even a server of Microsoft's is believed that it wants one.
+// precious holds domains whose tokens open more than a FHIR server: Graph, Resource Manager, Key
+// Vault, Storage, Office. Not even a Microsoft server may name one as its audience.
 var precious = []string{
 	"microsoft.com", "azure.com", "azure.net", "windows.net", "microsoftonline.com", "office.com", "office365.com", "office.net",
 	"outlook.com", "sharepoint.com", "dynamics.com", "powerbi.com", "visualstudio.com", "powerapps.com",
 	"azure.us", "microsoft.us", "microsoftonline.us", "office365.us", "usgovcloudapi.net",
 }
 
-// trusted tells whether a token for an audience that the server named may be asked for: it
-// will be sent to that server. A stranger could name a real clinic's server as its audience,
-// and would be handed a token for it (counterfeit resource server, RFC 9700 §4.9.1). So only a
-// host whose name is Microsoft's, which TLS has proved, may name another host than its own.
+// trusted reports whether to request a token for an audience that the server named. The token
+// will be sent to that server. A malicious server could name a real clinic's server as its
+// audience, and would receive a token for it (counterfeit resource server, RFC 9700 §4.9.1). So
+// only a host with a Microsoft name, which TLS has proven, may name a host other than itself.
 func (r *run) trusted(audience string) bool {
 	u, err := url.Parse(audience)
 	if err != nil {

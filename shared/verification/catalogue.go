@@ -9,7 +9,7 @@ import (
 	"fhirlink/shared/entra"
 )
 
-// Failure is one row of the catalogue: what a verification can find, and what to do. Words
+// Failure is one row of the catalogue: a possible finding of a verification, and its fix. Words
 // in braces stand for values of the verification.
 type Failure struct {
 	Code    string   // of the check
@@ -21,8 +21,8 @@ type Failure struct {
 	Outcome Outcome
 }
 
-// Failures is the whole catalogue: what FHIR servers and tokens show, in the order of the
-// codes, then Entra's refusals, which package entra words.
+// Failures returns the whole catalogue. First come the findings about FHIR servers and tokens,
+// sorted by code, then Entra's refusals, whose texts are from package entra.
 func Failures() []Failure {
 	var all []Failure
 	for _, code := range slices.Sorted(maps.Keys(catalogue)) {
@@ -36,8 +36,8 @@ func Failures() []Failure {
 	return all
 }
 
-// ofEntra is a row of package entra's as a finding of the check CheckToken. A refusal that it
-// does not know has the number that Entra gives.
+// ofEntra converts a row of package entra to a finding of CheckToken. A row without a number
+// stands for every number that Entra may return.
 func ofEntra(e entra.Failure) Failure {
 	f := Failure{Code: "aadsts_<number>", Sign: e.Sign, Message: e.Message, Fix: e.Fix, Status: Fail, Outcome: outcomes[e.Class]}
 	for i, n := range e.Numbers {
@@ -51,12 +51,12 @@ func ofEntra(e entra.Failure) Failure {
 	return f
 }
 
-// outcomes of Entra's refusals.
+// outcomes maps the classes of Entra's refusals to outcomes.
 var outcomes = map[entra.Class]Outcome{
 	entra.Config: OutcomeBroken, entra.Expired: OutcomeExpired, entra.Transient: OutcomeTransient,
 }
 
-// facts are the values that the texts of the catalogue name.
+// facts holds the values for the words in braces.
 type facts map[string]string
 
 func (f facts) fill(text string) string {

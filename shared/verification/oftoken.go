@@ -6,8 +6,8 @@ import (
 	"fhirlink/shared/entra"
 )
 
-// OfToken is the report that a single request for a token amounts to. answer is its error, nil
-// when there was a token; asked is what it was asked with.
+// OfToken returns the report for a single token request. answer is the error of the request, nil
+// if there was a token; asked holds the credentials that it used.
 func OfToken(answer error, asked entra.Credentials, audience string) Report {
 	check := Check{ID: CheckToken, Status: Fail, Outcome: OutcomeBroken}
 	var refusal *entra.Refusal

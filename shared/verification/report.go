@@ -7,10 +7,11 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// Status of a check, and of a report: the worst of its checks, skipped ones aside.
+// Status is the status of a check or of a report. A report has the worst status among its checks
+// that were not skipped.
 type Status string
 
-// The states of a check. A report is never Skipped.
+// The statuses. A report is never Skipped.
 const (
 	Pass    Status = "pass"
 	Warn    Status = "warn"
@@ -18,7 +19,7 @@ const (
 	Skipped Status = "skipped"
 )
 
-// Access is what the credentials proved to allow at the FHIR server.
+// Access is the access to the FHIR server that the credentials have proven.
 type Access string
 
 // The levels of access. ReadWrite implies reading.
@@ -28,7 +29,7 @@ const (
 	ReadWrite Access = "read_write"
 )
 
-// The checks, in their order.
+// The checks, in order.
 const (
 	CheckFields    = "fields"
 	CheckAddress   = "address"
@@ -40,19 +41,19 @@ const (
 	CheckWrite     = "write"
 )
 
-// Outcome says what a report means for the link.
+// Outcome is what a report means for the link.
 type Outcome string
 
 // The outcomes, best first.
 const (
 	OutcomeActive        Outcome = "active"         // usable, perhaps with warnings
 	OutcomePendingAccess Outcome = "pending_access" // only the FHIR role is missing
-	OutcomeTransient     Outcome = "degraded"       // only something passing stood in the way
+	OutcomeTransient     Outcome = "degraded"       // only a temporary problem was found
 	OutcomeExpired       Outcome = "expired"        // Entra says that the secret has expired
 	OutcomeBroken        Outcome = "broken"         // a setting is wrong
 )
 
-// Evidence is what a check saw on the wire. Never a header, a body, a secret or a token.
+// Evidence is what a check saw on the wire. It never holds a header, a body, a secret or a token.
 type Evidence struct {
 	Method        string `json:"method,omitempty"`
 	URL           string `json:"url,omitempty"`
@@ -66,14 +67,14 @@ type Check struct {
 	ID         string          `json:"id"`
 	Title      string          `json:"title"`
 	Status     Status          `json:"status"`
-	Code       string          `json:"code"` // "ok" on a passed check
+	Code       string          `json:"code"` // "ok" for a passed check
 	Message    string          `json:"message"`
 	Fix        string          `json:"fix"`
 	DurationMS int64           `json:"durationMs"`
 	Evidence   *Evidence       `json:"evidence,omitempty"`
-	Errors     []problem.Field `json:"errors,omitempty"` // of the check "fields"
+	Errors     []problem.Field `json:"errors,omitempty"` // only for the check "fields"
 
-	// Outcome that a failing check leads to; empty means OutcomeBroken.
+	// Outcome is what a failing check leads to; empty means OutcomeBroken.
 	Outcome Outcome `json:"-"`
 }
 
@@ -86,10 +87,10 @@ type Report struct {
 	ObjectID string  `json:"objectId"` // the token's oid; empty without a token
 	Checks   []Check `json:"checks"`
 
-	RetryAfter time.Duration `json:"-"` // how long a server that throttled asked to wait; 0: not said
+	RetryAfter time.Duration `json:"-"` // the wait that a throttling server asked for; 0: none
 }
 
-// Outcome is the worst outcome among the failing checks.
+// Outcome returns the worst outcome among the failing checks.
 func (r Report) Outcome() Outcome {
 	rank := map[Outcome]int{OutcomeActive: 0, OutcomePendingAccess: 1, OutcomeTransient: 2, OutcomeExpired: 3, OutcomeBroken: 4}
 	worst := OutcomeActive
@@ -118,8 +119,9 @@ func (r Report) Failed() (Check, bool) {
 	return Check{}, false
 }
 
-// Finding is the code of the first check that failed, or else that warned; "" when all passed.
-// What the server or Entra says goes before the fields, where no more may be missing than a date.
+// Finding returns the code of the first check that failed, or else of the first that warned; ""
+// if all passed. Other checks take precedence over CheckFields, which may complain about no more
+// than a missing date.
 func (r Report) Finding() string {
 	for _, status := range []Status{Fail, Warn} {
 		for _, ofFields := range []bool{false, true} {
@@ -132,13 +134,13 @@ func (r Report) Finding() string {
 	return ""
 }
 
-// Ran tells whether the check was reached.
+// Ran reports whether the check was run.
 func (r Report) Ran(id string) bool {
 	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.ID == id && c.Status != Skipped })
 }
 
-// titles of the checks in their order, by id. A title names what is looked at, so that it is
-// true whatever was found.
+// titles holds the titles of the checks in order, by id. A title names what is checked, so it is
+// true for every result.
 var titles = []struct{ id, title string }{
 	{CheckFields, "Fields of the link"},
 	{CheckAddress, "Address of the FHIR server"},
@@ -150,7 +152,7 @@ var titles = []struct{ id, title string }{
 	{CheckWrite, "Right to write"},
 }
 
-// Title is the fixed title of a check.
+// Title returns the fixed title of a check.
 func Title(id string) string {
 	for _, t := range titles {
 		if t.id == id {
@@ -160,13 +162,13 @@ func Title(id string) string {
 	return id
 }
 
-// skipped is the entry of a check that is not run because the check failed did.
+// skipped returns the entry of a check that is skipped because the check failed did not pass.
 func skipped(id, failed string) Check {
 	return Check{ID: id, Title: Title(id), Status: Skipped, Code: "skipped", Message: "Not run, because the check “" + Title(failed) + "” failed."}
 }
 
-// NotRun is the report of a verification that ended at a check before any request was made;
-// all later checks are skipped.
+// NotRun returns the report of a verification that ended at a check before any request. All later
+// checks are skipped.
 func NotRun(failed Check) Report {
 	failed.Title = Title(failed.ID)
 	r := Report{Access: NoAccess, Checks: []Check{failed}}
@@ -180,14 +182,14 @@ func NotRun(failed Check) Report {
 	return r.sum()
 }
 
-// Prepend puts a check in front of the others, under its title.
+// Prepend inserts a check before the others, with its title.
 func (r Report) Prepend(c Check) Report {
 	c.Title = Title(c.ID)
 	r.Checks = append([]Check{c}, r.Checks...)
 	return r.sum()
 }
 
-// sum sets Status to the worst of the checks.
+// sum sets Status to the worst status of the checks.
 func (r Report) sum() Report {
 	rank := map[Status]int{Skipped: 0, Pass: 0, Warn: 1, Fail: 2}
 	r.Status = Pass

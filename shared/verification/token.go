@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/fhir"
 )
 
-// token asks the configured authority.
+// token requests a token from the configured authority.
 func (r *run) token(ctx context.Context) Check {
 	start := time.Now()
 	token, err := r.tokens.Token(ctx, r.credentials(), r.Audience+"/.default")
@@ -45,7 +45,7 @@ func (r *run) tokenCheck(token entra.Token, err error) Check {
 	return c
 }
 
-// noAnswer is the finding that there is neither a token nor a refusal.
+// noAnswer returns the check for an attempt that got neither a token nor a refusal.
 func (r *run) noAnswer(err error, e *Evidence) Check {
 	c := r.found("entra_unreachable", fhir.Answer{})
 	var unreachable *entra.Unreachable
@@ -69,11 +69,11 @@ func (r *run) refused(refusal *entra.Refusal, e *Evidence) Check {
 	return Check{Status: Fail, Code: refusal.Code(), Outcome: outcome, Message: d.Message, Fix: d.Fix, Evidence: e}
 }
 
-// minLife is what a fresh token must have left. Entra's last an hour or more.
+// minLife is the least remaining lifetime of a fresh token. Entra's tokens last an hour or more.
 const minLife = 5 * time.Minute
 
-// claims looks whether the token is the one that was asked for. It is not validated: that is
-// the FHIR server's business.
+// claims checks whether the token is the requested one. It does not validate the token: that is
+// the FHIR server's job.
 func (r *run) claims(context.Context) Check {
 	claims, err := entra.ParseClaims(r.access.Reveal())
 	if err != nil {

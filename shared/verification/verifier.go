@@ -11,37 +11,37 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Budget is how long a whole verification may take. A single request to the FHIR server
-// takes fhir.DefaultTimeout at most.
+// Budget limits a whole verification. A single request to the FHIR server takes at most
+// fhir.DefaultTimeout.
 const Budget = 25 * time.Second
 
-// Target is what is verified.
+// Target is what to verify.
 type Target struct {
 	Server   fhir.BaseURL
-	TenantID string // lower-case GUID; empty: to be found from the server
-	Audience string // empty: to be found from the server
+	TenantID string // lower-case GUID; empty: taken from the server
+	Audience string // empty: taken from the server
 	ClientID string // lower-case GUID
 
 	Credential credential.Credential
 }
 
-// Verifier runs the checks from CheckAddress on; CheckFields is the caller's, who knows the
-// fields. The zero Now is time.Now.
+// Verifier runs the checks from CheckAddress on. The caller, who knows the fields, runs
+// CheckFields. A nil Now means time.Now.
 type Verifier struct {
 	Client    *http.Client // the guarded one of package egress
 	Tokens    entra.TokenSource
 	Authority func(fhir.BaseURL) string // the configured authority for a server; never a discovered one
 	Now       func() time.Time
 
-	// Kind is what a server is. Nil: what its host name tells. Only cmd/local sets it, for
-	// the servers of its sandbox.
+	// Kind returns the kind of a server. Nil means that the host name decides. Only cmd/local
+	// sets it, for the servers of its sandbox.
 	Kind func(fhir.BaseURL) fhir.Kind
 }
 
-// Verify runs the checks in order; after the first failure the rest is skipped. It makes at
-// most 7 requests: metadata, a read without a token, smart-configuration if the tenant is
-// not known by then, two at the authority, a read and a write. A server that, against the
-// standard, creates what the conditional write names gets an eighth that deletes it.
+// Verify runs the checks in order and skips the rest after the first failure. It makes at most 7
+// requests: metadata, a read without a token, smart-configuration if the tenant is still unknown,
+// two to the authority, a read and a write. One more deletes what a server created on the
+// conditional write, against the standard.
 func (v *Verifier) Verify(ctx context.Context, t Target) Report {
 	ctx, cancel := context.WithTimeout(ctx, Budget)
 	defer cancel()
@@ -74,7 +74,7 @@ var steps = []struct {
 	{CheckWrite, (*run).write},
 }
 
-// run is one verification under way: what is asked, and what is known so far.
+// run is one verification in progress: what is asked, and what is known so far.
 type run struct {
 	Target
 	client     fhir.Client
@@ -85,10 +85,10 @@ type run struct {
 	probe      string // id of a Basic resource that does not exist
 
 	capability  fhir.Capability
-	described   fhir.Answer // metadata's
+	described   fhir.Answer // the answer for metadata
 	describeErr error
 	access      secret.Value
-	wanted      string // audience that the server named
+	wanted      string // the audience that the server named
 	facts       facts
 	report      Report
 }
@@ -112,7 +112,7 @@ func (v *Verifier) run(t Target) *run {
 	return r
 }
 
-// add appends a check; the report is as bad as its worst check.
+// add appends a check; the report gets the worst status of its checks.
 func (r *Report) add(c Check) {
 	r.Checks = append(r.Checks, c)
 	if c.Status == Fail || c.Status == Warn && r.Status == Pass {
@@ -128,7 +128,7 @@ func (r *run) skip(code, message string) Check {
 	return Check{Status: Skipped, Code: code, Message: message}
 }
 
-// found is the finding that the catalogue has under code.
+// found returns the check for the catalogue's finding under code.
 func (r *run) found(code string, a fhir.Answer) Check {
 	f := catalogue[code]
 	if f.Outcome == OutcomeTransient {

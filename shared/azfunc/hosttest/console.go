@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// console cuts what a process writes into lines.
+// console splits the output of a process into lines.
 type console struct {
 	write func(line string)
 	rest  []byte
@@ -24,13 +24,13 @@ func (c *console) Write(p []byte) (int, error) {
 	}
 }
 
-// systemLog begins lines that go to the host's own log.
+// systemLog is the prefix of lines for the host's own log.
 const systemLog = "LanguageWorkerConsoleLog"
 
 func (h *Host) fromStdout(line string) { h.note(slog.LevelInfo, line) }
 
-// fromStderr takes lines for errors, unless they contain "warn" or host.json says that
-// stderr is not for errors only; then the words decide.
+// fromStderr logs lines as errors, unless they contain "warn". If host.json says that stderr is
+// not only for errors, the words decide the level.
 func (h *Host) fromStderr(line string) {
 	lower := strings.ToLower(line)
 	level := slog.LevelError

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// forward is enableForwardingHttpRequest, DefaultHttpWorkerService's
-// ProcessHttpInAndOutInvocationRequest: the host takes the request apart and builds a new one
-// for its HttpClient, reads all of the answer, and writes that.
+// forward simulates enableForwardingHttpRequest, DefaultHttpWorkerService's
+// ProcessHttpInAndOutInvocationRequest: the host builds a new request for its HttpClient, reads
+// the whole answer, and writes it.
 func forward(w http.ResponseWriter, r *http.Request, to *worker, invocation string) {
 	answer, body, err := exchange(to, forwarded(r, to.url, invocation))
 	if err != nil {
@@ -23,7 +23,7 @@ func forward(w http.ResponseWriter, r *http.Request, to *worker, invocation stri
 	_, _ = w.Write(body) // the client is gone
 }
 
-// exchange sends a request without following redirects, and reads all of the answer.
+// exchange sends a request without following redirects, and reads the whole answer.
 func exchange(to *worker, r *http.Request) (*http.Response, []byte, error) {
 	answer, err := to.client.RoundTrip(r)
 	if err != nil {
@@ -42,11 +42,11 @@ func copyAnswer(w http.ResponseWriter, answer *http.Response) {
 	}
 }
 
-// hopByHop headers end at each connection (RFC 9110 §7.6.1).
+// hopByHop lists the headers that end at each connection (RFC 9110 §7.6.1).
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// contentHeaders are those that .NET keeps with a body: HttpRequestMessage.Headers refuses
-// them, so that only what the host copies by hand, type and length, arrives.
+// contentHeaders lists the headers that .NET keeps with a body. HttpRequestMessage.Headers
+// refuses them, so only those arrive that the host copies explicitly: type and length.
 var contentHeaders = []string{
 	"Allow", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
 	"Content-Location", "Content-Md5", "Content-Range", "Content-Type", "Expires", "Last-Modified",
@@ -72,7 +72,7 @@ func forwarded(r *http.Request, base, invocation string) *http.Request {
 	return out
 }
 
-// setHost turns r to the handler; its Host header stays that of the client.
+// setHost redirects r to the handler, but keeps the client's Host header.
 func setHost(r *http.Request, base string) {
 	r.URL.Scheme, r.URL.Host, _ = strings.Cut(base, "://")
 }
@@ -83,16 +83,16 @@ func copyHeader(to, from http.Header, name string) {
 	}
 }
 
-// appendHeader adds to what the client sent; .NET writes the values of one header in one
-// line.
+// appendHeader adds a value to those that the client sent. .NET writes the values of one header
+// in one line.
 func appendHeader(h http.Header, name, separator, value string) {
 	h.Set(name, strings.Join(append(h.Values(name), value), separator))
 }
 
-// absolutePath is new Uri(request.GetDisplayUrl()).AbsolutePath: the path is unescaped, but
-// for %2F, and then read again as part of a URL. There an escaped ? or # ends it, a backslash
-// is a slash, letters and dots that were escaped twice are unescaped once more, and dot
-// segments are resolved. So a path can leave the route that it was matched by.
+// absolutePath simulates new Uri(request.GetDisplayUrl()).AbsolutePath. The path is unescaped,
+// except %2F, and parsed again as part of a URL. There an escaped ? or # ends it, a backslash
+// becomes a slash, letters and dots that were escaped twice are unescaped again, and dot segments
+// are resolved. So a path can leave the route that matched it.
 func absolutePath(escaped string) string {
 	parts := strings.Split(strings.ReplaceAll(escaped, "%2f", "%2F"), "%2F")
 	for i, part := range parts {
@@ -120,7 +120,7 @@ func removeDotSegments(p string) string {
 
 var escapes = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
-// escapePath escapes what may not stand in a path, and keeps what is escaped already.
+// escapePath escapes characters that a path may not contain, and keeps existing escapes.
 func escapePath(path string) string {
 	var b strings.Builder
 	last := 0
@@ -133,8 +133,8 @@ func escapePath(path string) string {
 	return b.String()
 }
 
-// rebuildQuery writes the parsed pairs again: names are compared without case, a repeated
-// one has its values joined by commas, and everything is escaped anew.
+// rebuildQuery rewrites the parsed pairs: names are compared without case, the values of a
+// repeated name are joined by commas, and everything is escaped again.
 func rebuildQuery(raw string) string {
 	var names []string
 	values := map[string][]string{}
@@ -169,7 +169,7 @@ func unescapeQuery(text string) string {
 	return text
 }
 
-// escapeQuery escapes as .NET's UrlEncoder does, a space as %20.
+// escapeQuery escapes like .NET's UrlEncoder: a space becomes %20.
 func escapeQuery(text string) string {
 	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 }

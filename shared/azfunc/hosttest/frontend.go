@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// frontEnd is what App Service does to a request before the host sees it. Clients reach it
-// over TLS, whatever the test does; what it adds to X-Forwarded-For has a port.
+// frontEnd changes a request as App Service does before it reaches the host. Clients always
+// appear to use TLS, and X-Forwarded-For includes the port.
 func frontEnd(r *http.Request) *http.Request {
 	r = r.Clone(r.Context())
 	from := r.RemoteAddr

@@ -13,29 +13,29 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// Version is what this host says it is, in the shape of the real one's versions.
+// Version is the version that this host reports, in the form of the real host's versions.
 const Version = "4.1052.200.0"
 
-// Host is one instance of the host. Set the exported fields, then Start it.
+// Host is one instance of the host. Set the exported fields before calling Start.
 type Host struct {
 	Root     string   // the script root, as make dist stages it
-	Settings []string // the app's settings, NAME=value: all of the handler's environment but what the host adds
+	Settings []string // the app's settings, NAME=value: the handler's environment, apart from what the host adds
 
-	// Keys for functions that are not anonymous; "" is no key at all.
+	// Keys for functions that are not anonymous; "" is never a valid key.
 	FunctionKey, MasterKey string
 
-	// Console gets the lines that the handler writes, one call at a time; nil: nobody.
+	// Console receives the lines that the handler writes, one call at a time. It may be nil.
 	Console func(Line)
 
 	root    ScriptRoot
-	timers  sync.Mutex // the host runs a timer once at a time
+	timers  sync.Mutex // timer runs do not overlap
 	console sync.Mutex
 
 	mu      sync.Mutex
 	worker  *worker
 	changed chan struct{} // closed when worker or down changes
-	down    error         // why no handler will run any more
-	errors  []time.Time   // of handlers that ended badly
+	down    error         // why no further handler will run
+	errors  []time.Time   // of handlers that failed
 	starts  int
 }
 
@@ -45,9 +45,9 @@ type Line struct {
 	Text  string
 }
 
-// Start reads the script root and starts the handler, if there is any function at all. It
-// does not wait for the handler: requests do. Functions in error are left out, as the host
-// does; [ScriptRoot.Err] of the answer tells of them.
+// Start reads the script root and starts the handler if there is at least one function. It does
+// not wait for the handler: requests do. Functions in error are left out, as the host does;
+// [ScriptRoot.Err] of the result reports them.
 func (h *Host) Start() (ScriptRoot, error) {
 	root, err := ReadRoot(h.Root, h.Settings)
 	if err != nil {
@@ -67,21 +67,21 @@ func (h *Host) Start() (ScriptRoot, error) {
 	return root, h.launch()
 }
 
-// Starts counts the handlers that were started so far.
+// Starts returns the number of handlers started so far.
 func (h *Host) Starts() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.starts
 }
 
-// Down is why the host gave up, nil while it runs.
+// Down returns why the host gave up, or nil while it runs.
 func (h *Host) Down() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.down
 }
 
-// ServeHTTP is the host's public side, with the front end of App Service before it.
+// ServeHTTP is the host's public side, behind the front end of App Service.
 func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = frontEnd(r)
 	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
@@ -131,10 +131,10 @@ func (h *Host) invokeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// errFunctionTimeout ends an invocation, and the handler with it.
+// errFunctionTimeout ends an invocation and the handler.
 var errFunctionTimeout = errors.New("the invocation took longer than functionTimeout: the host kills the handler")
 
-// mode is how a request reaches the handler. Proxying wins over forwarding.
+// mode is how a request reaches the handler. Proxying takes precedence over forwarding.
 type mode func(w http.ResponseWriter, r *http.Request, to *worker, invocation string)
 
 func (f HostFile) mode() mode {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// HostFile is what host.json says, with the host's defaults in the place of what it does
-// not say. Keys that the host does not know are ignored, as the host does.
+// HostFile holds the values of host.json, or the host's defaults. Unknown keys are ignored, as
+// the host does.
 type HostFile struct {
 	FunctionTimeout time.Duration // 30 min
 	RoutePrefix     string        // api
@@ -27,18 +27,18 @@ type Handler struct {
 	Executable            string
 	WorkingDirectory      string
 	Arguments             []string
-	ErrorsOnStderr        bool // stderr lines are errors: true
+	ErrorsOnStderr        bool // whether stderr is only for errors: true
 	Forwarding            bool
 	Proxying              bool
 	Port                  int           // 0: a free one
 	InitializationTimeout time.Duration // 30 s
 }
 
-// overridePrefix begins the settings that stand in for a value of host.json, with __ for
-// each step down (Microsoft Learn, "host.json reference", Override host.json values).
+// overridePrefix begins the settings that override a value of host.json, with __ between levels
+// (Microsoft Learn, "host.json reference", Override host.json values).
 const overridePrefix = "AzureFunctionsJobHost__"
 
-// ReadHostFile reads host.json in root. Settings (NAME=value) may override it.
+// ReadHostFile reads host.json in root. The settings (NAME=value) may override it.
 func ReadHostFile(root string, settings []string) (HostFile, error) {
 	data, err := os.ReadFile(filepath.Join(root, "host.json"))
 	if err != nil {
@@ -57,7 +57,7 @@ func ReadHostFile(root string, settings []string) (HostFile, error) {
 	return parseHostFile(tree)
 }
 
-// override sets the value at path; names are compared without case.
+// override sets the value at path. Names are compared without case.
 func override(tree map[string]any, path []string, value string) {
 	name := path[0]
 	for key := range tree {
@@ -157,18 +157,18 @@ func named(key string, err error) error {
 	return nil
 }
 
-// flag is a bool that may be written as a string, as .NET's configuration allows it.
+// flag is a bool that may be written as a string, as .NET's configuration allows.
 type flag bool
 
-// UnmarshalJSON takes true, "true", "True".
+// UnmarshalJSON accepts true, "true" and "True", and likewise for false.
 func (f *flag) UnmarshalJSON(data []byte) error {
 	b, err := strconv.ParseBool(strings.ToLower(strings.Trim(string(data), `"`)))
 	*f = flag(b)
 	return err
 }
 
-// parseTimeSpan reads .NET's constant TimeSpan format, [d.]hh:mm:ss[.fffffff]. The host's
-// -1 for no limit is not read.
+// parseTimeSpan parses .NET's constant TimeSpan format, [d.]hh:mm:ss[.fffffff]. It does not
+// accept the host's -1 for no limit.
 func parseTimeSpan(text string) (time.Duration, error) {
 	days, clock := "0", text
 	if i := strings.IndexByte(text, '.'); i >= 0 && i < strings.IndexByte(text, ':') {

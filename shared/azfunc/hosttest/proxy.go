@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// proxy is enableProxyingHttpRequest (2025): the request streams through YARP, path and
-// query as they came, and so does the answer.
+// proxy simulates enableProxyingHttpRequest (2025): request and answer stream through YARP, with
+// path and query unchanged.
 func proxy(w http.ResponseWriter, r *http.Request, to *worker, invocation string) {
 	(&httputil.ReverseProxy{
 		Rewrite:       func(p *httputil.ProxyRequest) { rewrite(p, to.url, invocation) },
 		Transport:     retrying{to},
 		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0), // the client sees it
+		ErrorLog:      log.New(io.Discard, "", 0), // the client sees the error
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.WriteHeader(http.StatusBadGateway)
 		},
@@ -27,17 +27,17 @@ func rewrite(p *httputil.ProxyRequest, base, invocation string) {
 	p.Out.Host = p.In.Host
 	p.Out.URL.RawQuery = p.In.URL.RawQuery
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		copyHeader(p.Out.Header, p.In.Header, name) // ReverseProxy takes them off
+		copyHeader(p.Out.Header, p.In.Header, name) // ReverseProxy removes them
 	}
 	p.Out.Header.Set(hostVersionHeader, Version)
 	p.Out.Header.Set(invocationIDHeader, invocation)
 	p.Out.Header.Set("x-ms-invocation-id", invocation)
 	if _, ok := p.In.Header["User-Agent"]; !ok {
-		p.Out.Header.Set("User-Agent", "") // keeps net/http's own away
+		p.Out.Header.Set("User-Agent", "") // suppresses net/http's default
 	}
 }
 
-// retrying tries again while no connection comes about, up to ten times in all.
+// retrying retries while no connection can be made, up to ten tries in all.
 type retrying struct{ to *worker }
 
 const proxyTries = 10

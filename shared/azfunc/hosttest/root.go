@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// ScriptRoot is a folder as the host sees it.
+// ScriptRoot is a folder as the host reads it.
 type ScriptRoot struct {
 	Dir       string
 	Host      HostFile
 	Functions []Function       // by name
-	Errors    map[string]error // functions that the host leaves out, by name of the folder
+	Errors    map[string]error // why the host leaves a function out, by name of its folder
 }
 
 // Function is one function.json.
@@ -27,7 +27,7 @@ type Function struct {
 	route    template
 }
 
-// Binding is what this host knows of a binding.
+// Binding holds the properties of a binding that this host uses.
 type Binding struct {
 	Type      string
 	Direction string
@@ -35,11 +35,11 @@ type Binding struct {
 	AuthLevel string // anonymous, function (the default) or admin
 	Methods   []string
 	Route     string
-	Schedule  string // with %NAME% filled in
+	Schedule  string // with %NAME% expanded
 }
 
-// ReadRoot reads host.json and the function.json of every direct child. Settings (NAME=value)
-// override host.json and fill %NAME% in schedules.
+// ReadRoot reads host.json and the function.json of every direct child. The settings (NAME=value)
+// override host.json and expand %NAME% in schedules.
 func ReadRoot(dir string, settings []string) (ScriptRoot, error) {
 	file, err := ReadHostFile(dir, settings)
 	if err != nil {
@@ -53,7 +53,7 @@ func ReadRoot(dir string, settings []string) (ScriptRoot, error) {
 	for _, child := range children {
 		data, err := os.ReadFile(filepath.Join(dir, child.Name(), "function.json"))
 		if err != nil {
-			continue // no folder of a function
+			continue // not the folder of a function
 		}
 		f, err := parseFunction(child.Name(), data, file.RoutePrefix, settings)
 		if err != nil {
@@ -65,7 +65,7 @@ func ReadRoot(dir string, settings []string) (ScriptRoot, error) {
 	return root, nil
 }
 
-// Err joins what is wrong with single functions; the host goes on without them.
+// Err joins the errors of single functions. The host runs without those functions.
 func (r ScriptRoot) Err() error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(r.Errors)) {
@@ -74,7 +74,7 @@ func (r ScriptRoot) Err() error {
 	return errors.Join(errs...)
 }
 
-// Function finds a function by name, without regard to case.
+// Function returns the function with the given name, ignoring case.
 func (r ScriptRoot) Function(name string) (Function, bool) {
 	for _, f := range r.Functions {
 		if strings.EqualFold(f.Name, name) {
@@ -84,7 +84,7 @@ func (r ScriptRoot) Function(name string) (Function, bool) {
 	return Function{}, false
 }
 
-// match finds the function for a request: the first whose route and methods fit.
+// match returns the first function whose route and methods match a request.
 func (r ScriptRoot) match(method, path string) (Function, bool) {
 	for _, f := range r.Functions {
 		trigger, ok := f.trigger("httpTrigger")
@@ -129,8 +129,8 @@ func (b *Binding) check(settings []string) error {
 	return nil
 }
 
-// checkSchedule fills %NAME% in and looks at the number of fields: five or six of a cron
-// expression, or one for a time span.
+// checkSchedule expands %NAME% and checks the number of fields: five or six for a cron
+// expression, one for a time span.
 func (b *Binding) checkSchedule(settings []string) error {
 	if name, ok := strings.CutPrefix(b.Schedule, "%"); ok {
 		name = strings.TrimSuffix(name, "%")
@@ -162,7 +162,7 @@ func (f *Function) parseRoute(prefix string) (err error) {
 	return err
 }
 
-// trigger is the binding of that type.
+// trigger returns the binding of the given type.
 func (f Function) trigger(kind string) (Binding, bool) {
 	i := slices.IndexFunc(f.Bindings, func(b Binding) bool { return strings.EqualFold(b.Type, kind) })
 	if i < 0 {
@@ -171,8 +171,8 @@ func (f Function) trigger(kind string) (Binding, bool) {
 	return f.Bindings[i], true
 }
 
-// plainHTTP says whether the host sends the request itself to the handler: for exactly one
-// httpTrigger in and one http out. All else goes in an envelope.
+// plainHTTP reports whether the host sends the request itself to the handler: if there is exactly
+// one httpTrigger in and one http out. Otherwise the host sends an envelope.
 func (f Function) plainHTTP() bool {
 	var in, out []string
 	for _, b := range f.Bindings {
@@ -185,12 +185,13 @@ func (f Function) plainHTTP() bool {
 	return slices.Equal(in, []string{"httptrigger"}) && slices.Equal(out, []string{"http"})
 }
 
-// allows knows HEAD and OPTIONS only if they are listed; without a list it knows everything.
+// allows reports whether the binding accepts method. Without a list it accepts all methods; with
+// one, HEAD and OPTIONS only if listed.
 func (b Binding) allows(method string) bool {
 	return b.Methods == nil || slices.ContainsFunc(b.Methods, func(m string) bool { return strings.EqualFold(m, method) })
 }
 
-// lookup finds the last NAME=value.
+// lookup returns the value of the last NAME=value with the given name.
 func lookup(settings []string, name string) (string, bool) {
 	for _, setting := range slices.Backward(settings) {
 		if n, value, ok := strings.Cut(setting, "="); ok && n == name {

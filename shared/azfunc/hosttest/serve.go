@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// Serve starts the host and returns the URL it listens on. A function in error fails the
-// test; the warnings and errors of the handler go to the test's log unless h.Console is set.
-// Both end with the test.
+// Serve starts the host and returns the URL it listens on. A function in error fails the test.
+// The handler's warnings and errors go to the test's log unless h.Console is set. Host and server
+// stop at the end of the test.
 func Serve(t testing.TB, h *Host) string {
 	t.Helper()
 	if h.Console == nil {
@@ -19,7 +19,7 @@ func Serve(t testing.TB, h *Host) string {
 		}
 	}
 	server := httptest.NewUnstartedServer(h)
-	t.Cleanup(server.Close) // after h.Close, which ends the requests that hang
+	t.Cleanup(server.Close) // after h.Close, which ends hanging requests
 	t.Cleanup(h.Close)
 	root, err := h.Start()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// How the host deals with handlers that end: HttpFunctionInvocationDispatcher.
+// Exit codes and limits of HttpFunctionInvocationDispatcher for handlers that end.
 const (
 	exitDone      = 0   // WorkerConstants.SuccessExitCode
 	exitRestart   = 200 // WorkerConstants.IntentionalRestartExitCode
@@ -36,7 +36,7 @@ func (h *Host) launch() error {
 	return nil
 }
 
-// watch waits for the end of a process.
+// watch waits for a process to end.
 func (h *Host) watch(w *worker) {
 	_ = w.cmd.Wait() // its exit code says it all
 	close(w.exited)
@@ -59,8 +59,8 @@ func (h *Host) initialize(w *worker) {
 	}
 }
 
-// failed counts an error; the third ends the host. Errors count anew when half an hour lies
-// between two of them.
+// failed counts an error; the third one stops the host. The count restarts if half an hour passes
+// between two errors.
 func (h *Host) failed(w *worker, err error) {
 	h.note(slog.LevelError, err.Error())
 	h.mu.Lock()
@@ -76,7 +76,7 @@ func (h *Host) failed(w *worker, err error) {
 	h.restart(w)
 }
 
-// restart puts a new process in the place of w, which is killed if it still runs.
+// restart replaces w with a new process, and kills w if it still runs.
 func (h *Host) restart(w *worker) {
 	h.mu.Lock()
 	mine := h.worker == w && w.dropped.Err() == nil
@@ -86,19 +86,19 @@ func (h *Host) restart(w *worker) {
 	h.mu.Unlock()
 	if mine {
 		w.kill()
-		_ = h.launch() // what goes wrong is in Down
+		_ = h.launch() // Down holds the error
 	}
 }
 
-// replace is what the host does with a handler whose invocation ran out of time.
+// replace handles a handler whose invocation timed out, as the host does.
 func (h *Host) replace(w *worker) {
 	h.note(slog.LevelError, errFunctionTimeout.Error())
 	h.restart(w)
 }
 
-// Kill ends the handler with SIGKILL from outside, as the kernel does when memory runs
-// out. It counts as an error: the third within half an hour stops the host. It returns when
-// the process is gone.
+// Kill ends the handler with SIGKILL from outside, as the kernel does when memory runs out. It
+// counts as an error: the third one within half an hour stops the host. Kill returns when the
+// process has ended.
 func (h *Host) Kill() {
 	if w := h.current(); w != nil {
 		_ = w.cmd.Process.Kill() // it may have ended by itself
@@ -106,15 +106,16 @@ func (h *Host) Kill() {
 	}
 }
 
-// Restart is what the host does after an invocation ran into functionTimeout: it kills the
-// handler with SIGKILL, whatever else it is doing, and starts it again. It does not count.
+// Restart does what the host does after an invocation exceeds functionTimeout: it kills the
+// handler with SIGKILL, even if other invocations are running, and starts a new one. It does not
+// count as an error.
 func (h *Host) Restart() {
 	if w := h.current(); w != nil {
 		h.restart(w)
 	}
 }
 
-// Close ends the handler, with SIGKILL as the host does.
+// Close ends the handler with SIGKILL, as the host does.
 func (h *Host) Close() {
 	h.mu.Lock()
 	h.setDown(errors.New("the host was closed"))
@@ -125,10 +126,10 @@ func (h *Host) Close() {
 	}
 	h.console.Lock()
 	defer h.console.Unlock()
-	h.Console = nil // a test that is over takes no more lines
+	h.Console = nil // a finished test accepts no lines
 }
 
-// PID is the process id of the handler, 0 if none was started.
+// PID returns the process id of the handler, or 0 if none was started.
 func (h *Host) PID() int {
 	if w := h.current(); w != nil {
 		return w.cmd.Process.Pid
@@ -142,7 +143,7 @@ func (h *Host) current() *worker {
 	return h.worker
 }
 
-// setDown and notify need h.mu.
+// setDown and notify require h.mu.
 func (h *Host) setDown(err error) {
 	if h.down == nil {
 		h.down = err
@@ -157,8 +158,8 @@ func (h *Host) notify() {
 	h.changed = make(chan struct{})
 }
 
-// await waits for the handler as an invocation does: for as long as four starts may take,
-// then the host stops.
+// await waits for the handler as an invocation does: for the duration of four starts, after which
+// the host stops.
 func (h *Host) await(ctx context.Context) (*worker, error) {
 	patience := time.NewTimer(4 * h.root.Host.Handler.InitializationTimeout)
 	defer patience.Stop()
@@ -171,7 +172,7 @@ func (h *Host) await(ctx context.Context) (*worker, error) {
 		}
 		ready := w.ready
 		if w.dropped.Err() != nil {
-			ready = nil // the next one is about to come
+			ready = nil // the next handler is about to start
 		}
 		select {
 		case <-ready:

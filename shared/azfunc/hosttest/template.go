@@ -8,14 +8,14 @@ import (
 )
 
 // template is an ASP.NET route template (Microsoft Learn, "Routing in ASP.NET Core", Route
-// templates): literals, {name}, {name?} at the end, {*name} as the last. Constraints,
+// templates): literals, {name}, {name?} at the end, {*name} as the last segment. Constraints,
 // defaults and segments of mixed text are refused, so that no test relies on them.
 type template []segment
 
 type segment struct {
-	literal  string // "": a parameter
+	literal  string // "" for a parameter
 	optional bool
-	rest     bool // takes all that is left, even nothing
+	rest     bool // matches the whole remainder, even if it is empty
 }
 
 var parameter = regexp.MustCompile(`^\{(\*{0,2})[A-Za-z_][A-Za-z0-9_]*(\??)\}$`)
@@ -42,8 +42,8 @@ func parseTemplate(text string) (template, error) {
 	return t, nil
 }
 
-// match compares an escaped path. A slash at the end makes no difference; a %2F does not
-// divide segments; literals have no case.
+// match reports whether an escaped path matches. It ignores a trailing slash and the case of
+// literals; %2F does not separate segments.
 func (t template) match(path string) bool {
 	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
 	for i, s := range t {

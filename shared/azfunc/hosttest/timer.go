@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// Timer is one run of a timer trigger as the host sees it. The zero Timer is a run in time
-// of a timer that has never run before.
+// Timer is one run of a timer trigger as the host sees it. The zero Timer is a punctual run of a
+// timer that has never run before.
 type Timer struct {
-	Last     time.Time // the run before; zero: none
+	Last     time.Time // the previous run; zero: none
 	PastDue  bool      // the host was down when it was due
-	NoStatus bool      // ScheduleStatus is null: no monitor, or a run by hand before any other
-	NoOffset bool      // dates without +00:00, as hosts write those of a timer that never ran
-	Retry    int       // attempts before, under a retry policy
+	NoStatus bool      // ScheduleStatus is null: no monitor, or a manual run before any other
+	NoOffset bool      // dates without +00:00, which hosts write for a timer that never ran
+	Retry    int       // previous attempts under a retry policy
 
-	// Metadata is added to what the host says; values that are not objects become strings
-	// that hold their JSON.
+	// Metadata is added to the host's metadata. Values that are not objects become strings that
+	// hold their JSON.
 	Metadata map[string]any
 }
 
-// Answer is what the handler said to an invocation.
+// Answer is the handler's answer to an invocation.
 type Answer struct {
 	Invocation  string `json:"-"`
 	Outputs     map[string]any
@@ -34,12 +34,12 @@ type Answer struct {
 	ReturnValue any
 }
 
-// ErrHung means that the handler answered 2xx with nothing or with null. The host then has
-// no result, waits until functionTimeout, and kills the handler.
+// ErrHung means that the handler answered 2xx with an empty body or null. The host then has no
+// result, waits until functionTimeout, and kills the handler.
 var ErrHung = errors.New("the answer was empty or null, so the invocation hung until functionTimeout and the host killed the handler")
 
-// RunTimer invokes a timer function and reads the answer as the host does. Runs take place
-// one at a time. A failed run's logs are lost, as they are with the host.
+// RunTimer invokes a timer function and reads the answer as the host does. Runs do not overlap.
+// The logs of a failed run are lost, as with the host.
 func (h *Host) RunTimer(ctx context.Context, function string, t Timer) (Answer, error) {
 	h.timers.Lock()
 	defer h.timers.Unlock()
@@ -68,13 +68,13 @@ func (h *Host) RunTimer(ctx context.Context, function string, t Timer) (Answer, 
 	return answer, err
 }
 
-// invoke posts an envelope: ProcessDefaultInvocationRequest.
+// invoke posts an envelope, as ProcessDefaultInvocationRequest does.
 func (h *Host) invoke(ctx context.Context, to *worker, function string, envelope map[string]any) (Answer, error) {
 	payload, err := json.Marshal(envelope)
 	if err != nil {
 		return Answer{}, err
 	}
-	// ObjectContent has no known length, so that it is sent in chunks.
+	// ObjectContent has no known length, so the body is sent in chunks.
 	body := struct{ io.Reader }{strings.NewReader(string(payload))}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url+"/"+function, body)
 	if err != nil {
@@ -95,7 +95,7 @@ func (h *Host) invoke(ctx context.Context, to *worker, function string, envelope
 }
 
 func readAnswer(response *http.Response, content []byte) (answer Answer, err error) {
-	mediaType, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")) // "" is no JSON either
+	mediaType, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")) // "" is not JSON either
 	text := strings.TrimSpace(string(content))
 	switch {
 	case response.StatusCode/100 != 2:
@@ -111,7 +111,7 @@ func readAnswer(response *http.Response, content []byte) (answer Answer, err err
 	return answer, nil
 }
 
-// isJSON knows the types of .NET's JsonMediaTypeFormatter.
+// isJSON accepts the types of .NET's JsonMediaTypeFormatter.
 func isJSON(mediaType string) bool {
 	return mediaType == "application/json" || mediaType == "text/json"
 }
@@ -130,15 +130,15 @@ func (t Timer) envelope(function, binding string) map[string]any {
 		}
 	}
 	for name, value := range t.Metadata {
-		if !strings.HasSuffix(strings.ToLower(name), "trigger") { // Data has it
+		if !strings.HasSuffix(strings.ToLower(name), "trigger") { // already in Data
 			metadata[name] = envelopeValue(value)
 		}
 	}
 	return map[string]any{"Data": map[string]any{binding: t.info()}, "Metadata": metadata}
 }
 
-// envelopeValue leaves objects as they are; everything else becomes a string that holds its
-// JSON (ScriptInvocationContextExtensions.GetHttpScriptInvocationContextValue).
+// envelopeValue keeps objects. Every other value becomes a string that holds its JSON
+// (ScriptInvocationContextExtensions.GetHttpScriptInvocationContextValue).
 func envelopeValue(value any) any {
 	payload, err := json.Marshal(value)
 	if err != nil || len(payload) > 0 && payload[0] == '{' {
@@ -151,10 +151,10 @@ const (
 	roundTrip = "2006-01-02T15:04:05.9999999Z07:00" // .NET's DateTime
 	offset    = "2006-01-02T15:04:05.9999999-07:00" // +00:00, where Go writes Z
 	noOffset  = "2006-01-02T15:04:05.9999999"       // DateTimeKind.Unspecified
-	interval  = time.Minute                         // any will do: the handler never sees the schedule
+	interval  = time.Minute                         // any value works: the handler never sees the schedule
 )
 
-// info is TimerInfo.
+// info returns the JSON of .NET's TimerInfo.
 func (t Timer) info() map[string]any {
 	info := map[string]any{
 		"Schedule":       map[string]any{"AdjustForDST": true},

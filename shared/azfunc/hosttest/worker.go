@@ -22,11 +22,11 @@ type worker struct {
 	client  *http.Transport
 	ready   chan struct{} // closed by the first HTTP answer
 	exited  chan struct{}
-	dropped context.Context // ends when the host lets go of the process
+	dropped context.Context // ends when the host abandons the process
 	drop    context.CancelFunc
 }
 
-// pollInterval is the host's, WorkerConstants.WorkerReadyCheckPollingIntervalMilliseconds.
+// pollInterval is the host's WorkerConstants.WorkerReadyCheckPollingIntervalMilliseconds.
 const pollInterval = 25 * time.Millisecond
 
 func (h *Host) newWorker() (*worker, error) {
@@ -79,14 +79,14 @@ func (h *Host) command(port int) (*exec.Cmd, error) {
 		"FUNCTIONS_APP_ROOT_PATH="+root)
 	cmd.Stdout = &console{write: h.fromStdout}
 	cmd.Stderr = &console{write: h.fromStderr}
-	// A child of the handler that outlives it must not keep Wait from returning.
+	// A child that outlives the handler must not block Wait.
 	cmd.WaitDelay = time.Second
 	return cmd, nil
 }
 
 var settingInArgument = regexp.MustCompile(`%[^%]+%`)
 
-// expand fills %NAME% in; a setting that is missing becomes nothing.
+// expand replaces %NAME% with the setting's value, or with nothing if it is not set.
 func (h *Host) expand(argument string) string {
 	return settingInArgument.ReplaceAllStringFunc(argument, func(name string) string {
 		value, _ := lookup(h.Settings, strings.Trim(name, "%"))
@@ -110,8 +110,8 @@ func freePort() (int, error) {
 
 var errNotReady = errors.New("the handler did not answer GET / within customHandler.initializationTimeout")
 
-// poll asks for / until any HTTP answer comes. Only a refused connection means that the
-// handler is not there yet; what else goes wrong counts as an answer.
+// poll requests / until it gets any HTTP answer. Only a refused connection means that the handler
+// is not ready; any other failure counts as an answer.
 func (w *worker) poll(budget time.Duration) error {
 	ctx, cancel := context.WithTimeout(w.dropped, budget)
 	defer cancel()
@@ -143,13 +143,13 @@ func (w *worker) answers(ctx context.Context) bool {
 	return true
 }
 
-// isConnect knows that no connection came about: .NET's SocketException.
+// isConnect reports whether err means that no connection was made: .NET's SocketException.
 func isConnect(err error) bool {
 	var dial *net.OpError
 	return errors.As(err, &dial) && dial.Op == "dial"
 }
 
-// kill ends the process as the host does, with SIGKILL and no word before it.
+// kill ends the process as the host does, with SIGKILL and without warning.
 func (w *worker) kill() {
 	w.drop()
 	_ = w.cmd.Process.Kill() // it may have ended by itself

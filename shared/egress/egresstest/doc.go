@@ -1,4 +1,4 @@
-// Package egresstest is a network inside the process: HTTPS servers under names of their
-// own, reached through the client of package egress as real servers are, with real TLS. It
-// serves tests and the sandbox of cmd/local.
+// Package egresstest is an in-process network of HTTPS servers for tests and for the sandbox of
+// cmd/local. The client of package egress reaches the servers under their own names, with real
+// TLS.
 package egresstest

@@ -7,12 +7,12 @@ import (
 	"net/netip"
 )
 
-// NameServer is a DNS server on loopback (RFC 1035 §4) that answers every name alike, for A
-// records only. Make one with NewNameServer.
+// NameServer is a DNS server on loopback (RFC 1035 §4). It ignores the name asked for and serves
+// A records only. Create one with NewNameServer.
 type NameServer struct{ conn net.PacketConn }
 
-// NewNameServer starts a server. addresses gives the IPv4 addresses of the nth query, from 0;
-// none is NXDOMAIN.
+// NewNameServer starts a server. addresses returns the IPv4 addresses for the nth query, from 0;
+// an empty result means NXDOMAIN.
 func NewNameServer(addresses func(query int) []netip.Addr) (*NameServer, error) {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -23,10 +23,10 @@ func NewNameServer(addresses func(query int) []netip.Addr) (*NameServer, error) 
 	return s, nil
 }
 
-// Close ends the server.
+// Close stops the server.
 func (s *NameServer) Close() error { return s.conn.Close() }
 
-// Resolver asks this server.
+// Resolver returns a resolver that asks this server.
 func (s *NameServer) Resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", s.conn.LocalAddr().String())
@@ -47,7 +47,7 @@ func (s *NameServer) serve(addresses func(query int) []netip.Addr) {
 			found = addresses(asked)
 			asked++
 		}
-		_, _ = s.conn.WriteTo(dnsAnswer(question, found, isA), from) // who asked asks again
+		_, _ = s.conn.WriteTo(dnsAnswer(question, found, isA), from) // the client retries
 	}
 }
 

@@ -19,10 +19,10 @@ import (
 	"time"
 )
 
-// Dial opens a connection to a name, or fails as the network would.
+// Dial opens a connection to a name, or fails as a network would.
 type Dial = func(context.Context) (net.Conn, error)
 
-// Network serves names under one domain. Make one with New.
+// Network serves names under one domain. Create one with New.
 type Network struct {
 	domain string
 	dials  map[string]Dial
@@ -31,9 +31,9 @@ type Network struct {
 	ca     *x509.Certificate
 }
 
-// New serves one handler per host name. All names end in domain, e.g. "sandbox.test"; other
-// names under it do not exist. dials are names with a way of their own to connect; with a
-// nil one, the server at the other end has no certificate for the name.
+// New serves one handler per host name. All names end in domain, e.g. "sandbox.test"; other names
+// under it do not exist. dials holds names with a special way to connect. A nil Dial connects to
+// a server without a certificate for the name.
 func New(domain string, servers map[string]http.Handler, dials map[string]Dial) (*Network, error) {
 	names := make([]string, 0, len(servers))
 	for name := range servers {
@@ -58,13 +58,13 @@ func New(domain string, servers map[string]http.Handler, dials map[string]Dial) 
 		Handler:           byHost(servers),
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}},
 		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // clients that hang up are what is played here
+		ErrorLog:          log.New(io.Discard, "", 0), // tests hang up on purpose
 	}
-	go func() { _ = n.server.ServeTLS(n.pipes, "", "") }() // it ends with Close, and says so
+	go func() { _ = n.server.ServeTLS(n.pipes, "", "") }() // it ends with Close, and its error says so
 	return n, nil
 }
 
-// Intercept is egress.Options.Intercept for the names of the network.
+// Intercept is an [egress.Options].Intercept for the names of the network.
 func (n *Network) Intercept(host string) (Dial, bool) {
 	host = strings.ToLower(host)
 	if dial, ok := n.dials[host]; ok {
@@ -78,11 +78,11 @@ func (n *Network) Intercept(host string) (Dial, bool) {
 	return nil, false
 }
 
-// Certificate is the authority that signed the servers' certificate. It is new in every
-// process, and its key has been thrown away.
+// Certificate returns the authority that signed the servers' certificate. It is new in every
+// process, and its key is discarded.
 func (n *Network) Certificate() *x509.Certificate { return n.ca }
 
-// Close ends all servers and their connections.
+// Close stops all servers and closes their connections.
 func (n *Network) Close() error { return n.server.Close() }
 
 func byHost(servers map[string]http.Handler) http.Handler {
@@ -100,7 +100,7 @@ func byHost(servers map[string]http.Handler) http.Handler {
 	})
 }
 
-// certify makes an authority and a certificate for names.
+// certify creates an authority and a certificate for names.
 func certify(names []string) (*x509.Certificate, tls.Certificate, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -108,7 +108,7 @@ func certify(names []string) (*x509.Certificate, tls.Certificate, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "in-process network"},
-		// Wide, because tests have clocks of their own.
+		// A wide range, because tests set their own clocks.
 		NotBefore: time.Unix(0, 0), NotAfter: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
@@ -136,7 +136,7 @@ func leafOf(ca *x509.Certificate, caKey *ecdsa.PrivateKey, names []string) (tls.
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-// pipes is a net.Listener whose connections stay inside the process.
+// pipes is a [net.Listener] whose connections stay inside the process.
 type pipes struct {
 	incoming chan net.Conn
 	closed   chan struct{}

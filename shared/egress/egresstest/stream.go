@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// pipe makes two ends of a connection with a buffer each way, as TCP has. With net.Pipe,
-// which has none, both ends of a TLS handshake that fails wait for each other.
+// pipe returns two ends of a connection, with a buffer in each direction, as TCP has. net.Pipe
+// has none: both ends of a failing TLS handshake would wait for each other.
 func pipe() (a, b net.Conn) {
 	ab, ba := newStream(), newStream()
 	return &end{in: ba, out: ab}, &end{in: ab, out: ba}
@@ -51,7 +51,7 @@ type address struct{}
 func (address) Network() string { return "in-process" }
 func (address) String() string  { return "in-process" }
 
-// streamSize is how much is written before somebody must read, in bytes.
+// streamSize is how much can be written before the other end must read, in bytes.
 const streamSize = 64 << 10
 
 // stream is one direction of a connection.

@@ -12,15 +12,15 @@ import (
 	"strings"
 )
 
-// parsed is a check in its parts: subject at operator value.
+// parsed is a check split into its parts: subject at operator value.
 type parsed struct {
 	subject  string // header, json, body, same, keep
-	at       string // name of a header, path in JSON, variable to keep
+	at       string // name of a header, path in JSON, or variable to keep
 	operator string
 	value    string
 }
 
-// operators by subject.
+// operators lists the operators of each subject.
 var operators = map[string][]string{
 	"header": {"==", "~", "absent"},
 	"json":   {"==", "~", "has", "lacks", "length", "keys", "members", "absent"},
@@ -47,16 +47,16 @@ func (c Check) parse() (p parsed, err error) {
 	return p, nil
 }
 
-// answer is what came back.
+// answer is what the server answered.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
-	json   any // nil if the body is no JSON
+	json   any // nil if the body is not JSON
 	masked string
 }
 
-// holds checks an answer; the value has its variables filled in already.
+// holds checks an answer. The variables in value have been filled in.
 func (p parsed) holds(a answer) error {
 	switch p.subject {
 	case "header":

@@ -6,7 +6,7 @@ import (
 	"path"
 )
 
-// ReadFiles reads the scripts that the pattern names, in the order of their names.
+// ReadFiles reads the scripts that match pattern, sorted by name.
 func ReadFiles(files fs.FS, pattern string) ([]Script, error) {
 	names, err := fs.Glob(files, pattern)
 	if err != nil {

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// Mask hides what differs between two answers that are equal in meaning.
+// Mask hides what may differ between two equivalent answers.
 type Mask struct {
-	Headers  []string         // canonical names whose values are hidden
-	Keys     []string         // of JSON objects, at any depth, whose values are hidden unless null
-	Patterns []*regexp.Regexp // in any string; what matches is hidden
+	Headers  []string         // canonical names of headers whose values are hidden
+	Keys     []string         // keys of JSON objects, at any depth, whose values are hidden unless null
+	Patterns []*regexp.Regexp // matches in any string are hidden
 }
 
 const hidden = "•"
 
-// unseen headers belong to the connection, not to the answer.
+// unseen lists headers that belong to the connection, not to the answer.
 var unseen = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
 
-// apply writes an answer as text: status, headers by name, body.
+// apply formats an answer as text: status, headers by name, body.
 func (m Mask) apply(a answer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s\n", a.status, http.StatusText(a.status))
@@ -41,7 +41,7 @@ func (m Mask) apply(a answer) string {
 	return b.String() + "\n" + m.text(string(a.body))
 }
 
-// value masks JSON without changing it.
+// value returns a masked copy of JSON.
 func (m Mask) value(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

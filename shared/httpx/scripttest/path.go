@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// find walks a path such as report.checks[id=token].errors[0].field; "." is the root.
+// find follows a path such as report.checks[id=token].errors[0].field; "." is the root.
 func find(v any, path string) (any, bool) {
 	for path != "" && path != "." {
 		var ok bool
@@ -40,7 +40,8 @@ func member(v any, name string) (any, bool) {
 	return value, ok
 }
 
-// element is the one with the number, or the first whose member has the text.
+// element returns the element with the given index, or the first one whose member has the given
+// text.
 func element(v any, selector string) (any, bool) {
 	array, _ := v.([]any)
 	name, text, keyed := strings.Cut(selector, "=")
@@ -77,7 +78,7 @@ func encode(v any) string {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return err.Error() // cannot be: v was decoded from JSON
+		return err.Error() // cannot occur: v was decoded from JSON
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

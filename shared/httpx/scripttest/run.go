@@ -16,22 +16,23 @@ import (
 
 // Runner sends the requests of scripts to one server.
 type Runner struct {
-	URL     string                 // of the server, without a slash at the end
-	Client  *http.Client           // nil: one that follows no redirects
+	URL     string                 // of the server, without a trailing slash
+	Client  *http.Client           // nil: a client that follows no redirects
 	Vars    map[string]string      // for {{name}}
-	Callers map[string]http.Header // what As stands for
-	Is      map[string]bool        // conditions that hold
-	Whiles  map[string]func(bool)  // what While stands for: called with true before, with false after
+	Callers map[string]http.Header // headers by the caller's name, for As
+	Is      map[string]bool        // the conditions that hold
+	Whiles  map[string]func(bool)  // by state, for While: called with true before the request and with false after it
 	Mask    Mask
 	Now     func() time.Time // nil: time.Now
-	Before  func(Exchange)   // unless nil, called before each exchange
+	Before  func(Exchange)   // called before each exchange, unless nil
 }
 
-// Answer is one answer, as text and masked.
+// Answer is one answer as masked text.
 type Answer struct{ Exchange, Text string }
 
-// Run runs a script. Values that it keeps are its own. It ends with the first exchange that
-// fails, since the later ones build on it; the error has every check of it that fails.
+// Run runs a script. The values that the script keeps do not outlive it. Run stops at the first
+// exchange that fails, because the later ones build on it. The error lists every failed check of
+// that exchange.
 func (r Runner) Run(ctx context.Context, s Script) ([]Answer, error) {
 	r.Vars = maps.Clone(r.Vars)
 	if r.Vars == nil {
@@ -55,7 +56,7 @@ func (r Runner) Run(ctx context.Context, s Script) ([]Answer, error) {
 	return answers, nil
 }
 
-// Test runs a script as a test of its own and returns the answers.
+// Test runs a script as a subtest and returns the answers.
 func (r Runner) Test(t *testing.T, s Script) (answers []Answer) {
 	t.Helper()
 	t.Run(s.Name, func(t *testing.T) {
@@ -77,7 +78,7 @@ func (r Runner) applies(conditions []string) bool {
 	return true
 }
 
-// run is a script under way.
+// run is a script in progress.
 type run struct {
 	Runner
 	byName map[string]string // masked answers
@@ -89,7 +90,7 @@ func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, e
 		return a, fmt.Errorf("%s:%d: %s: %w", script, e.Line, e.Name, err)
 	}
 	r.byName[e.Name] = a.masked
-	if a.status != e.Status { // the checks are about another answer
+	if a.status != e.Status { // the checks assume the expected status
 		return a, fmt.Errorf("%s:%d: %s: status %d, want %d\nthe answer was:\n%s", script, e.Line, e.Name, a.status, e.Status, a.masked)
 	}
 	var errs []error
@@ -107,7 +108,7 @@ func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, e
 	return a, errors.Join(errs...)
 }
 
-// sendAll returns the last answer.
+// sendAll sends a request as often as its exchange says, and returns the last answer.
 func (r run) sendAll(ctx context.Context, e Exchange) (a answer, err error) {
 	if e.While != "" {
 		turn, known := r.Whiles[e.While]
@@ -153,7 +154,7 @@ func (r run) send(ctx context.Context, e Exchange) (answer, error) {
 	return a, nil
 }
 
-// plain shows answers as they are.
+// plain returns answers unchanged.
 var plain = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Timeout:       2 * time.Minute,
@@ -176,7 +177,7 @@ func (r run) request(ctx context.Context, e Exchange) (*http.Request, error) {
 		switch http.CanonicalHeaderKey(f.Name) {
 		case "Transfer-Encoding":
 			request.ContentLength = -1
-			request.Body = io.NopCloser(strings.NewReader(body)) // of a length that net/http cannot see
+			request.Body = io.NopCloser(strings.NewReader(body)) // hides the length from net/http
 		case "Host":
 			request.Host = value
 		default:
@@ -233,7 +234,7 @@ func (r run) same(name string, a answer) error {
 	return nil
 }
 
-// filler puts variables in and remembers the first mistake.
+// filler fills in variables and keeps the first error.
 type filler struct{ err error }
 
 var (

@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// Script is one file.
+// Script is one file of exchanges.
 type Script struct {
 	Name      string
 	Exchanges []Exchange
 }
 
-// Exchange is one request with what its answer must be.
+// Exchange is one request and the required answer.
 type Exchange struct {
 	Name       string
-	Line       int // where it begins, from 1
+	Line       int // first line of the exchange, from 1
 	Conditions []string
 	Method     string
 	Target     string // path and query
-	As         string // the caller; "" is nobody in particular
-	Times      int    // how often it is sent; at most so often with Until
-	Until      bool   // no more is sent once the status is Status
-	While      string // what is so meanwhile; "" is nothing in particular
+	As         string // the caller; "" for none
+	Times      int    // how often it is sent; with Until, the maximum
+	Until      bool   // stop at the first answer with the status Status
+	While      string // the state during the request; "" for none
 	Header     []Field
 	Body       string
 	Status     int
@@ -37,7 +37,7 @@ type Field struct{ Name, Value string }
 
 // Check is one line about an answer:
 //
-//	header NAME == TEXT          the header's one value; several lines are joined by ", "
+//	header NAME == TEXT          the header's value; several lines are joined by ", "
 //	header NAME ~ REGEXP
 //	header NAME absent
 //	json PATH == JSON            a value at a.b[0].c or, in an array of objects, a[key=value].c
@@ -48,11 +48,11 @@ type Field struct{ Name, Value string }
 //	json PATH keys a b c         an object with exactly these, in any order
 //	json PATH members a b c      an object with at least these
 //	json PATH absent
-//	body == TEXT                 all of it, without white space around
+//	body == TEXT                 the whole body, without surrounding white space
 //	body contains TEXT
 //	body lacks TEXT
 //	body empty
-//	same as NAME                 masked, the answer is that of the exchange of that name
+//	same as NAME                 the masked answer equals that of the exchange with this name
 //	keep VARIABLE header NAME
 //	keep VARIABLE json PATH
 type Check struct {
@@ -67,7 +67,7 @@ var (
 	request = regexp.MustCompile(`^([A-Z]+) (/\S*)$`)
 )
 
-// Parse reads a script. Errors name the line.
+// Parse parses a script. Errors give the line number.
 func Parse(name, text string) (Script, error) {
 	p := parser{script: Script{Name: name}, lines: bufio.NewScanner(strings.NewReader(text))}
 	p.lines.Buffer(nil, 1<<20)
@@ -85,7 +85,7 @@ func Parse(name, text string) (Script, error) {
 	return p.script, nil
 }
 
-// The parts of a script.
+// The states of the parser.
 const (
 	prelude = iota // before the first exchange
 	start          // the request line comes next
@@ -210,7 +210,7 @@ func (p *parser) check(text string) error {
 
 var condition = regexp.MustCompile(`^\[(!?[a-z-]+)\] +`)
 
-// conditionsOf takes the conditions off the front of a text.
+// conditionsOf splits the leading conditions from a text.
 func conditionsOf(text string) (conditions []string, rest string) {
 	for {
 		m := condition.FindStringSubmatch(text)
