@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// invoke runs one event against h and decodes the answer as Lambda would.
+// invoke passes one event to h and decodes the answer as Lambda would.
 func invoke(t *testing.T, h http.HandlerFunc, payload string) response {
 	t.Helper()
 	answer, err := Handler{HTTP: h}.Invoke(t.Context(), json.RawMessage(payload))

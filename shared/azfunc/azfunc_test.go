@@ -88,7 +88,7 @@ func FuzzDecodeTimer(f *testing.F) {
 	})
 }
 
-// firstValue is the JSON value that body begins with.
+// firstValue returns the JSON value at the start of body.
 func firstValue(body string) string {
 	var raw json.RawMessage
 	if json.NewDecoder(strings.NewReader(body)).Decode(&raw) != nil {

@@ -57,14 +57,14 @@ func (v validator) Validate(_ context.Context, token string) (caller.Caller, err
 	return caller.Caller{AppID: token}, v(token)
 }
 
-// The access token comes out of one well-formed Authorization header.
+// The access token comes from one well-formed Authorization header.
 func TestBearer(t *testing.T) {
 	refused := &caller.Refused{}
 	invalid := errors.New("not valid")
 	for _, tt := range []struct {
 		name    string
 		headers []string
-		token   string // that was validated
+		token   string // the validated token
 		none    bool
 	}{
 		{"no header", nil, "", true},

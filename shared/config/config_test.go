@@ -17,7 +17,7 @@ const (
 	account  = "DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=Y2FuYXJ5;EndpointSuffix=core.windows.net"
 )
 
-// env is a complete environment with changes; "" takes a setting away.
+// env returns a complete environment with changes; "" removes a setting.
 func env(changes map[string]string) config.Lookup {
 	vars := map[string]string{
 		config.KeyVaultURL:    "https://contoso.vault.azure.net/",
@@ -183,7 +183,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	}
 }
 
-// Nothing that was set comes back, neither in an error nor when the Config is printed.
+// No value of a setting appears in an error or in a printed Config.
 func TestNoValueIsPrinted(t *testing.T) {
 	_, err := config.FromEnv(env(map[string]string{
 		config.TableEndpoint:         "https://canary:canary@x?sig=canary",

@@ -32,12 +32,12 @@ func TestVaults(t *testing.T) {
 	}
 }
 
-// Every mistake is told by the place of its entry, and none with its text.
+// Every mistake gives the position of its entry, and none repeats its text.
 func TestMistakesInVaults(t *testing.T) {
 	const good = "canary=https://canary.vault.azure.net"
 	for _, tt := range []struct {
 		text string
-		want []string // of each problem
+		want []string // one for each problem
 	}{
 		{"canary", []string{"entry 1 is not an absolute URL"}},
 		{"http://canary.vault.azure.net", []string{"entry 1 must be https"}},

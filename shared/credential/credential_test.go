@@ -22,7 +22,7 @@ func TestRead(t *testing.T) {
 		{credential.KindCertificate, certificate, credential.Certificate{PEM: certificate}},
 		{"", password, credential.ClientSecret{Value: password}}, // a row from before kinds
 		{"", certificate, credential.Certificate{PEM: certificate}},
-		{credential.KindClientSecret, certificate, credential.ClientSecret{Value: certificate}}, // what the row says counts
+		{credential.KindClientSecret, certificate, credential.ClientSecret{Value: certificate}}, // the row's kind decides
 		{credential.KindCertificate, password, credential.Certificate{PEM: password}},
 	} {
 		got, err := credential.Read(tt.kind, tt.text)

@@ -47,7 +47,7 @@ func TestExcepted(t *testing.T) {
 	for s, want := range map[string]bool{
 		"10.1.2.3": true, "::ffff:10.1.2.3": true, "192.168.1.7": true, "192.168.1.8": false, "127.0.0.1": true, "::ffff:127.0.0.1": true, "127.0.0.2": false, "::1": true,
 		"fd00::5": true, "fd12::5": false, "64:ff9b::8.8.8.8": true,
-		// Never, whatever the setting says.
+		// Closed under every setting.
 		"169.254.169.254": false, "169.254.1.1": false, "168.63.129.16": false, "::ffff:168.63.129.16": false, "fd00:ec2::254": false, "fe80::1": false, "ff02::1": false, "224.0.0.1": false, "0.0.0.0": false, "0.0.0.1": false, "255.255.255.255": false,
 		"64:ff9b::169.254.169.254": false, "64:ff9b::168.63.129.16": false, "64:ff9b::127.0.0.1": false, "2002:0:0::1": false,
 		"fd00::5%eth0": false,

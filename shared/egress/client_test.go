@@ -18,10 +18,10 @@ import (
 	"fhirlink/shared/egress/egresstest"
 )
 
-// loopbackOnly is what tests may reach.
+// loopbackOnly holds the addresses that tests may reach.
 var loopbackOnly = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 
-// backend counts what reaches it.
+// backend counts the requests that reach it.
 func backend(t *testing.T, handler http.HandlerFunc) (server *httptest.Server, hits *atomic.Int64) {
 	t.Helper()
 	hits = new(atomic.Int64)
@@ -102,7 +102,7 @@ func TestAllowedOnAnyPort(t *testing.T) {
 	}
 }
 
-// A name server that changes its mind between two answers.
+// A name server that changes its answer from one query to the next.
 func TestRebinding(t *testing.T) {
 	server, hits := backend(t, nil)
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
@@ -117,7 +117,7 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// Of several addresses of a name, only those that are allowed are connected to.
+// If a name has several addresses, only the allowed ones are dialled.
 func TestSeveralAddresses(t *testing.T) {
 	server, hits := backend(t, nil)
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
@@ -191,7 +191,7 @@ func TestDistinguishesFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	closedPort := listener.Addr().String()
-	_ = listener.Close() // so that nobody listens there
+	_ = listener.Close() // so that dialling it is refused
 	for name, target := range map[string]string{"TLS": stranger.URL, "connection": "https://" + closedPort, "DNS": "https://nowhere.example.test./"} {
 		if _, err := get(t, c, target); err == nil || errors.Is(err, egress.ErrBlocked) {
 			t.Errorf("%s: %v", name, err)
@@ -231,7 +231,8 @@ func TestIntercept(t *testing.T) {
 	}
 }
 
-// nameServer answers its first query with the first address, and so on; the last one stays.
+// nameServer answers its first query with the first address, and so on. The last address answers
+// all further queries.
 func nameServer(t *testing.T, addresses ...string) *net.Resolver {
 	return nameServerFor(t, func(query int) []netip.Addr {
 		return []netip.Addr{netip.MustParseAddr(addresses[min(query, len(addresses)-1)])}

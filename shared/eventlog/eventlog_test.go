@@ -16,7 +16,7 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// gate is a slow reader: it lets a Write through per token.
+// gate is a slow reader: it lets one Write through per token.
 type gate struct {
 	bytes.Buffer
 	tokens chan struct{}
@@ -70,9 +70,9 @@ func TestWriterNeverWaits(t *testing.T) {
 		out := &gate{tokens: make(chan struct{}, 10)}
 		w := eventlog.NewWriter(out, 100)
 		line := []byte(strings.Repeat("a", 49) + "\n")
-		_, _ = w.Write(line) // goes out, and stays there
+		_, _ = w.Write(line) // is taken from the queue, and then blocks
 		synctest.Wait()
-		for range 5 { // two find room, three do not
+		for range 5 { // two fit, three do not
 			if n, err := w.Write(line); n != 50 || err != nil {
 				t.Fatalf("Write = %d, %v", n, err)
 			}

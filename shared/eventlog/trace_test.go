@@ -12,7 +12,7 @@ const (
 	parentID = "00f067aa0ba902b7"
 )
 
-// W3C Trace Context §3.2.2, and §4 for versions to come.
+// W3C Trace Context §3.2.2, and §4 for future versions.
 func TestParseTraceparent(t *testing.T) {
 	for header, good := range map[string]bool{
 		"00-" + traceID + "-" + parentID + "-01":                              true,
@@ -68,7 +68,7 @@ func TestParseXRay(t *testing.T) {
 	}
 }
 
-// FuzzTrace: what is taken from a header is an id, whatever was in the header.
+// FuzzTrace: a trace from any header holds only valid ids.
 func FuzzTrace(f *testing.F) {
 	f.Add("00-" + traceID + "-" + parentID + "-01")
 	f.Add("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")

@@ -11,7 +11,7 @@ import (
 	"fhirlink/shared/eventlog"
 )
 
-// line is what the log tells of the notes.
+// line returns what the log says of the notes.
 func line(t *testing.T, w *eventlog.Work) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -47,7 +47,7 @@ func TestWorkNotes(t *testing.T) {
 	}
 }
 
-// A call that ends when the line is written has a line of its own: it is in exactly one.
+// A call that ends after the line is written has its own line, so it is in exactly one.
 func TestLateCalls(t *testing.T) {
 	var out bytes.Buffer
 	log := eventlog.New(&out, slog.LevelInfo)
@@ -69,7 +69,7 @@ func TestLateCalls(t *testing.T) {
 	}
 }
 
-// Nobody has to ask whether there is any work to note things on.
+// Callers need not check whether there is any work to note things on.
 func TestNoWork(t *testing.T) {
 	w := eventlog.Current(t.Context())
 	w.End("x")

@@ -79,7 +79,7 @@ func TestReadCapabilityRefuses(t *testing.T) {
 	}
 }
 
-// A body of the largest size must not be held in memory.
+// A body of the maximum size must not be held in memory.
 func TestReadCapabilityStreams(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -107,7 +107,7 @@ func (s sampled) Read(p []byte) (int, error) {
 	return s.Reader.Read(p)
 }
 
-// endless repeats a text for ever.
+// endless repeats a text forever.
 func endless(text string) io.Reader { return &repeated{text: text} }
 
 type repeated struct {
@@ -143,7 +143,7 @@ func FuzzReadCapability(f *testing.F) {
 	})
 }
 
-// What encoding/json reads, ReadCapability reads in the same way.
+// ReadCapability reads what encoding/json reads, with the same result.
 func FuzzReadCapabilityAgrees(f *testing.F) {
 	f.Add("4.0.1", `[{"security":{"extension":[1,{"a":[{}]}]}}]`)
 	f.Add("4\\u0030\"\\", `"]}"`)

@@ -18,7 +18,7 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// serve answers every request of the client with h, without a network.
+// serve lets h answer every request of the client, without a network.
 func serve(t *testing.T, h http.HandlerFunc) Client {
 	t.Helper()
 	base, _, mistake := ParseBaseURL("https://fhir.example.org/r4", false)
@@ -43,7 +43,7 @@ func TestRequests(t *testing.T) {
 	const token = "canary-token"
 	tests := []struct {
 		send func(Client) (Answer, error)
-		want string // method, URL, and the headers and body that matter
+		want string // method, URL, and the relevant headers and body
 	}{
 		{func(c Client) (Answer, error) { _, a, _ := c.Metadata(t.Context()); return a, nil }, "GET https://fhir.example.org/r4/metadata application/fhir+json"},
 		{func(c Client) (Answer, error) { _, a, _ := c.SMARTConfiguration(t.Context()); return a, nil }, "GET https://fhir.example.org/r4/.well-known/smart-configuration application/json"},
@@ -127,7 +127,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// What a token opens is not looked at.
+// Data that a token opens is not read.
 func TestReadDiscardsData(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"resourceType":"Bundle"}`) // to memory
@@ -172,7 +172,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// A server that notices that it was given up may still say something: that is no answer.
+// A server may still send something after the client has given up. That is not an answer.
 func TestAnswerAfterTheTimeout(t *testing.T) {
 	for name, body := range map[string]string{"nothing": "", "a part": `{"resourceType":"Capab`, "all": `{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}`} {
 		t.Run(name, func(t *testing.T) {
@@ -192,11 +192,11 @@ func TestAnswerAfterTheTimeout(t *testing.T) {
 	}
 }
 
-// dawdling is a body whose end comes too late, or never.
+// dawdling is a body that ends too late or never.
 type dawdling struct {
 	io.Reader
 	ctx  context.Context
-	done error // what the end is
+	done error // the error at the end
 }
 
 func (d dawdling) Read(p []byte) (int, error) {
@@ -266,7 +266,7 @@ func FuzzOutcome(f *testing.F) {
 		if len(o.Diagnostics) > maxDiagnostics {
 			t.Fatalf("%d bytes kept", len(o.Diagnostics))
 		}
-		// encoding/json takes names in any case and the last of repeated ones.
+		// encoding/json ignores the case of names and takes the last of repeated ones.
 		if kind == "" && strings.Count(strings.ToLower(string(body)), `"resourcetype"`) == 1 && strings.Contains(string(body), `"resourceType"`) && len(body) < maxText {
 			t.Fatalf("an OperationOutcome without a type: %q", body)
 		}

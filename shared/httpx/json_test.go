@@ -19,7 +19,7 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// target has a member of every kind that our requests have.
+// target has a member of every kind that our requests use.
 type target struct {
 	Text     string                  `json:"text"`
 	Flag     bool                    `json:"flag"`
@@ -32,7 +32,7 @@ type target struct {
 	Untagged string
 }
 
-// picky refuses what it is given, in its own words.
+// picky refuses every value with its own text.
 type picky struct{}
 
 func (*picky) UnmarshalJSON([]byte) error { return problem.New(problem.MalformedBody, "own words") }
@@ -138,13 +138,13 @@ func TestDecodeJSONRefuses(t *testing.T) {
 	}
 }
 
-// isPlain tells whether error_description may hold the text as it is (RFC 6749 §5.2): the token
-// endpoint says the same of a body as every other.
+// isPlain reports whether error_description may hold the text unchanged (RFC 6749 §5.2): the
+// token endpoint reports mistakes in a body with the same text as other endpoints.
 func isPlain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// What is wrong, where, and what to do.
+// The text says what is wrong, where, and what to do.
 func TestDecodeJSONPointsAtTheMistake(t *testing.T) {
 	const comma, value, name = "comma", "value", "name"
 	tests := []struct{ body, where, says, fix string }{
@@ -281,7 +281,7 @@ func TestReadBodyFails(t *testing.T) {
 	}
 }
 
-// A declared length is believed at once; an undeclared one costs no more than the limit.
+// A declared length is trusted at once. An undeclared one costs no more than the limit.
 func TestHugeBodyCostsLittle(t *testing.T) {
 	declared := request("")
 	declared.ContentLength = 100 << 20
@@ -325,8 +325,8 @@ func TestObject(t *testing.T) {
 	}
 }
 
-// What is accepted is a JSON object that encoding/json reads the same way; what is refused
-// is refused with one of three codes.
+// An accepted body is a JSON object that encoding/json reads with the same result. A refusal has
+// one of three codes.
 func FuzzDecodeJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"text":"a","flag":true,"nullable":null}`, `{"text":"\ud83d\ude00"}`, `{"text":"\\ud83d"}`, `{"text":"\ud83d\\"}`,

@@ -23,7 +23,7 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// lines is a log that tests read.
+// lines parses a log.
 func lines(t *testing.T, log *bytes.Buffer) (all []map[string]any) {
 	t.Helper()
 	for dec := json.NewDecoder(log); ; {
@@ -77,7 +77,8 @@ func TestCorrelate(t *testing.T) {
 	}
 }
 
-// What the program knows of its host counts more than a header, which is the client's there.
+// The invocation id known from the host takes precedence over a header, which the client may have
+// set.
 func TestInvocationOfTheHost(t *testing.T) {
 	var out bytes.Buffer
 	log := eventlog.New(&out, slog.LevelInfo)
@@ -90,7 +91,7 @@ func TestInvocationOfTheHost(t *testing.T) {
 	}
 }
 
-// Every line is in a trace: the client's, else the host's, else one of its own.
+// Every line has a trace: the client's, else the host's, else a new one.
 func TestCorrelateTraces(t *testing.T) {
 	const id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	const hosts = "5759e988bd862e3fe1be46a994272793"
@@ -127,7 +128,7 @@ func TestCorrelateTraces(t *testing.T) {
 	}
 }
 
-// The line says how the request ended and what was called for it.
+// The line says how the request ended and which services were called.
 func TestAccessLogSaysWhatWasNoted(t *testing.T) {
 	var out bytes.Buffer
 	mux := http.NewServeMux()
@@ -250,8 +251,8 @@ func TestLimitBody(t *testing.T) {
 	}
 }
 
-// TestDrain: a client that sends all of a large body before it reads gets its answer, and an
-// endless body ends the connection soon.
+// TestDrain: a client that sends a large body completely before it reads still gets its answer,
+// and an endless body soon ends the connection.
 func TestDrain(t *testing.T) {
 	tooLarge := httpx.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
 		_, err := httpx.ReadBody(r)
@@ -261,7 +262,7 @@ func TestDrain(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		handle  httpx.HandlerFunc
-		header  string // of the request, beside Host
+		header  string // of the request, besides Host
 		size    int64  // of the body
 		chunked bool
 		status  string
@@ -318,7 +319,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// dial connects to a server of h that has no limits of its own.
+// dial connects to a server that serves h without limits.
 func dial(t *testing.T, h http.Handler) net.Conn {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -387,7 +388,7 @@ func TestRateLimit(t *testing.T) {
 				t.Fatalf("request %d has to wait %s", i, wait)
 			}
 		}
-		for range 10 { // refused requests take nothing
+		for range 10 { // refused requests take no token
 			if wait := limit.Take("a"); wait <= 0 || wait > time.Second {
 				t.Fatalf("wait = %s", wait)
 			}

@@ -66,7 +66,7 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-// RFC 6749 §5.2: error_description keeps to %x20-21 / %x23-5B / %x5D-7E.
+// RFC 6749 §5.2 limits error_description to %x20-21 / %x23-5B / %x5D-7E.
 func FuzzPlain(f *testing.F) {
 	for _, seed := range []string{"", "plain", `"\`, "\x00\x7f\xff", "Größe → “x” — y"} {
 		f.Add(seed)

@@ -36,7 +36,7 @@ func TestWrite(t *testing.T) {
 		err     error
 		status  int
 		headers map[string]string
-		member  string // that the body has besides the usual ones
+		member  string // a member of the body, in addition to the usual ones
 	}{
 		{"fields", problem.Invalid(mistake), 422, nil, "errors"},
 		{"wrapped", fmt.Errorf("register: %w", problem.Invalid(mistake)), 422, nil, "errors"},
@@ -93,7 +93,7 @@ func TestWriteSaysNothingOfAFault(t *testing.T) {
 	}
 }
 
-// The answer is JSON, never a part of HTML, and says how long it is.
+// The answer is JSON, never part of HTML, and states its length.
 func TestWriteLeavesTextAsItIs(t *testing.T) {
 	w := httptest.NewRecorder()
 	problem.Write(w, httptest.NewRequest("GET", "/", nil), problem.New(problem.NotFound, "App registrations > Certificates & secrets < all"))

@@ -38,7 +38,7 @@ func TestArtefacts(t *testing.T) {
 	}
 }
 
-// TestIDs computes the ids with another implementation of RFC 9562.
+// TestIDs compares the ids with those of another implementation of RFC 9562.
 func TestIDs(t *testing.T) {
 	const resource = "https://fhir.example"
 	tr := translator(t, smart.Options{Resource: resource})
@@ -56,7 +56,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestGraphBody holds the JSON against the names that Microsoft Graph gives the properties.
+// TestGraphBody checks that the JSON uses Microsoft Graph's property names.
 func TestGraphBody(t *testing.T) {
 	tr := translator(t, smart.Options{Dialect: smart.AHDS})
 	a := tr.Artefacts(tr.EncodeAll([]string{"system/*.read", "patient/*.read"}))
@@ -75,7 +75,7 @@ func TestGraphBody(t *testing.T) {
 	}
 }
 
-// TestArtefactsOfOtherDirections: decoding and converting know the registered value as well.
+// TestArtefactsOfOtherDirections: decoding and converting produce the registered value, too.
 func TestArtefactsOfOtherDirections(t *testing.T) {
 	firely := translator(t, smart.Options{Resource: "api://x"})
 	a := firely.Artefacts(firely.DecodeAll([]string{"api://x/patient-*.rs"}))

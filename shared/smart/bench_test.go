@@ -15,8 +15,8 @@ const (
 	typicalEncoded = `patient-Observation.rs?category=http:--terminology.hl7.org-CodeSystem-observation\-category|laboratory`
 )
 
-// replacer is what the codec is measured against: one pass over the same string by the
-// standard library, of the same rule.
+// replacer is the yardstick for the codec: the standard library applies the same rule to the same
+// string in one pass.
 var replacer = strings.NewReplacer(`\`, `\\`, "-", `\-`, "/", "-")
 
 func BenchmarkFirelyEncode(b *testing.B) {
@@ -37,8 +37,8 @@ func BenchmarkSeparatorDecode(b *testing.B) {
 	compare(b, typicalEncoded, func() { _, _ = smart.Dash.Decode(typicalEncoded) })
 }
 
-// compare reports how many Replacer passes over s one call of f takes. The two run in turns, so
-// that a busy machine slows both.
+// compare reports how many Replacer passes over s take as long as one call of f. The two
+// alternate, so that a busy machine slows down both.
 func compare(b *testing.B, s string, f func()) {
 	const batch = 100
 	var ours, theirs time.Duration
@@ -61,7 +61,7 @@ func timed(n int, f func()) time.Duration {
 	return time.Since(start)
 }
 
-// TestAllocations holds the codec to one allocation for each scope.
+// TestAllocations checks that the codec allocates once per scope.
 func TestAllocations(t *testing.T) {
 	tr := translator(t, smart.Options{})
 	for name, f := range map[string]func(){

@@ -6,7 +6,7 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// The examples of Firely's documentation (seed 2).
+// The examples of Firely's documentation.
 func Example() {
 	t, err := smart.New(smart.Options{})
 	if err != nil {
@@ -40,7 +40,7 @@ func ExampleTranslator_Decode() {
 	// openid <nil>
 }
 
-// A dialect without escapes refuses what it would lose.
+// A dialect without escapes refuses scopes that it would damage.
 func ExampleTranslator_Encode_refused() {
 	t, err := smart.New(smart.Options{Dialect: smart.AADProxy})
 	if err != nil {
@@ -71,7 +71,7 @@ func ExampleTranslator_EncodeAll() {
 	// patient/Observation.sr permission_order
 }
 
-// Leaving the retired proxy for Azure Health Data Services.
+// A migration from the retired proxy to Azure Health Data Services.
 func ExampleConversion() {
 	from, err := smart.New(smart.Options{Dialect: smart.FHIRServerProxy})
 	if err != nil {

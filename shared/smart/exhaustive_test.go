@@ -6,7 +6,7 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// joined are all strings of one to n of the pieces.
+// joined returns all strings of one to n pieces.
 func joined(n int, pieces ...string) []string {
 	var all []string
 	for last := []string{""}; n > 0; n-- {
@@ -21,7 +21,7 @@ func joined(n int, pieces ...string) []string {
 	return all
 }
 
-// TestEveryShortScope tries all scopes made of the pieces that mean something to a dialect.
+// TestEveryShortScope tries all scopes made of pieces that have a meaning in some dialect.
 func TestEveryShortScope(t *testing.T) {
 	ahds := translator(t, smart.Options{Dialect: smart.AHDS})
 	for _, s := range joined(5, "patient", "launch", "/", ".", "?", "*", "all", "%2f", "%2", "2F") {
@@ -29,8 +29,8 @@ func TestEveryShortScope(t *testing.T) {
 	}
 }
 
-// TestEveryShortPrefixedScope tries all scopes made of what a resource prefix and Entra's own
-// scopes consist of.
+// TestEveryShortPrefixedScope tries all scopes made of the parts of resource prefixes and of
+// Entra's own scopes.
 func TestEveryShortPrefixedScope(t *testing.T) {
 	aliases, err := smart.NewAliases(map[string]string{"patient/x": "x", "https://x/": "-"})
 	if err != nil {
@@ -45,7 +45,8 @@ func TestEveryShortPrefixedScope(t *testing.T) {
 	}
 }
 
-// TestEverySeparatorIsOneToOne tries all short strings over the characters that matter to one.
+// TestEverySeparatorIsOneToOne tries all short strings of the characters that matter to a
+// separator.
 func TestEverySeparatorIsOneToOne(t *testing.T) {
 	for _, sep := range []smart.Separator{smart.Dash, smart.Tilde} {
 		for _, s := range joined(5, "/", `\`, "-", "~", "a") {

@@ -17,8 +17,8 @@ var seeds = []string{
 	"https://fhir.example", "https://fhir.example/", "https://fhir.example/openid", "https://fhir.example/patient-*.rs", "system/a/b.c?d/e",
 }
 
-// each calls f for the four dialects, with and without the resource; settings that New refuses
-// are left out.
+// each calls f for the four dialects, with and without the resource. It skips settings that New
+// refuses.
 func each(separator byte, resource string, aliases smart.Aliases, f func(*smart.Translator)) {
 	for _, o := range []smart.Options{
 		{Separator: smart.Separator(separator)},
@@ -37,8 +37,8 @@ func each(separator byte, resource string, aliases smart.Aliases, f func(*smart.
 	}
 }
 
-// FuzzRoundTrip: in every dialect, what Encode accepts comes back from Decode, and what Decode
-// accepts comes back from Encode; the answer is one legal scope.
+// FuzzRoundTrip: in every dialect, Decode restores what Encode accepts, and Encode restores what
+// Decode accepts. The result is one legal scope.
 func FuzzRoundTrip(f *testing.F) {
 	for i, s := range seeds {
 		f.Add(s, "-~!^"[i%4], "https://fhir.example", seeds[(i+7)%len(seeds)], "an-alias")
@@ -79,8 +79,8 @@ func checkLegal(t *testing.T, s string) {
 	}
 }
 
-// FuzzReceiver: Microsoft's FHIR server and Firely Server read exactly the scopes that went in,
-// and no receiver sees more or fewer.
+// FuzzReceiver: Microsoft's FHIR server and Firely Server read exactly the encoded scopes, no
+// more and no fewer.
 func FuzzReceiver(f *testing.F) {
 	for i, s := range seeds {
 		f.Add(s + " " + seeds[(i*7+3)%len(seeds)])
@@ -88,8 +88,8 @@ func FuzzReceiver(f *testing.F) {
 	f.Fuzz(checkReceivers)
 }
 
-// FuzzConversion: from any dialect to any other and back is the same list, and each result keeps
-// its form.
+// FuzzConversion: a conversion from any dialect to any other and back restores the list, and each
+// result keeps its form.
 func FuzzConversion(f *testing.F) {
 	for i, s := range seeds {
 		f.Add(s+" "+seeds[(i*7+3)%len(seeds)], "-~!^"[i%4], "https://fhir.example", byte(i))

@@ -16,7 +16,8 @@ type hostile struct {
 	run        func() smart.Results
 }
 
-// hostileLists fill 64 KiB with what costs most: one endless scope, many scopes, all warnings.
+// hostileLists returns lists of 64 KiB that cost the most: one endless scope, many scopes, all
+// warnings.
 func hostileLists() []hostile {
 	distinct := func(format string) string {
 		var b strings.Builder
@@ -56,8 +57,8 @@ func hostileLists() []hostile {
 	return lists
 }
 
-// TestHostileLists allows much more than the 5 ms of the benchmark, because the machine may be
-// busy: anything that is not linear takes seconds.
+// TestHostileLists allows much more time than the 5 ms of the benchmark, because the machine may
+// be busy. A translation that is not linear takes seconds.
 func TestHostileLists(t *testing.T) {
 	for _, h := range hostileLists() {
 		took := time.Hour

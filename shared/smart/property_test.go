@@ -10,7 +10,7 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// smartScope draws scopes as they occur, and as they do not.
+// smartScope draws realistic and unrealistic scopes.
 func smartScope() *rapid.Generator[string] {
 	resource := rapid.Custom(func(t *rapid.T) string {
 		return rapid.SampledFrom([]string{"patient", "user", "system"}).Draw(t, "context") + "/" +
@@ -45,8 +45,8 @@ func draw(t *rapid.T) (*smart.Translator, []string, smart.Results) {
 	return tr, scopes, tr.EncodeAll(scopes)
 }
 
-// TestListsComeBack: one result per distinct scope, in order; the joined answer decodes to the
-// input, duplicates aside; nothing is half translated.
+// TestListsComeBack: there is one result per distinct scope, in order. The joined results decode
+// to the input without duplicates. No list is translated in part.
 func TestListsComeBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tr, scopes, results := draw(t)
@@ -88,7 +88,7 @@ func TestEncodingIsOneToOne(t *testing.T) {
 }
 
 // TestAdviceIsWhole: every refusal and every warning has a code, a message and a fix, and
-// registrable says what the reasons say.
+// registrable agrees with the reasons.
 func TestAdviceIsWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, _, results := draw(t)
@@ -111,8 +111,8 @@ func TestAdviceIsWhole(t *testing.T) {
 	})
 }
 
-// TestArtefactsAreSound: each scope is in one collection or skipped, no value or id occurs twice,
-// every value can be registered, and the ids do not depend on the rest of the list.
+// TestArtefactsAreSound: each scope is in one collection or skipped, values and ids are unique,
+// every value can be registered, and ids do not depend on the rest of the list.
 func TestArtefactsAreSound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tr, _, results := draw(t)

@@ -14,8 +14,9 @@ var update = flag.Bool("update", false, "write the scope table into README.md")
 
 const readme = "README.md"
 
-// shown are the scopes of the table in README.md: seed 2's, and those that the US certification
-// (45 CFR 170.315(g)(10), US Core 6.1 and later) asks of a server with SMART v2.
+// shown holds the scopes of the table in README.md: Firely's examples, and the scopes that US
+// certification (45 CFR 170.315(g)(10), US Core 6.1 and later) requires of a server with SMART
+// v2.
 var shown = []string{
 	"user/*.read",
 	"user/*.write",
@@ -37,7 +38,7 @@ var shown = []string{
 	"fhirUser",
 }
 
-// scopeTable is what the program answers for the scopes shown, as Markdown.
+// scopeTable returns the program's answers for the scopes shown, as Markdown.
 func scopeTable(t *testing.T) string {
 	columns := []struct {
 		title   string
@@ -75,11 +76,11 @@ func cell(r smart.Result) string {
 	return inCell(r.Output)
 }
 
-// inCell is code in a table of GitHub's Markdown, where "|" needs a backslash even in code.
+// inCell formats code for a table in GitHub's Markdown, where "|" needs a backslash even in code.
 func inCell(s string) string { return "`" + strings.ReplaceAll(s, "|", `\|`) + "`" }
 
-// TestReadme holds the table in README.md against what the program answers. Run it with -update to
-// write the table.
+// TestReadme compares the table in README.md with the program's answers. With -update it writes
+// the table.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile(readme)
 	if err != nil {

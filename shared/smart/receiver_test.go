@@ -9,7 +9,7 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// The receivers, written apart from the package, from what is documented of them.
+// These receivers are written from their documentation, without code of the package.
 
 // unescape decodes percent triples once, as .NET's Uri.UnescapeDataString does.
 func unescape(s string) string {
@@ -83,7 +83,7 @@ func TestReceiversReadTheInput(t *testing.T) {
 	}
 }
 
-// checkReceivers holds every dialect's output for a list against its receiver's reading.
+// checkReceivers compares every dialect's output for a list with what its receiver reads.
 func checkReceivers(t *testing.T, list string) {
 	for _, o := range []smart.Options{
 		{},

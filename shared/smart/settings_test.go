@@ -33,7 +33,7 @@ func TestSeparators(t *testing.T) {
 	}
 }
 
-// TestDefaultScopeThatAHDSDecodes: Azure Health Data Services would read another resource.
+// TestDefaultScopeThatAHDSDecodes: Azure Health Data Services would read a different resource.
 func TestDefaultScopeThatAHDSDecodes(t *testing.T) {
 	const scope = "https://fhir.example/a%2Fb/.default"
 	if got, err := translator(t, smart.Options{}).Encode(scope); got != scope {
@@ -166,8 +166,8 @@ func TestAliasesOfSettingAndRequest(t *testing.T) {
 	}
 }
 
-// TestAliasesCollideWithScopes: what an alias stands for cannot be written by another scope, and
-// a scope that has an alias is not read in its long spelling.
+// TestAliasesCollideWithScopes: no other scope can be written like an alias, and the long
+// spelling of a scope with an alias is refused.
 func TestAliasesCollideWithScopes(t *testing.T) {
 	aliases, err := smart.NewAliases(map[string]string{"patient/A.r": "doc-ref"})
 	if err != nil {

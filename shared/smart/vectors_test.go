@@ -10,8 +10,8 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// load reads one of the vector files: scopes collected from seed 2, the SMART App Launch guide,
-// US Core, Inferno, the servers' documentation and their tests.
+// load reads one of the vector files. Their scopes are from Firely's documentation, the SMART App
+// Launch guide, US Core, Inferno, and the servers' documentation and tests.
 func load[T any](t *testing.T, name string) []T {
 	t.Helper()
 	data, err := os.ReadFile("testdata/" + name)
@@ -44,7 +44,7 @@ func code(err error) string {
 	return ""
 }
 
-// scopeVector has one spelling per dialect; one that is missing must be refused.
+// scopeVector has one spelling per dialect. A dialect without a spelling must refuse the scope.
 type scopeVector struct {
 	Scope           string
 	Kind            smart.Kind

@@ -15,7 +15,7 @@ func codes(all []smart.Advice) string {
 	return strings.Join(list, " ")
 }
 
-// TestWarnings looks at the last scope of each list.
+// TestWarnings checks the last scope of each list.
 func TestWarnings(t *testing.T) {
 	long := strings.Repeat("x", 120)
 	for _, c := range []struct {

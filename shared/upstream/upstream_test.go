@@ -14,7 +14,7 @@ import (
 	"fhirlink/shared/upstream"
 )
 
-// notes are the calls and failed calls that were noted on the work, as text.
+// notes returns the calls and failed calls noted on the work, as text.
 func notes(w *eventlog.Work) (calls, failed string) {
 	for _, a := range w.Notes() {
 		switch a.Key {
@@ -106,9 +106,9 @@ func TestReachable(t *testing.T) {
 		}
 		want(map[string]bool{})
 		call(t.Context(), upstream.Table, 200, nil)
-		call(t.Context(), upstream.Entra, 403, nil) // a matter of the link it was asked for
+		call(t.Context(), upstream.Entra, 403, nil) // concerns the link that it was made for
 		want(map[string]bool{"entra": true, "table": true})
-		call(t.Context(), upstream.FHIR, 200, nil) // one clinic's server says nothing of this program
+		call(t.Context(), upstream.FHIR, 200, nil) // one clinic's server says nothing about this program
 		want(map[string]bool{"entra": true, "table": true})
 		gone, leave := context.WithCancel(t.Context())
 		leave()
@@ -122,7 +122,7 @@ func TestReachable(t *testing.T) {
 	})
 }
 
-// Of several vaults each counts, whichever was called last.
+// If there are several vaults, each one counts, regardless of which was called last.
 func TestReachableOfSeveralVaults(t *testing.T) {
 	var watch upstream.Watch
 	for _, tt := range []struct {
@@ -142,7 +142,7 @@ func TestReachableOfSeveralVaults(t *testing.T) {
 	}
 }
 
-// A call that was given up by whoever asked is none that failed.
+// A call that its caller abandoned has not failed.
 func TestCallOfAClientThatLeft(t *testing.T) {
 	var watch upstream.Watch
 	ctx, work := eventlog.Start(t.Context())

@@ -30,7 +30,7 @@ func TestReportGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Ids are random, and nothing else is.
+			// Only ids are random.
 			text = regexp.MustCompile(`"correlationId": "[0-9a-f]{32}"`).ReplaceAll(text, []byte(`"correlationId": "…"`))
 			text = regexp.MustCompile(`Basic/[0-9a-f-]{36}`).ReplaceAll(text, []byte("Basic/…"))
 			golden := filepath.Join("testdata", scenario+".json")
@@ -50,7 +50,7 @@ func TestReportGolden(t *testing.T) {
 	}
 }
 
-// What an administrator needs to go on must be there word for word.
+// The report must contain word for word what an administrator needs to continue.
 func TestRoleFix(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t)
@@ -138,7 +138,7 @@ func watch(s *sandbox, latency time.Duration) *upstream {
 	return u
 }
 
-// The real token source makes one request more than the test's: openid-configuration.
+// The real token source makes one more request than the test's: openid-configuration.
 const moreAtTheAuthority = 1
 
 func TestRequestsAndLatency(t *testing.T) {
@@ -150,7 +150,7 @@ func TestRequestsAndLatency(t *testing.T) {
 			r := s.Verify(t.Context(), target(t, host))
 			limit := int64(7)
 			if c := check(t, r, verification.CheckWrite); c.Code == "write_created" {
-				limit++ // the clean-up
+				limit++ // the deletion
 			}
 			if n := u.count.Load() + moreAtTheAuthority; n > limit {
 				t.Errorf("%s: %d requests", host, n)
@@ -162,7 +162,7 @@ func TestRequestsAndLatency(t *testing.T) {
 	}
 }
 
-// Probes read and write nothing of a patient, and are marked in the audit log.
+// Probes neither read nor write a patient's data, and the audit log marks them.
 func TestProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t)
@@ -196,8 +196,8 @@ func TestProbes(t *testing.T) {
 	})
 }
 
-// A secret goes to the configured authority only, a token to the server's origin only,
-// whatever a server says.
+// Whatever a server says, a secret goes only to the configured authority, and a token only to the
+// server's origin.
 func TestCanaries(t *testing.T) {
 	for _, scenario := range []string{"authority-mismatch", "authority-other", "redirect", "hostile-loop", "hostile-challenge", "audience-foreign", "clinic", "generic"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -236,11 +236,11 @@ func sent(t *testing.T, r *http.Request) string {
 		t.Fatal(err)
 	}
 	buffer := make([]byte, 4096)
-	n, _ := body.Read(buffer) // the end of the body is an error too
+	n, _ := body.Read(buffer) // the end of the body is an error, too
 	return all.String() + string(buffer[:n])
 }
 
-// Every step may hang; the whole ends in its budget, and as something that may pass.
+// Any step may hang. The verification ends within its budget, with a transient outcome.
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t)
@@ -296,7 +296,7 @@ func (o observing) Token(_ context.Context, c entra.Credentials, scope string) (
 	return entra.Token{}, entra.NotUsable(500, nil)
 }
 
-// The token of an API that wants v2 tokens has the API's client id as its audience.
+// If an API requests v2 tokens, the audience of its tokens is its client id.
 func TestClientIDAudience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t)
@@ -311,7 +311,7 @@ func TestClientIDAudience(t *testing.T) {
 	})
 }
 
-// Without Kind a server of the sandbox is any FHIR server, and is not written to.
+// Without Kind, a sandbox server counts as an unknown FHIR server, and is not written to.
 func TestKindByHostName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t)

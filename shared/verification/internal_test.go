@@ -99,7 +99,7 @@ func TestDecideAudience(t *testing.T) {
 	}
 }
 
-// A stranger who names a clinic's server as its audience gets no token for it.
+// A malicious server that names a clinic's server as its audience gets no token for it.
 func TestCounterfeitServer(t *testing.T) {
 	for _, host := range []string{"fhir.azurehealthcareapis-com.evil.example", "fhir.evil.example"} {
 		base, _, mistake := fhir.ParseBaseURL("https://"+host, false)
@@ -119,7 +119,7 @@ func TestCounterfeitServer(t *testing.T) {
 	}
 }
 
-// What a server names is either an authority with a plain DNS name, or nothing.
+// parseAuthority returns either an authority with a plain DNS name, or nothing.
 func FuzzParseAuthority(f *testing.F) {
 	for _, seed := range []string{
 		"https://login.microsoftonline.com/11111111-1111-4111-8111-111111111111/oauth2/token", "https://login.microsoftonline.com@evil.test/x",
@@ -141,7 +141,7 @@ func FuzzParseAuthority(f *testing.F) {
 	})
 }
 
-// Whatever a server names as its audience, the scope that is asked for holds one resource.
+// The requested scope holds one resource, whatever audience a server names.
 func FuzzUsableAudience(f *testing.F) {
 	for _, seed := range []string{"https://ws-clinic.fhir.azurehealthcareapis.com/", "api://x/y", "https://a b", "https://graph.microsoft.com/.default openid", "https://x//"} {
 		f.Add(seed)

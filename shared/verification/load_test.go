@@ -10,7 +10,7 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// heap samples how far the heap in use rises above what it is now, until stop is called.
+// heap starts sampling the heap in use. stop returns the peak above the initial size.
 func heap() (stop func() (peak uint64)) {
 	runtime.GC()
 	var before runtime.MemStats
@@ -78,7 +78,7 @@ func TestManyAtOnce(t *testing.T) {
 	wg.Wait()
 	peak := stop()
 	t.Logf("%d verifications in %v, heap +%.0f MB, at most %d connections per host: %v", many, time.Since(start).Round(time.Millisecond), float64(peak)/1e6, s.conns.peak, codes)
-	// On a machine that is busy with other things, some wait for their turn until they time out.
+	// On a busy machine some verifications wait for the CPU until they time out.
 	if passed := outcomes[verification.OutcomeActive]; passed == 0 || passed+outcomes[verification.OutcomeTransient] != many {
 		t.Errorf("not all passed: %v", codes)
 	}

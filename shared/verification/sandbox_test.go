@@ -28,7 +28,7 @@ const (
 	login    = "https://login." + zone + "/"
 )
 
-// sandbox is Entra and every FHIR server of fhirtest on a network of their own.
+// sandbox is Entra and every FHIR server of fhirtest on a separate network.
 type sandbox struct {
 	*verification.Verifier
 	entra *entratest.Authority

@@ -20,7 +20,7 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// recorder keeps everything that it is sent.
+// recorder keeps everything that it receives.
 type recorder struct {
 	mu   sync.Mutex
 	sent strings.Builder
@@ -28,7 +28,7 @@ type recorder struct {
 }
 
 func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	body, _ := io.ReadAll(req.Body) // what arrived is what counts
+	body, _ := io.ReadAll(req.Body) // only what arrived counts
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.hits++
@@ -50,7 +50,7 @@ func TestScenarios(t *testing.T) {
 	tests := []struct {
 		scenario string
 		status   verification.Status
-		check    string // that is not passed, empty: all are
+		check    string // the check that is not passed; empty: all are
 		code     string
 		access   verification.Access
 		outcome  verification.Outcome
@@ -200,7 +200,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// The sandbox has a server for every row of the catalogue, under the code's name.
+// The sandbox has a server for every row of the catalogue, named after the code.
 func TestSandboxIsComplete(t *testing.T) {
 	server := newSandbox(t).fhir
 	hosts := server.Hosts()
@@ -217,7 +217,7 @@ func TestSandboxIsComplete(t *testing.T) {
 	}
 }
 
-// Every number that Entra may refuse with, each at the server that is named after it.
+// Every number that Entra may refuse with, each at the server named after it.
 func TestRefusals(t *testing.T) {
 	for _, f := range verification.Failures() {
 		for _, code := range append(f.Also, f.Code) {
@@ -240,7 +240,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// setup changes the sandbox or what is verified.
+// setup changes the sandbox or the target.
 type setup func(*sandbox, *verification.Target)
 
 func presents(value string) setup {
@@ -249,13 +249,14 @@ func presents(value string) setup {
 	}
 }
 
-// presentsExpired needs a clock: the sandbox's secret expired in 2026, a bubble begins in 2000.
+// presentsExpired needs a fixed clock: the sandbox's secret expired in 2026, and a synctest
+// bubble starts in 2000.
 func presentsExpired(s *sandbox, t *verification.Target) {
 	t.Credential = credential.ClientSecret{Value: secret.New(expired)}
 	s.entra.Now = func() time.Time { return time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC) }
 }
 
-// issues makes Entra answer with a fixed token.
+// issues makes Entra answer with the given token.
 func issues(token string) setup {
 	return func(s *sandbox, _ *verification.Target) {
 		s.Tokens = source(func() entra.Token { return entra.Token{Access: secret.New(token)} })
@@ -267,7 +268,7 @@ func issues(token string) setup {
 	}
 }
 
-// claims makes Entra issue the usual token with one other claim.
+// claims makes Entra issue the usual token with one changed claim.
 func claims(name string, value any) setup {
 	return func(s *sandbox, t *verification.Target) {
 		all := map[string]any{"aud": t.Server.String(), "tid": tenant, "appid": client, "oid": objectID, "ver": "1.0", "exp": 946684800 + 3600}
@@ -283,8 +284,8 @@ func (s source) Token(context.Context, entra.Credentials, string) (entra.Token, 
 	return s(), nil
 }
 
-// wellFormed checks what holds for every report; notPassed is the id of the one check that
-// is not passed, if any.
+// wellFormed checks what every report must satisfy. notPassed is the id of the one check that is
+// not passed, if any.
 func wellFormed(t *testing.T, r verification.Report, notPassed string) {
 	t.Helper()
 	order := []string{"address", "metadata", "authority", "token", "claims", "read", "write"}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What was rebuilt once does not change when it is rebuilt again.
+// Rebuilding a rebuilt query changes nothing.
 func FuzzRebuildQuery(f *testing.F) {
 	for _, raw := range []string{"a=1&a=2", "a=1&A=2", "=x&&y", "%zz=+&a=%2C", "a=b=c"} {
 		f.Add(raw)
@@ -23,7 +23,7 @@ func FuzzRebuildQuery(f *testing.F) {
 	})
 }
 
-// Whatever arrives, a path goes out that net/http sends as it is.
+// For every incoming path, net/http can send the outgoing path unchanged.
 func FuzzAbsolutePath(f *testing.F) {
 	for _, path := range []string{"/api/a%2Fb", "/api/%3Fx", "/api/%252F", "/api/100%25", "/ä"} {
 		f.Add(path)
@@ -44,8 +44,8 @@ func FuzzAbsolutePath(f *testing.F) {
 	})
 }
 
-// A template that is accepted matches itself with its parameters filled in, and never less
-// than its literals.
+// An accepted template matches itself with its parameters filled in, and needs at least its
+// literals.
 func FuzzTemplate(f *testing.F) {
 	f.Add("api/links/{slug?}/{part?}", "/api/links/a")
 	f.Add("app/{*path}", "/app")

@@ -19,7 +19,7 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// TestMain is the tests or, as the file "handler" of a script root, a small custom handler.
+// TestMain runs the tests or, as the file "handler" of a script root, a small custom handler.
 func TestMain(m *testing.M) {
 	if port := os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT"); port != "" {
 		handle(port)
@@ -82,7 +82,7 @@ func stream(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// arrival is what reached the handler.
+// arrival is what the handler received.
 type arrival struct {
 	Method, Target, Host, Body string
 	Header                     http.Header
@@ -114,8 +114,8 @@ const (
 // impatient is a setting for tests of invocations that never end.
 const impatient = "AzureFunctionsJobHost__functionTimeout=00:00:00.4"
 
-// scriptRoot makes a script root whose handler is this test binary. files adds to it or
-// replaces what it has.
+// scriptRoot creates a script root whose handler is this test binary. files adds to its files or
+// replaces them.
 func scriptRoot(t *testing.T, mode string, files map[string]string) string {
 	t.Helper()
 	all := map[string]string{
@@ -192,7 +192,7 @@ func request(t *testing.T, method, url, body string, headers ...string) *http.Re
 	return r
 }
 
-// arrived sends a request and reads what the handler says that it got.
+// arrived sends a request and returns what the handler received.
 func arrived(t *testing.T, r *http.Request) arrival {
 	t.Helper()
 	response, body := send(t, r)

@@ -10,7 +10,7 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// both runs a test in both ways of passing a request on.
+// both runs a test with both ways of forwarding a request.
 func both(t *testing.T, test func(t *testing.T, url string), settings ...string) {
 	for name, mode := range map[string]string{"forwarding": forwarding, "proxying": proxying} {
 		t.Run(name, func(t *testing.T) {
@@ -20,8 +20,8 @@ func both(t *testing.T, test func(t *testing.T, url string), settings ...string)
 	}
 }
 
-// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs, InvokeAsync: proxying, where
-// the host knows it, wins over forwarding.
+// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs, InvokeAsync: proxying takes
+// precedence over forwarding, if the host supports it.
 func TestProxyingWinsOverForwarding(t *testing.T) {
 	for mode, want := range map[string]string{forwarding: "", proxying: "x-ms-invocation-id"} {
 		_, url := serve(t, mode)
@@ -32,8 +32,8 @@ func TestProxyingWinsOverForwarding(t *testing.T) {
 }
 
 // src/WebJobs.Script/Workers/Http/HttpWorkerOptionsSetup.cs reads the section; Microsoft Learn,
-// "host.json reference": an old host is one that does not know proxying;
-// a setting takes it away from a new one.
+// "host.json reference". An old host does not support proxying; a setting disables it in a new
+// one.
 func TestSettingsOverrideHostJSON(t *testing.T) {
 	_, url := serve(t, proxying, "AzureFunctionsJobHost__customHandler__EnableProxyingHttpRequest=false")
 	if a := arrived(t, request(t, "GET", url+"/api/all?a=1&a=2", "")); a.Target != "/api/all?a=1%2C2" {
@@ -41,8 +41,8 @@ func TestSettingsOverrideHostJSON(t *testing.T) {
 	}
 }
 
-// DefaultHttpWorkerService.cs, GetPathValue: the path keeps the route prefix and the route,
-// it is not the function's name.
+// DefaultHttpWorkerService.cs, GetPathValue: the path keeps the route prefix and the route. It is
+// not the function's name.
 func TestPathIsTheClients(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		if a := arrived(t, request(t, "PATCH", url+"/api/echo/one/two", "")); a.Method != "PATCH" || a.Target != "/api/echo/one/two" {
@@ -86,7 +86,7 @@ func TestForwardingRereadsThePath(t *testing.T) {
 }
 
 // src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage: the query is
-// built again from its pairs, and a repeated name has its values joined by commas.
+// rebuilt from its pairs, and the values of a repeated name are joined by commas.
 func TestForwardingJoinsRepeatedQueries(t *testing.T) {
 	tests := map[string]string{
 		"a=1&a=2":          "a=1%2C2",
@@ -125,7 +125,7 @@ func TestForwardingLosesChunkedBodies(t *testing.T) {
 }
 
 // src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage: a body with a
-// Content-Length above 0 goes on with its type.
+// Content-Length above 0 is forwarded with its type.
 func TestBodiesWithLengthArrive(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		a := arrived(t, request(t, "POST", url+"/api/all", `{"a":1}`, "Content-Type: application/json"))
@@ -136,8 +136,8 @@ func TestBodiesWithLengthArrive(t *testing.T) {
 }
 
 // src/WebJobs.Script/Extensions/HttpRequestExtensions.cs, ToHttpRequestMessage: .NET's
-// HttpRequestMessage.Headers refuses the headers of a body, and the host copies only
-// Content-Type and Content-Length by hand.
+// HttpRequestMessage.Headers refuses the headers of a body, and the host explicitly copies only
+// Content-Type and Content-Length.
 func TestForwardingLosesContentHeaders(t *testing.T) {
 	headers := []string{"Content-Encoding", "Content-Language", "Content-Disposition", "Content-Location", "Expires", "Last-Modified", "Allow"}
 	send := func(url string) http.Header {
@@ -161,8 +161,8 @@ func TestForwardingLosesContentHeaders(t *testing.T) {
 	}
 }
 
-// DefaultHttpWorkerService.cs, AddHeaders: HttpHeaders.Add appends, so that a client's own
-// value stays before the host's.
+// DefaultHttpWorkerService.cs, AddHeaders: HttpHeaders.Add appends, so a client's value stays
+// before the host's.
 func TestForwardingAppendsItsHeaders(t *testing.T) {
 	_, url := serve(t, forwarding)
 	a := arrived(t, request(t, "GET", url+"/api/all", "", "X-Azure-Functions-InvocationId: forged", "User-Agent: curl/8"))
@@ -178,7 +178,7 @@ func TestForwardingAppendsItsHeaders(t *testing.T) {
 	}
 }
 
-// src/WebJobs.Script/Http/DefaultHttpProxyService.cs (2025): the same headers are set anew.
+// src/WebJobs.Script/Http/DefaultHttpProxyService.cs (2025): the same headers are overwritten.
 func TestProxyingOverwritesItsHeaders(t *testing.T) {
 	_, url := serve(t, proxying)
 	a := arrived(t, request(t, "GET", url+"/api/all", "", "X-Azure-Functions-InvocationId: forged", "x-ms-invocation-id: forged", "User-Agent: curl/8"))
@@ -204,8 +204,8 @@ func TestHostIsTheClients(t *testing.T) {
 	})
 }
 
-// App Service's front end, as src/WebJobs.Script.WebHost/Middleware/AppServiceHeaderFixupMiddleware.cs
-// expects it.
+// The front end of App Service, as
+// src/WebJobs.Script.WebHost/Middleware/AppServiceHeaderFixupMiddleware.cs expects it.
 func TestFrontEndSaysWhoCalls(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		a := arrived(t, request(t, "GET", url+"/api/all", "", "X-Forwarded-For: 203.0.113.9"))
@@ -218,8 +218,8 @@ func TestFrontEndSaysWhoCalls(t *testing.T) {
 	})
 }
 
-// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs (issue 7860): AllowAutoRedirect is
-// off when forwarding.
+// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs (issue 7860): forwarding disables
+// AllowAutoRedirect.
 func TestRedirectsReachTheClient(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		response, _ := send(t, request(t, "GET", url+"/api/redirect", ""))
@@ -240,7 +240,7 @@ func TestAnyStatusReachesTheClient(t *testing.T) {
 }
 
 // src/WebJobs.Script/Http/DefaultHttpProxyService.cs: YARP streams; DefaultHttpWorkerService.cs,
-// ProcessHttpInAndOutInvocationRequest: HttpClient.SendAsync reads all of the answer first.
+// ProcessHttpInAndOutInvocationRequest: HttpClient.SendAsync reads the whole answer first.
 func TestOnlyProxyingStreams(t *testing.T) {
 	_, url := serve(t, proxying)
 	response, err := http.Get(url + "/api/stream")
@@ -259,8 +259,8 @@ func TestOnlyProxyingStreams(t *testing.T) {
 	}
 }
 
-// src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs: methods are a route
-// constraint, so that a wrong one is a path that does not exist. HEAD is no GET.
+// src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs: methods are a route constraint,
+// so a path with a wrong method does not exist. HEAD is not GET.
 func TestMethodsThatAreNotListedAreNotFound(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		for method, want := range map[string]int{"GET": 200, "POST": 200, "PUT": 404, "HEAD": 404, "OPTIONS": 404} {
@@ -271,7 +271,7 @@ func TestMethodsThatAreNotListedAreNotFound(t *testing.T) {
 	})
 }
 
-// WebScriptHostHttpRoutesManager.cs: a function without methods takes all of them.
+// WebScriptHostHttpRoutesManager.cs: a function without methods accepts all of them.
 func TestNoMethodsAreAllMethods(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		for _, method := range []string{"GET", "HEAD", "OPTIONS", "PROPFIND"} {
@@ -283,7 +283,7 @@ func TestNoMethodsAreAllMethods(t *testing.T) {
 }
 
 // src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs: the host knows the functions'
-// routes under its prefix, and answers everything else itself.
+// routes below its prefix, and answers all other requests itself.
 func TestUnknownRoutesAreTheHosts(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		for _, path := range []string{"/timer", "/api", "/api/a/b", "/admin/functions/timer", "/elsewhere"} {
@@ -298,8 +298,8 @@ func TestUnknownRoutesAreTheHosts(t *testing.T) {
 	})
 }
 
-// src/WebJobs.Script.WebHost/Security/Authentication/Keys/AuthenticationLevelHandler.cs: a
-// wrong key ends at the host; a right one is not taken off the request.
+// src/WebJobs.Script.WebHost/Security/Authentication/Keys/AuthenticationLevelHandler.cs: the host
+// refuses a wrong key, and does not remove a right one from the request.
 func TestKeysAreCheckedAndPassedOn(t *testing.T) {
 	function := func(level string) string {
 		return strings.Replace(httpFunction(`"methods": ["get"]`), "anonymous", level, 1)
@@ -350,8 +350,8 @@ func TestCustomHeaders(t *testing.T) {
 }
 
 // src/WebJobs.Script.WebHost/Filters and WebScriptHostExceptionHandler.cs,
-// OnTimeoutExceptionAsync: an invocation that takes too long costs the process, and all
-// other invocations with it.
+// OnTimeoutExceptionAsync: an invocation that takes too long ends the process, and with it all
+// other invocations.
 func TestFunctionTimeoutKillsTheHandler(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		if response, _ := send(t, request(t, "GET", url+"/api/hang", "")); response.StatusCode < 500 {

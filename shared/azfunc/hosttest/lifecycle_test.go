@@ -13,7 +13,7 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// until waits for what another process does.
+// until waits for an action of another process.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for range 500 {
@@ -25,8 +25,8 @@ func until(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("%s did not come about", what)
 }
 
-// DefaultHttpWorkerService.cs, IsWorkerReady: GET / every 25 ms until any answer comes, here
-// a 418; requests wait for it.
+// DefaultHttpWorkerService.cs, IsWorkerReady: GET / every 25 ms until there is any answer, here a
+// 418. Requests wait for it.
 func TestAnyAnswerIsReady(t *testing.T) {
 	both := map[string]string{"at once": "", "late": "late"}
 	for name, start := range both {
@@ -38,7 +38,7 @@ func TestAnyAnswerIsReady(t *testing.T) {
 }
 
 // src/WebJobs.Script/Workers/Http/HttpWorkerChannel.cs, DelayUntilWokerInitialized: a handler
-// that does not answer in time is an error, and killed.
+// that does not answer in time counts as an error and is killed.
 func TestHandlersThatNeverAnswerAreErrors(t *testing.T) {
 	host := &hosttest.Host{Settings: []string{"START=never"}, Root: scriptRoot(t, proxying, map[string]string{
 		"host.json": `{"version": "2.0", "customHandler": {"description": {"defaultExecutablePath": "handler"}, "initializationTimeout": "00:00:00.1", ` + proxying + `}}`,
@@ -65,7 +65,7 @@ func TestThirdErrorStopsTheHost(t *testing.T) {
 	}
 }
 
-// WorkerProcess.cs, OnProcessExited: 200 asks for a restart and is no error, however often.
+// WorkerProcess.cs, OnProcessExited: 200 requests a restart and never counts as an error.
 func TestExit200Restarts(t *testing.T) {
 	host, url := serve(t, forwarding)
 	for i := range 4 {
@@ -77,12 +77,12 @@ func TestExit200Restarts(t *testing.T) {
 	}
 }
 
-// WorkerProcess.cs, OnProcessExited: on 0 the host does nothing at all, and every invocation fails.
+// WorkerProcess.cs, OnProcessExited: on 0 the host does nothing, and every invocation fails.
 func TestExit0IsForgotten(t *testing.T) {
 	for mode, want := range map[string]int{forwarding: 500, proxying: 502} {
 		host, url := serve(t, mode)
 		arrived(t, request(t, "GET", url+"/api/all", ""))
-		for range 2 { // the first finds out
+		for range 2 { // the first request finds the handler gone
 			if response, _ := send(t, request(t, "POST", url+"/api/exit?code=0", "")); response.StatusCode != want {
 				t.Errorf("%s, want %d", response.Status, want)
 			}
@@ -96,8 +96,8 @@ func TestExit0IsForgotten(t *testing.T) {
 	}
 }
 
-// src/WebJobs.Script/Workers/ProcessManagement/WorkerProcess.cs, OnProcessExited, for an exit code
-// that is neither 0 nor 200: a crash costs the requests in flight and is counted.
+// src/WebJobs.Script/Workers/ProcessManagement/WorkerProcess.cs, OnProcessExited, for an exit
+// code other than 0 and 200: a crash ends the requests in flight and is counted.
 func TestKillIsCounted(t *testing.T) {
 	host, url := serve(t, proxying)
 	for i := range 2 {
@@ -111,7 +111,7 @@ func TestKillIsCounted(t *testing.T) {
 }
 
 // WebScriptHostExceptionHandler.cs, RestartWorkerWithInvocationIdAsync: a restart by the host
-// itself is not. There is no SIGTERM before it (Azure/Azure-Functions issue 2490).
+// itself is not counted. No SIGTERM precedes it (Azure/Azure-Functions issue 2490).
 func TestRestartIsNotCounted(t *testing.T) {
 	host, url := serve(t, proxying)
 	for range 5 {
@@ -144,8 +144,8 @@ func TestNoFunctionsNoHandler(t *testing.T) {
 	}
 }
 
-// WorkerProcess.cs, OnOutputDataReceived and ParseErrorMessageAndLog: stdout is information,
-// stderr is an error unless the line says "warn".
+// WorkerProcess.cs, OnOutputDataReceived and ParseErrorMessageAndLog: lines on stdout are
+// information; lines on stderr are errors unless they say "warn".
 func TestStderrLinesAreErrors(t *testing.T) {
 	var mu sync.Mutex
 	var lines []hosttest.Line

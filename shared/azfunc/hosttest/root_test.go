@@ -8,15 +8,15 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// src/WebJobs.Script/Host/HostFunctionMetadataProvider.cs, ReadFunctionsMetadata, and
-// Utility.cs, IsValidFunctionName: what is a function, and what is left out with an error.
+// src/WebJobs.Script/Host/HostFunctionMetadataProvider.cs, ReadFunctionsMetadata, and Utility.cs,
+// IsValidFunctionName: what is a function, and what is left out with an error.
 func TestReadRoot(t *testing.T) {
 	timer := func(schedule string) string {
 		return `{"bindings": [{"type": "timerTrigger", "direction": "in", "name": "timer", "schedule": "` + schedule + `"}]}`
 	}
 	tests := []struct {
 		name, file, content string
-		want                string // of the error; "": it is a function
+		want                string // the expected error; "": it is a function
 		absent              bool   // neither function nor error
 	}{
 		{"a hyphen", "translate-scope", httpFunction(`"route": "x"`), "", false},
@@ -59,8 +59,8 @@ func TestReadRoot(t *testing.T) {
 	}
 }
 
-// Routes are tried in the order of the folders, the first that fits wins, even where a
-// literal would fit better: WebJobsRouteBuilder.cs adds plain routes to a RouteCollection.
+// Routes are tried in the order of the folders. The first match wins, even if a literal would
+// match better: WebJobsRouteBuilder.cs adds plain routes to a RouteCollection.
 func TestRoutesAreTriedInOrder(t *testing.T) {
 	root := scriptRoot(t, proxying, map[string]string{
 		"a/function.json": httpFunction(`"route": "{anything}", "methods": ["put"]`),
@@ -72,7 +72,7 @@ func TestRoutesAreTriedInOrder(t *testing.T) {
 	}
 }
 
-// src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs hands the templates to ASP.NET:
+// src/WebJobs.Script.WebHost/WebScriptHostHttpRoutesManager.cs passes the templates to ASP.NET:
 // Microsoft Learn, "Routing in ASP.NET Core", Route templates.
 func TestRouteTemplates(t *testing.T) {
 	tests := []struct {
@@ -105,8 +105,8 @@ func TestRouteTemplates(t *testing.T) {
 	}
 }
 
-// src/WebJobs.Script/Workers/Http/HttpWorkerOptionsSetup.cs and Config/ScriptJobHostOptionsSetup.cs:
-// what host.json may say, and what holds when it does not.
+// src/WebJobs.Script/Workers/Http/HttpWorkerOptionsSetup.cs and
+// Config/ScriptJobHostOptionsSetup.cs: the values of host.json, and their defaults.
 func TestReadHostFile(t *testing.T) {
 	const handler = `"customHandler": {"description": {"defaultExecutablePath": "handler"}}`
 	read := func(content string, settings ...string) (hosttest.HostFile, error) {

@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// run invokes the function "timer" and returns what reached the handler, with its body read.
+// run invokes the function "timer" and returns what the handler received, with the parsed body.
 func run(t *testing.T, timer hosttest.Timer) (arrival, map[string]any) {
 	t.Helper()
 	host, _ := serve(t, proxying)
@@ -35,7 +35,7 @@ func run(t *testing.T, timer hosttest.Timer) (arrival, map[string]any) {
 	return a, body
 }
 
-// path finds a value, e.g. Data timer IsPastDue.
+// path returns the value at a path such as Data timer IsPastDue.
 func path(body map[string]any, path string) any {
 	var value any = body
 	for name := range strings.FieldsSeq(path) {
@@ -49,7 +49,7 @@ func path(body map[string]any, path string) any {
 }
 
 // src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs, ProcessDefaultInvocationRequest:
-// POST /{function name}, and ObjectContent without a length, so in chunks.
+// POST /{function name}. ObjectContent has no length, so the body arrives in chunks.
 func TestTimersArriveInChunks(t *testing.T) {
 	a, _ := run(t, hosttest.Timer{})
 	if a.Method != http.MethodPost || a.Target != "/timer" || a.Length != -1 || len(a.Encoding) != 1 || a.Encoding[0] != "chunked" {
@@ -70,8 +70,8 @@ func TestTimersArriveInChunks(t *testing.T) {
 }
 
 // src/WebJobs.Script/Workers/MessageExtensions/ScriptInvocationContextExtensions.cs,
-// GetHttpScriptInvocationContextValue: all but objects becomes a string of JSON; names that
-// end in "trigger" are left out.
+// GetHttpScriptInvocationContextValue: every value except an object becomes a string of JSON.
+// Names that end in "trigger" are left out.
 func TestMetadataIsEncodedTwice(t *testing.T) {
 	_, body := run(t, hosttest.Timer{Metadata: map[string]any{
 		"number": 4, "text": "abc", "list": []int{1}, "object": map[string]int{"a": 1}, "TimerTrigger": "x",
@@ -91,7 +91,7 @@ func TestMetadataIsEncodedTwice(t *testing.T) {
 }
 
 // Azure/azure-webjobs-sdk-extensions, src/WebJobs.Extensions/Extensions/Timers/TimerInfo.cs:
-// there is no status without a monitor, or on a run by hand before any other.
+// there is no status without a monitor, or on a manual run before any other.
 func TestScheduleStatusMayBeNull(t *testing.T) {
 	_, body := run(t, hosttest.Timer{NoStatus: true})
 	timer, ok := path(body, "Data timer").(map[string]any)
@@ -100,9 +100,9 @@ func TestScheduleStatusMayBeNull(t *testing.T) {
 	}
 }
 
-// azure-webjobs-sdk-extensions, TimerInfo.cs (azure-functions-host issue 7391): the ScheduleStatus
-// of a timer that never ran has dates that RFC 3339 does not know, and encoding/json does not
-// read into a time.Time.
+// azure-webjobs-sdk-extensions, TimerInfo.cs (azure-functions-host issue 7391): the
+// ScheduleStatus of a timer that never ran has dates that do not conform to RFC 3339.
+// encoding/json cannot read them into a time.Time.
 func TestNeverRunDatesMayHaveNoOffset(t *testing.T) {
 	for timer, want := range map[hosttestTimer]string{
 		{noOffset: true}:                       "0001-01-01T00:00:00",
@@ -120,7 +120,7 @@ func TestNeverRunDatesMayHaveNoOffset(t *testing.T) {
 	}
 }
 
-// hosttestTimer is a Timer that can be a map's key.
+// hosttestTimer is a Timer that can be a map key.
 type hosttestTimer struct {
 	noOffset bool
 	last     string
@@ -151,8 +151,8 @@ func TestPastDueAndRetry(t *testing.T) {
 	}
 }
 
-// DefaultHttpWorkerService.cs: EnsureSuccessStatusCode comes before body and logs are read
-// (host issue 11086); a type that is not JSON has no formatter (host issue 6462).
+// DefaultHttpWorkerService.cs calls EnsureSuccessStatusCode before it reads body and logs (host
+// issue 11086). A type that is not JSON has no formatter (host issue 6462).
 func TestAnswersThatFail(t *testing.T) {
 	host, _ := serve(t, proxying)
 	for function, want := range map[string]string{
@@ -172,8 +172,8 @@ func TestAnswersThatFail(t *testing.T) {
 	}
 }
 
-// DefaultHttpWorkerService.cs: a result that is null is never set, so the invocation waits
-// for its time-out; WebScriptHostExceptionHandler.cs then kills the handler.
+// DefaultHttpWorkerService.cs never sets a result that is null, so the invocation waits until its
+// timeout. WebScriptHostExceptionHandler.cs then kills the handler.
 func TestEmptyAndNullAnswersHang(t *testing.T) {
 	host, _ := serve(t, proxying, impatient)
 	for i, function := range []string{"timer-empty", "timer-null"} {
@@ -188,8 +188,8 @@ func TestEmptyAndNullAnswersHang(t *testing.T) {
 	}
 }
 
-// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs, ProcessLogsFromHttpResponse: the logs
-// of an answer become lines of that invocation.
+// src/WebJobs.Script/Workers/Http/DefaultHttpWorkerService.cs, ProcessLogsFromHttpResponse: the
+// logs of an answer become lines of that invocation.
 func TestLogsArrive(t *testing.T) {
 	host, _ := serve(t, proxying)
 	answer, err := host.RunTimer(t.Context(), "TIMER", hosttest.Timer{})
@@ -198,7 +198,7 @@ func TestLogsArrive(t *testing.T) {
 	}
 }
 
-// This host's own: the real one waits for functionTimeout, a test need not.
+// Only this host ends with the context: the real one waits for functionTimeout.
 func TestRunTimerHonoursItsContext(t *testing.T) {
 	host := &hosttest.Host{Root: scriptRoot(t, proxying, nil), Settings: []string{"START=never"}}
 	hosttest.Serve(t, host)

@@ -18,7 +18,7 @@ import (
 
 const tenant = "11111111-1111-4111-8111-111111111111"
 
-// newServer takes "good" as a token for the server of the scenario.
+// newServer accepts "good" as a token for the server of the scenario.
 func newServer(scenario string) *fhirtest.Server {
 	return &fhirtest.Server{
 		Domain: "fhir.sandbox.test", Authority: "https://login.sandbox.test/", TenantID: tenant,
@@ -44,7 +44,7 @@ func TestWire(t *testing.T) {
 	tests := []struct {
 		scenario, method, path, token string
 		status                        int
-		code                          string // of the issue, or the resource's type
+		code                          string // the issue's code, or the resource's type
 		challenge                     string
 	}{
 		{"clinic", "GET", "/metadata", "", 200, "CapabilityStatement", ""},
@@ -116,7 +116,7 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// A name that is given has nothing wrong, and every other one is no server.
+// A listed name has nothing wrong; any other name is not a server.
 func TestHealthy(t *testing.T) {
 	s := newServer("aadsts-1")
 	s.Healthy = []string{"aadsts-1", "readonly"}

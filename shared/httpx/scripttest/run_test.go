@@ -14,7 +14,7 @@ import (
 	"fhirlink/shared/httpx/scripttest"
 )
 
-// server answers with what it is sent, or with what the path stands for.
+// server echoes each request, or answers as its path says.
 func server(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -143,7 +143,7 @@ json length == 0
 	}
 }
 
-// Each check holds, and its contrary does not.
+// Each check holds, and its opposite does not.
 func TestChecks(t *testing.T) {
 	r := runner(t)
 	tests := []struct{ path, holds, fails string }{
