@@ -32,6 +32,7 @@ type Refused struct {
 	Reason string // fit for error_description: ASCII without quotes and backslashes
 }
 
+// Error returns the reason.
 func (e *Refused) Error() string { return e.Reason }
 
 type key struct{}

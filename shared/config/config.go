@@ -66,6 +66,7 @@ type Problem struct {
 	Message string // what is wrong and what to set; never the value
 }
 
+// Error returns the name of the setting and the message.
 func (p *Problem) Error() string { return p.Name + ": " + p.Message }
 
 // Problems returns the mistakes in err, an error of FromEnv or Local, in the order of the
@@ -125,19 +126,19 @@ func (e *reader) common() Config {
 
 func (e *reader) required() {
 	if e.get(KeyVaultURL) == "" {
-		e.problem(KeyVaultURL, "is not set. Set it to the vaults that hold the client secrets, e.g. https://contoso.vault.azure.net")
+		e.addProblem(KeyVaultURL, "is not set. Set it to the vaults that hold the client secrets, e.g. https://contoso.vault.azure.net")
 	}
 	switch endpoint, connection := e.get(TableEndpoint) != "", e.get(TableConnectionString) != ""; {
 	case !endpoint && !connection:
-		e.problem(TableEndpoint, "is not set. Set it to the table service, e.g. https://contoso.table.core.windows.net, or set "+TableConnectionString)
+		e.addProblem(TableEndpoint, "is not set. Set it to the table service, e.g. https://contoso.table.core.windows.net, or set "+TableConnectionString)
 	case endpoint && connection:
-		e.problem(TableEndpoint, "and "+TableConnectionString+" are both set. Set one of them: the endpoint for the managed identity, the connection string for a shared key")
+		e.addProblem(TableEndpoint, "and "+TableConnectionString+" are both set. Set one of them: the endpoint for the managed identity, the connection string for a shared key")
 	}
 	if e.get(APIAudience) == "" {
-		e.problem(APIAudience, "is not set. Set it to the client id of the API's app registration: callers' tokens must carry it as aud")
+		e.addProblem(APIAudience, "is not set. Set it to the client id of the API's app registration: callers' tokens must carry it as aud")
 	}
 	if e.get(AllowedTenants) == "" {
-		e.problem(AllowedTenants, "is not set. Set it to the tenant ids whose members may call, separated by commas, or to * for every organization's tenant")
+		e.addProblem(AllowedTenants, "is not set. Set it to the tenant ids whose members may call, separated by commas, or to * for every organization's tenant")
 	}
 }
 
@@ -148,7 +149,7 @@ func (e *reader) egress() []netip.Prefix {
 	}
 	prefixes, err := egress.ParseAllow(text)
 	if err != nil {
-		e.problem(EgressAllow, fmt.Sprintf("is not a list of allowed networks: %v", err))
+		e.addProblem(EgressAllow, fmt.Sprintf("is not a list of allowed networks: %v", err))
 	}
 	return prefixes
 }
@@ -156,7 +157,7 @@ func (e *reader) egress() []netip.Prefix {
 func (e *reader) aliases() smart.Aliases {
 	aliases, err := smart.ParseAliases(e.get(ScopeAliases))
 	if err != nil {
-		e.problem(ScopeAliases, fmt.Sprintf("is not a map of scope aliases: %v", err))
+		e.addProblem(ScopeAliases, fmt.Sprintf("is not a map of scope aliases: %v", err))
 	}
 	return aliases
 }

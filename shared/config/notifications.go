@@ -56,16 +56,16 @@ func (e *reader) mail() mail.Server {
 	if e.get(SMTPHost) == "" {
 		for _, name := range []string{SMTPPort, SMTPUsername, SMTPPassword, MailFrom} {
 			if e.get(name) != "" {
-				e.problem(name, "is set, but "+SMTPHost+" is not. Set the mail server too, or none of them")
+				e.addProblem(name, "is set, but "+SMTPHost+" is not. Set the mail server too, or none of them")
 			}
 		}
 		return mail.Server{}
 	}
 	if e.get(MailFrom) == "" {
-		e.problem(MailFrom, "is not set. Set it to the address that mail is sent from, e.g. fhirlink@contoso.com")
+		e.addProblem(MailFrom, "is not set. Set it to the address that mail is sent from, e.g. fhirlink@contoso.com")
 	}
 	if given := e.get(SMTPPassword) != ""; given != (s.Username != "") {
-		e.problem(SMTPUsername, "and "+SMTPPassword+" belong together. Set both, or neither for a mail server that asks for none")
+		e.addProblem(SMTPUsername, "and "+SMTPPassword+" belong together. Set both, or neither for a mail server that asks for none")
 	}
 	return s
 }
@@ -73,7 +73,7 @@ func (e *reader) mail() mail.Server {
 func (e *reader) smtpHost() string {
 	host := strings.ToLower(e.get(SMTPHost))
 	if host != "" && net.ParseIP(host) == nil && !egress.IsName(host) {
-		e.problem(SMTPHost, "must be the name of the mail server only, e.g. smtp.contoso.com; the port goes into "+SMTPPort)
+		e.addProblem(SMTPHost, "must be the name of the mail server only, e.g. smtp.contoso.com; the port goes into "+SMTPPort)
 	}
 	return host
 }
@@ -85,7 +85,7 @@ func (e *reader) smtpPort() int {
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
-		e.problem(SMTPPort, "must be a port, e.g. 587 (STARTTLS) or 465 (TLS)")
+		e.addProblem(SMTPPort, "must be a port, e.g. 587 (STARTTLS) or 465 (TLS)")
 	}
 	return int(port)
 }
@@ -95,7 +95,7 @@ func (e *reader) smtpPort() int {
 func (e *reader) smtpPassword() secret.Value {
 	text := e.get(SMTPPassword)
 	if strings.HasPrefix(text, "@Microsoft.KeyVault(") {
-		e.problem(SMTPPassword, "is a Key Vault reference that was not resolved. See its state under Environment variables in the Azure portal")
+		e.addProblem(SMTPPassword, "is a Key Vault reference that was not resolved. See its state under Environment variables in the Azure portal")
 	}
 	return secret.New(text)
 }
@@ -106,7 +106,7 @@ func (e *reader) mailFrom() string {
 		return ""
 	}
 	if _, err := mail.ParseAddress(text); err != nil {
-		e.problem(MailFrom, err.Error())
+		e.addProblem(MailFrom, err.Error())
 	}
 	return text
 }

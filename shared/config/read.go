@@ -32,7 +32,7 @@ func (e *reader) get(name string) string {
 	return strings.TrimSpace(value)
 }
 
-func (e *reader) problem(name, message string) {
+func (e *reader) addProblem(name, message string) {
 	e.problems = append(e.problems, &Problem{Name: name, Message: message})
 }
 
@@ -50,13 +50,13 @@ func list[T any](e *reader, name string, parse func(string) (T, error)) []T {
 		entries++
 		value, err := parse(element)
 		if err != nil {
-			e.problem(name, fmt.Sprintf("entry %d %v", position, err))
+			e.addProblem(name, fmt.Sprintf("entry %d %v", position, err))
 			continue
 		}
 		all = append(all, value)
 	}
 	if text != "" && entries == 0 {
-		e.problem(name, "is set but has no entry")
+		e.addProblem(name, "is set but has no entry")
 	}
 	return all
 }
@@ -69,10 +69,10 @@ func (e *reader) url(name string, check func(*url.URL) error) string {
 	}
 	u, err := serviceURL(text, check)
 	if err != nil {
-		e.problem(name, err.Error())
+		e.addProblem(name, err.Error())
 		return ""
 	}
-	return plain(u)
+	return withoutSlash(u)
 }
 
 func serviceURL(text string, check func(*url.URL) error) (*url.URL, error) {
@@ -83,7 +83,7 @@ func serviceURL(text string, check func(*url.URL) error) (*url.URL, error) {
 	return u, err
 }
 
-func plain(u *url.URL) string { return strings.TrimRight(u.String(), "/") }
+func withoutSlash(u *url.URL) string { return strings.TrimRight(u.String(), "/") }
 
 // parseURL accepts absolute URLs without user info, query and fragment. Its errors do not repeat
 // the text, which may be a SAS URL.
@@ -125,7 +125,7 @@ func (e *reader) connectionString() secret.Value {
 	account := parts["accountname"] != "" && parts["accountkey"] != ""
 	shared := parts["tableendpoint"] != "" && parts["sharedaccesssignature"] != ""
 	if !account && !shared {
-		e.problem(TableConnectionString, "is not a storage connection string. It needs AccountName and AccountKey, or TableEndpoint and SharedAccessSignature, or is UseDevelopmentStorage=true")
+		e.addProblem(TableConnectionString, "is not a storage connection string. It needs AccountName and AccountKey, or TableEndpoint and SharedAccessSignature, or is UseDevelopmentStorage=true")
 	}
 	return secret.New(text)
 }
@@ -138,7 +138,7 @@ func (e *reader) authority() string {
 	}
 	u, err := parseURL(text)
 	if err != nil || u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
-		e.problem(AuthorityHost, "must be https and a host without a path, e.g. "+DefaultAuthority+" (the tenant is added by us)")
+		e.addProblem(AuthorityHost, "must be https and a host without a path, e.g. "+DefaultAuthority+" (the tenant is added by us)")
 		return ""
 	}
 	return "https://" + u.Host + "/"
@@ -161,7 +161,7 @@ func (e *reader) guid(name string) string {
 	}
 	guid, err := parseGUID(text)
 	if err != nil {
-		e.problem(name, err.Error())
+		e.addProblem(name, err.Error())
 	}
 	return guid
 }
@@ -191,7 +191,7 @@ func (e *reader) tenants() []string {
 func (e *reader) operator() string {
 	guid := e.guid(OperatorTenant)
 	if guid == personalTenant {
-		e.problem(OperatorTenant, "is the tenant of personal Microsoft accounts, which is no organization")
+		e.addProblem(OperatorTenant, "is the tenant of personal Microsoft accounts, which is no organization")
 	}
 	return guid
 }
@@ -232,7 +232,7 @@ func (e *reader) maxLinks() int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		e.problem(MaxLinks, "must be a whole number above 0")
+		e.addProblem(MaxLinks, "must be a whole number above 0")
 	}
 	return n
 }

@@ -56,7 +56,7 @@ func parseVault(text string) (v Vault, mistakes []string) {
 	if err != nil {
 		return v, append(mistakes, err.Error())
 	}
-	v.URL = plain(u)
+	v.URL = withoutSlash(u)
 	return v, mistakes
 }
 

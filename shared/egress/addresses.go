@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// special holds the ranges that contain no public server (IANA special-purpose address
+// specialRanges holds the ranges that contain no public server (IANA special-purpose address
 // registries), and the address of Azure's platform, which looks public. IPv6 addresses outside
-// global need no row.
-var special = prefixes(
+// assignedIPv6 need no row.
+var specialRanges = prefixes(
 	"0.0.0.0/8",       // this network
 	"10.0.0.0/8",      // private
 	"100.64.0.0/10",   // carrier-grade NAT
@@ -32,25 +32,26 @@ var special = prefixes(
 	"3fff::/20",     // documentation
 )
 
-// global contains all IPv6 addresses assigned to networks. Loopback, NAT64, translated, unique
-// local, link-local and multicast addresses lie outside.
-var global = netip.MustParsePrefix("2000::/3")
+// assignedIPv6 contains all IPv6 addresses assigned to networks. Loopback, NAT64, translated,
+// unique local, link-local and multicast addresses lie outside.
+var assignedIPv6 = netip.MustParsePrefix("2000::/3")
 
 const (
 	wireServer  = "168.63.129.16/32" // Azure's platform: DNS, DHCP, health, extensions
 	awsMetadata = "fd00:ec2::254/128"
 )
 
-// never holds the ranges that no setting opens: they lead to the platform or to many hosts at
-// once. An unspecified address is dialled as loopback.
-var never = prefixes("0.0.0.0/8", "169.254.0.0/16", wireServer, "224.0.0.0/4", "255.255.255.255/32",
+// neverAllowed holds the ranges that no setting opens: they lead to the platform or to many hosts
+// at once. An unspecified address is dialled as loopback.
+var neverAllowed = prefixes("0.0.0.0/8", "169.254.0.0/16", wireServer, "224.0.0.0/4", "255.255.255.255/32",
 	"::/128", "fe80::/10", "ff00::/8", awsMetadata,
 	"64:ff9b:1::/48") // NAT64 with a network's local prefix (RFC 8215): where the IPv4 address begins is unknown
 
 var loopback = prefixes("127.0.0.0/8", "::1/128")
 
-// embedding holds the IPv6 prefixes whose addresses embed an IPv4 address, and where that begins.
-var embedding = []struct {
+// embeddingPrefixes holds the IPv6 prefixes whose addresses embed an IPv4 address, and where that
+// begins.
+var embeddingPrefixes = []struct {
 	prefix netip.Prefix
 	at     int // byte offset
 }{
@@ -75,17 +76,17 @@ func within(a netip.Addr, ps []netip.Prefix) bool {
 // public reports whether a is an address of the public Internet.
 func public(a netip.Addr) bool {
 	a = a.Unmap()
-	return a.IsValid() && a.Zone() == "" && (a.Is4() || global.Contains(a)) && !within(a, special)
+	return a.IsValid() && a.Zone() == "" && (a.Is4() || assignedIPv6.Contains(a)) && !within(a, specialRanges)
 }
 
 // excepted reports whether the operator's setting allows a.
 func excepted(a netip.Addr, allow []netip.Prefix) bool {
 	a = a.Unmap()
-	if a.Zone() != "" || within(a, never) || !within(a, allow) {
+	if a.Zone() != "" || within(a, neverAllowed) || !within(a, allow) {
 		return false
 	}
 	v4, ok := embedded(a)
-	return !ok || public(v4) || within(v4, allow) && !within(v4, never) && !within(v4, loopback)
+	return !ok || public(v4) || within(v4, allow) && !within(v4, neverAllowed) && !within(v4, loopback)
 }
 
 func embedded(a netip.Addr) (netip.Addr, bool) {
@@ -93,7 +94,7 @@ func embedded(a netip.Addr) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	b := a.As16()
-	for _, e := range embedding {
+	for _, e := range embeddingPrefixes {
 		if e.prefix.Contains(a) {
 			return netip.AddrFrom4([4]byte(b[e.at : e.at+4])), true
 		}

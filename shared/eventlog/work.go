@@ -72,11 +72,11 @@ func (w *Work) Called(service string, took time.Duration, failed bool) {
 	w.mu.Lock()
 	late := w.late
 	if late == nil {
-		w.calls = w.calls.plus(service, took, failed)
+		w.calls = w.calls.add(service, took, failed)
 	}
 	w.mu.Unlock()
 	if late != nil {
-		late(tally{}.plus(service, took, failed))
+		late(tally{}.add(service, took, failed))
 	}
 }
 
@@ -134,7 +134,7 @@ type calls struct {
 	took      time.Duration
 }
 
-func (t tally) plus(service string, took time.Duration, failed bool) tally {
+func (t tally) add(service string, took time.Duration, failed bool) tally {
 	i := slices.IndexFunc(t, func(c calls) bool { return c.service == service })
 	if i < 0 {
 		i, t = len(t), append(t, calls{service: service})

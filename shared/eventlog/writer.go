@@ -109,7 +109,7 @@ func (w *Writer) run() {
 		w.dropped = 0
 
 		w.mu.Unlock()
-		_, err := w.out.Write(note(batch, dropped))
+		_, err := w.out.Write(appendDropped(batch, dropped))
 		w.mu.Lock()
 
 		w.written += uint64(size)
@@ -120,8 +120,8 @@ func (w *Writer) run() {
 	}
 }
 
-// note appends a line about dropped lines, with the same keys as slog's JSON handler.
-func note(batch []byte, dropped int) []byte {
+// appendDropped appends a line about dropped lines, with the same keys as slog's JSON handler.
+func appendDropped(batch []byte, dropped int) []byte {
 	if dropped == 0 {
 		return batch
 	}

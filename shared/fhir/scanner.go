@@ -67,7 +67,7 @@ func (s scanner) nested(open, end byte, each func() error) error {
 		return err
 	}
 	if c != open {
-		return s.remainder(c)
+		return s.skipFrom(c)
 	}
 	if c, err = s.next(); err != nil || c == end {
 		return err
@@ -97,7 +97,7 @@ func (s scanner) text() (string, error) {
 		return "", err
 	}
 	if c != '"' {
-		return "", s.remainder(c)
+		return "", s.skipFrom(c)
 	}
 	return s.stringRest()
 }
@@ -108,16 +108,16 @@ func (s scanner) skip() error {
 	if err != nil {
 		return err
 	}
-	return s.remainder(c)
+	return s.skipFrom(c)
 }
 
-// remainder skips the rest of a value that begins with c.
-func (s scanner) remainder(c byte) error {
+// skipFrom skips the rest of a value that begins with c.
+func (s scanner) skipFrom(c byte) error {
 	switch {
 	case c == '"':
-		return s.finish(passed{quoted: true})
+		return s.skipToEnd(skipState{quoted: true})
 	case c == '{' || c == '[':
-		return s.finish(passed{open: [maxDepth]byte{c}, depth: 1})
+		return s.skipToEnd(skipState{open: [maxDepth]byte{c}, depth: 1})
 	case isScalar(c):
 		return s.skipScalar()
 	}
@@ -143,22 +143,22 @@ func isScalar(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
 }
 
-// passed is the state of skipping a string, an object or an array.
-type passed struct {
+// skipState is the state of skipping a string, an object or an array.
+type skipState struct {
 	open            [maxDepth]byte // the brackets
 	depth           int
 	quoted, escaped bool // inside a string; after its backslash
 }
 
-// finish skips the rest. It scans the whole buffer at once: one call per byte would dominate the
+// skipToEnd skips the rest. It scans the whole buffer at once: one call per byte would dominate the
 // time for a large document.
-func (s scanner) finish(p passed) error {
+func (s scanner) skipToEnd(p skipState) error {
 	for {
 		if _, err := s.Peek(1); err != nil {
-			return early(err)
+			return unexpectedEOF(err)
 		}
 		buffered, _ := s.Peek(s.Buffered()) // the buffered bytes are there
-		n, done, err := p.over(buffered)
+		n, done, err := p.advance(buffered)
 		_, _ = s.Discard(n) // so are these
 		if done || err != nil {
 			return err
@@ -166,8 +166,8 @@ func (s scanner) finish(p passed) error {
 	}
 }
 
-// over skips n bytes of next: all of them, or up to the end of the value.
-func (p *passed) over(next []byte) (n int, done bool, err error) {
+// advance skips n bytes of next: all of them, or up to the end of the value.
+func (p *skipState) advance(next []byte) (n int, done bool, err error) {
 	quoted, escaped := p.quoted, p.escaped
 	for i, c := range next {
 		switch {
@@ -194,7 +194,7 @@ func (p *passed) over(next []byte) (n int, done bool, err error) {
 	return len(next), false, nil
 }
 
-func (p *passed) opened(c byte) error {
+func (p *skipState) opened(c byte) error {
 	if p.depth == maxDepth {
 		return errDeep
 	}
@@ -203,7 +203,7 @@ func (p *passed) opened(c byte) error {
 	return nil
 }
 
-func (p *passed) closed(c byte) error {
+func (p *skipState) closed(c byte) error {
 	p.depth--
 	if p.open[p.depth] != c-2 { // in ASCII, { and [ are two before } and ]
 		return errSyntax
@@ -254,13 +254,13 @@ func (s scanner) next() (byte, error) {
 func (s scanner) read() (byte, error) {
 	c, err := s.ReadByte()
 	if err != nil {
-		err = early(err)
+		err = unexpectedEOF(err)
 	}
 	return c, err
 }
 
-// early turns io.EOF inside a document into io.ErrUnexpectedEOF.
-func early(err error) error {
+// unexpectedEOF turns io.EOF inside a document into io.ErrUnexpectedEOF.
+func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}

@@ -22,7 +22,7 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	switch {
 	case err != nil:
-		return nil, unread(err)
+		return nil, readError(err)
 	case len(data) > MaxBody:
 		return nil, tooLarge()
 	case len(data) == 0:
@@ -32,7 +32,7 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
-func unread(err error) *problem.Error {
+func readError(err error) *problem.Error {
 	var limit *http.MaxBytesError // of LimitBody
 	if errors.As(err, &limit) {
 		return tooLarge()
@@ -100,7 +100,7 @@ func parseObject(data []byte) (Object, error) {
 func uniqueNames(dec *json.Decoder, outermost bool) error {
 	token, err := dec.Token()
 	if err != nil {
-		return errUnread
+		return errInvalidJSON
 	}
 	delim, compound := token.(json.Delim)
 	if !compound {
@@ -118,7 +118,7 @@ func uniqueNames(dec *json.Decoder, outermost bool) error {
 		}
 	}
 	if _, err = dec.Token(); err != nil { // the closing delimiter
-		return errUnread
+		return errInvalidJSON
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func uniqueNames(dec *json.Decoder, outermost bool) error {
 func name(dec *json.Decoder, seen map[string]bool, fold bool) error {
 	token, err := dec.Token()
 	if err != nil {
-		return errUnread
+		return errInvalidJSON
 	}
 	text, _ := token.(string)
 	key := text
@@ -140,24 +140,24 @@ func name(dec *json.Decoder, seen map[string]bool, fold bool) error {
 	return nil
 }
 
-// errUnread cannot occur: checkSyntax has accepted the body.
-var errUnread = malformed("The body is not valid JSON.")
+// errInvalidJSON cannot occur: checkSyntax has accepted the body.
+var errInvalidJSON = malformed("The body is not valid JSON.")
 
 // members splits an object into its members, which parseObject has found to be unique.
 func members(data []byte) (Object, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if _, err := dec.Token(); err != nil { // the opening brace
-		return Object{}, errUnread
+		return Object{}, errInvalidJSON
 	}
 	o := Object{members: map[string]json.RawMessage{}}
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
-			return Object{}, errUnread
+			return Object{}, errInvalidJSON
 		}
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
-			return Object{}, errUnread
+			return Object{}, errInvalidJSON
 		}
 		text, _ := token.(string)
 		o.names = append(o.names, text)

@@ -128,11 +128,11 @@ func wrongType(name string, err error) error {
 		return malformedField(name, "wrong_type", "The value cannot be read.", "See the description of this field in the API's openapi.yaml.")
 	}
 	got, _, _ := strings.Cut(mismatch.Value, " ") // "number 12.5" would reveal the value
-	return malformedField(name, "wrong_type", "The value is of the type "+got+".", "Send "+wanted(mismatch.Type)+".")
+	return malformedField(name, "wrong_type", "The value is of the type "+got+".", "Send "+jsonType(mismatch.Type)+".")
 }
 
-// wanted names the JSON type that decodes into t. Types with unmarshalling methods are texts.
-func wanted(t reflect.Type) string {
+// jsonType names the JSON type that decodes into t. Types with unmarshalling methods are texts.
+func jsonType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false, without quotes"
@@ -145,7 +145,7 @@ func wanted(t reflect.Type) string {
 	case reflect.Map:
 		return "an object"
 	case reflect.Pointer:
-		return wanted(t.Elem())
+		return jsonType(t.Elem())
 	}
 	return "a string"
 }

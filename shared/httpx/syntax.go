@@ -53,17 +53,17 @@ func firstMistake(data []byte) (at int, wrong *json.SyntaxError) {
 	return max(int(wrong.Offset)-1, 0), wrong
 }
 
-// rest is what a beginning of JSON leaves unclosed: the start of each open object and array, and
-// the start of an open text, or -1.
-type rest struct {
+// unclosedParts is what a beginning of JSON leaves unclosed: the start of each open object and
+// array, and the start of an open text, or -1.
+type unclosedParts struct {
 	open []int
 	text int
 }
 
 // unclosed reads data, which must be the beginning of valid JSON. It stops where data is nested
 // deeper than MaxDepth.
-func unclosed(data []byte) rest {
-	left := rest{text: -1}
+func unclosed(data []byte) unclosedParts {
+	left := unclosedParts{text: -1}
 	for i := 0; i < len(data) && len(left.open) <= MaxDepth; i++ {
 		c, inText := data[i], left.text >= 0
 		switch {
@@ -83,7 +83,7 @@ func unclosed(data []byte) rest {
 	return left
 }
 
-func (left rest) describe(data []byte) string {
+func (left unclosedParts) describe(data []byte) string {
 	if left.text >= 0 {
 		return fmt.Sprintf("the text that begins at %s is not closed. Add a double quote, and what else is missing.", position(data, left.text))
 	}

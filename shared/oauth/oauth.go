@@ -38,8 +38,10 @@ type Error struct {
 	Cause       error         // for the log only
 }
 
+// Error returns the code and the description.
 func (e *Error) Error() string { return e.Code + ": " + e.Description }
 
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Token is the body of RFC 6749 §5.1. The member resource is RFC 8707's name for the target of

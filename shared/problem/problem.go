@@ -114,6 +114,7 @@ func Unavailable(cause error, retryAfter time.Duration, format string, args ...a
 	return &Error{Code: UpstreamUnavailable, Detail: fmt.Sprintf(format, args...), RetryAfter: retryAfter, Cause: cause}
 }
 
+// Error returns the text for the log.
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s: %s: %v", e.Code, e.Detail, e.Cause)
@@ -121,6 +122,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s", e.Code, e.Detail)
 }
 
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // CodeOf returns the code of the Error in err's chain, or Internal if there is none.

@@ -16,6 +16,7 @@ type Advice struct {
 // Refusal is the error for a scope that cannot be carried without loss or ambiguity.
 type Refusal Advice
 
+// Error returns the message and the fix.
 func (r *Refusal) Error() string { return r.Message + " " + r.Fix }
 
 func refuse(code, message, fix string) *Refusal { return &Refusal{code, message, fix} }
@@ -30,6 +31,7 @@ type Mistake struct {
 // Mistakes is the error of [New] and of the settings parsers. It holds every mistake at once.
 type Mistakes []Mistake
 
+// Error returns one line per mistake: field, message and fix.
 func (m Mistakes) Error() string {
 	var b strings.Builder
 	for i, one := range m {

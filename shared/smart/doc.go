@@ -39,7 +39,7 @@
 // separator or a backslash that is in the scope gets a backslash before it. Source: Firely Server
 // documentation, "Azure Active Directory / Microsoft Entra", setting AccessTokenScopeReplace.
 // It carries every scope. Entra does not list the backslash among the characters of a scope, so
-// prefer the separator "~", which hardly any scope needs escaped; see [ParseSeparator].
+// prefer the separator "~", with which hardly any scope needs an escape; see [ParseSeparator].
 //
 // [AHDS] is for Azure Health Data Services and microsoft/fhir-server. Before "?", "/" becomes
 // "." and "*" becomes "all" where it is the whole type or the whole permission; after it, "/"

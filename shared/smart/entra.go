@@ -35,7 +35,7 @@ func entraOf(value string) Entra {
 	if length > MaxLength {
 		reasons = append(reasons, TooLong)
 	}
-	if forbidden(value) != "" {
+	if firstForbidden(value) != "" {
 		reasons = append(reasons, CharacterNotAllowed)
 	}
 	if strings.HasPrefix(value, ".") {
@@ -44,10 +44,10 @@ func entraOf(value string) Entra {
 	return Entra{len(reasons) == 0, reasons, length}
 }
 
-// forbidden returns the first character that Entra will not register. Microsoft Graph allows
+// firstForbidden returns the first character that Entra will not register. Microsoft Graph allows
 // letters, digits and every printable ASCII character except space, the double quote and the
 // backslash. It allows "/" too, but Entra cannot resolve a scope that contains one.
-func forbidden(value string) string {
+func firstForbidden(value string) string {
 	for i := range len(value) {
 		if c := value[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '/' {
 			r, _ := utf8.DecodeRuneInString(value[i:])
@@ -69,7 +69,7 @@ func entraAdvice(e Entra, value string, d Dialect, sep Separator) []Advice {
 			})
 		case CharacterNotAllowed:
 			all = append(all, Advice{
-				CharacterNotAllowed, fmt.Sprintf(`Its value holds "%s", which Entra does not list among the characters of a scope.`, forbidden(value)),
+				CharacterNotAllowed, fmt.Sprintf(`Its value holds "%s", which Entra does not list among the characters of a scope.`, firstForbidden(value)),
 				characterFix(d, sep),
 			})
 		case LeadingPeriod:

@@ -23,9 +23,9 @@ var (
 // microsoft reports whether Microsoft's FHIR server reads the dialect.
 func (t *Translator) microsoft() bool { return t.dialect == AHDS || t.dialect == FHIRServerProxy }
 
-// spelling warns of scopes that look as if they had been encoded or translated before, and of
+// spellingAdvice warns of scopes that look as if they had been encoded or translated before, and of
 // what the dialect does to them.
-func (t *Translator) spelling(r *Result) []Advice {
+func (t *Translator) spellingAdvice(r *Result) []Advice {
 	var all []Advice
 	scope := r.parsed.String()
 	if found := findTriple(scope); found != "" {
@@ -54,12 +54,12 @@ func (t *Translator) spelling(r *Result) []Advice {
 			"Decode the token's scopes with the same aliases before the FHIR server reads them.",
 		})
 	}
-	return append(all, t.losses(r)...)
+	return append(all, t.lossAdvice(r)...)
 }
 
-// losses warns of what a dialect without escapes may have lost earlier, or what its receiver
+// lossAdvice warns of what a dialect without escapes may have lost earlier, or what its receiver
 // misreads.
-func (t *Translator) losses(r *Result) []Advice {
+func (t *Translator) lossAdvice(r *Result) []Advice {
 	var all []Advice
 	if t.dialect == AADProxy && strings.Contains(r.pair.scope, `\`) {
 		all = append(all, Advice{"escape_not_meant", `It holds a backslash, which this dialect keeps and Firely Server takes for an escape.`, "Use the dialect firely."})
@@ -124,18 +124,18 @@ func brokenCanonical(s Scope) bool {
 	return false
 }
 
-// syntax warns of what the receiving server will not accept.
-func syntax(s Scope, d Dialect) []Advice {
+// syntaxAdvice warns of what the receiving server will not accept.
+func syntaxAdvice(s Scope, d Dialect) []Advice {
 	switch s.Kind {
 	case Custom:
-		return missingContext(s)
+		return contextAdvice(s)
 	case Resource:
 		return append(append(typeAdvice(s), permissionAdvice(s)...), queryAdvice(s, d)...)
 	}
 	return nil
 }
 
-func missingContext(s Scope) []Advice {
+func contextAdvice(s Scope) []Advice {
 	name, permissions, _ := strings.Cut(s.text, ".")
 	permissions, _, _ = strings.Cut(permissions, "?")
 	if !IsResourceType(name) || permissions == "" {

@@ -74,7 +74,8 @@ func (c Conversion) All(values []string) Results {
 	})
 }
 
-// all applies translate to each distinct input, and adds the limits and advice for the receiver of t.
+// all applies translate to each distinct input, and adds the limits and advice for the receiver of
+// t.
 func (t *Translator) all(inputs []string, translate func(string) (Result, error)) Results {
 	results := make(Results, 0, len(inputs))
 	seen := make(map[string]bool, len(inputs))
@@ -110,8 +111,8 @@ func (t *Translator) judge(r *Result) {
 	}
 	r.Entra = entraOf(r.pair.value)
 	r.warn(entraAdvice(r.Entra, r.pair.value, t.dialect, t.separator)...)
-	r.warn(t.spelling(r)...)
-	r.warn(syntax(r.parsed, t.dialect)...)
+	r.warn(t.spellingAdvice(r)...)
+	r.warn(syntaxAdvice(r.parsed, t.dialect)...)
 }
 
 // judgeTogether adds advice that depends on the whole list. If a list names two resources, the

@@ -27,11 +27,12 @@ const (
 	Webhook   Service = "webhook" // the endpoint of any organization
 )
 
-// own lists the services that all links depend on. Each of the others belongs to an organization.
-var own = []Service{Identity, Entra, Vault, Table}
+// required lists the services that all links depend on. Each of the others belongs to an
+// organization.
+var required = []Service{Identity, Entra, Vault, Table}
 
-// fresh is how long an observation of a service counts.
-const fresh = 10 * time.Minute
+// sightingAge is how long an observation of a service counts.
+const sightingAge = 10 * time.Minute
 
 // Watch observes the calls of one program. The zero Watch is ready to use.
 type Watch struct {
@@ -52,12 +53,12 @@ func (w *Watch) Called(ctx context.Context, s Service, host string, start time.T
 	left := !reached && errors.Is(ctx.Err(), context.Canceled) // the caller has gone, which says nothing about s
 	failed := !reached && !left || status == http.StatusTooManyRequests
 	eventlog.Current(ctx).Called(string(s), time.Since(start), failed)
-	if !left && slices.Contains(own, s) {
-		w.see(s, host, reached)
+	if !left && slices.Contains(required, s) {
+		w.record(s, host, reached)
 	}
 }
 
-func (w *Watch) see(s Service, host string, reached bool) {
+func (w *Watch) record(s Service, host string, reached bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.seen == nil {
@@ -85,7 +86,7 @@ func (w *Watch) Reachable() map[string]bool {
 	known := map[string]bool{}
 	for s, hosts := range w.seen {
 		for _, seen := range hosts {
-			if time.Since(seen.at) < fresh {
+			if time.Since(seen.at) < sightingAge {
 				before, told := known[string(s)]
 				known[string(s)] = seen.reached && (before || !told)
 			}

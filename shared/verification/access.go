@@ -10,10 +10,10 @@ import (
 
 // read repeats with the token the request that authority made without one.
 func (r *run) read(ctx context.Context) Check {
-	a, err := r.client.Read(ctx, r.readProbe(), r.access)
+	a, err := r.client.Read(ctx, r.readProbe(), r.accessToken)
 	r.note(a)
 	if err != nil {
-		return r.found(r.broken(a, err), a)
+		return r.found(r.brokenCode(a, err), a)
 	}
 	if code := r.readCode(a); code != "" {
 		return r.found(code, a)
@@ -37,7 +37,7 @@ func (r *run) readCode(a fhir.Answer) string {
 // deniedCode classifies the refusal of a request with a token: a 401 is not always about the
 // token, a 403 not always about the role.
 func (r *run) deniedCode(a fhir.Answer, other string) string {
-	if code := passing(a); code != "" {
+	if code := transientCode(a); code != "" {
 		return code
 	}
 	if a.Status >= 400 && a.Outcome != nil && a.Outcome.Says("fhirUser") {
@@ -49,7 +49,7 @@ func (r *run) deniedCode(a fhir.Answer, other string) string {
 	case http.StatusForbidden:
 		return r.forbiddenCode(a)
 	}
-	return unexpected(a, other)
+	return unexpectedCode(a, other)
 }
 
 func unauthorizedCode(a fhir.Answer) string {
@@ -90,13 +90,13 @@ func (r *run) assignment() string {
 		object = r.report.ObjectID
 	}
 	return "az role assignment create --assignee-object-id " + object +
-		` --assignee-principal-type ServicePrincipal --role "FHIR Data Writer" --scope ` + scopeOf(r.Server.Host())
+		` --assignee-principal-type ServicePrincipal --role "FHIR Data Writer" --scope ` + resourceIDQuery(r.Server.Host())
 }
 
-// scopeOf returns a shell expression for the resource id of a FHIR service. The host name joins
-// workspace and service with a hyphen. Both names may contain hyphens, so every split is a
+// resourceIDQuery returns a shell expression for the resource id of a FHIR service. The host name
+// joins workspace and service with a hyphen. Both names may contain hyphens, so every split is a
 // candidate.
-func scopeOf(host string) string {
+func resourceIDQuery(host string) string {
 	label, _, _ := strings.Cut(host, ".")
 	var names []string
 	for i := range label {
@@ -119,10 +119,10 @@ func (r *run) write(ctx context.Context) Check {
 	if !r.kind.Microsoft() {
 		return r.skip("write_not_probed", "Not run: only Microsoft's FHIR service is known to answer this without writing.")
 	}
-	a, err := r.client.Write(ctx, r.probe, r.access)
+	a, err := r.client.Write(ctx, r.probe, r.accessToken)
 	r.note(a)
 	if err != nil {
-		return r.found(r.broken(a, err), a)
+		return r.found(r.brokenCode(a, err), a)
 	}
 	if a.Status == http.StatusOK || a.Status == http.StatusCreated {
 		return r.created(ctx, a)
@@ -144,17 +144,17 @@ func (r *run) writeCode(a fhir.Answer) string {
 	case a.Status == http.StatusBadRequest, a.Status == http.StatusMethodNotAllowed:
 		return "write_400_405"
 	}
-	if code := passing(a); code != "" {
+	if code := transientCode(a); code != "" {
 		return code
 	}
-	return unexpected(a, "write_inconclusive")
+	return unexpectedCode(a, "write_inconclusive")
 }
 
 // created removes a resource that should not have been created. The right to write is proven
 // either way.
 func (r *run) created(ctx context.Context, a fhir.Answer) Check {
 	r.report.Access = ReadWrite
-	removed, err := r.client.Remove(ctx, r.probe, r.access)
+	removed, err := r.client.Remove(ctx, r.probe, r.accessToken)
 	r.facts["{removed}"] = "It was deleted again."
 	if err != nil || removed.Status >= 300 {
 		r.facts["{removed}"] = "It could not be deleted: delete Basic/" + r.probe + "."

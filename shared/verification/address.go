@@ -20,7 +20,7 @@ func (r *run) address(ctx context.Context) Check {
 	seen := fhir.Answer{Method: a.Method, URL: a.URL, Connected: a.Connected, Elapsed: a.Connect}
 	if !a.Connected && r.describeErr != nil {
 		seen.Elapsed = a.Elapsed
-		return r.found(r.notConnected(r.describeErr), seen)
+		return r.found(r.notConnectedCode(r.describeErr), seen)
 	}
 	if r.kind.Product == fhir.AzureAPIForFHIR && r.describeErr == nil && a.Status == http.StatusOK {
 		c := r.found("product_retired", seen)
@@ -39,8 +39,8 @@ func (r *run) note(a fhir.Answer) {
 	}
 }
 
-// notConnected returns the code for a failed connection.
-func (r *run) notConnected(err error) string {
+// notConnectedCode returns the code for a failed connection.
+func (r *run) notConnectedCode(err error) string {
 	code := string(egress.FailureOf(err))
 	if code == "dns_not_found" && r.kind.Product == fhir.AzureAPIForFHIR {
 		return "product_retired"
@@ -48,11 +48,11 @@ func (r *run) notConnected(err error) string {
 	return code
 }
 
-// broken returns the code for a request that got no complete answer.
-func (r *run) broken(a fhir.Answer, err error) string {
+// brokenCode returns the code for a request that got no complete answer.
+func (r *run) brokenCode(a fhir.Answer, err error) string {
 	switch {
 	case !a.Connected:
-		return r.notConnected(err)
+		return r.notConnectedCode(err)
 	case egress.TimedOut(err):
 		return "fhir_timeout"
 	}
@@ -79,12 +79,12 @@ func (r *run) metadataCode(a fhir.Answer) string {
 		case errors.Is(err, fhir.ErrNotCapability):
 			return "metadata_not_capability"
 		}
-		return r.broken(a, err)
+		return r.brokenCode(a, err)
 	}
 	if r.kind.Product == fhir.AzureAPIForFHIR && (a.Status == http.StatusNotFound || a.Status == http.StatusGone || a.Status >= 500) {
 		return "product_retired"
 	}
-	if code := passing(a); code != "" {
+	if code := transientCode(a); code != "" {
 		return code
 	}
 	switch a.Status {
@@ -103,7 +103,7 @@ func (r *run) metadataCode(a fhir.Answer) string {
 	if a.Status >= 300 && a.Status < 400 {
 		return "metadata_redirect"
 	}
-	return unexpected(a, "metadata_unexpected")
+	return unexpectedCode(a, "metadata_unexpected")
 }
 
 // versions holds the FHIR versions on which linking works: STU3, R4, R4B and R5.
@@ -124,8 +124,8 @@ func capabilityCode(a fhir.Answer, c fhir.Capability) string {
 	return "fhir_version_unsupported"
 }
 
-// passing returns the code of an answer that may change by itself, or "".
-func passing(a fhir.Answer) string {
+// transientCode returns the code of an answer that may change by itself, or "".
+func transientCode(a fhir.Answer) string {
 	switch {
 	case a.Status == http.StatusTooManyRequests:
 		return "fhir_429"
@@ -139,8 +139,8 @@ func passing(a fhir.Answer) string {
 	return ""
 }
 
-// unexpected returns a code for an answer that is our mistake, and other for any other answer.
-func unexpected(a fhir.Answer, other string) string {
+// unexpectedCode returns a code for an answer that is our mistake, and other for any other answer.
+func unexpectedCode(a fhir.Answer, other string) string {
 	switch a.Status {
 	case http.StatusNotAcceptable:
 		return "fhir_406"

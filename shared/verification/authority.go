@@ -19,12 +19,12 @@ func (r *run) authority(ctx context.Context) Check {
 	a, err := r.client.Read(ctx, r.readProbe(), secret.Value{})
 	r.note(a)
 	if err != nil {
-		return r.found(r.broken(a, err), a)
+		return r.found(r.brokenCode(a, err), a)
 	}
 	if r.open(a) {
 		return r.found("server_open", a)
 	}
-	if code := passing(a); code != "" {
+	if code := transientCode(a); code != "" {
 		return r.found(code, a)
 	}
 	challenge := fhir.Challenge{}
@@ -65,8 +65,8 @@ func (r *run) open(a fhir.Answer) bool {
 	return ok && a.ResourceType != "" && a.ResourceType != "OperationOutcome"
 }
 
-// named is an authority that a server names.
-type named struct{ host, tenant string }
+// namedAuthority is an authority that a server names.
+type namedAuthority struct{ host, tenant string }
 
 // decideTenant takes the tenant from the first source that names an authority: the challenge, the
 // oauth-uris, then smart-configuration. ignored is the host of a foreign authority that a later
@@ -82,17 +82,17 @@ func (r *run) decideTenant(ctx context.Context, challenge fhir.Challenge) (ignor
 		configuration, _, _ := r.client.SMARTConfiguration(ctx)
 		sources = append(sources, r.sources(configuration.Token, configuration.Authorize)...)
 	}
-	return r.weigh(sources)
+	return r.weighSources(sources)
 }
 
-func (r *run) weigh(sources []named) (ignored, code string) {
+func (r *run) weighSources(sources []namedAuthority) (ignored, code string) {
 	ours, first := hostOf(r.configured), true
 	tenant := r.TenantID
 	for _, s := range sources {
 		switch {
 		case !sameAuthority(s.host, ours) && first:
 			r.facts["{other}"] = s.host
-			return "", mismatch(s.host)
+			return "", mismatchCode(s.host)
 		case !sameAuthority(s.host, ours):
 			ignored = cmp.Or(ignored, s.host)
 		case tenant == "":
@@ -110,14 +110,14 @@ func (r *run) weigh(sources []named) (ignored, code string) {
 	return ignored, ""
 }
 
-func anyTenant(sources []named) bool {
-	return slices.ContainsFunc(sources, func(n named) bool { return n.tenant != "" })
+func anyTenant(sources []namedAuthority) bool {
+	return slices.ContainsFunc(sources, func(n namedAuthority) bool { return n.tenant != "" })
 }
 
 // sources extracts the authorities from URIs. The SMART proxy of Microsoft's server sits in front
 // of the authority and does not name it (retired on 2026-09-21, still in statements).
-func (r *run) sources(uris ...string) []named {
-	var out []named
+func (r *run) sources(uris ...string) []namedAuthority {
+	var out []namedAuthority
 	for _, uri := range uris {
 		n, path := parseAuthority(uri)
 		proxy := r.kind.Microsoft() && n.host == r.Server.Host() && strings.HasPrefix(path, "/AadSmartOnFhirProxy/")
@@ -134,20 +134,20 @@ var (
 )
 
 // parseAuthority reads https://{host}/{tenant}/…. Only a GUID counts as a tenant.
-func parseAuthority(uri string) (n named, path string) {
+func parseAuthority(uri string) (n namedAuthority, path string) {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "https" {
-		return named{}, ""
+		return namedAuthority{}, ""
 	}
 	host := strings.ToLower(u.Hostname())
 	if !hostName.MatchString(host) {
-		return named{}, ""
+		return namedAuthority{}, ""
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	if first = strings.ToLower(first); !guid.MatchString(first) {
 		first = ""
 	}
-	return named{host, first}, u.Path
+	return namedAuthority{host, first}, u.Path
 }
 
 func hostOf(authority string) string {
@@ -171,8 +171,8 @@ func sameAuthority(a, b string) bool {
 	return cmp.Or(entraHosts[a], a) == cmp.Or(entraHosts[b], b)
 }
 
-// mismatch returns the code for a foreign authority: another Microsoft cloud, or a stranger.
-func mismatch(host string) string {
+// mismatchCode returns the code for a foreign authority: another Microsoft cloud, or a stranger.
+func mismatchCode(host string) string {
 	if entraHosts[host] != "" {
 		return "cloud_unsupported"
 	}
@@ -208,9 +208,9 @@ func usableAudience(text string) string {
 	return text
 }
 
-// precious holds domains whose tokens open more than a FHIR server: Graph, Resource Manager, Key
-// Vault, Storage, Office. Not even a Microsoft server may name one as its audience.
-var precious = []string{
+// sensitiveDomains holds domains whose tokens open more than a FHIR server: Graph, Resource
+// Manager, Key Vault, Storage, Office. Not even a Microsoft server may name one as its audience.
+var sensitiveDomains = []string{
 	"microsoft.com", "azure.com", "azure.net", "windows.net", "microsoftonline.com", "office.com", "office365.com", "office.net",
 	"outlook.com", "sharepoint.com", "dynamics.com", "powerbi.com", "visualstudio.com", "powerapps.com",
 	"azure.us", "microsoft.us", "microsoftonline.us", "office365.us", "usgovcloudapi.net",
@@ -229,7 +229,7 @@ func (r *run) trusted(audience string) bool {
 	if u.Scheme == "https" && host == r.Server.Host() {
 		return true
 	}
-	return r.kind.Microsoft() && u.Scheme == "https" && !slices.ContainsFunc(precious, func(domain string) bool {
+	return r.kind.Microsoft() && u.Scheme == "https" && !slices.ContainsFunc(sensitiveDomains, func(domain string) bool {
 		return host == domain || strings.HasSuffix(host, "."+domain)
 	})
 }

@@ -9,7 +9,7 @@ import (
 
 func TestParseAuthority(t *testing.T) {
 	const id = "11111111-1111-4111-8111-111111111111"
-	for uri, want := range map[string]named{
+	for uri, want := range map[string]namedAuthority{
 		"https://login.microsoftonline.com/" + id:                            {"login.microsoftonline.com", id},
 		"https://login.microsoftonline.com/" + id + "/":                      {"login.microsoftonline.com", id},
 		"https://login.microsoftonline.com/" + id + "/oauth2/v2.0/token":     {"login.microsoftonline.com", id},
@@ -31,34 +31,34 @@ func TestParseAuthority(t *testing.T) {
 	}
 }
 
-func TestWeigh(t *testing.T) {
+func TestWeighSources(t *testing.T) {
 	const ours, a, b = "login.microsoftonline.com", "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 	tests := []struct {
 		name          string
 		given         string
-		sources       []named
+		sources       []namedAuthority
 		tenant        string
 		ignored, code string
 	}{
 		{"nothing", "", nil, "", "", "tenant_unknown"},
 		{"given alone", a, nil, a, "", ""},
-		{"found", "", []named{{ours, a}}, a, "", ""},
-		{"an older name", "", []named{{"login.windows.net", a}, {"sts.windows.net", a}}, a, "", ""},
-		{"the second source", "", []named{{ours, ""}, {ours, a}}, a, "", ""},
-		{"agreeing", a, []named{{ours, a}, {ours, a}}, a, "", ""},
-		{"two tenants", "", []named{{ours, a}, {ours, b}}, "", "", "tenant_conflict"},
-		{"two tenants, the first confirmed", a, []named{{ours, a}, {ours, b}}, a, "", ""},
-		{"not the given one", b, []named{{ours, a}}, "", "", "tenant_conflict"},
-		{"a stranger", "", []named{{"evil.test", a}}, "", "", "authority_mismatch"},
-		{"a stranger, tenant given", a, []named{{"evil.test", a}}, "", "", "authority_mismatch"},
-		{"a stranger behind ours", "", []named{{ours, a}, {"evil.test", b}}, a, "evil.test", ""},
-		{"another cloud", "", []named{{"login.microsoftonline.us", a}}, "", "", "cloud_unsupported"},
-		{"a name that looks like ours", "", []named{{"login.microsoftonline.com.evil.test", a}}, "", "", "authority_mismatch"},
+		{"found", "", []namedAuthority{{ours, a}}, a, "", ""},
+		{"an older name", "", []namedAuthority{{"login.windows.net", a}, {"sts.windows.net", a}}, a, "", ""},
+		{"the second source", "", []namedAuthority{{ours, ""}, {ours, a}}, a, "", ""},
+		{"agreeing", a, []namedAuthority{{ours, a}, {ours, a}}, a, "", ""},
+		{"two tenants", "", []namedAuthority{{ours, a}, {ours, b}}, "", "", "tenant_conflict"},
+		{"two tenants, the first confirmed", a, []namedAuthority{{ours, a}, {ours, b}}, a, "", ""},
+		{"not the given one", b, []namedAuthority{{ours, a}}, "", "", "tenant_conflict"},
+		{"a stranger", "", []namedAuthority{{"evil.test", a}}, "", "", "authority_mismatch"},
+		{"a stranger, tenant given", a, []namedAuthority{{"evil.test", a}}, "", "", "authority_mismatch"},
+		{"a stranger behind ours", "", []namedAuthority{{ours, a}, {"evil.test", b}}, a, "evil.test", ""},
+		{"another cloud", "", []namedAuthority{{"login.microsoftonline.us", a}}, "", "", "cloud_unsupported"},
+		{"a name that looks like ours", "", []namedAuthority{{"login.microsoftonline.com.evil.test", a}}, "", "", "authority_mismatch"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &run{Target: Target{TenantID: tt.given}, configured: "https://" + ours + "/", facts: facts{}}
-			ignored, code := r.weigh(tt.sources)
+			ignored, code := r.weighSources(tt.sources)
 			if ignored != tt.ignored || code != tt.code || code == "" && (r.TenantID != tt.tenant || r.report.TenantID != tt.tenant) {
 				t.Errorf("got tenant %q, ignored %q, code %q", r.TenantID, ignored, code)
 			}

@@ -39,7 +39,7 @@ func (r *run) tokenCheck(token entra.Token, err error) Check {
 		c.Evidence = endpoint
 		return c
 	}
-	r.access = token.Access
+	r.accessToken = token.Access
 	c := r.pass(fhir.Answer{}, "Entra issued a token for {audience}.")
 	c.Evidence = endpoint
 	return c
@@ -75,7 +75,7 @@ const minLife = 5 * time.Minute
 // claims checks whether the token is the requested one. It does not validate the token: that is
 // the FHIR server's job.
 func (r *run) claims(context.Context) Check {
-	claims, err := entra.ParseClaims(r.access.Reveal())
+	claims, err := entra.ParseClaims(r.accessToken.Reveal())
 	if err != nil {
 		return r.found("token_opaque", fhir.Answer{})
 	}

@@ -87,7 +87,7 @@ type run struct {
 	capability  fhir.Capability
 	described   fhir.Answer // the answer for metadata
 	describeErr error
-	access      secret.Value
+	accessToken secret.Value
 	wanted      string // the audience that the server named
 	facts       facts
 	report      Report

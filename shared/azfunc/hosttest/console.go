@@ -27,7 +27,7 @@ func (c *console) Write(p []byte) (int, error) {
 // systemLog is the prefix of lines for the host's own log.
 const systemLog = "LanguageWorkerConsoleLog"
 
-func (h *Host) fromStdout(line string) { h.note(slog.LevelInfo, line) }
+func (h *Host) fromStdout(line string) { h.logLine(slog.LevelInfo, line) }
 
 // fromStderr logs lines as errors, unless they contain "warn". If host.json says that stderr is
 // not only for errors, the words decide the level.
@@ -41,7 +41,7 @@ func (h *Host) fromStderr(line string) {
 	default:
 		level = slog.LevelInfo
 	}
-	h.note(level, line)
+	h.logLine(level, line)
 }
 
 func containsAny(line string, words ...string) bool {
@@ -53,7 +53,7 @@ func containsAny(line string, words ...string) bool {
 	return false
 }
 
-func (h *Host) note(level slog.Level, text string) {
+func (h *Host) logLine(level slog.Level, text string) {
 	h.console.Lock()
 	defer h.console.Unlock()
 	if h.Console != nil {

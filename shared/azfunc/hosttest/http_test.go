@@ -229,7 +229,8 @@ func TestRedirectsReachTheClient(t *testing.T) {
 	})
 }
 
-// DefaultHttpWorkerService.cs, ProcessHttpInAndOutInvocationRequest, has no EnsureSuccessStatusCode.
+// DefaultHttpWorkerService.cs, ProcessHttpInAndOutInvocationRequest, has no
+// EnsureSuccessStatusCode.
 func TestAnyStatusReachesTheClient(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		response, body := send(t, request(t, "GET", url+"/api/teapot", ""))
@@ -338,7 +339,8 @@ func TestKeysAreCheckedAndPassedOn(t *testing.T) {
 	}
 }
 
-// extensions.http.customHeaders, src/WebJobs.Script.WebHost/Middleware/CustomHttpHeadersMiddleware.cs.
+// extensions.http.customHeaders,
+// src/WebJobs.Script.WebHost/Middleware/CustomHttpHeadersMiddleware.cs.
 func TestCustomHeaders(t *testing.T) {
 	host := &hosttest.Host{Root: scriptRoot(t, forwarding, map[string]string{"host.json": `{"version": "2.0",
 		"extensions": {"http": {"routePrefix": "", "customHeaders": {"X-Content-Type-Options": "nosniff"}}},

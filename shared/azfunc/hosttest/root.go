@@ -185,8 +185,8 @@ func (f Function) plainHTTP() bool {
 	return slices.Equal(in, []string{"httptrigger"}) && slices.Equal(out, []string{"http"})
 }
 
-// allows reports whether the binding accepts method. Without a list it accepts all methods; with
-// one, HEAD and OPTIONS only if listed.
+// allows reports whether the binding accepts method. A binding without a list accepts all methods.
+// A list does not include HEAD and OPTIONS unless it names them.
 func (b Binding) allows(method string) bool {
 	return b.Methods == nil || slices.ContainsFunc(b.Methods, func(m string) bool { return strings.EqualFold(m, method) })
 }

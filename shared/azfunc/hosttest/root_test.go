@@ -136,8 +136,9 @@ func TestReadHostFile(t *testing.T) {
 	}
 }
 
-// DefaultHttpWorkerService.cs, InvokeAsync, and FunctionMetadataExtensions.cs, IsHttpInAndOutFunction:
-// without forwarding and proxying, or with a further binding, the host would send an envelope.
+// DefaultHttpWorkerService.cs, InvokeAsync, and FunctionMetadataExtensions.cs,
+// IsHttpInAndOutFunction: without forwarding and proxying, or with a further binding, the host
+// would send an envelope.
 func TestEnvelopesForHTTPAreRefused(t *testing.T) {
 	queue := strings.Replace(httpFunction(`"route": "x"`), `"res"}]`, `"res"}, {"type": "queue", "direction": "out", "name": "queue"}]`, 1)
 	for mode, files := range map[string]map[string]string{

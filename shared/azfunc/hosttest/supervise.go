@@ -45,24 +45,24 @@ func (h *Host) watch(w *worker) {
 	}
 	switch code := w.cmd.ProcessState.ExitCode(); code {
 	case exitDone:
-		h.note(slog.LevelInfo, "The handler exited with code 0. The host does nothing; invocations will fail.")
+		h.logLine(slog.LevelInfo, "The handler exited with code 0. The host does nothing; invocations will fail.")
 	case exitRestart:
 		h.restart(w)
 	default:
-		h.failed(w, fmt.Errorf("the handler exited with code %d", code))
+		h.countError(w, fmt.Errorf("the handler exited with code %d", code))
 	}
 }
 
 func (h *Host) initialize(w *worker) {
 	if err := w.poll(h.root.Host.Handler.InitializationTimeout); err != nil && w.dropped.Err() == nil {
-		h.failed(w, err)
+		h.countError(w, err)
 	}
 }
 
-// failed counts an error; the third one stops the host. The count restarts if half an hour passes
-// between two errors.
-func (h *Host) failed(w *worker, err error) {
-	h.note(slog.LevelError, err.Error())
+// countError counts an error; the third one stops the host. The count restarts if half an hour
+// passes between two errors.
+func (h *Host) countError(w *worker, err error) {
+	h.logLine(slog.LevelError, err.Error())
 	h.mu.Lock()
 	now := time.Now()
 	if n := len(h.errors); n > 0 && now.Sub(h.errors[n-1]) > errorInterval {
@@ -92,7 +92,7 @@ func (h *Host) restart(w *worker) {
 
 // replace handles a handler whose invocation timed out, as the host does.
 func (h *Host) replace(w *worker) {
-	h.note(slog.LevelError, errFunctionTimeout.Error())
+	h.logLine(slog.LevelError, errFunctionTimeout.Error())
 	h.restart(w)
 }
 

@@ -48,7 +48,7 @@ func page(status int) reply {
 func (e *exchange) loginNeeded() { e.unauthorized("") }
 
 func (e *exchange) unauthorized(description string) {
-	challenge := fmt.Sprintf(`Bearer authorization_uri=%q, resource_id=%q, realm=%q`, e.authority(), e.wanted(), e.wanted())
+	challenge := fmt.Sprintf(`Bearer authorization_uri=%q, resource_id=%q, realm=%q`, e.authority(), e.wantedAudience(), e.wantedAudience())
 	if description != "" {
 		challenge += fmt.Sprintf(`, error="invalid_token", error_description=%q`, description)
 	}

@@ -111,8 +111,8 @@ func noRoute(e *exchange) {
 
 // roleSpreads refuses three reads, as a service does until a new role assignment has reached it.
 func roleSpreads(e *exchange) {
-	if e.refused(e.name) < 3 {
-		e.refuse(e.name)
+	if e.refusals(e.name) < 3 {
+		e.addRefusal(e.name)
 		forbidden(e)
 		return
 	}
@@ -120,7 +120,7 @@ func roleSpreads(e *exchange) {
 }
 
 func roleSpread(e *exchange) {
-	if e.refused(e.name) < 3 {
+	if e.refusals(e.name) < 3 {
 		forbidden(e)
 		return
 	}

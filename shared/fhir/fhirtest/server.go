@@ -80,8 +80,8 @@ func (s *Server) count(e *exchange) {
 	c.Paths[path]++
 }
 
-// refuse counts a refused read and returns the total.
-func (s *Server) refuse(scenario string) int {
+// addRefusal counts a refused read and returns the total.
+func (s *Server) addRefusal(scenario string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.counter(scenario)
@@ -89,7 +89,7 @@ func (s *Server) refuse(scenario string) int {
 	return c.Refused
 }
 
-func (s *Server) refused(scenario string) int {
+func (s *Server) refusals(scenario string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counter(scenario).Refused
@@ -132,6 +132,7 @@ type exchange struct {
 	r    *http.Request
 }
 
+// ServeHTTP answers as the scenario of the request's host.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -207,7 +208,7 @@ func (e *exchange) authenticated() bool {
 	switch {
 	case err != nil:
 		e.unauthorized("The signature or the lifetime is invalid")
-	case len(claims.Audience) != 1 || claims.Audience[0] != e.wanted():
+	case len(claims.Audience) != 1 || claims.Audience[0] != e.wantedAudience():
 		e.unauthorized("The audience '" + strings.Join(claims.Audience, ",") + "' is invalid")
 	case claims.TenantID != e.TenantID:
 		e.unauthorized("The issuer '" + claims.Issuer + "' is invalid")
@@ -220,8 +221,8 @@ func (e *exchange) authenticated() bool {
 // base returns the URL that the server uses for itself.
 func (e *exchange) base() string { return "https://" + e.name + "." + e.Domain }
 
-// wanted returns the audience that tokens must have.
-func (e *exchange) wanted() string {
+// wantedAudience returns the audience that tokens must have.
+func (e *exchange) wantedAudience() string {
 	if e.audience == "" {
 		return e.base()
 	}

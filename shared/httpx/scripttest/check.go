@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// parsed is a check split into its parts: subject at operator value.
-type parsed struct {
+// parsedCheck is a check split into its parts: subject at operator value.
+type parsedCheck struct {
 	subject  string // header, json, body, same, keep
 	at       string // name of a header, path in JSON, or variable to keep
 	operator string
@@ -29,7 +29,7 @@ var operators = map[string][]string{
 	"keep":   {"header", "json"},
 }
 
-func (c Check) parse() (p parsed, err error) {
+func (c Check) parse() (p parsedCheck, err error) {
 	rest := c.Text
 	p.subject, rest, _ = strings.Cut(rest, " ")
 	known, ok := operators[p.subject]
@@ -57,7 +57,7 @@ type answer struct {
 }
 
 // holds checks an answer. The variables in value have been filled in.
-func (p parsed) holds(a answer) error {
+func (p parsedCheck) holds(a answer) error {
 	switch p.subject {
 	case "header":
 		return p.header(a.header)
@@ -69,7 +69,7 @@ func (p parsed) holds(a answer) error {
 	return nil
 }
 
-func (p parsed) header(h http.Header) error {
+func (p parsedCheck) header(h http.Header) error {
 	values, there := h[http.CanonicalHeaderKey(p.at)]
 	text := strings.Join(values, ", ")
 	switch {
@@ -87,7 +87,7 @@ func (p parsed) header(h http.Header) error {
 	return nil
 }
 
-func (p parsed) match(text string) error {
+func (p parsedCheck) match(text string) error {
 	pattern, err := regexp.Compile(p.value)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (p parsed) match(text string) error {
 	return nil
 }
 
-func (p parsed) body(text string) error {
+func (p parsedCheck) body(text string) error {
 	text = strings.TrimSpace(text)
 	ok := false
 	switch p.operator {
@@ -117,7 +117,7 @@ func (p parsed) body(text string) error {
 	return nil
 }
 
-func (p parsed) json(root any) error {
+func (p parsedCheck) json(root any) error {
 	if root == nil {
 		return errors.New("the answer is no JSON")
 	}
@@ -134,7 +134,7 @@ func (p parsed) json(root any) error {
 	return p.compare(got)
 }
 
-func (p parsed) compare(got any) error {
+func (p parsedCheck) compare(got any) error {
 	switch p.operator {
 	case "~":
 		text, ok := got.(string)

@@ -18,15 +18,15 @@ type Mask struct {
 
 const hidden = "•"
 
-// unseen lists headers that belong to the connection, not to the answer.
-var unseen = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
+// connectionHeaders lists headers that belong to the connection, not to the answer.
+var connectionHeaders = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
 
 // apply formats an answer as text: status, headers by name, body.
 func (m Mask) apply(a answer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s\n", a.status, http.StatusText(a.status))
 	for _, name := range slices.Sorted(maps.Keys(a.header)) {
-		if slices.Contains(unseen, name) {
+		if slices.Contains(connectionHeaders, name) {
 			continue
 		}
 		value := hidden

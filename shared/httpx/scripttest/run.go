@@ -111,12 +111,12 @@ func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, e
 // sendAll sends a request as often as its exchange says, and returns the last answer.
 func (r run) sendAll(ctx context.Context, e Exchange) (a answer, err error) {
 	if e.While != "" {
-		turn, known := r.Whiles[e.While]
+		setState, known := r.Whiles[e.While]
 		if !known {
 			return answer{}, fmt.Errorf("nobody knows how to make it so that %s", e.While)
 		}
-		turn(true)
-		defer turn(false)
+		setState(true)
+		defer setState(false)
 	}
 	for n := range e.Times {
 		if e.Times > 1 {
@@ -136,7 +136,7 @@ func (r run) send(ctx context.Context, e Exchange) (answer, error) {
 	}
 	client := r.Client
 	if client == nil {
-		client = plain
+		client = noRedirects
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -154,8 +154,8 @@ func (r run) send(ctx context.Context, e Exchange) (answer, error) {
 	return a, nil
 }
 
-// plain returns answers unchanged.
-var plain = &http.Client{
+// noRedirects is the default client. It returns redirects instead of following them.
+var noRedirects = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Timeout:       2 * time.Minute,
 }
@@ -206,7 +206,7 @@ func (r run) check(c Check, a answer) error {
 	return p.holds(a)
 }
 
-func (r run) keep(p parsed, a answer) error {
+func (r run) keep(p parsedCheck, a answer) error {
 	if p.operator == "header" {
 		r.Vars[p.at] = a.header.Get(p.value)
 		return nil

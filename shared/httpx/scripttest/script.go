@@ -114,7 +114,7 @@ func (p *parser) next() bool {
 
 func (p *parser) line() error {
 	if p.in == body || p.in == headers {
-		return p.sent()
+		return p.headersAndBody()
 	}
 	text := strings.TrimSpace(p.text)
 	if text == "" || strings.HasPrefix(text, "#") {
@@ -156,8 +156,8 @@ func (p *parser) request(text string) error {
 	return nil
 }
 
-// sent reads headers and body.
-func (p *parser) sent() error {
+// headersAndBody reads headers and body.
+func (p *parser) headersAndBody() error {
 	if m := status.FindStringSubmatch(p.text); m != nil {
 		p.exchange().Status, _ = strconv.Atoi(m[1]) // three digits
 		p.exchange().Body = strings.TrimRight(strings.Join(p.body, "\n"), "\n")
