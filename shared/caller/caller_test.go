@@ -42,7 +42,7 @@ func TestRights(t *testing.T) {
 
 func TestContext(t *testing.T) {
 	if _, ok := caller.From(t.Context()); ok || caller.Organization(t.Context()) != "" {
-		t.Error("a caller out of nothing")
+		t.Error("an empty context has a caller")
 	}
 	want := caller.Caller{Organization: organization}
 	ctx := caller.With(t.Context(), want)

@@ -20,7 +20,7 @@ type CORS struct {
 }
 
 // SetHeaders adds the headers for a request. methods is the comma-separated list of the route's
-// methods. Vary is added for every origin: a cache must not give one origin's answer to another.
+// methods. Vary is always added: a cache must not give one origin's answer to another.
 func (c CORS) SetHeaders(w http.ResponseWriter, r *http.Request, methods string) {
 	h := w.Header()
 	h.Add("Vary", "Origin")

@@ -35,8 +35,8 @@ func NewRateLimit(perMinute, burst int, now func() time.Time) *RateLimit {
 	return &RateLimit{perMinute: perMinute, burst: burst, now: now, buckets: buckets}
 }
 
-// Take takes one request from the key's bucket and returns 0. If the bucket is empty, Take
-// returns the wait until the next request. A nil RateLimit has no limit.
+// Take takes one request from the key's bucket and returns 0. If the bucket is empty, Take returns
+// the wait until the next request is allowed. A nil RateLimit has no limit.
 func (l *RateLimit) Take(key string) time.Duration {
 	if l == nil {
 		return 0

@@ -44,7 +44,7 @@ func TestReportGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if string(want) != string(text)+"\n" {
-				t.Errorf("%s differs from %s; -update writes it anew:\n%s", scenario, golden, text)
+				t.Errorf("%s differs from %s; -update rewrites it:\n%s", scenario, golden, text)
 			}
 		})
 	}
@@ -162,7 +162,7 @@ func TestRequestsAndLatency(t *testing.T) {
 	}
 }
 
-// Probes neither read nor write a patient's data, and the audit log marks them.
+// Probes neither read nor write a patient's data, and carry the mark for the audit log.
 func TestProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t)

@@ -90,7 +90,7 @@ func TestCorpusAcrossKills(t *testing.T) {
 	r := runner(cloud, broken, hosts[slices.IndexFunc(hosts, func(h host) bool { return h.name == "azure proxying" })])
 	r.URL = hosttest.Serve(t, behind)
 	random := rand.New(rand.NewPCG(1, 0))
-	r.Is["killed"] = true
+	r.Conditions["killed"] = true
 	r.Before = func(scripttest.Exchange) {
 		if random.IntN(6) == 0 {
 			behind.Restart()
@@ -136,8 +136,8 @@ func (h host) runner(t *testing.T) scripttest.Runner {
 
 func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) scripttest.Runner {
 	r := scripttest.Runner{
-		Vars: vars(cloud), Callers: callers(cloud), Is: map[string]bool{}, Mask: mask,
-		Whiles: map[string]func(bool){
+		Vars: vars(cloud), Callers: callers(cloud), Conditions: map[string]bool{}, Mask: mask,
+		States: map[string]func(bool){
 			"Entra refuses the secret": faulty(&cloud.EntraFault, cloud.Entra.Refuse(http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys are expired.")),
 			"Entra throttles":          faulty(&cloud.EntraFault, cloud.Entra.Throttle(7)),
 			"Entra is down":            faulty(&cloud.EntraFault, entratest.WebPage(http.StatusServiceUnavailable)),
@@ -152,7 +152,7 @@ func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) scripttest
 		},
 	}
 	for _, condition := range h.is {
-		r.Is[condition] = true
+		r.Conditions[condition] = true
 	}
 	return r
 }

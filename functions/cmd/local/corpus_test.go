@@ -26,7 +26,7 @@ func TestCorpus(t *testing.T) {
 	}
 	vars["audience.audience"] = "https://api.fhir.sandbox.test"
 	runner := scripttest.Runner{
-		URL: i.URL, Vars: vars, Is: map[string]bool{"local": true, "sandbox": true, "slow": !testing.Short()},
+		URL: i.URL, Vars: vars, Conditions: map[string]bool{"local": true, "sandbox": true, "slow": !testing.Short()},
 		Mask: scripttest.Mask{Keys: []string{"instance"}},
 		Callers: map[string]http.Header{
 			"manager": nil, "app": nil,

@@ -16,15 +16,15 @@ import (
 
 // Runner sends the requests of scripts to one server.
 type Runner struct {
-	URL     string                 // of the server, without a trailing slash
-	Client  *http.Client           // nil: a client that follows no redirects
-	Vars    map[string]string      // for {{name}}
-	Callers map[string]http.Header // headers by the caller's name, for As
-	Is      map[string]bool        // the conditions that hold
-	Whiles  map[string]func(bool)  // by state, for While: called with true before the request and with false after it
-	Mask    Mask
-	Now     func() time.Time // nil: time.Now
-	Before  func(Exchange)   // called before each exchange, unless nil
+	URL        string                 // of the server, without a trailing slash
+	Client     *http.Client           // nil: a client that follows no redirects
+	Vars       map[string]string      // for {{name}}
+	Callers    map[string]http.Header // headers by the caller's name, for As
+	Conditions map[string]bool        // the conditions that hold
+	States     map[string]func(bool)  // by state, for While: called with true before the request and with false after it
+	Mask       Mask
+	Now        func() time.Time // nil: time.Now
+	Before     func(Exchange)   // called before each exchange, unless nil
 }
 
 // Answer is one answer as masked text.
@@ -71,7 +71,7 @@ func (r Runner) Test(t *testing.T, s Script) (answers []Answer) {
 func (r Runner) applies(conditions []string) bool {
 	for _, condition := range conditions {
 		name, not := strings.CutPrefix(condition, "!")
-		if r.Is[name] == not {
+		if r.Conditions[name] == not {
 			return false
 		}
 	}
@@ -111,7 +111,7 @@ func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, e
 // sendAll sends a request as often as its exchange says, and returns the last answer.
 func (r run) sendAll(ctx context.Context, e Exchange) (a answer, err error) {
 	if e.While != "" {
-		setState, known := r.Whiles[e.While]
+		setState, known := r.States[e.While]
 		if !known {
 			return answer{}, fmt.Errorf("nobody knows how to make it so that %s", e.While)
 		}

@@ -47,12 +47,12 @@ func server(t *testing.T) string {
 
 func runner(t *testing.T) scripttest.Runner {
 	return scripttest.Runner{
-		URL:     server(t),
-		Vars:    map[string]string{"name": "a value"},
-		Callers: map[string]http.Header{"somebody": {"Authorization": {"Bearer x"}}},
-		Is:      map[string]bool{"yes": true},
-		Now:     func() time.Time { return time.Date(2026, 3, 1, 0, 30, 0, 0, time.FixedZone("", 3600)) },
-		Mask:    scripttest.Mask{Headers: []string{"Etag"}, Keys: []string{"instance", "null"}, Patterns: []*regexp.Regexp{regexp.MustCompile(`ü`)}},
+		URL:        server(t),
+		Vars:       map[string]string{"name": "a value"},
+		Callers:    map[string]http.Header{"somebody": {"Authorization": {"Bearer x"}}},
+		Conditions: map[string]bool{"yes": true},
+		Now:        func() time.Time { return time.Date(2026, 3, 1, 0, 30, 0, 0, time.FixedZone("", 3600)) },
+		Mask:       scripttest.Mask{Headers: []string{"Etag"}, Keys: []string{"instance", "null"}, Patterns: []*regexp.Regexp{regexp.MustCompile(`ü`)}},
 	}
 }
 
@@ -67,7 +67,7 @@ func run(t *testing.T, r scripttest.Runner, text string) ([]scripttest.Answer, e
 
 func TestRequestsAreSentAsWritten(t *testing.T) {
 	r := runner(t)
-	r.Whiles = map[string]func(bool){"it rains": func(begins bool) {
+	r.States = map[string]func(bool){"it rains": func(begins bool) {
 		if begins {
 			r.Callers["somebody"].Set("X-Weather", "rain")
 		} else {
@@ -240,7 +240,7 @@ json body == "1.50a <b> ü"
 		t.Errorf("what one script keeps reaches others: %v", r.Vars)
 	}
 	if _, err := run(t, r, "-- a --\nGET /object\n=> 200\nkeep x json none\n"); err == nil {
-		t.Error("what is not there was kept")
+		t.Error("a missing value was kept")
 	}
 }
 
