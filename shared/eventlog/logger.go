@@ -8,9 +8,9 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// New returns a logger that writes one JSON object per line to out. If the context carries them,
-// a line has the attributes "correlation" (the request's id, as in a problem's instance), "trace"
-// and "parent" (of W3C Trace Context) and "invocation" (the host's id).
+// New returns a logger that writes one JSON object per line to out. A line has these attributes if
+// the context carries them: "correlation" (the request's id, as in a problem's instance), "trace"
+// and "parent" (W3C Trace Context), "invocation" (the host's id).
 func New(out io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(handler{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})})
 }

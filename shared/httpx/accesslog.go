@@ -9,11 +9,11 @@ import (
 	"fhirlink/shared/eventlog"
 )
 
-// AccessLog logs one line per request, "request": method, route, status, outcome (the code of a
-// refusal or failure, else ok), duration, and the notes on the work, such as the services called
-// and a verification's finding. It omits headers, path and query, because function keys, secrets
-// and tokens end up there. The route is the pattern that the mux inside next matched, or "none".
-// Correlate must wrap AccessLog.
+// AccessLog logs one line per request, "request": method, route, status, outcome, duration, and
+// the notes on the work. The outcome is the code of a refusal or failure, else ok. The notes
+// include the services called and a verification's finding. Headers, path and query are left out,
+// because function keys, secrets and tokens end up there. The route is the pattern that the mux
+// inside next matched, or "none". Correlate must wrap AccessLog.
 func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()

@@ -1,4 +1,4 @@
 // Package httpx holds the HTTP parts that all routes share: strict decoders of JSON and of
-// queries, a JSON writer, and the middleware around the routes (correlation id, recover, access
-// log, body limit, CORS, rate limit).
+// queries, a JSON writer, and the middleware around the routes. The middleware comprises
+// correlation id, recover, access log, body limit, CORS and rate limit.
 package httpx

@@ -18,9 +18,9 @@ type Aliases struct {
 	scopes map[string]string // by value
 }
 
-// NewAliases checks a map from SMART scope to value. It refuses two scopes with one value, a
-// value that is also a scope of the map or reads as a scope, and a value that Entra will not
-// register. The error is [Mistakes] and names all of them.
+// NewAliases checks a map from SMART scope to value. It refuses a value that belongs to two scopes,
+// that is a scope of the map or reads as a scope, or that Entra will not register. The error is
+// [Mistakes] and names all of them.
 func NewAliases(byScope map[string]string) (Aliases, error) { return Aliases{}.With(byScope) }
 
 // ParseAliases reads the setting FHIRLINK_SCOPE_ALIASES: a JSON object from SMART scope to value,

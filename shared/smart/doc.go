@@ -59,10 +59,10 @@
 //
 // # What is never encoded
 //
-// openid, profile, email and offline_access belong to Entra itself, as do .default and
-// {uri}/.default, where {uri} is an absolute URI without query or the GUID of an application. They
-// pass unchanged, without the resource prefix. A bare .default together with a resource is refused.
-// A list that names two resources is refused, because Entra gives a token for one.
+// openid, profile, email, offline_access, .default and {uri}/.default belong to Entra itself. {uri}
+// is an absolute URI without query, or the GUID of an application. These scopes pass unchanged,
+// without the resource prefix. A bare .default together with a resource is refused. A list that
+// names two resources is refused, because Entra gives a token for one.
 //
 // # Entra
 //

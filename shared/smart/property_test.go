@@ -111,8 +111,8 @@ func TestAdviceIsWhole(t *testing.T) {
 	})
 }
 
-// TestArtefactsAreSound: each scope is in one collection or skipped, values and ids are unique,
-// every value can be registered, and ids do not depend on the rest of the list.
+// TestArtefactsAreSound: each scope is in one collection or skipped, values and ids are unique, and
+// every value can be registered. Ids do not depend on the rest of the list.
 func TestArtefactsAreSound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tr, _, results := draw(t)

@@ -76,10 +76,10 @@ func locksOut(s Service, status int) bool {
 	return status == http.StatusForbidden && (s == Vault || s == Table)
 }
 
-// Reachable reports for each service that all links depend on whether its latest call was
-// answered, neither with a 5xx status nor with a refusal of this program. If there are several
-// vaults, each must be reachable. A service without a call in the last ten minutes is left out:
-// its state is unknown, and Reachable makes no calls.
+// Reachable reports for each service that all links depend on whether its latest call reached it.
+// An answer with a 5xx status, or one that refuses this program itself, does not count. If there
+// are several vaults, each must be reachable. A service without a call in the last ten minutes is
+// left out: its state is unknown, and Reachable makes no calls.
 func (w *Watch) Reachable() map[string]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

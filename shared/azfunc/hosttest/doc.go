@@ -1,6 +1,6 @@
 // Package hosttest is a simulated Azure Functions host for tests of a custom handler. It reads a
-// script root as the host does, starts the handler that host.json names, and calls it over HTTP
-// with the peculiarities of the host:
+// script root as the host does, and starts the handler that host.json names. It calls the handler
+// over HTTP with the peculiarities of the host:
 //
 //	host := &hosttest.Host{Root: "dist", Settings: []string{"FHIRLINK_ALLOWED_TENANTS=*"}}
 //	url := hosttest.Serve(t, host)           // http.Get(url + "/api/health")
@@ -8,7 +8,8 @@
 //	host.Kill()                              // SIGKILL: there is no SIGTERM from this host
 //
 // The behaviour is taken from the source of Azure/azure-functions-host (4.1037, and newer files
-// where noted). Each peculiarity has a test that names the file. Not simulated are extensions,
-// bindings other than HTTP and timer, keys in storage, schedules (a test decides when a timer
-// runs), and HTTP functions with further bindings, which the host would send as JSON envelopes.
+// where noted). Each peculiarity has a test that names the file. Extensions, bindings other than
+// HTTP and timer, keys in storage, and schedules are not simulated: a test decides when a timer
+// runs. Neither are HTTP functions with further bindings, which the host would send as JSON
+// envelopes.
 package hosttest

@@ -90,8 +90,8 @@ func appendHeader(h http.Header, name, separator, value string) {
 }
 
 // absolutePath simulates new Uri(request.GetDisplayUrl()).AbsolutePath. The path is unescaped,
-// except %2F, and parsed again as part of a URL. There an escaped ? or # ends it, a backslash
-// becomes a slash, letters and dots that were escaped twice are unescaped again, and dot segments
+// except %2F, and parsed again as part of a URL. There an escaped ? or # ends it, and a backslash
+// becomes a slash. Letters and dots that were escaped twice are unescaped again, and dot segments
 // are resolved. So a path can leave the route that matched it.
 func absolutePath(escaped string) string {
 	parts := strings.Split(strings.ReplaceAll(escaped, "%2f", "%2F"), "%2F")
