@@ -27,7 +27,7 @@ test: ## Run the tests
 	go test -shuffle=on ./...
 
 azurite-test: ## Run the tests that need Azurite, the emulator of Table Storage (fetched with npm)
-	.ci/azurite go test -count=1 -shuffle=on ./shared/store/... ./functions/cmd/azure ./functions/cmd/corpus
+	.ci/azurite go test -count=1 -shuffle=on ./shared/store/... ./functions/cmd/azure ./functions/cmd/comparehosts
 
 receivers-test: ## Have signatures and mail checked by receivers of others (fetched with npm)
 	.ci/receivers go test -count=1 -shuffle=on ./shared/notify/...

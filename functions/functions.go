@@ -1,6 +1,3 @@
-// Package functions is the API: the one list of its routes with the policy of each, and the
-// handlers that the programs serve. `ls functions` shows the endpoints, one package each, and
-// examples/ for those who call them.
 package functions
 
 import (

@@ -1,6 +1,3 @@
-// Package infra_test holds the templates to what the program needs and to what was decided.
-// The golden files list what a deployment consists of: go test ./infra -update rewrites them,
-// and a change in them is a change of what runs in Azure.
 package infra_test
 
 import (

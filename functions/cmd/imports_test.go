@@ -1,5 +1,3 @@
-// Package cmd_test holds what is true of the three programs together: what they may import,
-// what make stages, and how fast they are. Each program's own tests stand beside it.
 package cmd_test
 
 import (

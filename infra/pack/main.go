@@ -1,18 +1,3 @@
-// Command pack makes the zip that a cloud is given of a folder that make has staged:
-//
-//	go run ./infra/pack dist dist.zip handler host.json '*/function.json'
-//	go run ./infra/pack dist-lambda dist-lambda/function.zip bootstrap
-//
-// The arguments are the folder, the zip, the program at the folder's top, and patterns of
-// [path.Match] for the other files. The program is executable (0755), as Azure Functions and AWS
-// Lambda want it; everything else is 0644, whatever it is in the folder. Names are relative to
-// the folder.
-//
-// A zip is published, so pack takes no file that was not asked for: one that is neither the
-// program nor matches a pattern ends it, and so does local.settings.json in any case.
-//
-// The same files give the same bytes, with the same release of Go, whose compressor it is:
-// entries are in the order of their names, of one time, and without extra fields.
 package main
 
 import (

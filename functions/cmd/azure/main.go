@@ -1,10 +1,3 @@
-// Command azure is the custom handler of Azure Functions: the functions over Key Vault, Table
-// Storage and Entra, behind the Functions host of the same machine.
-//
-// It takes no arguments; the settings are those of infra/settings.md. The host starts it, names the
-// port in FUNCTIONS_CUSTOMHANDLER_PORT, asks GET / until there is an answer, and kills it
-// without a warning. An exit status of 0 would keep the host from starting it again
-// (HttpFunctionInvocationDispatcher), so it ends with 0 after a signal only.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 )
 
 // table is the connection string of an empty table service: an account of Azurite's when it
-// runs (make azurite-test), else a stand-in. The accounts count down, because functions/cmd/corpus
+// runs (make azurite-test), else a stand-in. The accounts count down, because functions/cmd/comparehosts
 // counts up at the same time.
 func table(t *testing.T) string {
 	t.Helper()

@@ -1,10 +1,3 @@
-// Command lambda is the functions on AWS Lambda, over Key Vault, Table Storage and Entra: one
-// binary for a Function URL or an API Gateway HTTP API (payload format 2.0, buffered), and for
-// the EventBridge schedule that takes the place of the timer.
-//
-// The settings are those of infra/settings.md. To Key Vault and Table Storage it is the application
-// of AZURE_TENANT_ID and AZURE_CLIENT_ID, by a federated token (AZURE_FEDERATED_TOKEN_FILE), by
-// AZURE_CLIENT_SECRET, or by a certificate (AZURE_CLIENT_CERTIFICATE_PATH).
 package main
 
 import (

@@ -1,11 +1,3 @@
-// Command local is all of fhirlink in one process on one machine: the same functions as in the
-// cloud over embedded stores in one data folder, and a sandbox Entra with sandbox FHIR servers
-// to try them on. Real servers can be linked from it too.
-//
-//	go run ./functions/cmd/local [-addr 127.0.0.1:7071] [-data .fhirlink] [-sandbox=true]
-//
-// It is for one person: a request without a sign-in has all rights, so it answers this machine
-// only. Settings are those of infra/settings.md, all optional here.
 package main
 
 import (

@@ -1,10 +1,3 @@
-// Package beforetest holds a program to data that an earlier one has written: the rows of a
-// table with their vault, and a data folder of cmd/local. testdata/README.md tells how they
-// came about. The program must show every link as the earlier one did, go on with each, and
-// finish what the earlier one left half done.
-//
-// The clock of the program is moved to the time of the data, so that a check means the same on
-// any day.
 package beforetest
 
 import (

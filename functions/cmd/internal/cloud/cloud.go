@@ -1,6 +1,3 @@
-// Package cloud assembles the functions over Azure Key Vault, Azure Table Storage and
-// Microsoft Entra, for the programs that run in a cloud. Which identity they have there is
-// theirs to say.
 package cloud
 
 import (

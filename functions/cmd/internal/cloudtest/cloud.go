@@ -1,7 +1,3 @@
-// Package cloudtest runs the built programs as processes of their own, among servers on
-// loopback that stand in for Entra, Key Vault, the managed identity, and a FHIR server. The
-// programs have no switch for it: the settings are the ordinary ones, SSL_CERT_FILE (which Go
-// reads) names the stand-ins' certificate, and IDENTITY_ENDPOINT the identity's.
 package cloudtest
 
 import (

@@ -1,4 +1,3 @@
-// Package serve runs an HTTP server until it is told to stop.
 package serve
 
 import (

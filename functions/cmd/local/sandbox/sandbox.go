@@ -1,13 +1,3 @@
-// Package sandbox is a Microsoft Entra authority and a set of FHIR servers inside the
-// process, so that everything can be tried without an account anywhere:
-//
-//	https://login.sandbox.test/             the authority
-//	https://{scenario}.fhir.sandbox.test/   a FHIR server; {scenario} says what is wrong with it
-//	https://webhooks.sandbox.test/          a receiver of notifications, see [Sink]
-//
-// They speak TLS on a loopback port of their own. The HTTP clients are the ones that real
-// servers are reached with; [Sandbox.Intercept] dials before DNS and before the guard of
-// package egress, for names below sandbox.test only (.test is reserved, RFC 6761).
 package sandbox
 
 import (

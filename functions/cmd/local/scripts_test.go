@@ -11,8 +11,8 @@ import (
 )
 
 // The corpus of functions/testdata/scripts, over the sandbox. What these scripts say is what
-// they say on Azure and on Lambda, see functions/cmd/corpus.
-func TestCorpus(t *testing.T) {
+// they say on Azure and on Lambda, see functions/cmd/comparehosts.
+func TestScripts(t *testing.T) {
 	const frontEnd = "http://localhost:3000"
 	i := start(t, t.TempDir(), map[string]string{config.CORSOrigins: frontEnd, config.MaxLinks: "20"})
 	organization := func(id string) http.Header { return http.Header{organizationHeader: {id}} }

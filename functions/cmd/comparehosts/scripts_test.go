@@ -1,10 +1,4 @@
-// Package corpus_test runs the scripts of functions/testdata/scripts against the built
-// programs, each as its host runs it: cmd/local by itself, cmd/azure behind the simulated
-// Functions host in both ways of passing requests on, cmd/lambda behind a Runtime API that sends
-// it the events of a Function URL and of API Gateway. Around them are stand-ins for Entra, Key
-// Vault and FHIR servers, and Azurite when it runs. What the programs answer must be the same,
-// but for what the host itself adds or takes.
-package corpus_test
+package comparehosts_test
 
 import (
 	"math/rand/v2"
@@ -59,9 +53,9 @@ var hosts = []host{
 	{"lambda behind API Gateway", []string{"tokens", "required", "cloud"}, startGateway},
 }
 
-// TestCorpus: each host passes, and where two hosts answered the same exchange, their answers
+// TestScripts: each host passes, and where two hosts answered the same exchange, their answers
 // are equal.
-func TestCorpus(t *testing.T) {
+func TestScripts(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	byHost := make([]map[string]string, len(hosts))
 	t.Run("hosts", func(t *testing.T) {
@@ -81,8 +75,8 @@ func TestCorpus(t *testing.T) {
 	compare(t, byHost)
 }
 
-// TestCorpusAcrossKills: the host kills the handler between exchanges, and nobody notices.
-func TestCorpusAcrossKills(t *testing.T) {
+// TestScriptsAcrossKills: the host kills the handler between exchanges, and nobody notices.
+func TestScriptsAcrossKills(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	cloud := cloudtest.Start(t)
 	broken, table := breakable(t, table(t))

@@ -1,4 +1,4 @@
-package corpus_test
+package comparehosts_test
 
 import (
 	"encoding/base64"

@@ -1,4 +1,4 @@
-package corpus_test
+package comparehosts_test
 
 import (
 	"encoding/json"
@@ -71,7 +71,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(func() int {
 		var err error
-		if folder, err = os.MkdirTemp("", "corpus"); err != nil {
+		if folder, err = os.MkdirTemp("", "comparehosts"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -1,0 +1,2 @@
+// Package serve runs an HTTP server until its context ends.
+package serve
