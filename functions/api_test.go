@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/caller"
 )
 
-// The main job, as a newcomer does it.
+// The main path, in the order in which a newcomer takes it.
 func TestRegisterVerifyTokenTranslate(t *testing.T) {
 	r := newRig(t)
 	registered := r.send(t, request{caller: manager(orgA), method: "POST", target: "/api/register", body: registration("good-health-clinic", "clinic", clientSecret)})
@@ -256,7 +256,7 @@ func TestTimerRunsTheSweep(t *testing.T) {
 	}
 }
 
-// callers is an Authenticator with one answer.
+// callers is a [caller.Authenticator] that always gives the same answer.
 type callers struct{ err error }
 
 func (c callers) Authenticate(*http.Request) (caller.Caller, error) { return caller.Caller{}, c.err }
@@ -295,7 +295,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// Nobody is told about a request whose client has gone.
+// A request whose client has gone is not logged as a failure.
 func TestClientGone(t *testing.T) {
 	r := newRig(t, func(d *functions.Deps) { d.Callers = callers{context.Canceled} })
 	sent := r.request(t, request{method: "GET", target: "/api/links"})

@@ -12,9 +12,9 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// authorized lets callers through who have the route's right and are within its limit.
+// authorized lets a caller through who has the route's right and is within the rate limit.
 func (d Deps) authorized(route Route) httpx.HandlerFunc {
-	if route.Right == caller.Open || route.Right == caller.FunctionsHost { // the resource sees to the latter
+	if route.Right == caller.Open || route.Right == caller.FunctionsHost { // resource checks the latter
 		return route.Handle
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -34,7 +34,8 @@ func (d Deps) authorized(route Route) httpx.HandlerFunc {
 	}
 }
 
-// keysRetry is how long a client should wait when the authority's signing keys cannot be had.
+// keysRetry is how long a client should wait when the authority's signing keys cannot be
+// fetched.
 const keysRetry = 10 * time.Second
 
 func unauthenticated(err error) error {

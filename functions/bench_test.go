@@ -11,8 +11,8 @@ import (
 	"fhirlink/shared/eventlog"
 )
 
-// BenchmarkToken compares token, warm, with a bare handler that writes the same bytes: both
-// over loopback, with the same client.
+// BenchmarkToken compares a warm token request with a bare handler that writes the same bytes.
+// Both run over loopback with the same client.
 func BenchmarkToken(b *testing.B) {
 	r := newRig(b, func(d *functions.Deps) {
 		log := eventlog.NewWriter(io.Discard, 0)

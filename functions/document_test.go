@@ -18,7 +18,7 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// document is openapi.yaml, read once.
+// document returns the parsed openapi.yaml, which is read once.
 var document = sync.OnceValues(func() (*openapi3.T, error) {
 	data, err := os.ReadFile("openapi.yaml")
 	if err != nil {
@@ -36,11 +36,11 @@ func loaded(t *testing.T) *openapi3.T {
 	return doc
 }
 
-// checked are the errors that were found to be right: compiling schemas is slow.
+// checked remembers the errors that were valid, because compiling schemas is slow.
 var checked sync.Map
 
-// checkDocumented holds an answer to what openapi.yaml says of it, and, if the answer is a
-// success, the request as well.
+// checkDocumented checks an answer against openapi.yaml, and the request too if the answer is a
+// success.
 func checkDocumented(t *testing.T, r *http.Request, a answer) {
 	t.Helper()
 	if r.Method == http.MethodHead || r.Method == http.MethodOptions {
@@ -75,8 +75,9 @@ func checkDocumented(t *testing.T, r *http.Request, a answer) {
 	}
 }
 
-// operations are those whose answers a path and a method may have. Every operation of a path
-// tells what the methods get that the path does not have; unknown paths have one answer.
+// operations returns the operations whose answers a path and a method may have. Every operation
+// of a path documents the answer to methods that the path does not have. Unknown paths have one
+// answer.
 func operations(doc *openapi3.T, template, method string) []*openapi3.Operation {
 	if template == "" {
 		return []*openapi3.Operation{{Responses: openapi3.NewResponses(openapi3.WithStatus(http.StatusNotFound, doc.Components.Responses["NotFound"]))}}
@@ -88,7 +89,7 @@ func operations(doc *openapi3.T, template, method string) []*openapi3.Operation 
 	return slices.Collect(maps.Values(item.Operations()))
 }
 
-// find is the path of the document that an escaped path matches.
+// find returns the path in the document that an escaped path matches.
 func find(doc *openapi3.T, escaped string) (template string, params map[string]string) {
 	got := strings.Split(escaped, "/")
 	for _, path := range doc.Paths.InMatchingOrder() {
@@ -119,7 +120,7 @@ func TestDocumentIsValid(t *testing.T) {
 }
 
 func TestDocumentHasTheRoutes(t *testing.T) {
-	documented, routes := []string{}, []string{"GET /"} // the public handler's own
+	documented, routes := []string{}, []string{"GET /"} // added by New
 	for path, item := range loaded(t).Paths.Map() {
 		for method := range item.Operations() {
 			documented = append(documented, method+" "+path)

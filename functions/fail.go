@@ -18,8 +18,8 @@ import (
 // timeoutRetry is how long a client should wait after a request ran out of time.
 const timeoutRetry = 10 * time.Second
 
-// fail answers with an error in the route's words, counts it in the log by the code that is
-// answered, and tells the log what the caller is not told.
+// fail answers with an error in the route's words, counts it in the log by the code of the
+// answer, and logs what the caller must not see.
 func (d Deps) fail(in words) httpx.ErrorWriter {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		err = timedOut(err)
@@ -34,13 +34,13 @@ func (d Deps) fail(in words) httpx.ErrorWriter {
 	}
 }
 
-// gone tells whether there is an error only because the client did not wait for the answer.
+// gone reports whether the only reason for err is that the client did not wait for the answer.
 func gone(r *http.Request, err error) bool {
 	return errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
 }
 
-// finding is the code of what Entra or a verification has against the link; empty when the
-// error is about something else.
+// finding returns the code of what Entra or a verification found wrong with the link. It is
+// empty when the error is about something else.
 func finding(err error) string {
 	var (
 		refused *tokens.Refused
@@ -57,7 +57,8 @@ func finding(err error) string {
 	return ""
 }
 
-// timedOut turns a deadline that nobody put into words into a problem that says to try again.
+// timedOut turns a deadline that no other code has explained into a problem that says to try
+// again.
 func timedOut(err error) error {
 	if known(err) || !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -65,13 +66,13 @@ func timedOut(err error) error {
 	return problem.Unavailable(err, timeoutRetry, "A service that is needed took too long to answer. Try again later.")
 }
 
-// known tells whether err is meant for callers.
+// known reports whether err is meant for callers.
 func known(err error) bool {
 	var p *problem.Error
 	return errors.As(err, &p) || isAnswer(err)
 }
 
-// isAnswer tells whether err is one of the token endpoint's own: the request or the link is
+// isAnswer reports whether err is one of the token endpoint's errors: the request or the link is
 // at fault.
 func isAnswer(err error) bool {
 	var (
@@ -81,8 +82,8 @@ func isAnswer(err error) bool {
 	return errors.As(err, &answer) || errors.As(err, &refused)
 }
 
-// logCause writes what is behind a fault of ours or of a service we need; nothing when the
-// request was wrong or the client has gone.
+// logCause logs the cause of a fault in fhirlink or in a service that it needs. It logs nothing
+// when the request was wrong or the client has gone.
 func (d Deps) logCause(r *http.Request, err error) {
 	if gone(r, err) {
 		return

@@ -29,8 +29,8 @@ import (
 //go:embed openapi.yaml
 var document []byte
 
-// Deps is what the functions need. All fields are required but Origins, Limits, Aliases, Reach
-// and Now.
+// Deps is what the functions need. All fields are required except Origins, Limits, Aliases,
+// Reach and Now.
 type Deps struct {
 	Links    *link.Service
 	Tokens   *tokens.Service
@@ -38,23 +38,23 @@ type Deps struct {
 	Callers  caller.Authenticator // caller.Bearer in the cloud
 	Sweep    expiry.Sweep
 	Origins  []string               // of web front ends
-	Limits   *httpx.RateLimit       // per organization; nil: none
+	Limits   *httpx.RateLimit       // per organization; nil: no limit
 	Aliases  smart.Aliases          // of scopes, for translate-scope
 	Reach    func() map[string]bool // upstream.Watch.Reachable, for health
-	Log      *slog.Logger           // of eventlog.New: it must not block
+	Log      *slog.Logger           // from eventlog.New: it must not block
 	Now      func() time.Time       // time.Now when nil
 	Program  string                 // local, azure or lambda
 	Version  string
 }
 
-// Limits of the routes that count against one, per organization and instance.
+// The rate limit of the routes that count against one, per organization and instance.
 const (
 	PerMinute = 60
 	Burst     = 200
 )
 
-// Routes is the list of what anybody may ask. Every path answers OPTIONS besides, and HEAD
-// where it answers GET.
+// Routes lists every public route. Every path also answers OPTIONS, and HEAD where it answers
+// GET.
 func (d Deps) Routes() []Route {
 	var (
 		links     = links.Handler{Links: d.Links, Now: d.Now}
@@ -86,22 +86,22 @@ func (d Deps) Routes() []Route {
 	}
 }
 
-// Triggers are the routes that only the Azure Functions host may call, each at the function's
-// name.
+// Triggers lists the routes that only the Azure Functions host may call. Each path is the name
+// of its function.
 func (d Deps) Triggers() []Route {
 	return []Route{
 		{Function: "secret-expiry", Method: "POST", Path: "/secret-expiry", Right: caller.FunctionsHost, Body: azfunc.MaxEnvelope, Handle: secretexpiry.Handler{Sweep: d.Sweep.RunUnlessRecent, Log: d.Log}.Run},
 	}
 }
 
-// New makes the handler of Routes and GET /. cmd/local and cmd/lambda serve it.
+// New returns the handler of Routes and GET /, which cmd/local and cmd/lambda serve.
 func New(d Deps) http.Handler {
 	d = d.withDefaults()
 	return d.serve(append(d.Routes(), root))
 }
 
-// NewBehindHost makes the handler of Routes, GET / and Triggers, for a program behind the Azure
-// Functions host.
+// NewBehindHost returns the handler of Routes, GET / and Triggers, for a program behind the
+// Azure Functions host.
 func NewBehindHost(d Deps) http.Handler {
 	d = d.withDefaults()
 	return d.serve(append(append(d.Routes(), root), d.Triggers()...))

@@ -15,7 +15,7 @@ import (
 	"fhirlink/functions"
 )
 
-// functionJSON is a function.json of an HTTP or timer function.
+// functionJSON is the function.json of an HTTP or timer function.
 type functionJSON struct {
 	Bindings []struct {
 		Type, Direction, Name, AuthLevel, Route, Schedule string
@@ -45,13 +45,12 @@ var (
 	bindingName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,127}$`)
 )
 
-// allMethods are those that function.json knows.
+// allMethods are the methods that function.json can list.
 var allMethods = []string{"get", "head", "post", "put", "patch", "delete", "options", "trace"}
 
-// Every function.json leads to its routes, with nothing that would keep the host from
-// forwarding. It lists every method, also those that no route has: what it does not list the
-// host answers itself, with 404 and without Allow, and which methods a path has is the routes'
-// to say.
+// Every function.json leads to its routes, and nothing in it keeps the host from forwarding. It
+// lists every method, also those that no route has. The host itself answers a method that is not
+// listed, with 404 and without Allow; the routes must decide which methods a path has.
 func TestFunctionJSONAgreesWithTheRoutes(t *testing.T) {
 	templates := map[string][]string{}
 	for _, route := range (functions.Deps{}).Routes() {
@@ -95,7 +94,7 @@ func checkNames(t *testing.T, name string, f functionJSON) {
 	}
 }
 
-// matches tells whether a route template of the host leads to a path of ours.
+// matches reports whether a route template of the host leads to one of our paths.
 func matches(template, path string) bool {
 	want, got := strings.Split(template, "/"), strings.Split(path, "/")
 	for i, segment := range want {
@@ -150,7 +149,7 @@ func TestEveryFunctionHasARoute(t *testing.T) {
 	}
 }
 
-// Host answers the Functions host's own calls of a trigger, and nobody else's.
+// A trigger answers the Functions host's own calls and no others.
 func TestHost(t *testing.T) {
 	r := newRig(t)
 	server := httptest.NewServer(r.behindHost)
@@ -203,7 +202,7 @@ func TestHost(t *testing.T) {
 		}
 	}
 
-	// What comes from elsewhere is answered as any unknown path, whatever the method.
+	// Other callers get the answer for an unknown path, whatever the method.
 	unknown := `"code":"not_found"`
 	for _, host := range []string{"api.contoso.com", "127.0.0.1", "localhost", "127.0.0.1:7071", "127.0.0.1.evil.example:" + port, "[::1]:" + port, "LOCALHOST:" + port} {
 		for _, method := range []string{"POST", "GET"} {
@@ -222,7 +221,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// The host forwards a client's own invocation id before its own; only the latter is logged.
+// The host forwards a client's invocation id before its own. Only its own is logged.
 func TestInvocationIDInTheLog(t *testing.T) {
 	r := newRig(t)
 	header := http.Header{"X-Azure-Functions-Invocationid": {"canary", "3f1d0a56-7f2b-4f6e-9a3b-6b0f5f6c1d20"}}

@@ -17,11 +17,11 @@ import (
 	"fhirlink/shared/store"
 )
 
-// forms are the ways in which a secret could come out.
+// forms returns the encodings in which a secret could leak.
 func forms(canary string) []string {
 	quoted, err := json.Marshal(canary)
 	if err != nil {
-		panic(err) // a string
+		panic(err) // a string always encodes
 	}
 	reversed := []byte(canary)
 	slices.Reverse(reversed)
@@ -31,7 +31,7 @@ func forms(canary string) []string {
 	}
 }
 
-// leaks finds the canaries in text.
+// leaks returns the canaries that text contains.
 func leaks(text string, canaries ...string) (found []string) {
 	for _, canary := range canaries {
 		for _, form := range forms(canary) {
@@ -53,9 +53,9 @@ func TestLeaksAreFound(t *testing.T) {
 
 const wrongSecret = "canary~wrong/secret+of=the&link%"
 
-// Every route, with everything that can go wrong behind it: neither an answer nor the log
-// ever has a secret, a caller's token or what a panic or an upstream said; tokens for links
-// are in the answers of token only.
+// Every route, with everything that can go wrong behind it. Neither an answer nor the log ever
+// contains a secret, a caller's token, or what a panic or an upstream said. Only token's answers
+// contain tokens for links.
 func TestNothingLeaks(t *testing.T) {
 	r := newRig(t)
 	r.register(t, orgA, "good-health-clinic")
@@ -108,7 +108,7 @@ type trouble struct {
 	set  func()
 }
 
-// troubles are what can be wrong behind the API, each set by its function.
+// troubles are the faults behind the API, each injected by its function.
 func troubles(r *rig) []trouble {
 	on := func(before bool, f func() error) {
 		calm(r)
@@ -159,7 +159,7 @@ func troubles(r *rig) []trouble {
 	}
 }
 
-// delicate are requests that carry secrets where they belong and where they do not.
+// delicate returns requests that carry secrets, in the right places and in wrong ones.
 func delicate(r *rig) []request {
 	ifMatch := http.Header{"If-Match": {"*"}, "X-Functions-Key": {"canary-code"}, "Cookie": {"a=canary-code"}}
 	var all []request

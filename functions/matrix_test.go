@@ -14,16 +14,16 @@ import (
 	"fhirlink/shared/caller"
 )
 
-// verbs are all that a route may be asked with, and two that none has.
+// verbs are all methods that a route can have, and two that no route has.
 var verbs = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "LINK"}
 
-// Two organizations, every route, every verb: nobody sees or touches another's link, and
-// what is not yours answers exactly as what is not there.
+// Two organizations, every route, every verb: no organization sees or touches another's link,
+// and a link of another organization gets exactly the answer of one that does not exist.
 func TestNotYoursIsNotThere(t *testing.T) {
 	r := newRig(t)
-	const theirs, absent = "good-health-clinic", "no-health-clinic-x" // of one length, for Content-Length
+	const theirs, absent = "good-health-clinic", "no-health-clinic-x" // of equal length, for Content-Length
 	r.register(t, orgA, theirs)
-	// Unlisted, so that the directory has nothing to say either.
+	// Unlisted, so that the directory does not show it either.
 	patched := r.send(t, request{
 		caller: manager(orgA), method: "PATCH", target: "/api/links/" + theirs, body: `{"listed":false}`, header: http.Header{"If-Match": {"*"}},
 	})
@@ -66,13 +66,13 @@ func TestNotYoursIsNotThere(t *testing.T) {
 	}
 }
 
-// questions are all routes with all verbs, about one slug.
+// questions returns every route with every verb, about one slug.
 func questions(slug string) (all []request) {
 	ifMatch := http.Header{"If-Match": {"*"}}
 	for _, path := range paths() {
 		target := strings.ReplaceAll(path, "{slug}", slug)
 		if path == "/api/register" {
-			continue // a slug is taken for everybody: 409 tells that, and has to
+			continue // slugs are unique over all organizations, so 409 must reveal that one is taken
 		}
 		for _, verb := range verbs {
 			if path == "/api/verify" || path == "/api/token" || strings.Contains(path, "{slug}") {
@@ -94,7 +94,7 @@ func bodyOf(verb, path, slug string) string {
 	return `{"slug":"` + slug + `"}`
 }
 
-// paths are the route list's, each once.
+// paths returns the paths of the route list, each once.
 func paths() (all []string) {
 	for _, route := range (functions.Deps{}).Routes() {
 		if !slices.Contains(all, route.Path) {
@@ -106,7 +106,7 @@ func paths() (all []string) {
 
 var instance = regexp.MustCompile(`urn:uuid:[0-9a-f-]{36}`)
 
-// anonymous takes out of an answer what may differ.
+// anonymous removes from an answer what may differ.
 func anonymous(a answer, slug string) answer {
 	a.body = strings.ReplaceAll(instance.ReplaceAllString(a.body, "instance"), slug, "slug")
 	a.header = maps.Clone(a.header)
@@ -122,7 +122,7 @@ func (r *rig) row(t *testing.T, slug linkSlug) linkRow {
 	return l
 }
 
-// Who may do what: contract of the route list, told again by hand.
+// Who may do what: the contract of the route list, written down a second time by hand.
 func TestRights(t *testing.T) {
 	r := newRig(t)
 	r.register(t, orgA, "good-health-clinic")
@@ -149,7 +149,8 @@ func TestRights(t *testing.T) {
 	for _, c := range callers {
 		for _, route := range r.deps.Routes() {
 			target := strings.ReplaceAll(route.Path, "{slug}", "good-health-clinic")
-			// No body and no If-Match: nothing comes of it, but the right is looked at first.
+			// Without a body and If-Match the request changes nothing, but the right is checked
+			// first.
 			a := r.send(t, request{caller: c.caller, method: route.Method, target: target})
 			want := "let through"
 			switch {
@@ -177,7 +178,7 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// No header but Authorization signs anybody in.
+// No header except Authorization identifies a caller.
 func TestPlatformHeadersAreNotTrusted(t *testing.T) {
 	r := newRig(t)
 	header := http.Header{

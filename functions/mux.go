@@ -13,7 +13,7 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// serve makes one handler of routes, with what is around every route.
+// serve returns one handler for all routes, with what surrounds every route.
 func (d Deps) serve(routes []Route) http.Handler {
 	mux := http.NewServeMux()
 	for _, resource := range d.resources(routes) {
@@ -56,11 +56,11 @@ type resource struct {
 	path    string
 	methods map[string]http.Handler
 	allow   []string
-	header  string // allow, as the header Allow has it
+	header  string // the value of the header Allow
 	cors    httpx.CORS
-	shared  bool         // with web pages: cors applies
-	host    http.Handler // answers callers other than the Functions host, on a path that is its alone; else nil
-	other   http.Handler // answers other methods
+	shared  bool         // web pages may call it: CORS applies
+	host    http.Handler // answers other callers on a path for the Functions host only; else nil
+	other   http.Handler // answers methods that the path does not have
 }
 
 func (d Deps) resources(routes []Route) []*resource {
@@ -78,7 +78,7 @@ func (d Deps) resources(routes []Route) []*resource {
 	return all
 }
 
-// resource makes the resource of a path by the first of its routes.
+// resource makes the resource of a path from the first of its routes.
 func (d Deps) resource(first Route) *resource {
 	r := &resource{
 		path: first.Path, methods: map[string]http.Handler{}, allow: []string{http.MethodOptions},
@@ -129,7 +129,7 @@ func (res *resource) methodNotAllowed(d Deps, in words) http.Handler {
 	}, d.fail(in))
 }
 
-// guarded is the route's handler behind its policy.
+// guarded returns the route's handler with its policy in front.
 func (d Deps) guarded(route Route) http.Handler {
 	limit := cmp.Or(route.Body, httpx.MaxBody)
 	return httpx.LimitBody(limit, httpx.Handle(d.Log, d.authorized(route), d.fail(vocabulary[route.Errors])))

@@ -10,7 +10,7 @@ import (
 	"fhirlink/functions"
 )
 
-// The API guide shows every route and every code, and no code that there is not.
+// The API guide shows every route and every code, and no code that does not exist.
 func TestGuide(t *testing.T) {
 	data, err := os.ReadFile("README.md")
 	if err != nil {

@@ -34,15 +34,15 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// The organizations of the tests, and the API's own registration.
+// The organizations of the tests, and the registration of the API.
 const (
-	orgA     = "11111111-1111-4111-8111-111111111111" // its tenant is the one that guards the FHIR servers
+	orgA     = "11111111-1111-4111-8111-111111111111" // the tenant that guards the FHIR servers
 	orgB     = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 	operator = "cccccccc-cccc-4ccc-8ccc-cccccccccccc"
 	audience = "dddddddd-dddd-4ddd-8ddd-dddddddddddd"
 )
 
-// What the link's own application in Entra has.
+// The credentials of the link's application in Entra.
 const (
 	authority     = "https://login.sandbox.test/"
 	clientID      = "22222222-2222-4222-8222-222222222222"
@@ -55,7 +55,7 @@ const (
 	formType = "application/x-www-form-urlencoded"
 )
 
-// rig is the whole API over stores in memory, an authority and FHIR servers in the process.
+// rig is the whole API over stores in memory, with an authority and FHIR servers in the process.
 type rig struct {
 	public, behindHost http.Handler
 	deps               functions.Deps
@@ -64,10 +64,10 @@ type rig struct {
 	entra              *entratest.Authority
 	servers            *fhirtest.Server
 	log                *lockedBuffer
-	tokens             map[string]string // by caller: signing is slow
+	tokens             map[string]string // by caller, because signing is slow
 }
 
-// newRig makes a rig; change may alter what the API is made of.
+// newRig makes a rig. change can alter the API's dependencies.
 func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	t.Helper()
 	r := &rig{stores: linktest.New(), secrets: secrettest.New(), log: &lockedBuffer{}, tokens: map[string]string{}}
@@ -106,7 +106,7 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	return r
 }
 
-// ServeHTTP is the world outside: the authority, and everything else is a FHIR server.
+// ServeHTTP serves the outside world: the authority, and a FHIR server for every other host.
 func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Host == "login.sandbox.test" {
 		r.entra.ServeHTTP(w, req)
@@ -115,7 +115,7 @@ func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.servers.ServeHTTP(w, req)
 }
 
-// claims are the claims of a token beside those of an application.
+// claims are claims of a token in addition to those of an application.
 type claims map[string]any
 
 // The callers of the tests.
@@ -131,24 +131,24 @@ func manager(organization string) claims { return app(organization, "Links.Manag
 
 func broker(organization string) claims { return app(organization, "Links.Token.All") }
 
-// request is what a test sends.
+// request is a request of a test.
 type request struct {
 	caller      claims // nil: no Authorization header
 	method      string
 	target      string // path and query
-	contentType string // jsonType when there is a body
+	contentType string // empty: jsonType when there is a body
 	body        string
 	header      http.Header
 }
 
-// answer is what came back.
+// answer is an answer of the API.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// send has the public API answer and holds the answer to openapi.yaml.
+// send sends a request to the public API and checks the answer against openapi.yaml.
 func (r *rig) send(t *testing.T, q request) answer {
 	t.Helper()
 	sent := r.request(t, q)
@@ -163,10 +163,10 @@ func (r *rig) send(t *testing.T, q request) answer {
 	return a
 }
 
-// replaced finds what stands for a character that error_description must not have.
+// replaced matches the substitutes for characters that error_description must not have.
 var replaced = regexp.MustCompile(`%[0-9A-F]{2}|\?`)
 
-// token is an access token of the caller; it is the same for the same claims.
+// token returns an access token of the caller. The same claims always give the same token.
 func (r *rig) token(c claims) string {
 	key := fmt.Sprint(map[string]any(c))
 	if r.tokens[key] == "" {
@@ -193,7 +193,7 @@ func (r *rig) request(t *testing.T, q request) *http.Request {
 	return sent
 }
 
-// byHost is the request as the Functions host itself makes it.
+// byHost makes the request look as if the Functions host itself had sent it.
 func byHost(r *http.Request) *http.Request {
 	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}))
 	r.Host = "127.0.0.1:8080"
@@ -206,12 +206,12 @@ func ask(h http.Handler, sent *http.Request) answer {
 	response := w.Result()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		panic(err) // a recorder's body is in memory
+		panic(err) // the body is in memory
 	}
 	return answer{response.StatusCode, response.Header, string(body)}
 }
 
-// field is one member of a JSON object.
+// field returns one member of a JSON object.
 func (a answer) field(t *testing.T, name string) any {
 	t.Helper()
 	var body map[string]any
@@ -221,7 +221,7 @@ func (a answer) field(t *testing.T, name string) any {
 	return body[name]
 }
 
-// want checks status and error code; "" is for no error.
+// want checks the status and the error code; "" means no error.
 func (a answer) want(t *testing.T, status int, code string) {
 	t.Helper()
 	if a.status != status {
@@ -239,17 +239,17 @@ func (a answer) want(t *testing.T, status int, code string) {
 	}
 }
 
-// inDays is the date n days from today.
+// inDays returns the date n days from today.
 func inDays(n int) string { return date.Of(time.Now()).AddDays(n).String() }
 
-// registration is a body of register for a sandbox scenario.
+// registration returns the body of a register request for a sandbox scenario.
 func registration(slug, scenario, secret string) string {
 	body, err := json.Marshal(map[string]any{
 		"slug": slug, "description": "Clinic " + slug, "fhirServerUrl": "https://" + scenario + ".fhir.sandbox.test/metadata",
 		"clientId": clientID, "clientSecret": secret, "secretExpiresOn": inDays(300), "listed": true,
 	})
 	if err != nil {
-		panic(err) // strings only
+		panic(err) // strings always encode
 	}
 	return string(body)
 }
@@ -262,7 +262,7 @@ func (r *rig) register(t *testing.T, organization, slug string) (etag string) {
 	return a.header.Get("ETag")
 }
 
-// lockedBuffer is a log that several goroutines write.
+// lockedBuffer is a log that several goroutines can write to.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -280,7 +280,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Short names for what the tests look at in the stores.
+// Short names for what the tests read from the stores.
 type (
 	linkSlug = link.Slug
 	linkRow  = link.Link

@@ -8,13 +8,13 @@ import (
 )
 
 // Route is one method at one path, with its whole policy. The zero value of each part of the
-// policy is the strict one, so that a route opens only what it names.
+// policy is the strict one, so a route opens only what it names.
 type Route struct {
 	Function string // the folder with its function.json
 	Method   string
-	Path     string // as http.ServeMux has it
+	Path     string // a pattern of http.ServeMux
 
-	Right  caller.Right // zero: nobody has it
+	Right  caller.Right // zero: no caller has it
 	Errors Errors       // zero: Problems
 	CORS   CORS         // zero: no web page may call it
 	Body   int64        // the largest body, in bytes; zero: httpx.MaxBody
@@ -23,7 +23,7 @@ type Route struct {
 	Handle httpx.HandlerFunc
 }
 
-// Errors is the form in which a route answers with an error.
+// Errors is the form of a route's errors.
 type Errors int
 
 // The forms of errors.
@@ -32,7 +32,7 @@ const (
 	OAuth                  // RFC 6749 §5.2
 )
 
-// CORS says which web pages may call a route. All routes of a path must agree.
+// CORS says which web pages may call a route. All routes of a path must have the same.
 type CORS int
 
 // The choices for web pages.
@@ -41,19 +41,19 @@ const (
 	FrontEnds             // those of Deps.Origins
 )
 
-// Rate says whether a route counts against its organization's limit.
+// Rate says whether a route counts against its organization's rate limit.
 type Rate int
 
-// The choices for the limit.
+// The choices for the rate limit.
 const (
 	Limited Rate = iota
 	Unlimited
 )
 
-// words are the vocabulary of a form of errors.
+// words writes errors in one form.
 type words struct {
 	write httpx.ErrorWriter
-	code  func(error) string // that is answered with
+	code  func(error) string // the code in the answer
 }
 
 var vocabulary = map[Errors]words{

@@ -12,20 +12,20 @@ import (
 	"fhirlink/shared/httpx"
 )
 
-type everybody struct{}
+type anyCaller struct{}
 
-func (everybody) Authenticate(*http.Request) (caller.Caller, error) {
+func (anyCaller) Authenticate(*http.Request) (caller.Caller, error) {
 	return caller.Caller{
 		Organization: "11111111-1111-4111-8111-111111111111", App: true, Operator: true,
 		Roles: []string{"Links.Manage.All", "Links.Token.All", "Links.Administrator"}, Scopes: []string{"Links.Manage"},
 	}, nil
 }
 
-// TestZeroPolicyIsStrict: a route that names nothing of its policy is closed to every caller and
-// every web page, and what is opened after that opens nothing else.
+// TestZeroPolicyIsStrict: a route that names no policy is closed to every caller and every web
+// page. Opening one part of the policy opens nothing else.
 func TestZeroPolicyIsStrict(t *testing.T) {
 	d := Deps{
-		Callers: everybody{}, Origins: []string{"https://app.contoso.com"}, Log: slog.New(slog.DiscardHandler),
+		Callers: anyCaller{}, Origins: []string{"https://app.contoso.com"}, Log: slog.New(slog.DiscardHandler),
 		Limits: httpx.NewRateLimit(1, 1, nil),
 	}
 	ask := func(route Route, body string) *httptest.ResponseRecorder {
@@ -57,8 +57,8 @@ func TestZeroPolicyIsStrict(t *testing.T) {
 	}
 }
 
-// TestPoliciesAreWhole: what a path has in common its routes agree on, triggers are the Functions
-// host's alone, and nothing else is.
+// TestPoliciesAreWhole: routes of one path agree on the policy that they share. Triggers are for
+// the Functions host only, and no other route is.
 func TestPoliciesAreWhole(t *testing.T) {
 	type common struct {
 		function string

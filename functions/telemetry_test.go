@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// accessLine is the one line about a request.
+// accessLine is the log line that each request gets.
 type accessLine struct {
 	Msg, Route, Outcome, Finding string
 	Status                       int
 }
 
-// line is the access line of the latest request.
+// line returns the access line of the latest request.
 func (r *rig) line(t *testing.T) (last accessLine) {
 	t.Helper()
 	for text := range strings.Lines(r.log.String()) {
@@ -28,8 +28,8 @@ func (r *rig) line(t *testing.T) (last accessLine) {
 	return last
 }
 
-// What the workbook and the alerts count: each refusal by its code, and what was found wrong
-// with a link by the code of the check.
+// The workbook and the alerts count refusals by their codes, and findings about a link by the
+// code of the check.
 func TestOutcomesInTheLog(t *testing.T) {
 	r := newRig(t)
 	r.register(t, orgA, "good-health-clinic")
@@ -86,7 +86,7 @@ func TestOutcomesInTheLog(t *testing.T) {
 	}
 }
 
-// What Entra has against a link's credentials is a finding of the token request.
+// A refusal of a link's credentials by Entra is a finding of the token request.
 func TestRefusedCredentialsInTheLog(t *testing.T) {
 	r := newRig(t)
 	r.register(t, orgA, "good-health-clinic")

@@ -46,7 +46,7 @@ func TestPreflights(t *testing.T) {
 	}
 }
 
-// allowed is the Allow of a path, from the route list.
+// allowed returns the Allow header of a path, from the route list.
 func allowed(path string) string {
 	methods := []string{"OPTIONS"}
 	for _, route := range (functions.Deps{}).Routes() {
@@ -62,7 +62,7 @@ func allowed(path string) string {
 	return strings.Join(methods, ", ")
 }
 
-// Web pages can read errors too, whatever stage they come from; never those of token.
+// Web pages can read errors from every stage of a request, except those of token.
 func TestErrorsCanBeReadByWebPages(t *testing.T) {
 	r := newRig(t, func(d *functions.Deps) {
 		d.Origins = []string{origin}
@@ -141,7 +141,7 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// Requests without a right do not use up the organization's limit.
+// Requests without the right do not count against the organization's rate limit.
 func TestLimitsCountCallersWithTheRight(t *testing.T) {
 	r := newRig(t, func(d *functions.Deps) { d.Limits = httpx.NewRateLimit(1, 1, nil) })
 	for range 3 {
@@ -202,7 +202,7 @@ func TestHEADAnswersAsGET(t *testing.T) {
 	}
 }
 
-// Hostile slugs are slugs that do not exist: never a fault, a redirect or another's link.
+// Hostile slugs do not exist: they cause no fault, no redirect and no access to another's link.
 func TestHostileSlugs(t *testing.T) {
 	r := newRig(t)
 	r.register(t, orgA, "good-health-clinic")
@@ -273,10 +273,10 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
-// bodiless are the paths whose POST takes no body.
+// bodiless reports whether the POST of a path takes no body.
 func bodiless(path string) bool { return strings.HasPrefix(path, "/api/webhooks/{id}/") }
 
-// Over a real connection: a chunked body is as good as another, one without an end is cut off.
+// Over a real connection: a chunked body is accepted, and an endless one is cut off.
 func TestBodiesOnTheWire(t *testing.T) {
 	r := newRig(t)
 	server := httptest.NewServer(r.public)

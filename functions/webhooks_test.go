@@ -66,7 +66,7 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
-// Another organization's webhook answers as one that does not exist, whatever is asked.
+// Another organization's webhook gets the answer of one that does not exist, for every request.
 func TestWebhookNotYoursIsNotThere(t *testing.T) {
 	r := newRig(t)
 	theirs, _ := r.createWebhook(t, orgA, "clinic.fhir.sandbox.test")
@@ -103,7 +103,7 @@ func TestWebhookNotYoursIsNotThere(t *testing.T) {
 	}
 }
 
-// Hostile ids are ids that do not exist.
+// Hostile ids do not exist.
 func TestHostileWebhookIDs(t *testing.T) {
 	r := newRig(t)
 	r.createWebhook(t, orgA, "clinic.fhir.sandbox.test")
@@ -125,7 +125,7 @@ func TestHostileWebhookIDs(t *testing.T) {
 	}
 }
 
-// An event as it is sent is one of openapi.yaml.
+// An event on the wire matches openapi.yaml.
 func TestDocumentedEvent(t *testing.T) {
 	schema := loaded(t).Components.Schemas["Event"]
 	if schema == nil {

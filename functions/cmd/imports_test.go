@@ -32,11 +32,11 @@ type rule struct {
 }
 
 var (
-	direct    = func(p pkg) []string { return p.Imports }
-	inTests   = pkg.tests
-	all       = func(p pkg) []string { return slices.Concat(p.Imports, p.tests()) }
-	linked    = func(p pkg) []string { return p.Deps }
-	everybody = func(pkg) bool { return true }
+	direct       = func(p pkg) []string { return p.Imports }
+	inTests      = pkg.tests
+	all          = func(p pkg) []string { return slices.Concat(p.Imports, p.tests()) }
+	linked       = func(p pkg) []string { return p.Deps }
+	everyPackage = func(pkg) bool { return true }
 )
 
 // The drivers, each with the modules that it alone brings in.
@@ -47,9 +47,9 @@ var (
 		"fhirlink/shared/entra/clientcred",
 		"fhirlink/shared/notify/eventgrid",
 	}
-	sdks      = []string{"github.com/Azure/", "github.com/AzureAD/", "github.com/aws/", "go.etcd.io/bbolt"}
-	standIns  = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/scripttest", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/secret/keyvault/vaulttest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/celltest", "fhirlink/shared/store/storetest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
-	pureWords = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem", "fhirlink/shared/store"}
+	sdks     = []string{"github.com/Azure/", "github.com/AzureAD/", "github.com/aws/", "go.etcd.io/bbolt"}
+	standIns = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/scripttest", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/secret/keyvault/vaulttest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/celltest", "fhirlink/shared/store/storetest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
+	pure     = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem", "fhirlink/shared/store"}
 )
 
 var rules = []rule{
@@ -82,7 +82,7 @@ var rules = []rule{
 	},
 	{
 		"words and codecs need the standard library only",
-		func(p pkg) bool { return slices.Contains(pureWords, p.ImportPath) }, linked,
+		func(p pkg) bool { return slices.Contains(pure, p.ImportPath) }, linked,
 		func(from, to string) bool { return to != from && !isStandard(to) },
 	},
 	{
@@ -106,7 +106,7 @@ var rules = []rule{
 	},
 	{
 		"programs are not imported",
-		everybody, all,
+		everyPackage, all,
 		func(_, to string) bool {
 			return slices.Contains([]string{"fhirlink/functions/cmd/azure", "fhirlink/functions/cmd/lambda", "fhirlink/functions/cmd/local"}, to)
 		},

@@ -8,7 +8,7 @@ import (
 	"fhirlink/shared/link"
 )
 
-// Directory is the part of [link.Service] that is needed.
+// Directory is the part of [link.Service] that the endpoint uses.
 type Directory interface {
 	Directory(ctx context.Context, slug string) (link.Link, error)
 }

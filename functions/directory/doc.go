@@ -1,6 +1,6 @@
-// Package directory serves GET /api/directory/{slug}: seed 1's "URL that other users of the
-// application will see when they want to send you data".
+// Package directory serves GET /api/directory/{slug}, the part of a link that other
+// organizations can see.
 //
-// 200 with slug and description of an active link whose owner listed it; otherwise 404
-// link_not_found, whatever the reason.
+// It answers 200 with the slug and description of an active link that its owner listed, and 404
+// link_not_found otherwise, whatever the reason.
 package directory

@@ -1,4 +1,4 @@
-// Package health serves GET /api/health: that the program runs, which one it is, and which of
-// the services behind it answered when they were last called. It calls none of them itself, so
-// that whoever watches the program is no load on them, and is not told off for their faults.
+// Package health serves GET /api/health. It answers that the program runs, which program it is,
+// and which of the services behind it answered when they were last called. It calls none of them
+// itself: a monitor must put no load on them, and must not report the program for their faults.
 package health

@@ -10,7 +10,7 @@ import (
 type Handler struct {
 	Program string // local, azure or lambda
 	Version string
-	// Reach tells which services answered when they were last called, by kind and not by name:
+	// Reach reports which services answered when they were last called, by kind and not by name:
 	// identity, entra, vault, table. nil: nothing is known.
 	Reach func() map[string]bool
 }

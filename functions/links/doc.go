@@ -7,6 +7,6 @@
 //	DELETE /api/links/{slug}
 //	GET    /api/links/{slug}/events   a page of what was done with it: limit, continue
 //
-// PATCH, PUT and DELETE need If-Match (RFC 9110 §13.1.1): 428 without, 412 when stale. The
-// link of another organization is 404 link_not_found, as one that does not exist.
+// PATCH, PUT and DELETE need If-Match (RFC 9110 §13.1.1): 428 without it, 412 when it is stale.
+// A link of another organization gets 404 link_not_found, like one that does not exist.
 package links

@@ -10,7 +10,7 @@ import (
 	"fhirlink/shared/link"
 )
 
-// Trail is the part of [link.Service] that reading events needs.
+// Trail is the part of [link.Service] that reads events.
 type Trail interface {
 	Events(ctx context.Context, organization, slug string, limit int, continuation string) ([]link.Event, string, error)
 }
@@ -41,13 +41,13 @@ type event struct {
 	ID      string      `json:"id"`
 	At      time.Time   `json:"at"`
 	Action  link.Action `json:"action"`
-	Outcome string      `json:"outcome"` // "ok", or what was wrong
+	Outcome string      `json:"outcome"` // "ok", or the code of what was wrong
 	By      actor       `json:"by"`
 }
 
-// actor is who did it. What his token did not say is left out.
+// actor is who acted. Fields that the caller's token does not have are left out.
 type actor struct {
-	Kind         string `json:"kind"` // user, application, or service: this one by itself
+	Kind         string `json:"kind"` // user, application, or service (fhirlink itself)
 	Organization string `json:"organization,omitempty"`
 	ObjectID     string `json:"objectId,omitempty"`
 	AppID        string `json:"appId,omitempty"`

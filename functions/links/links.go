@@ -14,14 +14,14 @@ import (
 	"fhirlink/shared/link/linkjson"
 )
 
-// Reader is the part of [link.Service] that reading needs.
+// Reader is the part of [link.Service] that reads links.
 type Reader interface {
 	Get(ctx context.Context, organization, slug string) (link.Link, error)
 	List(ctx context.Context, organization string, limit int, continuation string) ([]link.Link, string, error)
 	ListExpiring(ctx context.Context, organization string, days, limit int, continuation string) ([]link.Link, string, error)
 }
 
-// Changer is the part of [link.Service] that changing needs.
+// Changer is the part of [link.Service] that changes links.
 type Changer interface {
 	Patch(ctx context.Context, organization, slug, ifMatch string, p intake.Patch) (link.Result, error)
 	SetSecret(ctx context.Context, organization, slug, ifMatch string, n intake.NewSecret) (link.Result, error)
@@ -114,10 +114,10 @@ func (h Handler) Delete(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ifMatch is the header's value; several lines are one list (RFC 9110 §5.3).
+// ifMatch returns the header's value; several lines are one list (RFC 9110 §5.3).
 func ifMatch(r *http.Request) string { return strings.Join(r.Header["If-Match"], ", ") }
 
-// patchOf reads a patch.
+// patchOf reads the body of a PATCH.
 func patchOf(r *http.Request) (intake.Patch, error) {
 	body, err := httpx.ReadObject(r)
 	if err != nil {

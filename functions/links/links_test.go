@@ -27,7 +27,7 @@ var (
 	stored = link.Link{Slug: "clinic", ID: "id", Condition: condition.Condition{Health: condition.Broken}, Revision: 3, CreatedAt: now, UpdatedAt: now}
 )
 
-// service keeps the last call in words, and answers with stored.
+// service records the last call as text, and answers with stored.
 type service struct {
 	call   string
 	patch  intake.Patch
@@ -79,7 +79,7 @@ func handler(s *service) links.Handler {
 	return links.Handler{Links: s, Now: func() time.Time { return now }}
 }
 
-// call has a handler answer a request for the slug "clinic".
+// call sends a handler a request for the slug "clinic".
 func call(t *testing.T, handle httpx.HandlerFunc, target, body string, ifMatch ...string) (*httptest.ResponseRecorder, error) {
 	t.Helper()
 	ctx := caller.With(t.Context(), caller.Caller{Organization: organization})
@@ -92,7 +92,7 @@ func call(t *testing.T, handle httpx.HandlerFunc, target, body string, ifMatch .
 	return w, err
 }
 
-// linkJSON is stored as it is answered, without its last brace.
+// linkJSON is the answer for stored, without its last brace.
 var linkJSON = `{"slug":"clinic","description":"","fhirServerUrl":"","clientId":"","tenantId":"","audience":"","listed":false,"status":"broken",` +
 	`"secret":{"expiresOn":null,"daysLeft":null,"state":"unknown"},"createdAt":"2026-11-23T10:00:00Z","updatedAt":"2026-11-23T10:00:00Z","verifiedAt":null,` +
 	`"etag":"\"` + strings.Trim(stored.ETag(), `"`) + `\""`

@@ -18,14 +18,13 @@ const (
 
 type page struct {
 	limit int
-	after string // as the page before said under "continue"
+	after string // "continue" of the previous page
 
-	expiring bool // only links whose secrets end within so many days
+	expiring bool // only links whose secrets end within this many days
 	within   int
 }
 
-// pageOf reads the query. Keys that it does not know are left alone: function keys and
-// proxies add theirs.
+// pageOf reads the query. It ignores unknown keys, because function keys and proxies add some.
 func pageOf(raw string) (page, error) {
 	values, err := httpx.ParseQuery(raw)
 	if err != nil {
@@ -37,7 +36,7 @@ func pageOf(raw string) (page, error) {
 	return p, q.err()
 }
 
-// query reads parameters, and collects what is wrong with them.
+// query reads parameters and collects the mistakes in them.
 type query struct {
 	values   url.Values
 	mistakes []problem.Field
@@ -47,7 +46,7 @@ func (q *query) mistake(key, code, message, fix string) {
 	q.mistakes = append(q.mistakes, problem.Field{Field: key, Code: code, Message: message, Fix: fix})
 }
 
-// text is the parameter's value, "" when it is not there.
+// text returns the parameter's value, or "" when it is missing.
 func (q *query) text(key string) string {
 	if len(q.values[key]) > 1 {
 		q.mistake(key, "duplicate_field", "The parameter stands more than once in the query.", "Send it once.")
@@ -55,8 +54,8 @@ func (q *query) text(key string) string {
 	return q.values.Get(key)
 }
 
-// number is the parameter's value, a number as [strconv.Itoa] writes it from least to most;
-// absent when it is not there.
+// number returns the parameter's value, a number between least and most in the form that
+// [strconv.Itoa] writes. It returns absent when the parameter is missing.
 func (q *query) number(key string, least, most, absent int) int {
 	text := q.text(key)
 	if len(q.values[key]) != 1 {
@@ -70,11 +69,11 @@ func (q *query) number(key string, least, most, absent int) int {
 	return n
 }
 
-// maxDays is how far ahead a secret's end can be asked for: Entra's last 24 months at most.
+// maxDays is the longest expiringWithin: Entra's secrets last 24 months at most.
 const maxDays = 731
 
-// days is the parameter's value, a number of days and the letter d; ok is false when it is not
-// there.
+// days returns the parameter's value, a number of days followed by the letter d. ok is false
+// when the parameter is missing.
 func (q *query) days(key string) (n int, ok bool) {
 	text := q.text(key)
 	if len(q.values[key]) != 1 {

@@ -13,7 +13,7 @@ import (
 	"fhirlink/shared/link/linkjson"
 )
 
-// Registrar is the part of [link.Service] that is needed.
+// Registrar is the part of [link.Service] that the endpoint uses.
 type Registrar interface {
 	Register(ctx context.Context, organization string, r intake.Registration) (link.Result, error)
 }

@@ -21,7 +21,7 @@ import (
 
 const organization = "11111111-1111-4111-8111-111111111111"
 
-// registrar answers with what it has, and keeps what it was asked.
+// registrar returns preset values, and records what it was asked.
 type registrar struct {
 	result       link.Result
 	err          error

@@ -17,7 +17,7 @@ import (
 // binding is the trigger's name in function.json.
 const binding = "timer"
 
-// maxRun bounds a run.
+// maxRun is the longest that a run may take.
 const maxRun = 50 * time.Second
 
 // Handler serves the trigger.
@@ -29,7 +29,7 @@ type Handler struct {
 // Run answers POST /secret-expiry.
 func (h Handler) Run(w http.ResponseWriter, r *http.Request) error {
 	timer, err := azfunc.DecodeTimer(r.Body, binding)
-	if err != nil { // the sweep needs nothing of it, and skipping a run helps nobody
+	if err != nil { // the sweep needs nothing from it, so a skipped run would help no one
 		h.Log.WarnContext(r.Context(), "timer.unreadable", "cause", err.Error())
 	}
 	if timer.PastDue {
@@ -47,8 +47,8 @@ func (h Handler) Run(w http.ResponseWriter, r *http.Request) error {
 
 var errPanicked = errors.New("panicked; the stack is in the log")
 
-// sweep turns a panic into an error, so that the host gets its answer. What else goes wrong is in
-// the line that the sweep writes of itself.
+// sweep turns a panic into an error, so that the host gets its answer. The sweep logs its other
+// errors itself.
 func (h Handler) sweep(ctx context.Context) (err error) {
 	defer func() {
 		if value := recover(); value != nil {

@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 		},
 		{
 			"failed", strings.Replace(invocation, "%t", "false", 1),
-			func(context.Context) (expiry.Result, error) { return done, errors.New("no index") }, unfinished, "", // Sweep.Run logs it
+			func(context.Context) (expiry.Result, error) { return done, errors.New("no index") }, unfinished, "", // Sweep.Run logs the error
 		},
 		{
 			"panicked", strings.Replace(invocation, "%t", "false", 1),

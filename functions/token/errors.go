@@ -10,21 +10,21 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// WriteError answers with err as RFC 6749 §5.2 wants it.
+// WriteError answers with err in the form of RFC 6749 §5.2.
 func WriteError(w http.ResponseWriter, _ *http.Request, err error) { errorOf(err).Write(w) }
 
-// CodeOf is the error that WriteError answers with.
+// CodeOf returns the error code that WriteError answers with.
 func CodeOf(err error) string { return errorOf(err).Code }
 
-// codes are the OAuth words for problems that this route can meet; the statuses stay the
-// problems' own unless they are 404 or 422, which RFC 6749 §5.2 makes 400.
+// codes are the OAuth codes for problems that this route can meet. A problem keeps its status,
+// except for 404 and 422, which RFC 6749 §5.2 makes 400.
 var codes = map[problem.Code]string{
 	problem.MalformedBody:        oauth.InvalidRequest,
 	problem.BodyTooLarge:         oauth.InvalidRequest,
 	problem.UnsupportedMediaType: oauth.InvalidRequest,
 	problem.MethodNotAllowed:     oauth.InvalidRequest,
 	problem.LinkNotFound:         oauth.InvalidTarget,
-	problem.InvalidFields:        oauth.InvalidTarget, // the slug is the one field
+	problem.InvalidFields:        oauth.InvalidTarget, // the slug is the only field
 	problem.Unauthenticated:      oauth.InvalidToken,
 	problem.Forbidden:            oauth.InsufficientScope,
 	problem.UpstreamUnavailable:  oauth.Unavailable,
@@ -58,9 +58,9 @@ func translate(p *problem.Error) *oauth.Error {
 		e.Status = http.StatusBadRequest
 		e.Description = "There is no link with this slug for you. Check the slug; links of other organizations cannot be seen."
 	case problem.Unauthenticated:
-		// Without a token the challenge is bare, because RFC 6750 §3.1 wants no error code in
-		// it. The body has one all the same: RFC 6749 §5.2 requires it of every error of a
-		// token endpoint, and names this one "no client authentication included".
+		// Without a token the challenge has no error code, because RFC 6750 §3.1 wants none. The
+		// body has one all the same: RFC 6749 §5.2 requires a code in every error of a token
+		// endpoint, and lists "no client authentication included" under this one.
 		if e.Challenge = p.WWWAuthenticate(); e.Challenge == oauth.Bearer {
 			e.Code = oauth.InvalidClient
 		}

@@ -41,8 +41,8 @@ func parseJSON(r *http.Request) (request, error) {
 	return request{slug: body.Slug}, nil
 }
 
-// parseForm reads the form of RFC 6749 §4.4.2. The query is not looked at: a parameter in
-// it would end up in logs.
+// parseForm reads the form of RFC 6749 §4.4.2. It ignores the query, because a parameter there
+// would end up in logs.
 func parseForm(r *http.Request) (request, error) {
 	data, err := httpx.ReadBody(r)
 	if err != nil {
@@ -66,7 +66,7 @@ func parseForm(r *http.Request) (request, error) {
 	return request{slug: slug, scope: scope}, err
 }
 
-// checkGrant checks what decides whether the rest is looked at.
+// checkGrant checks the grant type, which decides whether the rest is read.
 func checkGrant(form url.Values) error {
 	grant, err := one(form, "grant_type")
 	switch {
@@ -85,8 +85,8 @@ func checkGrant(form url.Values) error {
 	return nil
 }
 
-// one is the parameter's value. A repeated one is an error, one without a value is as if it
-// were left out (RFC 6749 §3.2).
+// one returns the parameter's value. A repeated parameter is an error; an empty one counts as
+// left out (RFC 6749 §3.2).
 func one(form url.Values, name string) (string, error) {
 	if len(form[name]) > 1 {
 		return "", invalidRequest(name + " stands more than once. Send it once.")

@@ -11,7 +11,7 @@ import (
 	"fhirlink/shared/oauth"
 )
 
-// Granter is the part of [tokens.Service] that is needed.
+// Granter is the part of [tokens.Service] that the endpoint uses.
 type Granter interface {
 	Scope(ctx context.Context, organization string, operator bool, slug string) (string, error)
 	Token(ctx context.Context, organization string, operator bool, slug string) (tokens.Grant, error)
@@ -20,7 +20,7 @@ type Granter interface {
 // Handler serves the endpoint.
 type Handler struct {
 	Tokens Granter
-	Log    *slog.Logger // gets one event "token.issued" per token; it should not block
+	Log    *slog.Logger // gets one event "token.issued" per token; must not block
 	Now    func() time.Time
 }
 
@@ -30,7 +30,7 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	from, _ := caller.From(r.Context()) // the route list lets nobody in without one
+	from, _ := caller.From(r.Context()) // the route's right guarantees one
 	if err := h.checkScope(r.Context(), from, request); err != nil {
 		return err
 	}
@@ -49,8 +49,8 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// checkScope comes before the token, so that what is wrong with the request is told whatever
-// Entra may have against the link's credentials.
+// checkScope runs before the token is fetched. A wrong request must be answered as such even if
+// Entra refuses the link's credentials.
 func (h Handler) checkScope(ctx context.Context, from caller.Caller, asked request) error {
 	if asked.scope == "" {
 		return nil
@@ -65,8 +65,8 @@ func (h Handler) checkScope(ctx context.Context, from caller.Caller, asked reque
 	}
 }
 
-// issued leaves a trace of who got a token for what, never of the token; and of whether it was
-// remembered, and got by the previous secret.
+// issued logs who got a token for what, whether it came from the cache, and whether the previous
+// secret got it. It never logs the token.
 func (h Handler) issued(ctx context.Context, from caller.Caller, slug string, grant tokens.Grant) {
 	h.Log.LogAttrs(ctx, slog.LevelInfo, "token.issued",
 		slog.String("link", slug),

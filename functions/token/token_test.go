@@ -67,7 +67,7 @@ func (g *granter) Token(_ context.Context, organization string, operator bool, s
 	}, nil
 }
 
-// ask sends body and answers errors as the route list does.
+// ask sends body, and answers errors as the route list does.
 func ask(t *testing.T, links token.Granter, log *slog.Logger, contentType, body string) *httptest.ResponseRecorder {
 	t.Helper()
 	if log == nil {
@@ -185,7 +185,7 @@ func checkError(t *testing.T, w *httptest.ResponseRecorder, status int, code, sa
 	}
 }
 
-// replaced finds what [oauth.Plain] writes for a character that it has no other way to write.
+// replaced matches what [oauth.Plain] writes for a character that it cannot write otherwise.
 var replaced = regexp.MustCompile("%[0-9A-F]{2}")
 
 func TestIssueRefusedUpstream(t *testing.T) {
@@ -250,7 +250,7 @@ func TestIssueRefusedUpstream(t *testing.T) {
 	}
 }
 
-// Nothing that the link's credentials meet hides that the scope is wrong.
+// A wrong scope is reported whatever else is wrong with the link's credentials.
 func TestScopeIsCheckedFirst(t *testing.T) {
 	links := &granter{err: &tokens.Refused{Message: "m", Fix: "f"}}
 	w := ask(t, links, nil, formType, good+"&scope=other")
@@ -260,7 +260,7 @@ func TestScopeIsCheckedFirst(t *testing.T) {
 	}
 }
 
-// What Entra's refusals mean is told without a character that RFC 6749 §5.2 has no room for.
+// Explanations of Entra's refusals contain no character that RFC 6749 §5.2 forbids.
 func TestRefusalsReadWell(t *testing.T) {
 	for _, failure := range entra.Failures() {
 		w := ask(t, &granter{err: &tokens.Refused{Message: failure.Message, Fix: failure.Fix}}, nil, formType, good)

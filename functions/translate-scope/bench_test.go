@@ -47,11 +47,11 @@ func againstBare(b *testing.B, body string) {
 		}
 	})
 	bare := serve(b, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the server closes it
+		_, _ = io.Copy(io.Discard, r.Body) // the server closes the body
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(answer)
 	})
-	// In turns, so that a busy machine slows both.
+	// In turns, so that a busy machine slows both equally.
 	var ours, theirs time.Duration
 	for b.Loop() {
 		ours += exchange(b, endpoint, body)
@@ -81,7 +81,8 @@ func exchange(b *testing.B, s *httptest.Server, body string) time.Duration {
 	return time.Since(start)
 }
 
-// BenchmarkHostileBody is the endpoint's own time for 64 KiB that cost much, without the network.
+// BenchmarkHostileBody measures the endpoint's own time for 64 KiB of expensive input, without
+// the network.
 func BenchmarkHostileBody(b *testing.B) {
 	fill := func(unit string) string { return strings.Repeat(unit, (65_000-60)/len(unit)) }
 	var warnings strings.Builder

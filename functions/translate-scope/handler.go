@@ -8,7 +8,7 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// Handler translates scopes. The zero value knows no aliases but those of each request.
+// Handler translates scopes. The zero value knows no aliases except those in each request.
 type Handler struct {
 	Aliases smart.Aliases // the setting FHIRLINK_SCOPE_ALIASES
 }

@@ -13,11 +13,11 @@ const (
 	convert = "convert"
 )
 
-// job is a request whose settings have been found good.
+// job is a request whose settings are valid.
 type job struct {
 	direction string
-	from      *smart.Translator // of a conversion
-	to        *smart.Translator // the translator otherwise
+	from      *smart.Translator // for a conversion only
+	to        *smart.Translator // otherwise the only translator
 }
 
 func (j job) run(scopes []string) smart.Results {
@@ -42,7 +42,7 @@ func (j job) answer(results smart.Results, artefacts bool) answer {
 	return a
 }
 
-// job checks everything but the scopes themselves, and reports all mistakes together.
+// job checks everything except the scopes themselves, and reports all mistakes together.
 func (in request) job(setting smart.Aliases) (job, error) {
 	c := &checker{}
 	c.add(in.checkScopes()...)
@@ -78,7 +78,7 @@ func (in request) single(c *checker, aliases smart.Aliases) job {
 	return j
 }
 
-// conversion puts separator with the side that is firely, and with to if both are; resource is
+// conversion applies separator to the side that is firely, and to "to" if both are. resource is
 // the prefix on both sides unless fromResource says otherwise.
 func (in request) conversion(c *checker, aliases smart.Aliases) job {
 	if in.From == nil || in.To == nil {
@@ -106,7 +106,7 @@ func (in request) conversion(c *checker, aliases smart.Aliases) job {
 	}
 }
 
-// side is what a request says of one translator.
+// side holds the request's options for one translator.
 type side struct {
 	dialect, separator *string
 	resource           string
@@ -117,7 +117,7 @@ type checker struct{ fields []problem.Field }
 
 func (c *checker) add(f ...problem.Field) { c.fields = append(c.fields, f...) }
 
-// mistakes adds those of package smart, renamed to the fields of the request.
+// mistakes adds the mistakes that package smart found, renamed to the fields of the request.
 func (c *checker) mistakes(err error, rename map[string]string) {
 	found, _ := errors.AsType[smart.Mistakes](err)
 	for _, m := range found {

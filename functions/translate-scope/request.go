@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// request is what GET and POST have in common; pointers tell an empty value from none.
+// request is what GET and POST have in common. Pointers distinguish an empty value from none.
 type request struct {
 	Scope         any               `json:"scope"` // see listOf
 	Direction     *string           `json:"direction"`
@@ -118,8 +118,8 @@ func short(key string) string {
 	return strings.ToValidUTF8(key, "�")
 }
 
-// checkScopes finds what is wrong with the list as such; what is wrong with a scope is for the
-// translation to say.
+// checkScopes finds what is wrong with the list as a whole. The translation reports what is
+// wrong with a single scope.
 func (in request) checkScopes() []problem.Field {
 	if len(in.scopes) == 0 {
 		return []problem.Field{field("scope", "required", "There is no scope.", "Send at least one scope, such as patient/*.rs.")}

@@ -14,7 +14,7 @@ import (
 	"fhirlink/shared/smart"
 )
 
-// reply is what a 200 holds; Results of a refusal are the error's.
+// reply is the body of a 200. The results of a refusal are in the error.
 type reply struct {
 	Direction, Dialect, Separator, From, FromSeparator, To, Scope string
 
@@ -62,7 +62,8 @@ func ok(t *testing.T, body string) reply {
 	return read(t, w, err)
 }
 
-// TestExactAnswer holds the whole body of the contract's example, byte by byte where it is data.
+// TestExactAnswer checks the whole body of the contract's example, byte by byte where it is
+// data.
 func TestExactAnswer(t *testing.T) {
 	w, err := post(translatescope.Handler{}, `{"scope":"patient/Observation.r?_id=Id-With-Dashes  openid openid"}`)
 	if err != nil {
@@ -354,7 +355,7 @@ func TestOtherMethods(t *testing.T) {
 	}
 }
 
-// FuzzQuery: percent and plus are decoded once, and what is answered comes back.
+// FuzzQuery: percent and plus are decoded once, and a translated scope comes back unchanged.
 func FuzzQuery(f *testing.F) {
 	for _, q := range []string{
 		"scope=patient/*.rs+openid", "scope=a%2520b", "scope=a%252Fb&dialect=firely", "scope=%25%32%30", "scope=a&scope=b", "scope=%C2%A0a", "scope=a%00b&separator=%7E",
@@ -373,7 +374,7 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// checkOnce decodes the query by itself, and sends the answer back the other way.
+// checkOnce decodes the query independently, and translates the answer back.
 func checkOnce(t *testing.T, query string, a reply) {
 	sent := map[string]string{}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -404,7 +405,7 @@ func checkOnce(t *testing.T, query string, a reply) {
 	}
 }
 
-// once decodes a query component, written apart from net/url.
+// once decodes a query component without net/url.
 func once(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -440,7 +441,7 @@ func distinct(values []string) []string {
 	return all
 }
 
-// FuzzBody: no body makes the endpoint fail, and what it answers is whole.
+// FuzzBody: no body makes the endpoint fail, and its answers are complete.
 func FuzzBody(f *testing.F) {
 	for _, b := range []string{
 		`{"scope":"patient/*.rs openid"}`, `{"scope":["a","b"],"artefacts":true}`, `{"scope":"a","aliases":{"a":"b"}}`, `{"scope":"a$b","from":"fhir-server-proxy","to":"ahds"}`,

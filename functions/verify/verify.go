@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// Verifier is the part of [link.Service] that is needed.
+// Verifier is the part of [link.Service] that the endpoint uses.
 type Verifier interface {
 	Verify(ctx context.Context, organization, slug string) (verification.Report, error)
 	Rehearse(ctx context.Context, organization string, r intake.Registration) (verification.Report, error)

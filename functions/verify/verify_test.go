@@ -16,7 +16,7 @@ import (
 
 const organization = "11111111-1111-4111-8111-111111111111"
 
-// verifier answers which method was asked for what, as the report's audience.
+// verifier puts the called method and its arguments into the report's audience.
 type verifier struct{ err error }
 
 func (v verifier) Verify(_ context.Context, organization, slug string) (verification.Report, error) {

@@ -20,12 +20,12 @@ type endpoint struct {
 	DisabledAt     *time.Time `json:"disabledAt"`     // null: enabled
 	DisabledReason *string    `json:"disabledReason"` // null: enabled
 	CreatedAt      *time.Time `json:"createdAt"`
-	OverlapEndsAt  *time.Time `json:"overlapEndsAt"` // until when a replaced key signs too; null: none does
+	OverlapEndsAt  *time.Time `json:"overlapEndsAt"` // until when the previous key signs too; null: none does
 }
 
-// attempt is what became of a test.
+// attempt is the result of a test delivery.
 type attempt struct {
-	ID      string      `json:"id"` // the webhook-id that was sent
+	ID      string      `json:"id"` // the webhook-id of the delivery
 	Type    notify.Type `json:"type"`
 	Outcome string      `json:"outcome"`
 	Reason  string      `json:"reason"`
@@ -42,7 +42,7 @@ func (h Handler) describe(e webhook.Endpoint) endpoint {
 	return described
 }
 
-// instant is t in UTC to the millisecond, nil when it is zero.
+// instant returns t in UTC to the millisecond, or nil when it is zero.
 func instant(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"fhirlink/shared/secret"
 )
 
-// Manager is the part of [webhook.Service] that keeps endpoints.
+// Manager is the part of [webhook.Service] that stores endpoints.
 type Manager interface {
 	List(ctx context.Context, organization string) ([]webhook.Endpoint, error)
 	Get(ctx context.Context, organization, id string) (webhook.Endpoint, error)
@@ -20,7 +20,7 @@ type Manager interface {
 	Remove(ctx context.Context, organization, id string) error
 }
 
-// Signer is the part of [webhook.Service] that has to do with signing keys.
+// Signer is the part of [webhook.Service] that uses signing keys.
 type Signer interface {
 	Create(ctx context.Context, organization string, n webhook.NewEndpoint) (webhook.Endpoint, secret.Value, error)
 	Rotate(ctx context.Context, organization, id string) (webhook.Endpoint, secret.Value, error)
@@ -112,7 +112,7 @@ func (h Handler) Rotate(w http.ResponseWriter, r *http.Request) error {
 	return h.tell(w, http.StatusOK, e, key)
 }
 
-// tell answers with an endpoint and its new signing key. It is the one place that shows one.
+// tell answers with an endpoint and its new signing key. No other code shows a key.
 func (h Handler) tell(w http.ResponseWriter, status int, e webhook.Endpoint, key secret.Value) error {
 	w.Header().Set("Pragma", "no-cache")
 	return httpx.WriteJSON(w, status, struct {
@@ -121,7 +121,7 @@ func (h Handler) tell(w http.ResponseWriter, status int, e webhook.Endpoint, key
 	}{h.describe(e), key.Reveal()})
 }
 
-// patchOf reads a patch.
+// patchOf reads the body of a PATCH.
 func patchOf(r *http.Request) (webhook.Patch, error) {
 	body, err := httpx.ReadObject(r)
 	if err != nil {

@@ -37,7 +37,7 @@ const (
 		`"createdAt":"2026-11-23T10:00:00Z","overlapEndsAt":null}`
 )
 
-// service keeps the last call in words, and answers with stored.
+// service records the last call as text, and answers with stored.
 type service struct {
 	call  string
 	patch webhook.Patch
@@ -86,7 +86,7 @@ func handler(s *service) webhooks.Handler {
 	return webhooks.Handler{Webhooks: s, Now: func() time.Time { return now }}
 }
 
-// call has a handler answer a request for the id "hook".
+// call sends a handler a request for the id "hook".
 func call(t *testing.T, handle httpx.HandlerFunc, body string) (*httptest.ResponseRecorder, error) {
 	t.Helper()
 	ctx := caller.With(t.Context(), caller.Caller{Organization: organization})

@@ -25,7 +25,7 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-// portSetting is how the host tells the port.
+// portSetting is where the host passes the port.
 const portSetting = "FUNCTIONS_CUSTOMHANDLER_PORT"
 
 // Exit statuses.
@@ -42,10 +42,10 @@ func main() {
 }
 
 // run is the program: it answers until ctx ends and returns the exit status. The log goes to
-// stdout; lines on stderr are errors to the host.
+// stdout, because the host treats lines on stderr as errors.
 func run(ctx context.Context, env config.Lookup, stdout, stderr io.Writer) int {
 	out := eventlog.NewWriter(stdout, 0)
-	defer func() { _ = out.Close() }() // fails when stdout is gone: nobody is left to tell
+	defer func() { _ = out.Close() }() // fails when stdout is gone, where the error cannot be reported
 	log := eventlog.New(out, slog.LevelInfo)
 
 	port, portErr := port(env)
@@ -73,7 +73,7 @@ func run(ctx context.Context, env config.Lookup, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// port is where the host expects the handler; 8080 where there is no host.
+// port returns the port on which the host expects the handler, or 8080 without a host.
 func port(env config.Lookup) (string, error) {
 	text, _ := env(portSetting)
 	if text == "" {
@@ -98,8 +98,9 @@ func handler(c config.Config, log *slog.Logger) (http.Handler, error) {
 	return functions.NewBehindHost(deps), nil
 }
 
-// identity is who this program is to Key Vault and Table Storage. Under Core Tools it is
-// whoever signed in with az login. Neither makes a request before it is needed.
+// identity returns this program's credential for Key Vault and Table Storage. Under Core Tools
+// it is the person who signed in with az login. Neither makes a request before a token is
+// needed.
 func identity(c config.Config) (azcore.TokenCredential, error) {
 	if c.CoreTools {
 		return azidentity.NewAzureCLICredential(nil)

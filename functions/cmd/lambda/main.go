@@ -27,7 +27,7 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-// exitSettings is the status when settings are wrong.
+// exitSettings is the exit status for wrong settings.
 const exitSettings = 2
 
 func main() {
@@ -40,22 +40,24 @@ func main() {
 	lambda.Start(invocations(handler, out))
 }
 
-// invocations are what the loop of aws-lambda-go calls.
+// invocations returns the function that the loop of aws-lambda-go calls.
 func invocations(handler awslambda.Handler, out interface{ Flush(context.Context) error }) func(context.Context, json.RawMessage) (any, error) {
 	return func(ctx context.Context, event json.RawMessage) (any, error) {
-		// Lambda freezes the process after the answer: what is not written by then may never be.
-		defer func() { _ = out.Flush(ctx) }() // fails when stdout is gone: nobody is left to tell
+		// Lambda freezes the process after the answer, so lines that are not written by then may
+		// be lost.
+		defer func() { _ = out.Flush(ctx) }() // fails when stdout is gone, where the error cannot be reported
 		inTime, cancel := inTime(eventlog.With(ctx, work(ctx)))
 		defer cancel()
 		return handler.Invoke(inTime, event)
 	}
 }
 
-// margin is how long before Lambda's deadline an invocation must be over, so that its answer is
-// still taken and its lines are written: after the deadline Lambda ends the process.
+// margin is how long before Lambda's deadline an invocation must end. Lambda ends the process at
+// the deadline, and the answer and the log lines must be delivered before.
 const margin = 500 * time.Millisecond
 
-// inTime ends ctx before Lambda's deadline; by a tenth of the time where that is short.
+// inTime ends ctx by margin before Lambda's deadline, or by a tenth of the remaining time if
+// that is less.
 func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -64,7 +66,7 @@ func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, deadline.Add(-min(margin, time.Until(deadline)/10)))
 }
 
-// work is the invocation as the log tells of it: Lambda's request id and X-Ray's trace.
+// work returns the invocation for the log, with Lambda's request id and X-Ray's trace.
 func work(ctx context.Context) *eventlog.Work {
 	w := &eventlog.Work{}
 	if invocation, ok := lambdacontext.FromContext(ctx); ok {
@@ -76,7 +78,7 @@ func work(ctx context.Context) *eventlog.Work {
 	return w
 }
 
-// traceKey is the key of aws-lambda-go, a plain string, for the header Lambda-Runtime-Trace-Id.
+// traceKey is aws-lambda-go's key, a plain string, for the header Lambda-Runtime-Trace-Id.
 const traceKey = "x-amzn-trace-id"
 
 // newHandler assembles the functions. It makes no request.
@@ -101,8 +103,8 @@ func newHandler(env config.Lookup, log *slog.Logger) (awslambda.Handler, error) 
 	}}, nil
 }
 
-// Settings of azidentity. A managed identity is not among the choices: asking for one here
-// would ask the metadata service of AWS.
+// Settings of azidentity. A managed identity is not an option, because asking for one here would
+// call the metadata service of AWS.
 const (
 	tenantID        = "AZURE_TENANT_ID"
 	authorityHost   = "AZURE_AUTHORITY_HOST"
@@ -111,8 +113,8 @@ const (
 	certificatePath = "AZURE_CLIENT_CERTIFICATE_PATH"
 )
 
-// checkIdentity says which of these settings are missing, so that one failed start tells all of
-// them beside the program's own.
+// checkIdentity reports which of these settings are missing, so that one failed start names all
+// of them together with the program's own.
 func checkIdentity(env config.Lookup) error {
 	set := func(name string) bool { value, _ := env(name); return strings.TrimSpace(value) != "" }
 	var mistakes []error
@@ -131,16 +133,16 @@ func checkIdentity(env config.Lookup) error {
 	return errors.Join(mistakes...)
 }
 
-// cloudOf is where the program's own credential goes: to the configured authority, unless
-// azidentity's setting names another.
+// cloudOf returns where the program's own credential is sent: to the configured authority,
+// unless azidentity's setting names another.
 func cloudOf(env config.Lookup, authority string) cloudconfig.Configuration {
 	if host, _ := env(authorityHost); host != "" {
-		return cloudconfig.Configuration{} // azidentity reads it
+		return cloudconfig.Configuration{} // azidentity reads the setting itself
 	}
 	return cloudconfig.Configuration{ActiveDirectoryAuthorityHost: authority}
 }
 
-// identity is who this program is to Key Vault and Table Storage.
+// identity returns this program's credential for Key Vault and Table Storage.
 func identity(env config.Lookup, authority string) (azcore.TokenCredential, error) {
 	options := azcore.ClientOptions{Cloud: cloudOf(env, authority)}
 	if file, _ := env(federatedToken); file != "" {

@@ -13,7 +13,7 @@ import (
 	"fhirlink/shared/link"
 )
 
-// banner tells a newcomer what to do next, in commands that work as they stand.
+// banner prints what to do next, in commands that can be copied as they are.
 func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o options) {
 	url := "http://" + addr.String()
 	var b strings.Builder
@@ -31,10 +31,10 @@ func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o op
 		firstSteps(&b, url, o.ahead.now())
 	}
 	fmt.Fprintf(&b, "\nWhat else there is: %[1]s/api/openapi.yaml; numbers for Prometheus: %[1]s%[2]s\n\n", url, metricsPath)
-	_, _ = io.WriteString(out, b.String()) // without a terminal there is nobody to tell
+	_, _ = io.WriteString(out, b.String()) // without a terminal no one reads it
 }
 
-// firstSteps is for a data folder without links.
+// firstSteps is the text for a data folder without links.
 func firstSteps(b *strings.Builder, url string, now time.Time) {
 	fmt.Fprintf(b, `
 In another terminal, link the sandbox's FHIR server:
@@ -60,7 +60,7 @@ Other servers to try in place of "clinic": %[5]s.
 `, url, sandbox.ClientID, inPieces(sandbox.Secret), date.Of(now).AddDays(365), strings.Join(sandbox.Scenarios()[1:], ", "))
 }
 
-// again is for a data folder that has links already.
+// again is the text for a data folder that has links already.
 func again(b *strings.Builder, url string, l link.Link) {
 	fmt.Fprintf(b, `
 In another terminal, list your links, and get an access token for one:
@@ -70,6 +70,6 @@ In another terminal, list your links, and get an access token for one:
 `, url, l.Slug)
 }
 
-// inPieces writes the sandbox's secret so that the shell puts it together: no client secret is
-// ever printed, not even this one, so that whoever looks for it in the output finds leaks only.
+// inPieces splits the sandbox's secret so that the shell joins it. The program never prints a
+// client secret, not even this one, so that a search for it in the output finds leaks only.
 func inPieces(secret string) string { return strings.Replace(secret, "-secret-", "-'secret'-", 1) }

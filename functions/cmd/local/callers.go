@@ -10,17 +10,17 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// organizationHeader acts as another organization than the usual one.
+// organizationHeader selects another organization than the usual one.
 const organizationHeader = "X-Local-Organization"
 
-// localOrganization is the tenant of the sandbox, as which requests without a sign-in act.
+// localOrganization is the sandbox's tenant. Requests without a sign-in act as this
+// organization.
 const localOrganization = "11111111-1111-4111-8111-111111111111"
 
-// callers is the sign-in rule of this program: whoever can reach it may do everything, since
-// that is only this machine. A token that is sent all the same is held to what the cloud
-// would hold it to.
+// callers is the sign-in rule of this program. Any client that can reach it has all rights,
+// since only this machine can. A request with a token is checked as in the cloud all the same.
 type callers struct {
-	tokens caller.Authenticator // nil: refuseTokens stands before
+	tokens caller.Authenticator // nil: refuseTokens is in front
 }
 
 func (c callers) Authenticate(r *http.Request) (caller.Caller, error) {
@@ -52,7 +52,7 @@ func (f refuser) checkOrganization(next http.Handler) http.Handler {
 }
 
 // refuseTokens answers every request that has an Authorization header with 401, on open routes
-// too: whoever sends a token believes that it is checked.
+// too, because a client that sends a token expects it to be checked.
 func (f refuser) refuseTokens(next http.Handler) http.Handler {
 	const reason = "this program cannot check tokens before FHIRLINK_API_AUDIENCE and FHIRLINK_ALLOWED_TENANTS are set"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,13 +10,13 @@ import (
 	"fhirlink/shared/entra"
 )
 
-// ahead is how far the program's clock is moved forward (the flag -now), for trying out what
-// happens at the end of a secret. The sandbox and TLS go by the real time.
+// ahead is how far the program's clock is moved forward (the flag -now), to try out what happens
+// when a secret expires. The sandbox and TLS use the real time.
 type ahead time.Duration
 
 func (a ahead) now() time.Time { return time.Now().Add(time.Duration(a)) }
 
-// maxAhead is two years and a day: further than any secret lasts.
+// maxAhead is two years and a day, which is further than any secret lasts.
 const maxAhead = 732 * 24 * time.Hour
 
 // parseAhead reads "+61d", "+36h", a date or a time in RFC 3339. A date keeps the time of day.
@@ -52,7 +52,7 @@ func offset(text string, now time.Time) (time.Duration, error) {
 	return at.Sub(now), err
 }
 
-// shifted is a source of tokens whose ends are as far ahead as the clock.
+// shifted is a source of tokens whose expiry is moved forward with the clock.
 type shifted struct {
 	entra.TokenSource
 	by ahead

@@ -11,18 +11,18 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// What the data folder holds.
+// The files in the data folder.
 const (
 	databaseFile = "fhirlink.db"         // links, and the sealed secrets
-	keyFile      = "secret.key"          // what the secrets are sealed with
-	sinkFile     = "notifications.jsonl" // what the sandbox was told
+	keyFile      = "secret.key"          // the key that seals the secrets
+	sinkFile     = "notifications.jsonl" // what the sandbox received
 )
 
-// lockWait is how long a start waits for another process to let go of the folder: long enough
-// for one that is just being stopped.
+// lockWait is how long a start waits for another process to release the folder: long enough for
+// one that is just being stopped.
 const lockWait = 2 * time.Second
 
-// openData makes the folder, for nobody else to read, and takes its one file.
+// openData makes the folder, readable by its owner only, and locks its database.
 func openData(folder string) (*bbolt.DB, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("-data: the folder %s cannot be made: %w", folder, err)

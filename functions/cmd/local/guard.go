@@ -9,24 +9,24 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// guard stands before everything else, because in this program a request without a token has
-// all rights: whatever can make this machine's browser send a request must not come through.
+// guard is in front of everything else. In this program a request without a token has all
+// rights, so nothing that web pages make a browser on this machine send may get through:
 //
-//   - A page whose name was made to resolve to 127.0.0.1 (DNS rebinding) counts as same-origin
-//     to the browser, but sends its own name as Host: 421.
+//   - A page whose host name resolves to 127.0.0.1 (DNS rebinding) is same-origin to the browser,
+//     but sends that name as Host: 421.
 //   - A page of another site or of another port of this machine is cross-origin: 403. Reading
-//     is refused as well as changing: [http.CrossOriginProtection] lets GET through because GET
-//     should change nothing, but here GET shows links without a sign-in, and no page of
-//     another origin has a reason to ask. The origins of FHIRLINK_CORS_ORIGINS do.
+//     is refused as well as changing. [http.CrossOriginProtection] lets GET through because GET
+//     should change nothing, but here GET shows links without a sign-in. Only pages of the
+//     origins in FHIRLINK_CORS_ORIGINS have a reason to ask.
 //
-// Programs that are no browser send neither Sec-Fetch-Site nor Origin and pass.
+// Programs other than browsers send neither Sec-Fetch-Site nor Origin, and pass.
 type guard struct {
 	refuser
 	sites *http.CrossOriginProtection
 	next  http.Handler
 }
 
-// newGuard guards next; origins are those whose pages may call, e.g. http://localhost:3000.
+// newGuard guards next. Pages of the given origins may call it, e.g. http://localhost:3000.
 func newGuard(next http.Handler, origins []string, refuser refuser) (*guard, error) {
 	g := &guard{refuser, http.NewCrossOriginProtection(), next}
 	for _, origin := range origins {
@@ -57,8 +57,8 @@ func (g *guard) isCrossSite(r *http.Request) bool {
 	return g.sites.Check(asUnsafe) != nil
 }
 
-// isLoopbackName tells whether a Host header names this machine; the port may be any, since a
-// page cannot choose it apart from its own origin.
+// isLoopbackName reports whether a Host header names this machine. Any port will do, because a
+// page cannot choose it independently of its own origin.
 func isLoopbackName(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return strings.EqualFold(name, "localhost") || name == "127.0.0.1" || (name == "::1" && host[0] == '[')
@@ -66,8 +66,8 @@ func isLoopbackName(host string) bool {
 	return strings.EqualFold(host, "localhost") || host == "127.0.0.1" || host == "[::1]"
 }
 
-// checkLoopback makes sure that nobody but this machine can reach addr (host:port), and that
-// the guard lets requests to it through.
+// checkLoopback checks that only this machine can reach addr (host:port), and that the guard
+// accepts requests to it.
 func checkLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -26,7 +26,7 @@ var version = "dev"
 const (
 	exitOK     = 0
 	exitFailed = 1
-	exitUsage  = 2 // something that whoever started it can put right
+	exitUsage  = 2 // wrong flags or settings, which the user can correct
 )
 
 func main() {
@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, env config.Lookup, stdout, stderr i
 		return exitUsage
 	}
 	out := eventlog.NewWriter(stdout, 0)
-	defer func() { _ = out.Close() }() // fails when stdout is gone: nobody is left to tell
+	defer func() { _ = out.Close() }() // fails when stdout is gone, where the error cannot be reported
 	log := eventlog.New(out, slog.LevelInfo)
 
 	p, err := newProgram(o, c, log)
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, env config.Lookup, stdout, stderr i
 	return max(status, closed(p, stderr))
 }
 
-// serve answers and sweeps until ctx ends.
+// serve answers requests and runs sweeps until ctx ends.
 func (p *program) serve(ctx context.Context, l net.Listener, log *slog.Logger, stderr io.Writer) int {
 	var sweeps sync.WaitGroup
 	defer sweeps.Wait()
@@ -83,8 +83,8 @@ func (p *program) serve(ctx context.Context, l net.Listener, log *slog.Logger, s
 	return exitOK
 }
 
-// sweepEvery does what the timer function does in the cloud. The error of a run is about the
-// index of due times, and in the run's own line of the log; the next run looks again.
+// sweepEvery does what the timer function does in the cloud. It ignores the error of a run: the
+// run has logged it, and the next run tries again.
 func (p *program) sweepEvery(ctx context.Context, pause time.Duration) {
 	for ticker := time.NewTicker(pause); ; {
 		_, _ = p.sweep.Run(ctx)

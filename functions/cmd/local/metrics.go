@@ -14,9 +14,9 @@ import (
 // metricsPath shows the metrics in Prometheus's text format.
 const metricsPath = "/metrics"
 
-// metrics count what the log tells. It is a [slog.Handler] beside the one that writes the
-// lines, so that here the numbers come from the very events that the alerts and the workbook
-// count in the cloud, and no other code knows of them.
+// metrics counts the events in the log. It is a [slog.Handler] beside the one that writes the
+// lines. So the numbers here come from the same events that the alerts and the workbook count in
+// the cloud, and no other code has to count.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -60,12 +60,12 @@ func newMetrics() *metrics {
 	return m
 }
 
-// beside is a logger whose events are counted too.
+// beside returns a logger whose events are also counted.
 func (m *metrics) beside(log *slog.Logger) *slog.Logger {
 	return slog.New(slog.NewMultiHandler(log.Handler(), m))
 }
 
-// with answers metricsPath, and leaves everything else to next.
+// with answers metricsPath, and passes every other request to next.
 func (m *metrics) with(next http.Handler) http.Handler {
 	shown := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,10 +77,10 @@ func (m *metrics) with(next http.Handler) http.Handler {
 	})
 }
 
-// Enabled is slog.Handler's: events are of level Info and above.
+// Enabled implements [slog.Handler]: events have level Info or above.
 func (m *metrics) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
 
-// Handle is slog.Handler's.
+// Handle implements [slog.Handler].
 func (m *metrics) Handle(_ context.Context, record slog.Record) error {
 	e := event{}
 	record.Attrs(func(a slog.Attr) bool {
@@ -101,10 +101,10 @@ func (m *metrics) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-// WithAttrs is slog.Handler's. What the program's loggers add to every line is not counted.
+// WithAttrs implements [slog.Handler]. Attributes on every line are not counted.
 func (m *metrics) WithAttrs([]slog.Attr) slog.Handler { return m }
 
-// WithGroup is slog.Handler's.
+// WithGroup implements [slog.Handler].
 func (m *metrics) WithGroup(string) slog.Handler { return m }
 
 func (m *metrics) request(e event) {
@@ -129,7 +129,7 @@ func (m *metrics) sweep(e event) {
 	}
 }
 
-// upstream counts the calls that were made for whatever the event is about.
+// upstream counts the calls to other services that an event reports.
 func (m *metrics) upstream(e event) {
 	for name, counter := range map[string]*prometheus.CounterVec{"calls": m.calls, "failedCalls": m.failedCalls} {
 		for _, a := range e.group(name) {
@@ -141,7 +141,7 @@ func (m *metrics) upstream(e event) {
 	}
 }
 
-// event is what a line says.
+// event holds the attributes of a line.
 type event map[string]slog.Value
 
 func (e event) text(name string) string {
@@ -160,7 +160,7 @@ func (e event) group(name string) []slog.Attr {
 	return nil
 }
 
-// number is a count or a measure; 0 of what is neither.
+// number returns v as a number, or 0 if it is none.
 func number(v slog.Value) float64 {
 	switch v.Kind() {
 	case slog.KindInt64:
@@ -171,7 +171,8 @@ func number(v slog.Value) float64 {
 	return 0
 }
 
-// method keeps what clients invent out of the labels, each value of which costs memory.
+// method replaces unknown methods, because clients could invent any number of labels, and each
+// costs memory.
 func method(m string) string {
 	known := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 	if slices.Contains(known, m) {

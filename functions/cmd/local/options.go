@@ -15,11 +15,11 @@ type options struct {
 	ahead   ahead
 }
 
-// parseOptions reads args and writes what is wrong with them, or the help, to out.
+// parseOptions parses args, and writes mistakes in them or the help to out.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // the error is told by whoever gets it, and once
+	flags.SetOutput(io.Discard) // the caller prints the error, once
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:7071", "`host:port` to answer at; the host must be a loopback address")
 	flags.StringVar(&o.data, "data", ".fhirlink", "`folder` that links and secrets are kept in")
 	flags.BoolVar(&o.sandbox, "sandbox", true, "serve a sandbox Entra and sandbox FHIR servers inside the process")

@@ -89,18 +89,18 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	return p, err
 }
 
-// outside is how the servers outside are reached, or those of the sandbox.
+// outside holds the clients for the servers outside, or for those of the sandbox.
 type outside struct {
 	servers   *http.Client // FHIR servers
 	entra     *http.Client
 	graph     *http.Client
-	webhooks  *http.Client // FHIRLINK_EGRESS_ALLOW does not hold for these
+	webhooks  *http.Client // FHIRLINK_EGRESS_ALLOW does not apply here
 	authority func(fhir.BaseURL) string
-	kind      func(fhir.BaseURL) fhir.Kind // nil: what the host name tells
+	kind      func(fhir.BaseURL) fhir.Kind // nil: decided by the host name
 	sink      *sandbox.Sink                // nil: there is no sandbox
 }
 
-// watchedBy is the same with every call seen by watch.
+// watchedBy returns a copy in which watch sees every call.
 func (out outside) watchedBy(watch *upstream.Watch) outside {
 	out.servers = watch.Client(upstream.FHIR, out.servers)
 	out.entra = watch.Client(upstream.Entra, out.entra)
@@ -109,7 +109,7 @@ func (out outside) watchedBy(watch *upstream.Watch) outside {
 	return out
 }
 
-// connect prepares the clients; one of them is for FHIR servers, Entra and Graph alike.
+// connect prepares the clients. FHIR servers, Entra and Graph share one.
 func (p *program) connect(o options, c config.Config, log *slog.Logger) (out outside, err error) {
 	out.authority = authority(c)
 	if !o.sandbox {
@@ -139,9 +139,9 @@ func (out *outside) use(servers, webhooks *http.Client) {
 	out.servers, out.entra, out.graph, out.webhooks = servers, servers, servers, webhooks
 }
 
-// authority tells where the credentials of a link go: those of the sandbox's servers to the
-// sandbox, also when it is switched off, and all others to the configured authority. The
-// link's host decides, never what a server advertises.
+// authority returns where the credentials of a link are sent. Those for the sandbox's servers go
+// to the sandbox, even when it is switched off, and all others to the configured authority. Only
+// the link's host decides, never what a server advertises.
 func authority(c config.Config) func(fhir.BaseURL) string {
 	return func(b fhir.BaseURL) string {
 		if sandbox.Owns(b) {
@@ -188,7 +188,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out outside, lo
 	return nil
 }
 
-// mailer is the mail server that is set, else the sandbox's sink, else nil.
+// mailer returns the configured mail server, otherwise the sandbox's sink, otherwise nil.
 func mailer(c config.Config, sink *sandbox.Sink) notify.Mailer {
 	switch {
 	case c.Mail.Host != "":
@@ -199,10 +199,10 @@ func mailer(c config.Config, sink *sandbox.Sink) notify.Mailer {
 	return nil
 }
 
-// sinkPath shows what the sandbox was told.
+// sinkPath shows what the sandbox has received.
 const sinkPath = "/sandbox/notifications"
 
-// withSink answers sinkPath, if there is a sandbox.
+// withSink answers sinkPath if there is a sandbox.
 func withSink(next http.Handler, sink *sandbox.Sink) http.Handler {
 	if sink == nil {
 		return next
@@ -216,7 +216,8 @@ func withSink(next http.Handler, sink *sandbox.Sink) http.Handler {
 	})
 }
 
-// tokens validates callers' tokens as the cloud does, once it is set whose.
+// bearer validates callers' tokens as the cloud does. It returns nil unless audience and tenants
+// are set.
 func bearer(c config.Config) caller.Authenticator {
 	if len(c.Audiences) == 0 || len(c.Tenants) == 0 {
 		return nil
@@ -226,7 +227,7 @@ func bearer(c config.Config) caller.Authenticator {
 	})}
 }
 
-// close undoes what newProgram opened, last first.
+// close closes what newProgram opened, in reverse order.
 func (p *program) close() error {
 	var errs []error
 	for i := len(p.closers) - 1; i >= 0; i-- {

@@ -11,10 +11,10 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// refuser answers in the place of the functions, with the line in the log that they would have.
+// refuser answers in place of the functions, and logs the request as they would.
 type refuser struct{ log *slog.Logger }
 
-// refuse answers in the words that the route has for all its errors.
+// refuse answers with p in the form that the route uses for all its errors.
 func (f refuser) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Origin")
@@ -27,7 +27,8 @@ func (f refuser) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error
 	httpx.Correlate(httpx.AccessLog(f.log, answer)).ServeHTTP(w, r)
 }
 
-// inOAuth is p as the token endpoint says it. What it has no word for is an invalid request.
+// inOAuth answers with p in the token endpoint's form. A problem without an OAuth code becomes
+// invalid_request.
 func inOAuth(p *problem.Error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if p.Code == problem.Unauthenticated {

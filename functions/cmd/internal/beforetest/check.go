@@ -33,7 +33,7 @@ const (
 //go:embed testdata/*.json testdata/*.gz
 var files embed.FS
 
-// File returns a file of the data.
+// File returns a file of the recorded data.
 func File(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := files.ReadFile("testdata/" + name)
@@ -41,14 +41,14 @@ func File(t *testing.T, name string) []byte {
 	return data
 }
 
-// Answers returns what is recorded in a file of the data.
+// Answers returns the answers recorded in a file.
 func Answers(t *testing.T, name string) (r Recorded) {
 	t.Helper()
 	must(t, json.Unmarshal(File(t, name), &r))
 	return r
 }
 
-// Program is a program that runs over the data.
+// Program is a program that runs over the recorded data.
 type Program struct {
 	URL   string
 	Sweep func(context.Context) (expiry.Result, error)
@@ -57,7 +57,7 @@ type Program struct {
 	Enabled func() int
 }
 
-// Recorded is what the earlier program answered about its data.
+// Recorded is what the earlier version answered about its data.
 type Recorded struct {
 	At      time.Time `json:"at"` // the time of the data
 	Answers []Answer  `json:"answers"`
@@ -73,19 +73,19 @@ type Answer struct {
 	Organization string `json:"organization"`
 	Path         string `json:"path"`
 	Status       int    `json:"status"`
-	Body         any    `json:"body"` // of an error its code
+	Body         any    `json:"body"` // for an error, only its code
 }
 
-// Token is what became of a request for a token.
+// Token is the answer to a request for a token.
 type Token struct {
 	Organization string `json:"organization"`
 	Slug         string `json:"slug"`
 	Status       int    `json:"status"`
-	Trail        string `json:"trail"` // what the trail says of all requests for tokens for the link
+	Trail        string `json:"trail"` // what the trail says about all token requests for the link
 }
 
-// Check runs programs over the data, one after the other. open starts one at a time by its
-// clock, and ends the one before.
+// Check runs programs over the data, one after the other. open starts one with its clock at the
+// given time, and ends the one before.
 func Check(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) {
 	t.Helper()
 	told, enabled := run(t, r, open)
@@ -113,10 +113,10 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (to
 	c.slug(http.StatusConflict, Other, "clinic-deleted", "clinic-unlisted", "clinic-deleting", "clinic-again", "clinic-bare", "clinic-put", "clinic-abandoned")
 	c.slug(http.StatusCreated, Clinic, "clinic-deleted", "clinic-abandoned-twice")
 
-	start(20 * time.Minute) // what was begun is old enough now to be finished
+	start(20 * time.Minute) // unfinished work is now old enough to be completed
 	c.sweep()
 	c.finished()
-	start(24 * time.Hour) // of digests
+	start(24 * time.Hour) // the digests are due
 	c.sweep()
 	told = c.told()
 	if c.Enabled != nil {
@@ -125,12 +125,12 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (to
 	c.unhook()
 	c.secrets("clinic-busy", "clinic-certificate", "clinic-begun", "clinic-committed", "clinic-yielded", "clinic-discard")
 
-	start(9 * 24 * time.Hour) // previous secrets have come to their end
+	start(9 * 24 * time.Hour) // previous secrets are retired
 	c.sweep()
 	for _, slug := range []string{"clinic-old", "clinic-active", "clinic-rotated", "clinic-fallback", "clinic-certificate"} {
 		c.event(slug, "retire_previous")
 	}
-	start(200 * 24 * time.Hour) // and so have the claims on slugs
+	start(200 * 24 * time.Hour) // reserved slugs are free again
 	c.sweep()
 	if again, err := c.Sweep(t.Context()); err != nil || again.Due > 0 {
 		t.Errorf("a second sweep finds work: %v, %v", again, err)
@@ -169,10 +169,10 @@ func (c *checker) answers(recorded []Answer) {
 	}
 }
 
-// All is the path of a list of all links of an organization.
+// All is the path that lists all links of an organization.
 const All = "/api/links?limit=200"
 
-// links are those in an answer to All.
+// links returns the links in an answer to All, by slug.
 func (a Answer) links() map[string]map[string]any {
 	all := map[string]map[string]any{}
 	if a.Path != All {
@@ -185,14 +185,14 @@ func (a Answer) links() map[string]map[string]any {
 	return all
 }
 
-// Get asks as an organization.
+// Get sends a GET request as an organization.
 func (p Program) Get(t *testing.T, organization, path string) Answer {
 	t.Helper()
 	status, body := p.call(t, organization, "GET", path, "")
 	a := Answer{Organization: organization, Path: path, Status: status}
 	must(t, json.Unmarshal(body, &a.Body))
 	if status != http.StatusOK {
-		a.Body = a.Body.(map[string]any)["code"] // the rest is words
+		a.Body = a.Body.(map[string]any)["code"] // the rest is text for people
 	}
 	return a
 }
@@ -214,7 +214,7 @@ func (c *checker) tokens(recorded []Token) {
 	}
 }
 
-// Token asks for a token.
+// Token requests a token.
 func (p Program) Token(t *testing.T, organization, slug string) Token {
 	t.Helper()
 	status, body := p.call(t, organization, "POST", "/api/token", `{"slug":"`+slug+`"}`)
@@ -235,7 +235,7 @@ func (p Program) Token(t *testing.T, organization, slug string) Token {
 	return Token{organization, slug, status, strings.Join(trail, " ")}
 }
 
-// patches changes every link as somebody does who has read it from the earlier program.
+// patches changes every link with the ETag that a client got from the earlier version.
 func (c *checker) patches(recorded []Answer) {
 	c.t.Helper()
 	n := 0
@@ -248,7 +248,7 @@ func (c *checker) patches(recorded []Answer) {
 			c.want(http.StatusPreconditionFailed, a.Organization, "PATCH", path, `{"description":"Too late"}`, "If-Match", etag)
 			before["description"] = "As of now"
 			got := c.Get(c.t, a.Organization, path).Body.(map[string]any)
-			for _, field := range []string{"updatedAt", "etag", "status", "secret"} { // asking for a token may tell of the last two
+			for _, field := range []string{"updatedAt", "etag", "status", "secret"} { // a token request may have changed the last two
 				delete(before, field)
 				delete(got, field)
 			}
@@ -262,7 +262,7 @@ func (c *checker) patches(recorded []Answer) {
 	}
 }
 
-// secrets gives links a new secret.
+// secrets gives each link a new secret.
 func (c *checker) secrets(slugs ...string) {
 	c.t.Helper()
 	for _, slug := range slugs {
@@ -277,7 +277,7 @@ func (c *checker) secrets(slugs ...string) {
 	}
 }
 
-// webhooks tries the endpoints, whose keys the earlier program has made.
+// webhooks tests the endpoints, whose keys the earlier version made.
 func (c *checker) webhooks() {
 	c.t.Helper()
 	list := c.want(http.StatusOK, Clinic, "GET", "/api/webhooks", "")["webhooks"].([]any)
@@ -310,7 +310,7 @@ func (c *checker) slug(status int, organization string, slugs ...string) {
 	}
 }
 
-// Registration is the body of a request that links a server of the sandbox.
+// Registration returns the body of a request that links a server of the sandbox.
 func Registration(slug, scenario string, more ...string) string {
 	return fmt.Sprintf(`{"slug":%q,"description":"Good Health Clinic","fhirServerUrl":"https://%s.fhir.sandbox.test/metadata","clientId":%q,"clientSecret":%q%s}`,
 		slug, scenario, sandbox.ClientID, sandbox.Secret, strings.Join(more, ""))
@@ -324,7 +324,7 @@ func (c *checker) sweep() {
 	}
 }
 
-// finished looks at what the earlier program has left half done.
+// finished checks that the program has completed what the earlier version left half done.
 func (c *checker) finished() {
 	c.t.Helper()
 	c.slug(http.StatusCreated, Other, "clinic-bare", "clinic-put", "clinic-fresh", "clinic-abandoned") // they were on no list of theirs
@@ -341,7 +341,7 @@ func (c *checker) finished() {
 	}
 }
 
-// event makes sure that the trail of a link has an action that succeeded.
+// event checks that the trail of a link has an action that succeeded.
 func (c *checker) event(slug, action string) {
 	c.t.Helper()
 	events := c.want(http.StatusOK, Clinic, "GET", "/api/links/"+slug+"/events?limit=200", "")["events"].([]any)
@@ -353,7 +353,7 @@ func (c *checker) event(slug, action string) {
 	c.t.Errorf("the trail of %s has no %s:\n%s", slug, action, text(events))
 }
 
-// told is what arrived at the sandbox's receiver, and how.
+// told returns the notifications that arrived at the sandbox's receiver, and by which channel.
 func (c *checker) told() (all []string) {
 	c.t.Helper()
 	for _, n := range c.want(http.StatusOK, Clinic, "GET", sinkPath, "")["notifications"].([]any) {
@@ -364,7 +364,7 @@ func (c *checker) told() (all []string) {
 	return all
 }
 
-// deletes removes every link; what was done with it stays readable.
+// deletes removes every link and checks that its trail stays readable.
 func (c *checker) deletes() {
 	c.t.Helper()
 	for _, organization := range []string{Clinic, Other} {
@@ -392,7 +392,7 @@ func CheckSecrets(t *testing.T, names []string) {
 	}
 }
 
-// want sends a request, asserts the status, and returns what was answered.
+// want sends a request, checks the status, and returns the answer.
 func (c *checker) want(status int, organization, method, path, body string, headers ...string) (answer map[string]any) {
 	c.t.Helper()
 	got, data := c.call(c.t, organization, method, path, body, headers...)

@@ -40,8 +40,8 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// Table is the API over Table Storage and Key Vault, made of the drivers that the cloud's
-// programs have, with the sandbox for the world outside. Its clock is the test's.
+// Table is the API over Table Storage and Key Vault. It uses the drivers of the cloud's
+// programs, with the sandbox for the outside world. The test sets its clock.
 type Table struct {
 	Vault *vaulttest.Server
 
@@ -49,11 +49,11 @@ type Table struct {
 	vault  *azsecrets.Client
 	box    *sandbox.Sandbox
 	egress *http.Client
-	server *httptest.Server // of the program that was opened last
+	server *httptest.Server // of the program that Open started last
 }
 
-// newTable makes a table that does not exist yet: in Azurite when that runs (make
-// azurite-test), else in a stand-in.
+// newTable makes a table that does not exist yet: in Azurite when it runs (make azurite-test),
+// otherwise in a stand-in.
 func newTable(t *testing.T, held []secrettest.Entry) *Table {
 	t.Helper()
 	tb := &Table{Vault: vaulttest.NewServer()}
@@ -83,7 +83,7 @@ func newTable(t *testing.T, held []secrettest.Entry) *Table {
 	return tb
 }
 
-// Open starts the program anew, at a time by its own clock: it remembers nothing.
+// Open starts the program again, with its clock at the given time and nothing in its memory.
 func (tb *Table) Open(t *testing.T, at time.Time) Program {
 	t.Helper()
 	opened := time.Now()
@@ -91,7 +91,7 @@ func (tb *Table) Open(t *testing.T, at time.Time) Program {
 	return p
 }
 
-// assemble makes a program, and returns the services in it too.
+// assemble makes a program, and also returns its services.
 func (tb *Table) assemble(t *testing.T, now func() time.Time) (Program, *link.Service, *webhook.Service) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -106,7 +106,7 @@ func (tb *Table) assemble(t *testing.T, now func() time.Time) (Program, *link.Se
 	})
 	sweep := expiry.Sweep{Links: links, Cells: stores, Now: now, Log: log}
 	public := functions.New(functions.Deps{
-		Links: links, Webhooks: webhooks, Callers: everybody{}, Sweep: sweep, Log: log, Now: now, Program: "before",
+		Links: links, Webhooks: webhooks, Callers: headerOnly{}, Sweep: sweep, Log: log, Now: now, Program: "before",
 		Tokens: tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: secrets, Source: later{source, now}, Authority: authority, Now: now, Log: log}),
 	})
 	mux := http.NewServeMux()
@@ -127,7 +127,7 @@ func (tb *Table) enabled() (n int) {
 	return n
 }
 
-// trust registers a certificate with the application of the sandbox.
+// trust registers a certificate with the sandbox's application.
 func (tb *Table) trust(t *testing.T, text string) {
 	t.Helper()
 	block, _ := pem.Decode([]byte(text))
@@ -139,7 +139,7 @@ func (tb *Table) trust(t *testing.T, text string) {
 	}}})
 }
 
-// insert puts entities into the table, each as it was on the wire.
+// insert puts entities into the table, each exactly as it was on the wire.
 func (tb *Table) insert(t *testing.T, entities []json.RawMessage) {
 	t.Helper()
 	_, err := tb.table.CreateTable(t.Context(), nil)
@@ -150,7 +150,8 @@ func (tb *Table) insert(t *testing.T, entities []json.RawMessage) {
 	}
 }
 
-// later moves the end of a token to where the clock is: the sandbox goes by the real time.
+// later moves the expiry of tokens to the program's clock, because the sandbox uses the real
+// time.
 type later struct {
 	*clientcred.Source
 	now func() time.Time
@@ -162,10 +163,10 @@ func (l later) Token(ctx context.Context, c entra.Credentials, scope string) (en
 	return token, err
 }
 
-// everybody is cmd/local's sign-in rule: a header names the organization.
-type everybody struct{}
+// headerOnly is cmd/local's sign-in rule: a header names the organization.
+type headerOnly struct{}
 
-func (everybody) Authenticate(r *http.Request) (caller.Caller, error) {
+func (headerOnly) Authenticate(r *http.Request) (caller.Caller, error) {
 	organization := r.Header.Get(organizationHeader)
 	if organization == "" {
 		return caller.Caller{}, errors.New("no organization")
@@ -176,7 +177,7 @@ func (everybody) Authenticate(r *http.Request) (caller.Caller, error) {
 	}, nil
 }
 
-// vaultSecret is a secret in the fixture.
+// vaultSecret is one secret in the fixture.
 type vaultSecret struct {
 	Name     string         `json:"name"`
 	Deleted  bool           `json:"deleted,omitempty"`
@@ -193,7 +194,7 @@ type vaultVersion struct {
 	Value        string    `json:"value"`
 }
 
-// tableFixture is what table.json holds.
+// tableFixture is the content of table.json.
 type tableFixture struct {
 	Entities []json.RawMessage `json:"entities"`
 	Vault    []vaultSecret     `json:"vault"`
@@ -214,8 +215,8 @@ func (f tableFixture) entries() (all []secrettest.Entry) {
 	return all
 }
 
-// OpenTable is a table and a vault that hold what the fixture has. The sandbox takes the
-// certificate in it.
+// OpenTable returns a table and a vault with the content of the fixture. The sandbox accepts the
+// fixture's certificate.
 func OpenTable(t *testing.T) *Table {
 	t.Helper()
 	var f tableFixture

@@ -31,20 +31,20 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// table holds the links.
+// table is the name of the table of links.
 const table = "links"
 
-// Functions are what the functions need, over the services that c names. identity opens the
-// vaults, and the table unless a connection string does. No request is made.
+// Functions returns what the functions need, over the services that c names. identity opens the
+// vaults, and the table too unless a connection string does. It makes no request.
 func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (functions.Deps, error) {
 	_, _, deps, err := assemble(c, identity, log)
 	return deps, err
 }
 
-// assemble also returns what the services in deps were made of.
+// assemble also returns the dependencies of the services in deps.
 func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (of link.Deps, hooks webhook.Deps, deps functions.Deps, err error) {
 	watch := &upstream.Watch{}
-	identity = outspoken{identity, watch, log}
+	identity = loggedCredential{identity, watch, log}
 	stores, err := stores(c, identity, watch)
 	if err != nil {
 		return of, hooks, deps, err
@@ -60,7 +60,8 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		source    = &clientcred.Source{Client: toEntra}
 		servers   = watch.Client(upstream.FHIR, egress.NewClient(egress.Options{Allow: c.EgressAllow}))
 	)
-	// FHIRLINK_EGRESS_ALLOW is for FHIR servers: webhooks, whoever names them, stay public.
+	// FHIRLINK_EGRESS_ALLOW is for FHIR servers only. Webhooks must stay public, because callers
+	// name them.
 	hooks = webhook.Deps{
 		Endpoints: stores.Endpoints(), Secrets: secrets, Log: log,
 		Client: watch.Client(upstream.Webhook, egress.NewClient(egress.Options{})),
@@ -101,8 +102,8 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 	}, nil
 }
 
-// channels carry notices out: to the organizations' webhooks, and to the operator's topic of
-// Event Grid if there is one.
+// channels returns where notices are sent: the organizations' webhooks, and the operator's Event
+// Grid topic if there is one.
 func channels(c config.Config, identity azcore.TokenCredential, client *http.Client, webhooks *webhook.Service) (notify.Channels, error) {
 	if c.EventGridEndpoint == "" {
 		return notify.Channels{webhooks}, nil
@@ -114,7 +115,7 @@ func channels(c config.Config, identity azcore.TokenCredential, client *http.Cli
 	return notify.Channels{webhooks, topic}, nil
 }
 
-// mailer is nil when there is no mail server.
+// mailer returns nil when no mail server is set.
 func mailer(c config.Config) notify.Mailer {
 	if c.Mail.Host == "" {
 		return nil
@@ -137,8 +138,8 @@ func secrets(c config.Config, identity azcore.TokenCredential, watch *upstream.W
 	return keyvault.New(vaults...), nil
 }
 
-// stores opens the table. Errors name the setting and not its value: a connection string is a
-// key.
+// stores opens the table. Errors name the setting and not its value, because a connection string
+// contains a key.
 func stores(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch) (*aztable.Store, error) {
 	options := aztable.ClientOptions()
 	watched(&options.ClientOptions, watch, upstream.Table)
@@ -163,9 +164,10 @@ func callers(c config.Config, client *http.Client) entra.AccessTokensConfig {
 	}
 }
 
-// microsoftClient reaches the configured authority, and Microsoft Graph and Event Grid beside
-// it. It is not guarded as the client for FHIR servers is: the operator names these hosts,
-// callers never do. Redirects are not followed, because a request here carries a client secret.
+// microsoftClient returns the client for the configured authority, Microsoft Graph and Event
+// Grid. Unlike the client for FHIR servers it is not guarded, because the operator names these
+// hosts and callers never do. It follows no redirects, because a request here carries a client
+// secret.
 func microsoftClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost = egress.ConnsPerHost, egress.ConnsPerHost

@@ -16,17 +16,17 @@ import (
 	"fhirlink/shared/upstream"
 )
 
-// outspoken is a credential whose refusals are in the log, and count as failed calls. Whoever
-// uses it learns only that there was no token, and tells callers less. It is asked when a token
-// is needed, because the SDKs' clients keep theirs.
-type outspoken struct {
+// loggedCredential logs a credential's refusals and counts them as failed calls. Its callers
+// learn only that there was no token, and tell their callers even less. It is asked only when a
+// new token is needed, because the SDKs' clients cache theirs.
+type loggedCredential struct {
 	azcore.TokenCredential
 	watch *upstream.Watch
 	log   *slog.Logger
 }
 
-// GetToken is azcore.TokenCredential's.
-func (c outspoken) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+// GetToken implements [azcore.TokenCredential].
+func (c loggedCredential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	start := time.Now()
 	token, err := c.TokenCredential.GetToken(ctx, o)
 	c.watch.Called(ctx, upstream.Identity, "", start, 0, err)
@@ -36,7 +36,7 @@ func (c outspoken) GetToken(ctx context.Context, o policy.TokenRequestOptions) (
 	return token, err
 }
 
-// whyNoToken tells known fields of azidentity's error, whose text holds whole answers.
+// whyNoToken returns known fields of azidentity's error, whose text contains whole answers.
 func whyNoToken(ctx context.Context, err error) string {
 	var (
 		failed      *azidentity.AuthenticationFailedError
@@ -56,7 +56,7 @@ func whyNoToken(ctx context.Context, err error) string {
 func answered(response *http.Response) string {
 	body, err := runtime.Payload(response)
 	if err != nil {
-		body = nil // what there is of it tells nothing
+		body = nil // a partial answer cannot be parsed
 	}
 	refusal, ok := entra.ParseRefusal(response.StatusCode, response.Header, body)
 	if !ok {

@@ -52,7 +52,7 @@ func secretOf(t *testing.T, a authority) azcore.TokenCredential {
 
 // What Entra, or the want of an identity, has against this program is in the log, in known
 // fields; the error goes on as it is.
-func TestOutspoken(t *testing.T) {
+func TestCredentialErrorsAreLogged(t *testing.T) {
 	refusal := `{"error":"invalid_client","error_description":"AADSTS7000222: canary keys are expired.","error_codes":[7000222],"correlation_id":"7d0c5a2e-3c1b-4f0a-9a57-2f6f1e0b6c11"}`
 	cli, err := azidentity.NewAzureCLICredential(nil)
 	if err != nil {
@@ -71,7 +71,7 @@ func TestOutspoken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			var watch upstream.Watch
-			_, err := outspoken{tt.credential, &watch, eventlog.New(&out, slog.LevelInfo)}.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+			_, err := loggedCredential{tt.credential, &watch, eventlog.New(&out, slog.LevelInfo)}.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 			if err == nil {
 				t.Fatal("there was a token")
 			}
@@ -86,7 +86,7 @@ func TestOutspoken(t *testing.T) {
 	var out bytes.Buffer
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	if _, err := (outspoken{cli, &upstream.Watch{}, eventlog.New(&out, slog.LevelInfo)}).GetToken(gone, policy.TokenRequestOptions{Scopes: []string{"x"}}); err == nil || out.Len() > 0 {
+	if _, err := (loggedCredential{cli, &upstream.Watch{}, eventlog.New(&out, slog.LevelInfo)}).GetToken(gone, policy.TokenRequestOptions{Scopes: []string{"x"}}); err == nil || out.Len() > 0 {
 		t.Errorf("a client that left: %v, logged %s", err, &out)
 	}
 }

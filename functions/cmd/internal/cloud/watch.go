@@ -9,18 +9,18 @@ import (
 	"fhirlink/shared/upstream"
 )
 
-// watching is the last policy of an SDK's pipeline: it sees every try of every call.
+// watching is the last policy in an SDK's pipeline, so it sees every attempt of every call.
 type watching struct {
 	watch   *upstream.Watch
 	service upstream.Service
 }
 
-// watched adds it to a client's options.
+// watched adds the policy to a client's options.
 func watched(o *policy.ClientOptions, watch *upstream.Watch, service upstream.Service) {
 	o.PerRetryPolicies = append(o.PerRetryPolicies, watching{watch, service})
 }
 
-// Do makes the call.
+// Do implements [policy.Policy].
 func (p watching) Do(r *policy.Request) (*http.Response, error) {
 	start := time.Now()
 	answer, err := r.Next()

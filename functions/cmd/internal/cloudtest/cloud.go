@@ -22,31 +22,32 @@ import (
 	"fhirlink/shared/secret/keyvault/vaulttest"
 )
 
-// Who is who.
+// The tenants, applications and secrets of the tests.
 const (
 	Tenant      = "11111111-1111-4111-8111-111111111111"
 	OtherTenant = "77777777-7777-4777-8777-777777777777"
-	Stranger    = "88888888-8888-4888-8888-888888888888" // a tenant that may not call
-	Audience    = "66666666-6666-4666-8666-666666666666" // of our API
-	ClientID    = "22222222-2222-4222-8222-222222222222" // of the clinic's application
+	Stranger    = "88888888-8888-4888-8888-888888888888" // a tenant that is not allowed to call
+	Audience    = "66666666-6666-4666-8666-666666666666" // of the API
+	ClientID    = "22222222-2222-4222-8222-222222222222" // the clinic's application
 	Secret      = "canary~8Q.clinic-secret"
 	NextSecret  = "canary~8Q.second-secret"
-	// ExpiredSecret is one that Entra says has expired.
+	// ExpiredSecret is a secret that Entra refuses as expired.
 	ExpiredSecret = "canary~8Q.expired-secret"
 )
 
-// resource is the audience of the FHIR server's tokens. A server at an IP address cannot be
-// named by its own URL here, since the scenarios go by host names.
+// resource is the audience of the FHIR server's tokens. A server at an IP address cannot have
+// its own URL as audience here, because the scenarios depend on host names.
 const resource = "https://generic.fhir.example"
 
-// Cloud is what a program finds around it.
+// Cloud holds the services around a program.
 type Cloud struct {
 	Entra    *entratest.Authority
 	Vault    *vaulttest.Server
 	FHIR     *fhirtest.Server
-	Identity atomic.Int64 // tokens that the managed identity gave out
+	Identity atomic.Int64 // tokens that the managed identity has issued
 
-	// What Entra and the vault answer instead, unless nil; a test may change it at any time.
+	// Entra and the vault answer with these instead, unless nil. A test may change them at any
+	// time.
 	EntraFault, VaultFault atomic.Pointer[Fault]
 
 	AuthorityURL, VaultURL, IdentityURL, FHIRURL string
@@ -54,19 +55,19 @@ type Cloud struct {
 	certificate string
 }
 
-// Fault answers in the place of a server, as entratest.Authority.Throttle and vaulttest.Fail
-// do, and says whether it has.
+// Fault answers in place of a server, like entratest.Authority.Throttle and secrettest.Fail. It
+// reports whether it has answered.
 type Fault func(http.ResponseWriter, *http.Request) bool
 
-// unless lets a fault answer first.
-func unless(fault *atomic.Pointer[Fault]) Fault {
+// current returns a Fault that answers with the current fault, if there is one.
+func current(fault *atomic.Pointer[Fault]) Fault {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		f := fault.Load()
 		return f != nil && (*f)(w, r)
 	}
 }
 
-// Start starts the servers; they end with the test.
+// Start starts the servers, which end with the test.
 func Start(t testing.TB) *Cloud {
 	t.Helper()
 	c := &Cloud{}
@@ -77,12 +78,12 @@ func Start(t testing.TB) *Cloud {
 		}}},
 		entratest.Tenant{ID: OtherTenant, Name: "Other"}, entratest.Tenant{ID: Stranger, Name: "Stranger"},
 	)
-	c.Entra.Before = unless(&c.EntraFault)
+	c.Entra.Before = current(&c.EntraFault)
 	c.FHIR = &fhirtest.Server{Domain: "fhir.example", TenantID: Tenant, Validate: c.Entra.Check}
 
 	c.AuthorityURL = c.serve(t, c.Entra)
 	c.Vault, c.VaultURL = c.NewVault(t)
-	c.Vault.Before = unless(&c.VaultFault)
+	c.Vault.Before = current(&c.VaultFault)
 	c.FHIRURL = c.serve(t, http.HandlerFunc(c.fhir))
 	c.Entra.URL, c.FHIR.Authority = c.AuthorityURL, c.AuthorityURL+"/"
 
@@ -92,12 +93,12 @@ func Start(t testing.TB) *Cloud {
 	return c
 }
 
-// serve starts a TLS server on 127.0.0.1. All of them have the certificate of httptest, which
-// is put into a file for the programs.
+// serve starts a TLS server on 127.0.0.1. All servers use the certificate of httptest, which is
+// written to a file for the programs.
 func (c *Cloud) serve(t testing.TB, h http.Handler) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are given up are meant
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes are expected
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	if c.certificate == "" {
@@ -110,8 +111,8 @@ func (c *Cloud) serve(t testing.TB, h http.Handler) string {
 	return server.URL
 }
 
-// NewVault starts a Key Vault, one more than there is. It names a resource that azsecrets
-// accepts for its host: one that the host is below of. 127.0.0.1:443 is below 0.0.1:443 as
+// NewVault starts another Key Vault. azsecrets accepts a vault only if its host lies below the
+// host of the resource that the vault names. 127.0.0.1:443 is below 0.0.1:443 as
 // contoso.vault.azure.net is below vault.azure.net.
 func (c *Cloud) NewVault(t testing.TB) (vault *vaulttest.Server, address string) {
 	t.Helper()
@@ -126,7 +127,7 @@ func (c *Cloud) NewVault(t testing.TB) (vault *vaulttest.Server, address string)
 	return vault, address
 }
 
-// identity answers as the managed identity of App Service does.
+// identity answers like the managed identity of App Service.
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 func (c *Cloud) identity(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("X-Identity-Header") != identityHeader || r.URL.Query().Get("resource") == "" {
@@ -143,8 +144,8 @@ func (c *Cloud) identity(w http.ResponseWriter, r *http.Request) {
 
 const identityHeader = "canary-identity-header"
 
-// fhir serves the scenario that the path begins with, or the one of the resource: a server at
-// an IP address has no host name to tell them apart by.
+// fhir serves the scenario at the start of the path, or the one of the resource. A server at an
+// IP address has no host name that could name the scenario.
 func (c *Cloud) fhir(w http.ResponseWriter, r *http.Request) {
 	r.Host = strings.TrimPrefix(resource, "https://")
 	scenario, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
@@ -154,14 +155,14 @@ func (c *Cloud) fhir(w http.ResponseWriter, r *http.Request) {
 	c.FHIR.ServeHTTP(w, r)
 }
 
-// Server is the URL of the FHIR server that behaves as the scenario, and the audience of its
-// tokens unless the scenario is about that.
+// Server returns the URL of the FHIR server for a scenario. It also returns the audience of its
+// tokens, unless the scenario is about the audience.
 func (c *Cloud) Server(scenario string) (url, audience string) {
 	return c.FHIRURL + "/" + scenario, "https://" + scenario + "." + c.FHIR.Domain
 }
 
-// Env is the environment for a program over the table of the connection string; more settings
-// of the form NAME=value may follow and win.
+// Env returns the environment for a program over the table of the connection string. More
+// settings of the form NAME=value override the usual ones.
 func (c *Cloud) Env(table string, more ...string) []string {
 	return append([]string{
 		"SSL_CERT_FILE=" + c.certificate,
@@ -175,17 +176,17 @@ func (c *Cloud) Env(table string, more ...string) []string {
 	}, more...)
 }
 
-// App is the token of an application of a tenant with the roles.
+// App returns the token of an application of a tenant with the roles.
 func (c *Cloud) App(tenant string, roles ...string) string {
 	return c.Entra.Mint(map[string]any{"tid": tenant, "aud": Audience, "roles": roles})
 }
 
-// User is the token of a user of a tenant with the scopes and roles.
+// User returns the token of a user of a tenant with the scopes and roles.
 func (c *Cloud) User(tenant, scopes string, roles ...string) string {
 	return c.Entra.Mint(map[string]any{"tid": tenant, "aud": Audience, "scp": scopes, "roles": roles, "preferred_username": "a@example.org"})
 }
 
-// Registration is the body of a register request for the stand-in's FHIR server.
+// Registration returns the body of a register request for the stand-in's FHIR server.
 func (c *Cloud) Registration(slug string) map[string]any {
 	return map[string]any{
 		"slug": slug, "description": "Good Health Clinic", "fhirServerUrl": c.FHIRURL + "/metadata",

@@ -24,7 +24,7 @@ func Build(t testing.TB, pkg string) (path string) {
 	return path
 }
 
-// Process is a custom handler as the Functions host runs it.
+// Process is a custom handler, run as the Functions host runs it.
 type Process struct {
 	URL    string
 	Output *Output // stdout and stderr
@@ -45,7 +45,7 @@ func Run(t testing.TB, path string, env []string) *Process {
 	return p
 }
 
-// Launch is Run for whoever kills the process himself.
+// Launch is Run for a caller that kills the process itself.
 func Launch(path string, env []string) (*Process, error) {
 	port, err := freePort()
 	if err != nil {
@@ -75,7 +75,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// Ready waits, as the host does, until GET / has any answer, and tells how long that took.
+// Ready waits until GET / has any answer, as the host does, and returns how long that took.
 func (p *Process) Ready(t testing.TB) time.Duration {
 	t.Helper()
 	for start := time.Now(); ; {
@@ -94,7 +94,7 @@ func (p *Process) Ready(t testing.TB) time.Duration {
 	}
 }
 
-// Kill ends the program as the host does: without a warning.
+// Kill ends the program without a warning, as the host does.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended by itself
 	<-p.exited
@@ -109,7 +109,7 @@ func (p *Process) Terminate(t testing.TB) int {
 	return p.Wait(t)
 }
 
-// Wait waits for the end and returns the exit status; -1 after a signal.
+// Wait waits until the program ends and returns its exit status, or -1 after a signal.
 func (p *Process) Wait(t testing.TB) int {
 	t.Helper()
 	select {
@@ -139,7 +139,7 @@ func (o *Output) String() string {
 	return o.text.String()
 }
 
-// DistOnly skips where what make dist builds cannot run.
+// DistOnly skips the test on machines that cannot run what make dist builds.
 func DistOnly(t testing.TB) {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
@@ -148,7 +148,8 @@ func DistOnly(t testing.TB) {
 	LinuxOnly(t)
 }
 
-// LinuxOnly skips where Go asks the system, and not SSL_CERT_FILE, which certificates to trust.
+// LinuxOnly skips the test where Go ignores SSL_CERT_FILE and asks the system which certificates
+// to trust.
 func LinuxOnly(t testing.TB) {
 	t.Helper()
 	if runtime.GOOS != "linux" {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Limits of a server. A request takes 25 s at most (a verification) and its body has at most
-// 64 KiB; headers carry an access token.
+// Limits of a server. A request takes at most 25 s (a verification) and its body has at most 64
+// KiB. Headers carry an access token.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 30 * time.Second
@@ -20,11 +20,11 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
-// grace is how long requests under way may go on after the signal to stop.
+// grace is how long running requests may continue after the signal to stop.
 const grace = 5 * time.Second
 
-// Run serves h on l until ctx ends, lets the requests under way finish, and returns nil then.
-// It closes l.
+// Run serves h on l until ctx ends. It then lets running requests finish, closes l, and returns
+// nil.
 func Run(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           h,

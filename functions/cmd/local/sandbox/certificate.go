@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// certify makes a certificate for the names below zone, signed by a certification authority
-// that is made for this process: its key is gone when certify returns, nothing outside trusts
-// it, and inside it is good for the zone only.
+// certify makes a certificate for the names below zone, signed by a certification authority made
+// for this process. The authority's key is discarded when certify returns. No program outside
+// trusts it, and inside it is valid for the zone only.
 func certify(zone string, names ...string) (tls.Certificate, *x509.Certificate, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -53,6 +53,6 @@ func template(name string) *x509.Certificate {
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.AddDate(1, 0, 0), // a process runs shorter
+		NotAfter:     now.AddDate(1, 0, 0), // no process runs for longer
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"fhirlink/shared/fhir/fhirtest"
 )
 
-// Where the sandbox is, and the one registration that its authority knows.
+// The sandbox's names, and the one registration that its authority knows.
 const (
 	Authority     = "https://" + loginHost + "/"
 	TenantID      = "11111111-1111-4111-8111-111111111111"
@@ -31,7 +31,7 @@ const (
 	fhirDomain = "fhir." + zone
 )
 
-// Scenarios are the FHIR servers that a newcomer is told about.
+// Scenarios returns the FHIR servers that the banner suggests.
 func Scenarios() []string {
 	return []string{
 		"clinic", "readonly", "norole", "audience", "anonymous", "throttled",
@@ -39,7 +39,7 @@ func Scenarios() []string {
 	}
 }
 
-// Sandbox is running from New to Close.
+// Sandbox runs from New to Close.
 type Sandbox struct {
 	Entra *entratest.Authority
 	FHIR  *fhirtest.Server
@@ -75,15 +75,15 @@ func New(sink *Sink) (*Sandbox, error) {
 	s.server = &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // what goes wrong here is what the scenarios are for
+		ErrorLog:          log.New(io.Discard, "", 0), // the scenarios fail on purpose
 		TLSConfig:         &tls.Config{GetCertificate: choose(&certificate), MinVersion: tls.VersionTLS12},
 	}
-	go func() { _ = s.server.ServeTLS(listener, "", "") }() // until Close, as its error says
+	go func() { _ = s.server.ServeTLS(listener, "", "") }() // returns only after Close, with an error that says so
 	return s, nil
 }
 
-// choose gives the certificate to everybody who asks for a name that it is for; it stands for
-// the wrong name where the scenario is just that.
+// choose returns the certificate for every name, except in the scenario tls-invalid, which shows
+// one for another name.
 func choose(certificate *tls.Certificate) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if strings.HasPrefix(hello.ServerName, "tls-invalid.") {
@@ -94,7 +94,7 @@ func choose(certificate *tls.Certificate) func(*tls.ClientHelloInfo) (*tls.Certi
 	}
 }
 
-// ServeHTTP hands a request to the server that its host names.
+// ServeHTTP passes a request to the server that its host names.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Host {
 	case loginHost:
@@ -106,8 +106,8 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Intercept is egress.Options.Intercept for the names of the sandbox. A name below its zone
-// that is not one of them does not exist, and nobody outside is asked for it.
+// Intercept implements egress.Options.Intercept for the sandbox's names. A name below the zone
+// that is not one of them does not exist, and is never looked up outside.
 func (s *Sandbox) Intercept(host string) (dial func(context.Context) (net.Conn, error), ok bool) {
 	host = strings.ToLower(host)
 	if !strings.HasSuffix(host, "."+zone) {
@@ -128,15 +128,15 @@ func (s *Sandbox) dial(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", s.listener.Addr().String())
 }
 
-// Trust adds the sandbox's certification authority to pool. It is good for names below the
-// zone only.
+// Trust adds the sandbox's certification authority to pool. It is valid for names below the zone
+// only.
 func (s *Sandbox) Trust(pool *x509.CertPool) { pool.AddCert(s.root) }
 
-// Owns tells whether a FHIR server is one of the sandbox's, by its host name alone.
+// Owns reports whether a FHIR server is one of the sandbox's, by its host name alone.
 func Owns(b fhir.BaseURL) bool { return strings.HasSuffix(b.Host(), "."+fhirDomain) }
 
-// Kind is what a server counts as; it is for verification.Verifier.
+// Kind returns the kind of a sandbox server, for verification.Verifier.
 func (s *Sandbox) Kind(b fhir.BaseURL) fhir.Kind { return s.FHIR.Kind(b) }
 
-// Close ends all connections.
+// Close closes all connections.
 func (s *Sandbox) Close() error { return s.server.Close() }

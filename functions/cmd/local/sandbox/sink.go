@@ -16,17 +16,17 @@ import (
 	"fhirlink/shared/notify"
 )
 
-// WebhookURL is an address of the sandbox that takes whatever a webhook sends.
+// WebhookURL is an address in the sandbox that accepts every webhook delivery.
 const WebhookURL = "https://" + sinkHost + "/"
 
 const sinkHost = "webhooks." + zone
 
-// maxKept is how many notifications a Sink remembers; the oldest go first.
+// maxKept is how many notifications a Sink keeps; it drops the oldest first.
 const maxKept = 1000
 
-// Sink receives webhooks and mail for people who try notifications out: it logs each one and
-// shows what it holds. It remembers ids, so that one which arrives again is not shown twice. A
-// file keeps what arrived, a line of JSON each.
+// Sink receives webhooks and mail for people who try notifications out. It logs each one and
+// shows all that it holds. It remembers ids, so that a repeated delivery is not shown twice. It
+// appends what arrives to a file, one line of JSON each.
 type Sink struct {
 	log  *slog.Logger
 	file string // "": none
@@ -35,7 +35,7 @@ type Sink struct {
 	held []*Notification
 }
 
-// NewSink returns a sink with what arrived before; file need not exist, "" stands for none.
+// NewSink returns a sink that holds what file has. The file need not exist; "" means no file.
 func NewSink(file string, log *slog.Logger) (*Sink, error) {
 	s := &Sink{log: log, file: file}
 	if file == "" {
@@ -48,7 +48,7 @@ func NewSink(file string, log *slog.Logger) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	defer func() { _ = f.Close() }() // it was read only
+	defer func() { _ = f.Close() }() // only read from
 	for lines := json.NewDecoder(f); ; {
 		var n Notification
 		switch err := lines.Decode(&n); {
@@ -61,20 +61,20 @@ func NewSink(file string, log *slog.Logger) (*Sink, error) {
 	}
 }
 
-// Notification is one event as it arrived.
+// Notification is one event that the sink received.
 type Notification struct {
 	Via      string      `json:"via"`  // webhook or mail
-	ID       string      `json:"id"`   // webhook-id; of mail, the event's
+	ID       string      `json:"id"`   // webhook-id, or the id of the event in a mail
 	Type     notify.Type `json:"type"` // e.g. fhirlink.secret.expiring
 	Time     string      `json:"time"` // when it happened
 	Slug     string      `json:"slug"`
 	Message  string      `json:"message"`
 	Fix      string      `json:"fix,omitempty"`
-	To       []string    `json:"to,omitempty"` // of mail
-	Received int         `json:"received"`     // how often it arrived
+	To       []string    `json:"to,omitempty"` // mail only
+	Received int         `json:"received"`     // number of deliveries
 }
 
-// ServeHTTP takes a webhook (Standard Webhooks, CloudEvents 1.0).
+// ServeHTTP accepts a webhook delivery (Standard Webhooks, CloudEvents 1.0).
 func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var event struct {
 		Type    notify.Type `json:"type"`
@@ -96,7 +96,7 @@ func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// Digest takes a mail; it is notify.Mailer's.
+// Digest implements notify.Mailer.
 func (s *Sink) Digest(_ context.Context, d notify.Digest) notify.Result {
 	for _, e := range d.Events {
 		s.add(Notification{
@@ -118,7 +118,7 @@ func (s *Sink) add(n Notification) {
 	}
 }
 
-// hold tells whether the notification is new.
+// hold stores a notification, and reports whether it is new.
 func (s *Sink) hold(n Notification) bool {
 	for _, known := range s.held {
 		if known.Via == n.Via && known.ID == n.ID {
@@ -143,7 +143,7 @@ func (s *Sink) write(n Notification) error {
 	return errors.Join(json.NewEncoder(f).Encode(n), f.Close())
 }
 
-// Held is what the sink holds, the oldest first.
+// Held returns the notifications that the sink holds, oldest first.
 func (s *Sink) Held() []Notification {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,12 +154,12 @@ func (s *Sink) Held() []Notification {
 	return all
 }
 
-// Show answers with what the sink holds.
+// Show answers with the notifications that the sink holds.
 func (s *Sink) Show(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	_ = e.Encode(map[string][]Notification{"notifications": s.Held()}) // to a client that is gone
+	_ = e.Encode(map[string][]Notification{"notifications": s.Held()}) // fails when the client is gone
 }

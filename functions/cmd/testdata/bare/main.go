@@ -1,4 +1,5 @@
-// Command bare is the least that answers HTTP: what a start of cmd/azure is compared with.
+// Command bare is the smallest program that answers HTTP. Benchmarks compare the start of
+// cmd/azure with it.
 package main
 
 import (
