@@ -42,17 +42,17 @@ import (
 	"fhirlink/shared/secret/secrettest"
 )
 
-// service is the token function over the real clients of Entra and Key Vault, which speak TLS
-// to stand-ins, and over a table in memory.
+// service is the token function over the real clients of Entra and Key Vault, which speak TLS to
+// stand-ins, and over a table in memory.
 type service struct {
 	entra   *entratest.Authority
 	vault   *vaulttest.Server
 	reads   atomic.Int64 // of the vault
 	stores  *linktest.Stores
-	start   time.Time    // at which the clock stands
-	skew    atomic.Int64 // nanoseconds that it was moved on
+	start   time.Time    // of the clock
+	skew    atomic.Int64 // nanoseconds that the clock was moved forward
 	handler http.Handler
-	caller  string // a token with the right to have tokens
+	caller  string // an access token with the role Links.Token.All
 }
 
 const (
@@ -62,14 +62,14 @@ const (
 	server   = "https://ws-clinic.fhir.azurehealthcareapis.com"
 )
 
-// identity is what opens the vault.
+// identity is the credential for the vault.
 type identity struct{}
 
 func (identity) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	return azcore.AccessToken{Token: "identity", ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// newService links one clinic whose secret Entra knows as known.
+// newService links one clinic, whose secret Entra knows as known.
 func newService(b *testing.B, known string) *service {
 	b.Helper()
 	s := &service{vault: vaulttest.NewServer(), stores: linktest.New(), start: time.Now()}
@@ -108,7 +108,7 @@ func (s *service) assemble(b *testing.B, authority *httptest.Server) {
 		b.Fatal(err)
 	}
 	lines := eventlog.NewWriter(file, 0)
-	b.Cleanup(func() { _ = cmp.Or(lines.Close(), file.Close()) }) // the log is thrown away
+	b.Cleanup(func() { _ = cmp.Or(lines.Close(), file.Close()) }) // the log is discarded
 	logger := eventlog.New(lines, slog.LevelInfo)
 	url := authority.URL + "/"
 	var (
@@ -140,7 +140,7 @@ func (s *service) insert(b *testing.B) {
 	}
 }
 
-// row is a link as it stands in the table.
+// row returns a link as the table stores it.
 func row(slug, name, version string) link.Link {
 	return link.Link{
 		Slug: link.Slug(slug), ID: "id-" + slug, Organization: tenant, Phase: link.Live, Description: "Good Health Clinic",
@@ -155,15 +155,16 @@ const form = "grant_type=client_credentials&slug=" + slug
 func request(ctx context.Context, url, caller string) *http.Request {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/token", strings.NewReader(form))
 	if err != nil {
-		panic(err) // of constants
+		panic(err) // constants always parse
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Authorization", "Bearer "+caller)
 	return r
 }
 
-// BenchmarkToken compares a warm token request with a handler that writes the same bytes: over
-// loopback, from one client, in turns, so that whatever else the machine does falls on both.
+// BenchmarkToken compares a warm token request with a handler that writes the same bytes. Both
+// run over loopback, from one client, in turns, so that other load on the machine slows both
+// equally.
 func BenchmarkToken(b *testing.B) {
 	s := newService(b, cloudtest.Secret)
 	ours := httptest.NewServer(s.handler)
@@ -189,7 +190,7 @@ func BenchmarkToken(b *testing.B) {
 		"%d and %d for %d", s.entra.Tokens.Load(), s.reads.Load(), total)
 }
 
-// sameBytes answers as the token function did once, headers included.
+// sameBytes returns a handler that repeats one answer of the token function, headers included.
 func sameBytes(b *testing.B, s *service) http.Handler {
 	b.Helper()
 	w := httptest.NewRecorder()
@@ -202,11 +203,11 @@ func sameBytes(b *testing.B, s *service) http.Handler {
 		for name, values := range header {
 			w.Header()[name] = values
 		}
-		_, _ = w.Write(body) // the client goes away at the end
+		_, _ = w.Write(body) // fails at the end, when the client goes away
 	})
 }
 
-// A turn of the comparison.
+// One turn of the comparison.
 const (
 	workers = 8
 	turn    = 150 * time.Millisecond
@@ -217,7 +218,7 @@ func median[T cmp.Ordered](values []T) T {
 	return values[len(values)/2]
 }
 
-// samples are the latencies of requests, and how long it took to make them.
+// samples holds the latencies of requests, and how long all of them took.
 type samples struct {
 	latencies []time.Duration
 	elapsed   time.Duration
@@ -275,8 +276,8 @@ func once(ctx context.Context, client *http.Client, url, caller string) error {
 	return nil
 }
 
-// crowd calls the token function from so many callers at once and counts the answers by
-// status. It calls the handler itself: so many connections are more than a process may open.
+// crowd calls the token function from this many callers at once, and counts the answers by
+// status. It calls the handler directly, because a process may not open that many connections.
 func (s *service) crowd(callers int) map[int]int {
 	var (
 		mu       sync.Mutex
@@ -301,11 +302,11 @@ func (s *service) crowd(callers int) map[int]int {
 
 const crowd = 10_000
 
-// BenchmarkColdLink: everybody asks for a link that nobody has asked for yet.
+// BenchmarkColdLink measures many simultaneous requests for a link that is not cached.
 func BenchmarkColdLink(b *testing.B) {
 	s := newService(b, cloudtest.Secret)
 	s.entra.Before = func(http.ResponseWriter, *http.Request) bool {
-		time.Sleep(200 * time.Millisecond) // as far away as Entra, so that all of them wait
+		time.Sleep(200 * time.Millisecond) // as slow as Entra, so that all callers wait
 		return false
 	}
 	answers := s.crowd(crowd)
@@ -314,7 +315,7 @@ func BenchmarkColdLink(b *testing.B) {
 		"1 token request, 1 vault read", "%d and %d; answers by status %v", tokens, reads, answers)
 }
 
-// BenchmarkRefusedLink: everybody asks for a link whose secret Entra refuses, again and again.
+// BenchmarkRefusedLink measures repeated requests for a link whose secret Entra refuses.
 func BenchmarkRefusedLink(b *testing.B) {
 	s := newService(b, "another secret than the link has")
 	met, found := true, []string{}
@@ -328,7 +329,7 @@ func BenchmarkRefusedLink(b *testing.B) {
 	table.report(met, "10,000 callers on a refused link, five times: token requests", "≤ 1 per 30 s", "%s", strings.Join(found, ", "))
 }
 
-// grantor gives every link a token of the length that Entra's have, and asks nobody.
+// grantor issues tokens as long as Entra's for every link, and calls no service.
 type grantor struct{ issued atomic.Int64 }
 
 func (g *grantor) Token(_ context.Context, _ entra.Credentials, _ string) (entra.Token, error) {
@@ -336,14 +337,15 @@ func (g *grantor) Token(_ context.Context, _ entra.Credentials, _ string) (entra
 	return entra.Token{Access: secret.New(text), ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// trailless keeps no trail: in memory it would count as the caches'.
-type trailless struct{ *linktest.Stores }
+// withoutTrail keeps no trail, because a trail in memory would count as memory of the caches.
+type withoutTrail struct{ *linktest.Stores }
 
-func (trailless) Append(context.Context, link.Event) error { return nil }
+func (withoutTrail) Append(context.Context, link.Event) error { return nil }
 
-// BenchmarkMemory fills the caches to their bound, and then asks for half as many links again.
+// BenchmarkMemory fills the caches to their limit, and then requests tokens for half as many
+// links again.
 func BenchmarkMemory(b *testing.B) {
-	stores, secrets := trailless{linktest.New()}, secrettest.New()
+	stores, secrets := withoutTrail{linktest.New()}, secrettest.New()
 	many := tokens.CachedLinks + tokens.CachedLinks/2
 	for i := range many {
 		name := fmt.Sprintf("link-%026d", i)
@@ -378,7 +380,7 @@ func BenchmarkMemory(b *testing.B) {
 
 func heap() uint64 {
 	runtime.GC()
-	runtime.GC() // what finalizers have freed
+	runtime.GC() // collects what finalizers have released
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc

@@ -27,9 +27,9 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// clinics are FHIR servers and the Entra of one of Microsoft's clouds, under the names that
-// they have on the Internet, served inside the process. They are reached as the programs reach
-// them: azidentity, the guarded client, TLS.
+// clinics are FHIR servers and the Entra of one of Microsoft's clouds. They have their names on
+// the Internet but run inside the process. Tests reach them as the programs do: through
+// azidentity, the guarded client and TLS.
 type clinics struct {
 	entra   *entratest.Authority
 	fhir    *fhirtest.Server
@@ -41,7 +41,8 @@ type clinics struct {
 	latency  time.Duration // of every answer
 }
 
-// A cloud of Microsoft's: the authority's host, and what FHIR services are called below.
+// microsoftCloud names one of Microsoft's clouds: top-level domain, authority, and the domain of
+// its FHIR services.
 type microsoftCloud struct{ top, login, fhir string }
 
 var (
@@ -102,14 +103,14 @@ func inside(inner intercept) intercept {
 	}
 }
 
-// desk is the links, and tokens for them.
-type desk struct {
+// services are the links, and tokens for them.
+type services struct {
 	*link.Service
 	tokens *tokens.Service
 }
 
-// service is the links as a program with the settings has them.
-func (c *clinics) service(t testing.TB, settings map[string]string) desk {
+// service returns the links as a program with these settings has them.
+func (c *clinics) service(t testing.TB, settings map[string]string) services {
 	t.Helper()
 	set, err := config.Local(func(name string) (string, bool) { value, ok := settings[name]; return value, ok })
 	if err != nil {
@@ -122,10 +123,10 @@ func (c *clinics) service(t testing.TB, settings map[string]string) desk {
 		Stores: stores, Secrets: c.secrets, Tokens: source, Authority: authority, Log: quiet,
 		Verifier: &verification.Verifier{Client: c.client, Tokens: source, Authority: authority},
 	})
-	return desk{links, tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: c.secrets, Source: source, Authority: authority, Log: quiet})}
+	return services{links, tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: c.secrets, Source: source, Authority: authority, Log: quiet})}
 }
 
-// verifier is the service's, for what is about the verification alone.
+// verifier returns a verifier for tests of the verification alone.
 func (c *clinics) verifier() *verification.Verifier {
 	return &verification.Verifier{
 		Client: c.client, Tokens: &clientcred.Source{Client: c.client},
@@ -133,14 +134,14 @@ func (c *clinics) verifier() *verification.Verifier {
 	}
 }
 
-// url of the server that behaves as the scenario.
+// url returns the URL of the server for a scenario.
 func (c *clinics) url(scenario string) string { return "https://" + scenario + "." + c.fhir.Domain }
 
 // connections counts the open connections of each host.
 type connections struct {
 	mu   sync.Mutex
 	open map[string]int
-	peak int // of any one host
+	peak int // the most of any one host
 }
 
 func (c *connections) count(inner intercept) intercept {

@@ -19,9 +19,9 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// make dist stages what the Functions host reads and nothing else, packs the same into a zip,
-// and gives the same bytes every time: from another folder, without git, where files lie about
-// that must never be published, and for somebody who builds for newer machines otherwise.
+// make dist stages what the Functions host reads and nothing else, and packs the same files into
+// a zip. It gives the same bytes every time: from another folder, without git, beside files that
+// must never be published, and with settings that build for newer machines.
 func TestDist(t *testing.T) {
 	t.Parallel()
 	dependOnSources(t)
@@ -50,7 +50,7 @@ func TestDist(t *testing.T) {
 	t.Run("the zip runs", func(t *testing.T) { checkScriptRoot(t, unpack(t, dist+".zip")) })
 }
 
-// stagedFiles are what the Functions host reads.
+// stagedFiles returns the files that the Functions host reads.
 func stagedFiles(t *testing.T) []string {
 	t.Helper()
 	names := []string{"handler", "host.json"}
@@ -72,7 +72,7 @@ func prefixed(prefix string, names []string) (all []string) {
 	return all
 }
 
-// litter leaves a file from before.
+// litter leaves a file of an earlier build.
 func litter(t *testing.T, path string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -83,8 +83,8 @@ func litter(t *testing.T, path string) {
 	}
 }
 
-// checkHandler makes sure that the host finds, may start, and can hold the program: it sets the
-// executable bit only for the entry that is string-equal to defaultExecutablePath.
+// checkHandler checks that the host finds the program, may start it, and packs it as executable:
+// it sets the executable bit only for the entry that is string-equal to defaultExecutablePath.
 func checkHandler(t *testing.T, dist string) {
 	t.Helper()
 	var host struct {
@@ -108,7 +108,7 @@ func checkHandler(t *testing.T, dist string) {
 	checkStatic(t, filepath.Join(dist, "handler"), elf.EM_X86_64)
 }
 
-// checkStatic: the program is for the machine, and needs nothing of it but a kernel.
+// checkStatic checks that the program is for the machine, and needs only a kernel there.
 func checkStatic(t *testing.T, path string, machine elf.Machine) {
 	t.Helper()
 	f, err := elf.Open(path)
@@ -126,8 +126,8 @@ func checkStatic(t *testing.T, path string, machine elf.Machine) {
 	}
 }
 
-// checkZip: the zip holds the files of the folder under their names there, and the program is
-// executable.
+// checkZip checks that the zip holds the files of the folder under their names there, and that
+// the program is executable.
 func checkZip(t *testing.T, path, folder, program string) {
 	t.Helper()
 	var names []string
@@ -156,7 +156,7 @@ func entries(t *testing.T, path string) []*zip.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = archive.Close() }) // it was only read
+	t.Cleanup(func() { _ = archive.Close() }) // only read from
 	return archive.File
 }
 
@@ -174,7 +174,7 @@ func content(t *testing.T, entry *zip.File) []byte {
 	return data
 }
 
-// unpack does what a cloud does with a zip: it keeps names and modes.
+// unpack unpacks a zip as a cloud does: it keeps names and modes.
 func unpack(t *testing.T, path string) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -190,18 +190,19 @@ func unpack(t *testing.T, path string) (folder string) {
 	return folder
 }
 
-// checkScriptRoot: the handler starts and answers GET /, and the host finds its functions.
+// checkScriptRoot checks that the handler starts and answers GET /, and that the host finds its
+// functions.
 func checkScriptRoot(t *testing.T, folder string) {
 	cloudtest.DistOnly(t)
 	env := cloudtest.Start(t).Env("UseDevelopmentStorage=true", "FHIRLINK_SECRET_EXPIRY_SCHEDULE=0 * * * * *")
 	p := cloudtest.Run(t, filepath.Join(folder, "handler"), env)
 	p.Ready(t)
 	get(t, p.URL+"/", `"service":"fhirlink"`)
-	// The version is what make takes where there is no git.
+	// The version is the one that make uses without git.
 	get(t, hosttest.Serve(t, &hosttest.Host{Root: folder, Settings: env})+"/api/health", `"program":"azure"`, `"version":"dev"`)
 }
 
-// get asks for what must be there.
+// get wants a successful answer that contains the texts.
 func get(t *testing.T, url string, contains ...string) {
 	t.Helper()
 	response, err := http.Get(url)
@@ -244,7 +245,7 @@ func TestDistSparesOtherFolders(t *testing.T) {
 	}
 }
 
-// make dist-lambda builds for either of Lambda's architectures, and packs what Lambda starts.
+// make dist-lambda builds for both architectures of Lambda, and packs what Lambda starts.
 func TestDistLambda(t *testing.T) {
 	t.Parallel()
 	dependOnSources(t)
@@ -274,8 +275,8 @@ func runMake(t testing.TB, folder string, args ...string) {
 	}
 }
 
-// makeCommand runs make in a folder, without git and without what whoever runs this test,
-// perhaps by make, has chosen.
+// makeCommand runs make in a folder, without git, and without the variables of a make that runs
+// this test.
 func makeCommand(t testing.TB, folder string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory"}, args...)...)

@@ -26,10 +26,10 @@ type example struct {
 	name    string
 	tools   []string
 	command []string                  // in functions/examples
-	build   func(out string) []string // in functions/examples, before it; out is the program
+	build   func(out string) []string // in functions/examples, run first; out is the built program
 }
 
-// clientExamples are all of functions/examples; out stands for what was built.
+// clientExamples are all programs of functions/examples; out stands for the built program.
 var clientExamples = []example{
 	{"token.sh", []string{"bash", "curl"}, []string{"bash", "token.sh"}, nil},
 	{"token.mjs", []string{"node"}, []string{"node", "token.mjs"}, nil},
@@ -43,8 +43,8 @@ var clientExamples = []example{
 }
 
 // TestExamples runs the client examples against cmd/local, and against answers that cmd/local
-// does not give. `make examples-test` installs what they need and sets EXAMPLES; without it
-// there is nothing to do, because make test needs Go and make only.
+// does not give. `make examples-test` installs what they need and sets EXAMPLES. Otherwise the
+// test is skipped, because make test needs Go and make only.
 func TestExamples(t *testing.T) {
 	if os.Getenv("EXAMPLES") == "" {
 		t.Log("nothing to do: .ci/examples installs what the examples need, and sets EXAMPLES")
@@ -67,8 +67,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// Every file in the folder is an example that TestExamples runs, and is linked from the README
-// there. What mcs makes there is no example, and git ignores it.
+// Every file in the folder is an example that TestExamples runs and that the README there links.
+// What mcs builds there is no example, and git ignores it.
 func TestEveryExampleIsRun(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(root, "functions", "examples"))
 	if err != nil {
@@ -93,8 +93,8 @@ func TestEveryExampleIsRun(t *testing.T) {
 	}
 }
 
-// runner runs an example with the settings, and returns what it wrote. It must exit with a
-// status other than 0 if it is to fail.
+// runner runs an example with the settings and returns its output. If fails is true, the example
+// must exit with a status other than 0.
 type runner func(t *testing.T, fails bool, settings ...string) (output string)
 
 // prepare builds the example.
@@ -158,7 +158,7 @@ func says(t *testing.T, out string, want ...string) {
 	}
 }
 
-// checkUse: the token that cmd/local hands out arrives at the FHIR server, and nowhere else.
+// checkUse checks that the token from cmd/local arrives at the FHIR server and nowhere else.
 func (e example) checkUse(t *testing.T, run runner, api, token string) {
 	t.Helper()
 	fhir := newClinic(t, token)
@@ -173,7 +173,8 @@ func (e example) checkUse(t *testing.T, run runner, api, token string) {
 	says(t, run(t, true, "FHIRLINK_URL="+api, "FHIRLINK_FHIR_URL="+closedPort(t)), "no answer")
 }
 
-// checkSettings: the example signs in when it is told how, and goes to the token's resource.
+// checkSettings checks that the example signs in when it has a token, and calls the token's
+// resource.
 func (e example) checkSettings(t *testing.T, run runner) {
 	t.Helper()
 	fhir := newClinic(t, "the-token")
@@ -191,7 +192,7 @@ func (e example) checkSettings(t *testing.T, run runner) {
 	says(t, out, "Token for "+fhir.URL+", valid for 3599 seconds.", "Patients: 42")
 }
 
-// checkUnusual: what a caller meets on a bad day.
+// checkUnusual checks how the example handles errors and unexpected answers.
 func (e example) checkUnusual(t *testing.T, run runner) {
 	t.Helper()
 	for _, tt := range []struct {
@@ -231,7 +232,7 @@ func (e example) checkUnusual(t *testing.T, run runner) {
 	says(t, run(t, true, "FHIRLINK_URL="+closedPort(t)), "no answer")
 }
 
-// newClinic is a FHIR server with 42 patients, for those with the token.
+// newClinic starts a FHIR server that shows 42 patients to a caller with the token.
 func newClinic(t *testing.T, token string) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -257,7 +258,7 @@ func newAPI(t *testing.T, answer http.HandlerFunc) (url string) {
 	return s.URL
 }
 
-// closedPort is an address where nothing answers.
+// closedPort returns an address where no server answers.
 func closedPort(t *testing.T) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -270,7 +271,7 @@ func closedPort(t *testing.T) (url string) {
 	return "http://" + l.Addr().String()
 }
 
-// startLocal runs what make run runs, on a free port with a data folder of its own.
+// startLocal runs what make run runs, on a free port with a separate data folder.
 func startLocal(t *testing.T) (url string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "local")
@@ -301,7 +302,7 @@ func startLocal(t *testing.T) (url string) {
 	}
 }
 
-// registerClinic does what the banner of make run says first.
+// registerClinic does what the banner of make run suggests first.
 func registerClinic(t *testing.T, api string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{
@@ -322,7 +323,7 @@ func registerClinic(t *testing.T, api string) {
 	}
 }
 
-// askToken is the token that cmd/local remembers, and gives to each example.
+// askToken returns the token that cmd/local caches and gives to each example.
 func askToken(t *testing.T, api string) (token string) {
 	t.Helper()
 	a, err := http.Post(api+"/api/token", "application/json", strings.NewReader(`{"slug":"good-health-clinic"}`))

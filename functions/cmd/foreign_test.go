@@ -24,17 +24,17 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// foreign is a FHIR server that others made, behind a proxy that speaks TLS and looks at
-// bearer tokens. It has the name of a server that nothing is known about.
+// foreign is a third-party FHIR server, behind a proxy that speaks TLS and checks bearer tokens.
+// Its name is that of an unknown kind of server.
 type foreign struct {
 	entra    *entratest.Authority
 	audience string
-	denied   bool // the token is good, its bearer has no right
-	open     bool // nobody looks at tokens
+	denied   bool // the token is valid, but its bearer has no right
+	open     bool // tokens are not checked
 	client   *http.Client
 
 	mu   sync.Mutex
-	seen []string // requests with the status of their answers
+	seen []string // requests, with the status of their answers
 }
 
 const (
@@ -44,8 +44,8 @@ const (
 	foreignServer = "https://" + foreignHost + foreignPath
 )
 
-// TestForeignServer verifies a FHIR server that is not ours. `make foreign-fhir-test` starts
-// one and runs this test with FOREIGN_FHIR_URL set; without it there is nothing to verify.
+// TestForeignServer verifies a third-party FHIR server. `make foreign-fhir-test` starts one and
+// runs this test with FOREIGN_FHIR_URL set. Otherwise the test is skipped.
 func TestForeignServer(t *testing.T) {
 	at := os.Getenv("FOREIGN_FHIR_URL")
 	if at == "" {
@@ -63,7 +63,7 @@ func TestForeignServer(t *testing.T) {
 		status   verification.Status
 		access   verification.Access
 		outcome  verification.Outcome
-		check    string // that is not passed
+		check    string // the one that does not pass
 		code     string
 		requests []string
 	}{
@@ -154,7 +154,7 @@ func (f *foreign) verifier() *verification.Verifier {
 	}
 }
 
-// proxy lets requests with a good token through, and those for what is public.
+// proxy passes requests with a valid token, and requests for what is public.
 func (f *foreign) proxy(backend *url.URL) http.Handler {
 	forward := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(backend) },
@@ -174,7 +174,7 @@ func (f *foreign) proxy(backend *url.URL) http.Handler {
 	})
 }
 
-// judge checks the token's signature with the authority's keys, its end, audience and tenant.
+// judge checks the token's signature with the authority's keys, its expiry, audience and tenant.
 func (f *foreign) judge(r *http.Request) (status int, why string) {
 	token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	claims, err := f.entra.Check(token)

@@ -15,10 +15,10 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// BenchmarkUnderHost starts what make dist stages under the simulated Functions host, in turns
-// with a bare program in the same script root, until a client has its first answer. The host
-// asks every 25 ms whether a handler is there, which is most of either time; BenchmarkStart has
-// the program alone. Then it looks at the process at rest.
+// BenchmarkUnderHost measures the time from the start to a client's first answer, under the
+// simulated Functions host. What make dist stages runs in turns with a bare program in the same
+// script root. Either time is mostly the host's polling, every 25 ms; BenchmarkStart has the
+// program alone. Then it measures the process at rest.
 func BenchmarkUnderHost(b *testing.B) {
 	cloudtest.DistOnly(b)
 	ours := filepath.Join(b.TempDir(), "dist")
@@ -46,8 +46,8 @@ func BenchmarkUnderHost(b *testing.B) {
 
 func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-// stageBare is a copy of a script root with the bare program for its handler, built as make
-// builds ours.
+// stageBare copies a script root, with the bare program as its handler, built as make builds
+// ours.
 func stageBare(b *testing.B, dist string) string {
 	b.Helper()
 	bare := filepath.Join(b.TempDir(), "bare")
@@ -62,7 +62,7 @@ func stageBare(b *testing.B, dist string) string {
 	return bare
 }
 
-// firstAnswer is the time from the host's start to the first answer that a client gets.
+// firstAnswer returns the time from the host's start to a client's first answer.
 func firstAnswer(b *testing.B, scriptRoot string, settings []string) time.Duration {
 	b.Helper()
 	host := &hosttest.Host{Root: scriptRoot, Settings: settings}
@@ -89,7 +89,7 @@ func healthy(b *testing.B, url string) {
 	}
 }
 
-// atRest is the resident memory of a handler that has answered and has nothing to do.
+// atRest returns the resident memory of a handler that has answered and is idle.
 func atRest(b *testing.B, scriptRoot string, settings []string) (bytes int64) {
 	b.Helper()
 	host := &hosttest.Host{Root: scriptRoot, Settings: settings}
@@ -98,7 +98,7 @@ func atRest(b *testing.B, scriptRoot string, settings []string) (bytes int64) {
 	return resident(b, host.PID())
 }
 
-// resident reads VmRSS, which the kernel tells in units of 1024 bytes (proc_pid_status(5)).
+// resident reads VmRSS, which the kernel reports in units of 1024 bytes (proc_pid_status(5)).
 func resident(b *testing.B, pid int) (bytes int64) {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -106,7 +106,7 @@ func resident(b *testing.B, pid int) (bytes int64) {
 		b.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &bytes); n == 1 { // any other line is not it
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &bytes); n == 1 { // other lines do not match
 			return bytes * 1024
 		}
 	}

@@ -17,17 +17,17 @@ type pkg struct {
 	Imports      []string
 	TestImports  []string
 	XTestImports []string
-	Deps         []string // all that is linked with it, tests aside
+	Deps         []string // everything linked with it, without tests
 }
 
-// tests are the imports of the package's tests.
+// tests returns the imports of the package's tests.
 func (p pkg) tests() []string { return slices.Concat(p.TestImports, p.XTestImports) }
 
-// rule forbids imports. The reason is for whoever breaks it.
+// rule forbids imports. The reason tells a developer why.
 type rule struct {
 	reason  string
 	applies func(p pkg) bool
-	imports func(p pkg) []string // which imports are looked at
+	imports func(p pkg) []string // the imports that it checks
 	forbids func(from, to string) bool
 }
 
@@ -39,7 +39,7 @@ var (
 	everyPackage = func(pkg) bool { return true }
 )
 
-// The drivers, each with the modules that it alone brings in.
+// The drivers, and the modules that only they may use.
 var (
 	drivers = []string{
 		"fhirlink/shared/store/aztable", "fhirlink/shared/store/bolt",
@@ -54,7 +54,7 @@ var (
 
 var rules = []rule{
 	{
-		"what is known does not depend on who answers",
+		"a package below shared does not depend on the functions",
 		func(p pkg) bool { return strings.HasPrefix(p.ImportPath, "fhirlink/shared/") }, all,
 		func(_, to string) bool { return strings.HasPrefix(to+"/", "fhirlink/functions/") },
 	},
@@ -66,12 +66,12 @@ var rules = []rule{
 		},
 	},
 	{
-		"the programs choose the drivers; nothing else knows which there are",
+		"only the programs know the drivers",
 		func(p pkg) bool { return !isProgram(p.ImportPath) }, direct,
 		func(_, to string) bool { return slices.Contains(drivers, to) },
 	},
 	{
-		"a driver is tested by itself and by the programs",
+		"only the tests of a driver and of the programs import it",
 		func(p pkg) bool { return !isProgram(p.ImportPath) && !slices.Contains(drivers, p.ImportPath) }, inTests,
 		func(_, to string) bool { return slices.Contains(drivers, to) || hasAnyPrefix(to, sdks) },
 	},
@@ -81,38 +81,38 @@ var rules = []rule{
 		func(_, to string) bool { return hasAnyPrefix(to, sdks) },
 	},
 	{
-		"words and codecs need the standard library only",
+		"these packages need the standard library only",
 		func(p pkg) bool { return slices.Contains(pure, p.ImportPath) }, linked,
 		func(from, to string) bool { return to != from && !isStandard(to) },
 	},
 	{
-		"no setting can switch on what is not linked: the sandbox and the local sign-in rule",
+		"the cloud's programs link no sandbox and no local sign-in rule, so no setting can switch them on",
 		func(p pkg) bool {
 			return p.ImportPath == "fhirlink/functions/cmd/azure" || p.ImportPath == "fhirlink/functions/cmd/lambda"
 		}, linked,
 		func(_, to string) bool { return hasAnyPrefix(to+"/", standIns) },
 	},
 	{
-		"the Azure program carries nothing of AWS and no embedded store",
+		"the Azure program links nothing for AWS and no embedded store",
 		func(p pkg) bool { return p.ImportPath == "fhirlink/functions/cmd/azure" }, linked,
 		func(_, to string) bool {
 			return hasAnyPrefix(to, []string{"github.com/aws/", "go.etcd.io/bbolt", "fhirlink/shared/awslambda"})
 		},
 	},
 	{
-		"metrics are made of the log's events, by the one program that shows them",
+		"only cmd/local shows metrics",
 		func(p pkg) bool { return p.ImportPath != "fhirlink/functions/cmd/local" }, linked,
 		func(_, to string) bool { return strings.HasPrefix(to, "github.com/prometheus/") },
 	},
 	{
-		"programs are not imported",
+		"no package imports a program",
 		everyPackage, all,
 		func(_, to string) bool {
 			return slices.Contains([]string{"fhirlink/functions/cmd/azure", "fhirlink/functions/cmd/lambda", "fhirlink/functions/cmd/local"}, to)
 		},
 	},
 	{
-		"the folder shared holds no Go file of its own",
+		"the folder shared holds no Go files, only packages below it",
 		func(p pkg) bool { return p.ImportPath == "fhirlink/shared" }, func(p pkg) []string { return []string{p.ImportPath} },
 		func(_, _ string) bool { return true },
 	},
@@ -125,7 +125,8 @@ func isEndpoint(path string) bool {
 	return ok && !isProgram(path) && !strings.Contains(name, "/")
 }
 
-// isStandard: only the standard library's import paths have no dot in their first element.
+// isStandard reports whether path is in the standard library: only there has the first element
+// no dot.
 func isStandard(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return first != "fhirlink" && !strings.Contains(first, ".")
@@ -135,7 +136,7 @@ func hasAnyPrefix(path string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(path, p) })
 }
 
-// violations of the rules, as "from imports to: reason".
+// violations returns the broken rules, as "from imports to: reason".
 func violations(pkgs []pkg) (found []string) {
 	for _, p := range pkgs {
 		for _, r := range rules {
@@ -157,7 +158,7 @@ func TestImports(t *testing.T) {
 	pkgs := list(t)
 	for _, want := range append(drivers, "fhirlink/functions/cmd/azure", "fhirlink/functions/cmd/lambda", "fhirlink/functions/cmd/local") {
 		if !slices.ContainsFunc(pkgs, func(p pkg) bool { return p.ImportPath == want }) {
-			t.Errorf("there is no package %s; the rules speak of it", want)
+			t.Errorf("there is no package %s; the rules name it", want)
 		}
 	}
 	for _, v := range violations(pkgs) {
@@ -186,8 +187,8 @@ func list(t *testing.T) (pkgs []pkg) {
 	}
 }
 
-// The rules themselves: each planted import breaks exactly one.
-func TestImportRulesBite(t *testing.T) {
+// The rules work: each planted import breaks exactly one.
+func TestImportRulesFindViolations(t *testing.T) {
 	for _, p := range []pkg{
 		{ImportPath: "fhirlink/shared/link", Imports: []string{"fhirlink/functions"}},
 		{ImportPath: "fhirlink/shared/link", TestImports: []string{"fhirlink/functions/token"}},

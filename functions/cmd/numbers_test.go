@@ -7,13 +7,13 @@ import (
 	"text/tabwriter"
 )
 
-// number is one that the project promises, as this run found it.
+// number is a promised number, as this run measured it.
 type number struct {
 	what, measured, bound string
 	met                   bool
 }
 
-// numbers are what the benchmarks of this run have found.
+// numbers are the results of this run's benchmarks.
 type numbers []number
 
 var table numbers
@@ -34,12 +34,12 @@ func (n numbers) print() (allMet bool) {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", one.what, one.measured, one.bound, verdict)
 	}
-	_ = w.Flush() // to a terminal that is gone
+	_ = w.Flush() // fails when the terminal is gone
 	return allMet
 }
 
-// TestMain prints the table when benchmarks ran (make bench), and fails when a number does not
-// keep its bound.
+// TestMain prints the table when benchmarks ran (make bench), and fails when a number misses its
+// bound.
 func TestMain(m *testing.M) {
 	status := m.Run()
 	if len(table) > 0 && !table.print() {

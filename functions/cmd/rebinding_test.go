@@ -26,13 +26,13 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// A name that leads to an address that is allowed first and to one that is not afterwards:
-// 127.0.0.1, which the setting allows, stands for a public address, 127.0.0.2 for a private
-// one. The server ends every connection, so that each request asks the name server again.
-// Whichever request it is that is led astray, nothing arrives there.
+// A name resolves to an allowed address first and to a forbidden one later. The setting allows
+// 127.0.0.1, which stands for a public address; 127.0.0.2 stands for a private one. The server
+// closes every connection, so each request looks the name up again. No request ever arrives at
+// the forbidden address, whichever lookup changes first.
 func TestRebindingDuringRegister(t *testing.T) {
 	for _, tt := range []struct {
-		allowed     int // answers of the name server before it changes its mind
+		allowed     int // lookups before the answer changes
 		check, code string
 	}{
 		{0, verification.CheckAddress, "address_blocked"},
@@ -68,7 +68,7 @@ func TestRebindingDuringRegister(t *testing.T) {
 		defer names.Close()
 
 		roots := x509.NewCertPool()
-		roots.AddCert(good.Certificate()) // that of httptest is good for example.com too
+		roots.AddCert(good.Certificate()) // httptest's certificate covers example.com too
 		client := egress.NewClient(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Resolver: names.Resolver(), RootCAs: roots})
 		source := &clientcred.Source{Client: client}
 		configured := func(fhir.BaseURL) string { return login.URL + "/" }
@@ -90,20 +90,20 @@ func TestRebindingDuringRegister(t *testing.T) {
 	}
 }
 
-// listen serves TLS at an address of loopback.
+// listen serves TLS at a loopback address.
 func listen(t *testing.T, address string, h http.Handler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
 	l, err := net.Listen("tcp", address)
-	if err != nil && strings.HasPrefix(address, "127.0.0.2") { // macOS has 127.0.0.1 alone, so nobody can be reached there
+	if err != nil && strings.HasPrefix(address, "127.0.0.2") { // macOS has 127.0.0.1 only
 		server.Close()
 		return server
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	_ = server.Listener.Close() // in place of which stands l
+	_ = server.Listener.Close() // replaced by l
 	server.Listener = l
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are given up are meant
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes are expected
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// root is the module's folder, seen from this test.
+// root is the module's folder, relative to this test.
 const root = "../.."
 
-// sources are what make builds from, below root.
+// sources are the files and folders that make builds from, below root.
 var sources = []string{"functions", "shared", "infra/pack", "go.mod", "go.sum", "host.json", "Makefile"}
 
 // eachSource visits every file and folder of the sources, by its name below root.
@@ -33,9 +33,9 @@ func eachSource(t *testing.T, visit func(name string, entry fs.DirEntry) error) 
 	}
 }
 
-// dependOnSources makes the go command forget a passed test when any source changes. It
-// remembers one until a file that the test itself looked at changes, and knows nothing of what
-// the go command and make, started by these tests, looked at.
+// dependOnSources makes the go command rerun a passed test when any source changes. The go
+// command caches a result until a file that the test itself read changes. It does not see what
+// the go command and make read when a test starts them.
 func dependOnSources(t *testing.T) {
 	t.Helper()
 	eachSource(t, func(name string, _ fs.DirEntry) error {
@@ -44,7 +44,7 @@ func dependOnSources(t *testing.T) {
 	})
 }
 
-// export copies the sources to a folder of their own, as they are without git.
+// export copies the sources to a separate folder without git.
 func export(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// make start says what is missing and what to do, and then runs Core Tools on a folder of its
-// own: what it puts there, settings included, never comes into dist/.
+// make start reports what is missing and what to do, and otherwise runs Core Tools on a separate
+// folder. What it puts there, settings included, never reaches dist/.
 func TestStart(t *testing.T) {
 	t.Parallel()
 	dependOnSources(t)
@@ -46,7 +46,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// coreTools is a folder with a func that tells how it was called.
+// coreTools returns a folder with a command func that reports how it was called.
 func coreTools(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()

@@ -21,14 +21,14 @@ import (
 )
 
 const (
-	// sweepDue is how many links of a table are due: of 100,000 secrets that last a year each,
-	// so many end on a day.
+	// sweepDue is how many links of a table are due: of 100,000 secrets that last a year, this
+	// many expire on one day.
 	sweepDue = 274
 	// sweepTurns is how often a sweep is measured.
 	sweepTurns = 15
 )
 
-// ledger is a store that counts what a sweep asks of it.
+// ledger is a store that counts a sweep's requests.
 type ledger struct {
 	*bolt.Store
 	due, reads, writes atomic.Int64
@@ -55,7 +55,7 @@ func (c *ledger) Update(ctx context.Context, slug link.Slug, change func(link.Li
 	return l, err
 }
 
-// BenchmarkSweep fills the embedded store with 10,000, 100,000 and 1,000,000 links of which 274
+// BenchmarkSweep fills the embedded store with 10,000, 100,000 and 1,000,000 links, of which 274
 // are due, and sweeps each.
 func BenchmarkSweep(b *testing.B) {
 	var base time.Duration
@@ -74,8 +74,8 @@ func BenchmarkSweep(b *testing.B) {
 	}
 }
 
-// sweepOf measures sweeps over so many links: the median time, the most memory in MB, and what
-// was asked of the store in all of them.
+// sweepOf measures sweeps over this many links. It returns the median time, the peak memory in
+// MB, and the requests to the store in all of them.
 func sweepOf(b *testing.B, links int) (took time.Duration, memory float64, c *ledger) {
 	b.Helper()
 	db, err := bbolt.Open(filepath.Join(b.TempDir(), "links.db"), 0o600, &bbolt.Options{Timeout: time.Second, NoSync: true, NoFreelistSync: true})
@@ -108,14 +108,14 @@ func sweepOf(b *testing.B, links int) (took time.Duration, memory float64, c *le
 			b.Fatalf("%v, %v", r, err)
 		}
 		var after runtime.MemStats
-		runtime.ReadMemStats(&after) // before any collection: garbage counts
+		runtime.ReadMemStats(&after) // before any collection, because garbage counts
 		memory = max(memory, float64(int64(after.HeapAlloc)-int64(before))/1e6)
 	}
 	return median(times), memory, c
 }
 
-// expiringLink is the i-th of so many links: 274 of them are at a threshold, spread over the
-// table, and the others are not due.
+// expiringLink returns the i-th link. 274 links are at a threshold, spread over the table, and
+// the others are not due.
 func expiringLink(i int, now time.Time, links int) link.Link {
 	l := row(fmt.Sprintf("clinic-%07d", i), "link-x", "v")
 	l.Secret.ExpiresOn = date.Of(now).AddDays(300)
@@ -124,7 +124,7 @@ func expiringLink(i int, now time.Time, links int) link.Link {
 	return l
 }
 
-// rearm makes the 274 due again.
+// rearm makes the 274 links due again.
 func rearm(b *testing.B, store *bolt.Store, now time.Time, links int) {
 	b.Helper()
 	for n := range sweepDue {

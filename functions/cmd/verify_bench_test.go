@@ -10,8 +10,8 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// BenchmarkVerification makes whole verifications through azidentity, the guarded client and
-// TLS, with upstreams that are 20 ms away; each begins without a connection, as most do.
+// BenchmarkVerification runs whole verifications through azidentity, the guarded client and TLS,
+// with upstreams that take 20 ms. Each starts without a connection, as most do.
 func BenchmarkVerification(b *testing.B) {
 	c := newClinics(b, public)
 	asked, verifier := c.target(b, "clinic"), c.verifier()
@@ -40,7 +40,7 @@ func BenchmarkVerification(b *testing.B) {
 	table.report(most <= 7, "a whole verification: requests upstream", "≤ 7", "%d at most (%s)", most, at)
 }
 
-// BenchmarkVerifications makes 1,000 of them at once. The stand-ins' memory counts too.
+// BenchmarkVerifications runs 1,000 of them at once. The memory of the stand-ins is included.
 func BenchmarkVerifications(b *testing.B) {
 	const many = 1000
 	c := newClinics(b, public)
@@ -62,14 +62,15 @@ func BenchmarkVerifications(b *testing.B) {
 	}
 	group.Wait()
 	took, peak := time.Since(start), stop()
-	// On a machine that is busy with other things some give up after their time-outs.
+	// On a busy machine some verifications time out.
 	slow := found["fail fhir_timeout"] + found["fail connect_timeout"] + found["fail entra_unreachable"]
 	table.report(peak <= 200e6 && found["pass "]+slow == many && found["pass "] > 0, "1,000 verifications at once: memory", "≤ 200 MB",
 		"%.0f MB; %d passed within %v, %d gave up", float64(peak)/1e6, found["pass "], took.Round(10*time.Millisecond), slow)
 	table.report(c.conns.peak <= egress.ConnsPerHost, "1,000 verifications at once: connections to one host", "≤ 64", "%d", c.conns.peak)
 }
 
-// sampleHeap watches how far the memory in use rises above what it is now, until stop is called.
+// sampleHeap measures how far the memory in use rises above its current size, until stop is
+// called.
 func sampleHeap() (stop func() (peak uint64)) {
 	before := heap()
 	done, peaked := make(chan struct{}), make(chan uint64)

@@ -25,7 +25,7 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// registration is that of an administrator who types the five fields.
+// registration returns the registration of an administrator who enters the five fields.
 func registration(url string) intake.Registration {
 	return intake.Registration{
 		Slug: slug, Description: "Good Health Clinic", FHIRServerURL: url, ClientID: cloudtest.ClientID,
@@ -33,7 +33,7 @@ func registration(url string) intake.Registration {
 	}
 }
 
-// register expects a link.
+// register registers a link, and wants it to succeed.
 func register(t *testing.T, s *link.Service, r intake.Registration) link.Result {
 	t.Helper()
 	result, err := s.Register(t.Context(), tenant, r)
@@ -43,7 +43,7 @@ func register(t *testing.T, s *link.Service, r intake.Registration) link.Result 
 	return result
 }
 
-// refuses expects the registration to fail with the code, and returns the check.
+// refuses wants the registration to fail with the code, and returns the check.
 func refuses(t *testing.T, s *link.Service, r intake.Registration, code string) verification.Check {
 	t.Helper()
 	_, err := s.Register(t.Context(), tenant, r)
@@ -64,7 +64,7 @@ func failedCheck(err error) verification.Check {
 	return c
 }
 
-// The setting of the authority's host is all that US Government needs.
+// US Government needs only the setting of the authority's host.
 func TestUSGovernment(t *testing.T) {
 	c := newClinics(t, usGovernment)
 	s := c.service(t, map[string]string{config.AuthorityHost: "https://login.microsoftonline.us/"})
@@ -87,7 +87,7 @@ func TestUSGovernment(t *testing.T) {
 	}
 }
 
-// An instance of one cloud says so of a server of the other, and sends it nothing.
+// An instance for one cloud refuses a server of the other by name, and sends it nothing.
 func TestOtherCloud(t *testing.T) {
 	for _, tt := range []struct {
 		cloud     microsoftCloud
@@ -111,13 +111,13 @@ func TestOtherCloud(t *testing.T) {
 	}
 }
 
-// What the administrator gives goes before what the server says.
+// The administrator's values take precedence over the server's.
 func TestOverrides(t *testing.T) {
 	c := newClinics(t, public)
 	s := c.service(t, nil)
 	for _, tt := range []struct {
 		scenario, tenantID, audience string
-		code                         string // empty: it is registered
+		code                         string // empty: the registration succeeds
 	}{
 		{"tenant-unknown", "", "", "tenant_unknown"},
 		{"tenant-unknown", tenant, "", ""},
@@ -147,7 +147,7 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// A link to the retired product is moved to its successor under the same slug.
+// A link to the retired product can be moved to its successor under the same slug.
 func TestRelinkInPlace(t *testing.T) {
 	old, now := newClinics(t, retired), newClinics(t, public)
 	first := register(t, old.service(t, nil).Service, registration(old.url("clinic")))
@@ -164,7 +164,7 @@ func TestRelinkInPlace(t *testing.T) {
 	}
 }
 
-// selfSigned is a certificate, and the PEM text of it and its key.
+// selfSigned returns a certificate, and the PEM text of it and its key.
 func selfSigned(t *testing.T, ends time.Time) (*x509.Certificate, string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -187,8 +187,8 @@ func selfSigned(t *testing.T, ends time.Time) (*x509.Certificate, string) {
 	return c, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 }
 
-// A certificate goes the way of a secret: verified by a signed assertion, kept in the vault,
-// used for tokens, and its own date is the one that is watched.
+// A certificate is handled like a secret: verified by a signed assertion, kept in the vault, and
+// used for tokens. The expiry that is watched is the certificate's own.
 func TestClientCertificate(t *testing.T) {
 	ends := time.Now().AddDate(0, 3, 0).UTC()
 	certificate, text := selfSigned(t, ends)
@@ -227,7 +227,7 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
-// target is what a program verifies for the registration of a scenario.
+// target returns what a program verifies for the registration of a scenario.
 func (c *clinics) target(t testing.TB, scenario string) verification.Target {
 	t.Helper()
 	base, _, mistake := fhir.ParseBaseURL(c.url(scenario), false)

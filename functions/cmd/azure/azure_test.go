@@ -22,7 +22,7 @@ type host struct {
 	t *testing.T
 }
 
-// call sends a request with a caller's token ("" for none) and returns status and body.
+// call sends a request with a caller's token ("" for none), and returns status and body.
 func (h host) call(method, path, token string, body any, headers ...string) (*http.Response, map[string]any) {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.t.Context(), method, h.URL+path, encode(h.t, body))
@@ -72,7 +72,7 @@ func encode(t *testing.T, body any) io.Reader {
 	return bytes.NewReader(data)
 }
 
-// want sends a request and asserts the status.
+// want sends a request and checks the status.
 func (h host) want(status int, method, path, token string, body any, headers ...string) map[string]any {
 	h.t.Helper()
 	response, answer := h.call(method, path, token, body, headers...)
@@ -82,11 +82,11 @@ func (h host) want(status int, method, path, token string, body any, headers ...
 	return answer
 }
 
-// newSlug is one that no other test has: they share Azurite's table.
+// newSlug returns a slug that no other test has, because all tests share Azurite's table.
 func newSlug() string { return "clinic-" + strings.ToLower(rand.Text()) }
 
-// The main path through the real program as a process, with the real clients of Table
-// Storage, Key Vault, managed identity and Entra.
+// The main path through the real program as a process, with the real clients of Table Storage,
+// Key Vault, managed identity and Entra.
 func TestMainPath(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	cloud, program := cloudtest.Start(t), cloudtest.Build(t, "fhirlink/functions/cmd/azure")
@@ -126,7 +126,7 @@ func TestMainPath(t *testing.T) {
 	}
 	h.checkLines(app, slug)
 
-	// The host kills without a warning; the next process goes on where this one was.
+	// The host kills without a warning. The next process continues where this one stopped.
 	h.Kill()
 	again := host{cloudtest.Run(t, program, env), t}
 	again.Ready(t)
@@ -146,8 +146,8 @@ func TestMainPath(t *testing.T) {
 	}
 }
 
-// checkLines looks at what the log tells of the requests: how each ended, and which services
-// were called for it. A warm token asks nobody.
+// checkLines checks the log lines of the requests: how each ended, and which services were
+// called for it. A warm token calls none.
 func (h host) checkLines(app, slug string) {
 	h.t.Helper()
 	h.want(200, "POST", "/api/token", app, map[string]string{"slug": slug})
@@ -187,7 +187,7 @@ func (h host) checkLines(app, slug string) {
 	}
 }
 
-// waitForLine waits until a line with all of the texts was printed: lines are written after the
+// waitForLine waits for a line with all of the texts, because lines are written after the
 // answer.
 func (h host) waitForLine(texts ...string) {
 	h.t.Helper()
@@ -219,7 +219,7 @@ func (h host) sweep() {
 	}
 }
 
-// Who may do what, with tokens that were really signed.
+// Who may do what, with tokens that carry real signatures.
 func TestCallers(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	cloud := cloudtest.Start(t)
@@ -240,18 +240,18 @@ func TestCallers(t *testing.T) {
 	h.want(400, "POST", "/api/token", cloud.App(cloudtest.OtherTenant, "Links.Token.All"), token)
 	h.want(200, "POST", "/api/token", cloud.App(cloudtest.Tenant, "Links.Token.All"), token)
 
-	// What cmd/local would let through has no meaning here.
+	// A header that cmd/local accepts has no meaning here.
 	h.want(401, "GET", "/api/links", "", nil, "X-Local-Organization", cloudtest.Tenant)
 	h.want(401, "GET", "/api/links", "", nil, "X-MS-CLIENT-PRINCIPAL", "e30=", "X-MS-CLIENT-PRINCIPAL-ID", cloudtest.Tenant)
 
-	// Triggers and public routes do not answer for each other.
+	// A trigger does not answer at a public path, and the reverse.
 	h.want(404, "POST", "/api/secret-expiry", "", map[string]string{})
 	h.want(404, "POST", "/register", manager, cloud.Registration(newSlug()))
 	h.want(404, "POST", "/api/../secret-expiry", "", map[string]string{})
 }
 
-// Before the first request nothing is asked for: the host waits, and what is asked for may be
-// down.
+// The program makes no request before its first one arrives: the host waits, and upstreams may
+// be down.
 func TestNoNetworkBeforeListening(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	cloud := cloudtest.Start(t)
@@ -266,7 +266,7 @@ func TestNoNetworkBeforeListening(t *testing.T) {
 	}
 }
 
-// Under Core Tools the identity is the Azure CLI's; none is asked before it is needed.
+// Under Core Tools the identity is the Azure CLI's, which is not asked before it is needed.
 func TestCoreTools(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	cloud := cloudtest.Start(t)

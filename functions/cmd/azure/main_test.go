@@ -25,7 +25,7 @@ func good() map[string]string {
 	}
 }
 
-// Every mistake is told at once, by name and without its value.
+// Every mistake is reported at once, by name and without its value.
 func TestWrongSettings(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	status := run(t.Context(), env(map[string]string{
@@ -55,7 +55,7 @@ func TestPort(t *testing.T) {
 	}
 }
 
-// A port that is taken is not the settings' fault, and must not end with 0.
+// A port in use is not a fault of the settings, and must not exit with 0.
 func TestTakenPort(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

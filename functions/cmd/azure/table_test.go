@@ -10,9 +10,9 @@ import (
 	"fhirlink/shared/store/aztable/tabletest"
 )
 
-// table is the connection string of an empty table service: an account of Azurite's when it
-// runs (make azurite-test), else a stand-in. The accounts count down, because functions/cmd/comparehosts
-// counts up at the same time.
+// table returns the connection string of an empty table service: an account of Azurite when it
+// runs (make azurite-test), otherwise a stand-in. The accounts count down, because
+// functions/cmd/comparehosts counts up at the same time.
 func table(t *testing.T) string {
 	t.Helper()
 	if connection := os.Getenv("AZURITE_TABLE_CONNECTION_STRING"); connection != "" {
@@ -25,5 +25,5 @@ func table(t *testing.T) string {
 	return tabletest.Start(t)
 }
 
-// accounts counts those of Azurite that were used.
+// accounts counts the accounts of Azurite in use.
 var accounts atomic.Int32

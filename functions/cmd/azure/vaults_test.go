@@ -35,7 +35,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// run starts the program with these vaults, in place of the one that runs.
+// run replaces the running program by one with these vaults.
 func (s *site) run(before *host, vaults string) *host {
 	s.Helper()
 	if before != nil {
@@ -67,9 +67,9 @@ func (s *site) row(slug string) link.Link {
 	return l
 }
 
-// lies fails unless the link's row says that its secret lies in the vault of that name, and the
-// server has so many enabled versions of it.
-func (s *site) lies(slug, vault string, server *vaulttest.Server, versions int) {
+// wantSecretIn checks that the link's row places its secret in the vault of that name, and that
+// the server has this many enabled versions of it.
+func (s *site) wantSecretIn(slug, vault string, server *vaulttest.Server, versions int) {
 	s.Helper()
 	name := s.row(slug).Secret.Name
 	local, found := strings.CutPrefix(name, vault+"/")
@@ -78,7 +78,7 @@ func (s *site) lies(slug, vault string, server *vaulttest.Server, versions int) 
 	}
 }
 
-// change changes the link's row behind the program's back.
+// change edits the link's row without the program.
 func (s *site) change(slug string, change func(*link.Link)) {
 	s.Helper()
 	_, err := s.store.Update(s.Context(), link.Slug(slug), func(l link.Link) (link.Link, error) {
@@ -90,15 +90,15 @@ func (s *site) change(slug string, change func(*link.Link)) {
 	}
 }
 
-// A vault is put in front of the one that there is: links go on where they are, and new ones
-// begin in the new vault.
+// A vault is added in front of the existing one: links stay in their vault, and new ones go to
+// the new vault.
 func TestSecondVault(t *testing.T) {
 	s := newSite(t)
 	a := s.cloud.Vault
 	h := s.run(nil, s.cloud.VaultURL)
 	old, older := s.register(h), s.register(h)
-	s.lies(old, "127-0-0-1", a, 1) // by the first label of its host, which is an IP address here
-	// The other is of before names said in which vault a secret lies.
+	s.wantSecretIn(old, "127-0-0-1", a, 1) // named after the first label of its host, which is an IP address here
+	// The other link is from before names said in which vault a secret is.
 	s.change(older, func(l *link.Link) { _, l.Secret.Name, _ = strings.Cut(l.Secret.Name, "/") })
 
 	b, address := s.cloud.NewVault(t)
@@ -106,7 +106,7 @@ func TestSecondVault(t *testing.T) {
 	s.token(h, 200, old)
 	s.token(h, 200, older)
 	fresh := s.register(h)
-	s.lies(fresh, "b", b, 1)
+	s.wantSecretIn(fresh, "b", b, 1)
 	s.token(h, 200, fresh)
 	hook := h.want(201, "POST", "/api/webhooks", s.manager, map[string]string{"url": "https://hooks.example.org/"})
 	if names := b.Store.Names(); len(names) != 2 || !strings.HasPrefix(names[1], "webhook-") {
@@ -121,7 +121,7 @@ func TestSecondVault(t *testing.T) {
 		h.want(200, "PUT", "/api/links/"+slug+"/secret", s.manager, map[string]string{"clientSecret": cloudtest.NextSecret}, "If-Match", "*")
 		s.token(h, 200, slug)
 	}
-	s.lies(old, "127-0-0-1", a, 2)
+	s.wantSecretIn(old, "127-0-0-1", a, 2)
 	if versions := a.Store.Enabled(s.row(older).Secret.Name); len(versions) != 2 {
 		t.Errorf("of a secret whose name says no vault, the last has %d versions", len(versions))
 	}
@@ -131,10 +131,11 @@ func TestSecondVault(t *testing.T) {
 	if left := a.Store.Names(); len(left) != 0 {
 		t.Errorf("the deleted links left %q", left)
 	}
-	s.lies(fresh, "b", b, 1)
+	s.wantSecretIn(fresh, "b", b, 1)
 }
 
-// A vault that is left out of the setting by mistake breaks no link, and a deletion waits for it.
+// A vault missing from the setting by mistake breaks no link, and a deletion waits for the
+// vault.
 func TestVaultLeftOut(t *testing.T) {
 	s := newSite(t)
 	b, address := s.cloud.NewVault(t)
@@ -162,7 +163,7 @@ func TestVaultLeftOut(t *testing.T) {
 	if phase := s.row(doomed).Phase; phase != link.Deleting {
 		t.Errorf("a link is %s whose secret could not be deleted", phase)
 	}
-	s.lies(doomed, "b", b, 1)
+	s.wantSecretIn(doomed, "b", b, 1)
 
 	h = s.run(h, all)
 	s.token(h, 200, slug)

@@ -25,9 +25,9 @@ import (
 )
 
 // TestKilledAtAnyInstant: clients register, change and delete links while the host kills the
-// handler over and over, as it does without a warning. What was acknowledged holds; a link
-// that can be seen has a secret that works, at every moment; and when what the kills left has
-// come of age, the timer finishes or removes it.
+// handler repeatedly, without a warning. Acknowledged changes survive. A visible link has a
+// working secret at every moment. Once interrupted work is old enough, the timer finishes or
+// removes it.
 func TestKilledAtAnyInstant(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	for seed := range uint64(2) {
@@ -37,7 +37,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 			for range 12 {
 				w.round()
 			}
-			w.host.Restart() // nothing is in its memory
+			w.host.Restart() // empties the memory
 			w.checkPromises()
 			w.checkHits()
 			w.comeOfAge()
@@ -50,7 +50,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	}
 }
 
-// world is a program among its services, with clients that know what they were promised.
+// world is a program with the services around it, and clients that record its promises.
 type world struct {
 	t       *testing.T
 	random  *rand.Rand
@@ -82,7 +82,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// round has every client at work while the handler is killed at some instant.
+// round kills the handler at a random moment while every client works.
 func (w *world) round() {
 	w.t.Helper()
 	var group sync.WaitGroup
@@ -105,8 +105,8 @@ func (w *world) sweep() {
 	}
 }
 
-// checkPromises looks at the links as a caller: what was acknowledged is there, and whatever
-// is there works.
+// checkPromises checks the links as a caller: acknowledged changes are there, and every visible
+// link works.
 func (w *world) checkPromises() {
 	w.t.Helper()
 	for _, c := range w.clients {
@@ -125,7 +125,7 @@ func (w *world) checkPromises() {
 	}
 }
 
-// checkHits makes sure that the kills found something to interrupt.
+// checkHits checks that the kills interrupted something.
 func (w *world) checkHits() {
 	w.t.Helper()
 	lost, answered, between := 0, 0, 0
@@ -142,8 +142,8 @@ func (w *world) checkHits() {
 	}
 }
 
-// comeOfAge makes what was begun look like begun 20 minutes ago: the timer touches nothing
-// that may still be under way.
+// comeOfAge moves the start of unfinished work back by 20 minutes, because the timer ignores
+// what may still be running.
 func (w *world) comeOfAge() {
 	w.t.Helper()
 	const ago = 20 * time.Minute
@@ -161,8 +161,8 @@ func (w *world) comeOfAge() {
 	}
 }
 
-// checkRest looks behind the API: no row is in between, and the vault holds the secrets of
-// live links and no others.
+// checkRest checks behind the API that no row is half done, and that the vault holds the secrets
+// of live links and no others.
 func (w *world) checkRest() {
 	w.t.Helper()
 	var named []string
@@ -190,7 +190,7 @@ func (w *world) checkRest() {
 	}
 }
 
-// inVault is what the vault calls the link's secret.
+// inVault returns the name of the link's secret in the vault.
 func (w *world) inVault(row link.Link) string {
 	w.t.Helper()
 	_, local, err := secret.SplitName(row.Secret.Name)
@@ -213,7 +213,7 @@ func (w *world) checkVersions(row link.Link) {
 	}
 }
 
-// state is what a client knows of its link.
+// state is what a client knows about its link.
 type state string
 
 const (
@@ -221,13 +221,13 @@ const (
 	present state = "present"
 )
 
-// client has one slug to itself, so that it knows what must be there. may holds the states
-// that are possible after what it was told and what it was not.
+// client has one slug to itself, so it knows what must be there. may holds the states that are
+// possible after the answers that it got and those that were lost.
 type client struct {
 	*world
 	slug   string
 	may    map[state]bool
-	loose  bool // an answer was lost: what was begun may be in the way for a minute
+	unsure bool // an answer was lost: unfinished work may block the slug for a minute
 	random *rand.Rand
 
 	answers, lostAnswers int
@@ -235,7 +235,7 @@ type client struct {
 
 func (c *client) is(s state) { c.may = map[state]bool{s: true} }
 
-// Callers of the organization.
+// The roles of the callers.
 const (
 	manager = "Links.Manage.All"
 	app     = "Links.Token.All"
@@ -261,7 +261,7 @@ func (c *client) register() {
 		c.expect(absent, "register", status)
 		c.is(present)
 	case http.StatusConflict:
-		if !c.may[present] && !c.loose {
+		if !c.may[present] && !c.unsure {
 			c.t.Errorf("%s: register: %s, but it is %v", c.slug, body, c.may)
 		}
 	default:
@@ -281,7 +281,7 @@ func (c *client) setSecret() {
 		c.expect(absent, "new secret", status)
 		c.is(absent)
 	case http.StatusPreconditionFailed:
-		if !c.loose {
+		if !c.unsure {
 			c.t.Errorf("%s: new secret: %s", c.slug, body)
 		}
 	default:
@@ -321,7 +321,7 @@ func (c *client) token() {
 	}
 }
 
-// mustWork is the invariant of every link that can be seen.
+// mustWork checks the invariant of every visible link.
 func (c *client) mustWork() {
 	c.t.Helper()
 	if status, body := c.call("POST", "/api/token", app, map[string]string{"slug": c.slug}); status != http.StatusOK {
@@ -335,16 +335,16 @@ func (c *client) expect(s state, what string, status int) {
 	}
 }
 
-// lost is an answer that the kill swallowed. Anything else is none of ours.
+// lost records an answer that a kill swallowed. Any other failure is an error.
 func (c *client) lost(what string, status int, body []byte) {
-	c.loose = true
+	c.unsure = true
 	c.lostAnswers++
 	if status != http.StatusBadGateway && status != http.StatusServiceUnavailable {
 		c.t.Errorf("%s: %s: status %d: %s", c.slug, what, status, body)
 	}
 }
 
-// call sends JSON; the status is 502 when there was no answer.
+// call sends JSON. The status is 502 when there was no answer.
 func (c *client) call(method, path, role string, body any) (status int, answer []byte) {
 	payload, err := json.Marshal(body)
 	if err != nil {

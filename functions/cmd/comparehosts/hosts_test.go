@@ -14,7 +14,8 @@ import (
 	"testing"
 	"time"
 
-	// What the programs are made of, so that go test's cache knows when to run this again.
+	// The programs are built from these packages, so go test's cache knows when to run this
+	// again.
 	_ "fhirlink/functions"
 	_ "fhirlink/functions/cmd/internal/cloud"
 	"fhirlink/functions/cmd/internal/cloudtest"
@@ -22,13 +23,13 @@ import (
 	"fhirlink/shared/store/aztable/tabletest"
 )
 
-// table is the connection string of an empty table service: an account of Azurite's when it
-// runs (make azurite-test), else a stand-in.
+// table returns the connection string of an empty table service: an account of Azurite when it
+// runs (make azurite-test), otherwise a stand-in.
 func table(t testing.TB) string {
 	t.Helper()
 	if connection := os.Getenv("AZURITE_TABLE_CONNECTION_STRING"); connection != "" {
 		n := accounts.Add(1)
-		if n > 24 { // the others are functions/cmd/azure's
+		if n > 24 { // functions/cmd/azure uses the others
 			t.Fatal(".ci/azurite has no more accounts for this package")
 		}
 		return strings.ReplaceAll(connection, "fhirlink;", fmt.Sprintf("fhirlink%d;", n))
@@ -36,10 +37,10 @@ func table(t testing.TB) string {
 	return tabletest.Start(t)
 }
 
-// accounts counts those of Azurite that were used.
+// accounts counts the accounts of Azurite in use.
 var accounts atomic.Int32
 
-// program is the path of a built program.
+// program returns the path of a built program.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	if err := build(); err != nil {
@@ -48,8 +49,8 @@ func program(t testing.TB, name string) string {
 	return filepath.Join(folder, name)
 }
 
-// build builds all three at once, so that they are of the same sources. The tag is make
-// dist-lambda's, and means nothing to the others.
+// build builds all three at once, from the same sources. The tag is the one of make dist-lambda,
+// and the other programs ignore it.
 var build = sync.OnceValue(func() error {
 	arguments := []string{"build", "-trimpath", "-tags", "lambda.norpc", "-o", folder + string(filepath.Separator)}
 	for _, name := range []string{"local", "azure", "lambda"} {
@@ -80,7 +81,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// scriptRoot stages what make dist stages, for this machine.
+// scriptRoot stages the files of make dist, for this machine.
 func scriptRoot(t testing.TB) string {
 	t.Helper()
 	root := t.TempDir()
@@ -112,7 +113,7 @@ func copyFile(t testing.TB, from, to string) {
 	}
 }
 
-// functionsHost is the simulated host around cmd/azure.
+// functionsHost starts the simulated host around cmd/azure.
 func functionsHost(t testing.TB, cloud *cloudtest.Cloud, table string, more ...string) *hosttest.Host {
 	t.Helper()
 	more = append(more, "FHIRLINK_SECRET_EXPIRY_SCHEDULE=0 * * * * *")
@@ -123,12 +124,12 @@ func startProxying(t *testing.T, cloud *cloudtest.Cloud, table string) string {
 	return hosttest.Serve(t, functionsHost(t, cloud, table))
 }
 
-// startForwarding is a host that does not know proxying yet.
+// startForwarding starts a host from before proxying was supported.
 func startForwarding(t *testing.T, cloud *cloudtest.Cloud, table string) string {
 	return hosttest.Serve(t, functionsHost(t, cloud, table, "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest=false"))
 }
 
-// startLocal needs no table: cmd/local keeps everything in a file.
+// startLocal needs no table, because cmd/local keeps everything in a file.
 func startLocal(t *testing.T, cloud *cloudtest.Cloud, _ string) string {
 	addr := freeAddress(t)
 	run(t, program(t, "local"), settings(cloud, ""), "-addr", addr, "-data", t.TempDir())
@@ -143,7 +144,8 @@ func startLocal(t *testing.T, cloud *cloudtest.Cloud, _ string) string {
 	return ""
 }
 
-// answers tells whether cmd/local does: the port was free when it was chosen, and that is all.
+// answers reports whether cmd/local answers. Its port was free when it was chosen, but another
+// process may have taken it since.
 func answers(url string) bool {
 	response, err := http.Get(url + "/api/health")
 	if err != nil {
@@ -154,7 +156,7 @@ func answers(url string) bool {
 	return json.NewDecoder(response.Body).Decode(&health) == nil && health.Program == "local"
 }
 
-// run runs a program until the test ends. What it prints on stderr is told if the test fails.
+// run runs a program until the test ends. If the test fails, its stderr is logged.
 func run(t *testing.T, path string, env []string, args ...string) (stdout *cloudtest.Output) {
 	t.Helper()
 	cmd := exec.Command(path, args...)

@@ -26,8 +26,8 @@ import (
 	"fhirlink/shared/awslambda"
 )
 
-// scheduled are the events of both kinds of schedule, by what makes them. EventBridge Scheduler
-// writes detail as a string.
+// scheduled holds an event of each kind of schedule. EventBridge Scheduler writes detail as a
+// string.
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
 var scheduled = map[string]json.RawMessage{
@@ -41,7 +41,7 @@ var scheduled = map[string]json.RawMessage{
 		"resources": ["arn:aws:scheduler:eu-west-1:123456789012:schedule/default/fhirlink-sweep"], "detail": "{}"}`),
 }
 
-// must has the function handle an event without an error.
+// must makes the function handle an event, without an error.
 func (f *function) must(t *testing.T, event any) string {
 	t.Helper()
 	result, err := f.invoke(event)
@@ -51,7 +51,7 @@ func (f *function) must(t *testing.T, event any) string {
 	return string(result.body)
 }
 
-// mustFail has the function report an error, which says all of says.
+// mustFail makes the function handle an event, and wants an error that contains all of says.
 func (f *function) mustFail(t *testing.T, event any, says ...string) {
 	t.Helper()
 	result, err := f.invoke(event)
@@ -69,8 +69,8 @@ func (f *function) mustFail(t *testing.T, event any, says ...string) {
 	}
 }
 
-// sweeps counts the runs of the timer's job that the log tells of: those that did all that was
-// due, and the others. Every line is of an invocation, in its trace.
+// sweeps counts the runs of the timer's job in the log: those that handled everything due, and
+// the others. Every line belongs to an invocation, in its trace.
 func (f *function) sweeps(t *testing.T) (complete, failed int) {
 	t.Helper()
 	for line := range strings.Lines(f.stdout.String()) {
@@ -93,8 +93,8 @@ func (f *function) sweeps(t *testing.T) (complete, failed int) {
 	return complete, failed
 }
 
-// awaitSweeps wants so many runs. The function writes its log before it answers, but it takes a
-// moment from there to here.
+// awaitSweeps waits for this many runs. The function writes its log before it answers, but the
+// log takes a moment to arrive here.
 func (f *function) awaitSweeps(t *testing.T, wantComplete, wantFailed int) {
 	t.Helper()
 	complete, failed := f.sweeps(t)
@@ -107,13 +107,13 @@ func (f *function) awaitSweeps(t *testing.T, wantComplete, wantFailed int) {
 	}
 }
 
-// health is a request that needs nothing but the program.
+// health returns a request that needs nothing but the program.
 func health() map[string]any {
 	return urlEvent(httptest.NewRequest("GET", "/api/health", nil), nil)
 }
 
-// TestLambdaSchedule: either schedule runs the sweep and is answered with null. When the table
-// fails the invocation does, so that AWS counts and retries it, and the next one works again.
+// TestLambdaSchedule: either schedule runs the sweep and gets null as its answer. When the table
+// fails, the invocation fails, so that AWS counts and retries it. The next one works again.
 func TestLambdaSchedule(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	broken, connection := breakable(t, table(t))
@@ -140,8 +140,8 @@ func TestLambdaSchedule(t *testing.T) {
 	f.must(t, health())
 }
 
-// breakable puts something before a table service that answers in its place while broken is
-// set, and returns the connection string for it.
+// breakable puts a proxy in front of a table service that answers in its place while broken is
+// set. It returns the connection string for the proxy.
 func breakable(t *testing.T, connection string) (broken *atomic.Bool, _ string) {
 	t.Helper()
 	broken = &atomic.Bool{}
@@ -162,8 +162,8 @@ func breakable(t *testing.T, connection string) (broken *atomic.Bool, _ string) 
 	return broken, strings.Replace(connection, origin, server.URL, 1)
 }
 
-// TestLambdaUnknownEvents: what the function is not made for is an error that says what it is
-// made for, and no more than that.
+// TestLambdaUnknownEvents: an unsupported event gets an error that lists the supported ones, and
+// says nothing more.
 func TestLambdaUnknownEvents(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	f := startFunction(t, cloudtest.Start(t), table(t))
@@ -188,7 +188,7 @@ func TestLambdaUnknownEvents(t *testing.T) {
 	}
 }
 
-// TestLambdaDeadline: a request that would take longer than Lambda allows is answered in time.
+// TestLambdaDeadline: a request that would exceed Lambda's limit is answered in time.
 func TestLambdaDeadline(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	cloud := cloudtest.Start(t)
@@ -207,16 +207,16 @@ func TestLambdaDeadline(t *testing.T) {
 	f.patience.Store(int64(patience))
 	start := time.Now()
 	answer := f.must(t, urlEvent(r, body))
-	// The margin is held to in functions/cmd/lambda, by a clock of its own; without it the FHIR
-	// server's ten seconds would be waited for.
+	// The tests of functions/cmd/lambda check the margin, with their own clock. Without it this
+	// would take the FHIR server's ten seconds.
 	if took := time.Since(start); took > 2*patience || !strings.Contains(answer, `"statusCode":503`) {
 		t.Errorf("after %v: %s", took, answer)
 	}
 }
 
-// TestLambdaPanic: aws-lambda-go ends the process after a panic; through awslambda.Handler it is
-// an invocation that failed. No request is known that makes cmd/lambda panic, and httpx.Handle
-// would answer it with 500 first, so this is another program in the same loop: see panics.
+// TestLambdaPanic: aws-lambda-go ends the process after a panic, but awslambda.Handler turns it
+// into a failed invocation. No known request makes cmd/lambda panic, and httpx.Handle would
+// answer it with 500 first. So this test runs another program in the same loop: see panics.
 func TestLambdaPanic(t *testing.T) {
 	path, err := os.Executable()
 	if err != nil {
@@ -232,8 +232,8 @@ func TestLambdaPanic(t *testing.T) {
 	}
 }
 
-// TestLambdaAnswers: what cmd/lambda never answers with, bytes that are no text and cookies, goes
-// through the loop all the same.
+// TestLambdaAnswers: answers that cmd/lambda never gives, binary bodies and cookies, also pass
+// through the loop.
 func TestLambdaAnswers(t *testing.T) {
 	path, err := os.Executable()
 	if err != nil {
@@ -251,7 +251,8 @@ func TestLambdaAnswers(t *testing.T) {
 	}
 }
 
-// TestLambdaRequests: what cmd/lambda never reads, cookies and who called, comes through the loop.
+// TestLambdaRequests: parts of a request that cmd/lambda never reads, cookies and the caller's
+// address, also pass through the loop.
 func TestLambdaRequests(t *testing.T) {
 	path, err := os.Executable()
 	if err != nil {
@@ -267,7 +268,7 @@ func TestLambdaRequests(t *testing.T) {
 // noText is not UTF-8.
 var noText = []byte{0xff, 0x00, 0xfe, '"'}
 
-// panics is this test's binary as a Lambda function: TestMain calls it.
+// panics runs this test's binary as a Lambda function; TestMain calls it.
 func panics() {
 	lambda.Start(awslambda.Handler{
 		HTTP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

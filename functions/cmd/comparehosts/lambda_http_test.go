@@ -14,10 +14,11 @@ import (
 	"fhirlink/functions/cmd/internal/cloudtest"
 )
 
-// toEvent is what calls a function in AWS: it makes an event of a request and its body.
+// toEvent plays the service that calls a function in AWS: it makes an event of a request and its
+// body.
 type toEvent func(r *http.Request, body []byte) map[string]any
 
-// serveEvents is the public side of a function until the test ends.
+// serveEvents serves the public side of a function until the test ends.
 func serveEvents(t *testing.T, f *function, event toEvent) (url string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +36,7 @@ func serveEvents(t *testing.T, f *function, event toEvent) (url string) {
 	return server.URL
 }
 
-// write turns a function's answer, in payload format 2.0, into one of HTTP.
+// write turns a function's answer, in payload format 2.0, into an HTTP answer.
 func write(w http.ResponseWriter, payload []byte) error {
 	var answer struct {
 		StatusCode      int
@@ -61,14 +62,14 @@ func write(w http.ResponseWriter, payload []byte) error {
 		w.Header().Add("Set-Cookie", cookie)
 	}
 	w.WriteHeader(answer.StatusCode)
-	_, _ = w.Write(body) // the client went away
+	_, _ = w.Write(body) // fails when the client is gone
 	return nil
 }
 
-// callerAddress is that of the client, as AWS tells it.
+// callerAddress is the client's address in AWS's events.
 const callerAddress = "192.0.2.7"
 
-// urlEvent is that of a Function URL: the path as it came, every body in base64.
+// urlEvent makes the event of a Function URL: the path as it came, every body in base64.
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 func urlEvent(r *http.Request, body []byte) map[string]any {
 	return map[string]any{
@@ -82,9 +83,10 @@ func urlEvent(r *http.Request, body []byte) map[string]any {
 	}
 }
 
-// gatewayEvent is that of an API Gateway HTTP API with a stage: the stage before the path, the
-// path decoded, repeated query keys joined besides, JSON as text and everything else in base64,
-// cookies apart from the headers. Browsers that came by another page of that host send cookies.
+// gatewayEvent makes the event of an API Gateway HTTP API with a stage. The stage precedes the
+// path, and the path is decoded. Repeated query keys are also joined. JSON is text, and any
+// other body is base64. Cookies are apart from the headers; browsers that visited another page
+// of that host send some.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 func gatewayEvent(r *http.Request, body []byte) map[string]any {
 	path := "/prod" + r.URL.Path
@@ -110,7 +112,7 @@ func gatewayEvent(r *http.Request, body []byte) map[string]any {
 	return event
 }
 
-// lowerCase are the headers as AWS hands them over, with those that it adds.
+// lowerCase returns the headers as AWS passes them, with those that it adds.
 func lowerCase(r *http.Request, apiID string) map[string]string {
 	headers := map[string]string{"host": r.Host, "x-forwarded-port": "443", "x-forwarded-proto": "https", "x-amzn-trace-id": "Root=1-5bef4de7-" + apiID}
 	for name, values := range r.Header {
@@ -128,8 +130,8 @@ func joined(query url.Values) map[string]string {
 	return all
 }
 
-// TestLambdaTrustsNoAddress: where a request says it comes from, in AWS's words or in its own,
-// decides nothing. cmd/local is the one program that looks at anything of the kind.
+// TestLambdaTrustsNoAddress: the address from which a request says it comes, in AWS's fields or
+// in its own headers, decides nothing. Only cmd/local looks at addresses at all.
 func TestLambdaTrustsNoAddress(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	f := startFunction(t, cloudtest.Start(t), table(t))

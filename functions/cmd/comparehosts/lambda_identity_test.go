@@ -22,8 +22,8 @@ import (
 	"fhirlink/functions/cmd/internal/cloudtest"
 )
 
-// TestLambdaIdentity: the program opens the vault by a token that AWS signed, which something
-// else keeps in a file, and by a certificate. The other tests have it use a client secret.
+// TestLambdaIdentity: the program opens the vault with a federated token in a file, which AWS
+// signed, and with a certificate. The other tests use a client secret.
 func TestLambdaIdentity(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	t.Run("federated token", func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestLambdaIdentity(t *testing.T) {
 	})
 }
 
-// checkIdentity links a clinic, which writes into the vault.
+// checkIdentity links a clinic, which writes to the vault.
 func checkIdentity(t *testing.T, credential string, proves func(assertion string) bool) {
 	t.Helper()
 	cloud := cloudtest.Start(t)

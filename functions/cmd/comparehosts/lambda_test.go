@@ -12,8 +12,8 @@ import (
 	"fhirlink/functions/cmd/internal/cloudtest"
 )
 
-// function is a program in aws-lambda-go's own loop, behind a Runtime API. The Runtime API
-// does not start it again: while it answers, it has not ended.
+// function is a program in aws-lambda-go's own loop, behind a Runtime API. The Runtime API never
+// restarts it: while it answers, it has not ended.
 type function struct {
 	*runtimeAPI
 	stdout *cloudtest.Output
@@ -27,8 +27,8 @@ func startFunction(t *testing.T, cloud *cloudtest.Cloud, table string) *function
 	})
 }
 
-// startFunctionBy is startFunction with the setting that says who the program is to the vault,
-// and a test for what it sends to prove it.
+// startFunctionBy is startFunction with the setting for the program's credential, and a check of
+// what the program sends to prove it.
 //
 // The tenant is "adfs", because azidentity asks login.microsoft.com about any other authority
 // that it does not know.
@@ -44,7 +44,7 @@ func startLambda(t *testing.T, cloud *cloudtest.Cloud, table string) string {
 	return serveEvents(t, startFunction(t, cloud, table), urlEvent)
 }
 
-// startGateway runs cmd/lambda and returns the URL of an API Gateway HTTP API before it.
+// startGateway runs cmd/lambda and returns the URL of an API Gateway HTTP API in front of it.
 func startGateway(t *testing.T, cloud *cloudtest.Cloud, table string) string {
 	f := startFunction(t, cloud, table)
 	t.Cleanup(func() {
@@ -61,7 +61,7 @@ func invoked(t *testing.T, path string, env []string) *function {
 	api := newRuntimeAPI()
 	runtime := httptest.NewServer(api)
 	t.Cleanup(runtime.Close)
-	t.Cleanup(api.close) // ends the request that waits for an event
+	t.Cleanup(api.close) // ends the pending request for an event
 	env = append(env, "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(runtime.URL, "http://"))
 	f := &function{api, run(t, path, env)}
 	select {
@@ -72,9 +72,9 @@ func invoked(t *testing.T, path string, env []string) *function {
 	return f
 }
 
-// newIdentity is an authority that gives out tokens for the vault to whoever proves it. It
-// stands in front of the cloud's own, so that it has the certificate that the program trusts; a
-// fault of the cloud's is none of its.
+// newIdentity starts an authority that issues tokens for the vault to a caller that proves its
+// identity. It is in front of the cloud's own authority, so that it has the certificate that the
+// program trusts. Faults of the cloud's authority do not affect it.
 func newIdentity(t *testing.T, cloud *cloudtest.Cloud, proves func(form url.Values) bool) (address string) {
 	t.Helper()
 	base := cloud.AuthorityURL + "/adfs"
@@ -90,7 +90,7 @@ func newIdentity(t *testing.T, cloud *cloudtest.Cloud, proves func(form url.Valu
 			return otherwise(w, r)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(answer) // the caller went away
+		_ = json.NewEncoder(w).Encode(answer) // fails when the caller is gone
 		return true
 	}
 	cloud.Vault.Challenge = strings.Replace(cloud.Vault.Challenge, cloud.AuthorityURL+"/"+cloudtest.Tenant, base, 1)

@@ -10,8 +10,8 @@ import (
 	"fhirlink/functions/cmd/internal/cloudtest"
 )
 
-// TestLargeBody: the answer to a body of 20 MB reaches the client, whoever passes it on. Lambda
-// takes no such bodies.
+// TestLargeBody: the answer to a body of 20 MB reaches the client through every host. Lambda
+// accepts no such bodies.
 func TestLargeBody(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	for _, h := range hosts {

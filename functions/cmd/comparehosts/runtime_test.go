@@ -52,7 +52,7 @@ func (api *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Lambda-Runtime-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0")
 		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Duration(api.patience.Load())).UnixMilli()))
 		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:123456789012:function:fhirlink")
-		_, _ = w.Write(event) // the program was killed
+		_, _ = w.Write(event) // fails when the program was killed
 	case <-api.closed:
 		w.WriteHeader(http.StatusGone) // ends the loop
 	case <-r.Context().Done():
@@ -73,7 +73,7 @@ func (api *runtimeAPI) answer(failed bool) http.HandlerFunc {
 	}
 }
 
-// invoke has the function handle an event.
+// invoke makes the function handle an event.
 func (api *runtimeAPI) invoke(event any) (invocationResult, error) {
 	payload, err := json.Marshal(event)
 	if err != nil {

@@ -17,16 +17,16 @@ import (
 	"fhirlink/shared/secret/keyvault/vaulttest"
 )
 
-// scriptFiles is where the scripts are, from here.
+// scriptFiles is the folder of the scripts, seen from here.
 const scriptFiles = "../../testdata"
 
 const frontEnd = "https://front.example"
 
-// Organizations of their own.
+// Organizations that no other script uses.
 const (
-	listTenant = "99999999-1111-4111-8111-111111111111" // whose links the scripts list
-	manyTenant = "99999999-3333-4333-8333-333333333333" // that has as many links as it may have
-	busyTenant = "99999999-4444-4444-8444-444444444444" // that asks too often
+	listTenant = "99999999-1111-4111-8111-111111111111" // the scripts list its links
+	manyTenant = "99999999-3333-4333-8333-333333333333" // has reached the limit of links
+	busyTenant = "99999999-4444-4444-8444-444444444444" // exceeds the rate limit
 )
 
 func scripts(t *testing.T) []scripttest.Script {
@@ -38,7 +38,7 @@ func scripts(t *testing.T) []scripttest.Script {
 	return all
 }
 
-// host starts a program behind what calls it in its cloud.
+// host starts a program behind the service that calls it in its cloud.
 type host struct {
 	name  string
 	is    []string
@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 	compare(t, byHost)
 }
 
-// TestScriptsAcrossKills: the host kills the handler between exchanges, and nobody notices.
+// TestScriptsAcrossKills: the host kills the handler between exchanges, and no client notices.
 func TestScriptsAcrossKills(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	cloud := cloudtest.Start(t)
@@ -118,7 +118,7 @@ func compare(t *testing.T, byHost []map[string]string) {
 	}
 }
 
-// runner starts the host in a cloud of its own, and sends it scripts.
+// runner starts the host in a separate cloud, and sends it scripts.
 func (h host) runner(t *testing.T) scripttest.Runner {
 	t.Helper()
 	cloud := cloudtest.Start(t)
@@ -132,16 +132,16 @@ func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) scripttest
 	r := scripttest.Runner{
 		Vars: vars(cloud), Callers: callers(cloud), Conditions: map[string]bool{}, Mask: mask,
 		States: map[string]func(bool){
-			"Entra refuses the secret": faulty(&cloud.EntraFault, cloud.Entra.Refuse(http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys are expired.")),
-			"Entra throttles":          faulty(&cloud.EntraFault, cloud.Entra.Throttle(7)),
-			"Entra is down":            faulty(&cloud.EntraFault, entratest.WebPage(http.StatusServiceUnavailable)),
-			"all of Entra is down": faulty(&cloud.EntraFault, func(w http.ResponseWriter, _ *http.Request) bool {
+			"Entra refuses the secret": withFault(&cloud.EntraFault, cloud.Entra.Refuse(http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys are expired.")),
+			"Entra throttles":          withFault(&cloud.EntraFault, cloud.Entra.Throttle(7)),
+			"Entra is down":            withFault(&cloud.EntraFault, entratest.WebPage(http.StatusServiceUnavailable)),
+			"all of Entra is down": withFault(&cloud.EntraFault, func(w http.ResponseWriter, _ *http.Request) bool {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return true
 			}),
-			"the vault throttles": faulty(&cloud.VaultFault, vaulttest.Throttle(7)),
-			"the vault is down":   faulty(&cloud.VaultFault, vaulttest.Fail(http.StatusServiceUnavailable, "ServiceUnavailable", "")),
-			"the vault is closed": faulty(&cloud.VaultFault, vaulttest.Fail(http.StatusForbidden, "Forbidden", "ForbiddenByRbac")),
+			"the vault throttles": withFault(&cloud.VaultFault, vaulttest.Throttle(7)),
+			"the vault is down":   withFault(&cloud.VaultFault, vaulttest.Fail(http.StatusServiceUnavailable, "ServiceUnavailable", "")),
+			"the vault is closed": withFault(&cloud.VaultFault, vaulttest.Fail(http.StatusForbidden, "Forbidden", "ForbiddenByRbac")),
 			"the table is down":   tableBroken.Store,
 		},
 	}
@@ -151,7 +151,8 @@ func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) scripttest
 	return r
 }
 
-// TestWithoutSigningKeys: a program that has never seen the keys of Entra cannot tell who calls.
+// TestWithoutSigningKeys: a program that has never fetched Entra's keys cannot authenticate
+// callers.
 func TestWithoutSigningKeys(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	script, err := scripttest.Parse("keys", keysScript)
@@ -197,8 +198,8 @@ header Retry-After ~ ^[1-9]\d*$
 json error == "temporarily_unavailable"
 `
 
-// faulty has a server of the cloud answer f meanwhile.
-func faulty(at *atomic.Pointer[cloudtest.Fault], f cloudtest.Fault) func(bool) {
+// withFault switches a fault of one of the cloud's servers on and off.
+func withFault(at *atomic.Pointer[cloudtest.Fault], f cloudtest.Fault) func(bool) {
 	return func(begins bool) {
 		if begins {
 			at.Store(&f)
@@ -251,10 +252,10 @@ func callers(cloud *cloudtest.Cloud) map[string]http.Header {
 	}
 }
 
-// operatorTenant is that of FHIRLINK_OPERATOR_TENANT.
+// operatorTenant is the value of FHIRLINK_OPERATOR_TENANT.
 const operatorTenant = "99999999-2222-4222-8222-222222222222"
 
-// settings are what the programs have besides the cloud's.
+// settings returns the programs' settings, with more besides those of the cloud.
 func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 	return cloud.Env(table, append([]string{
 		"FHIRLINK_ALLOWED_TENANTS=" + cloudtest.Tenant + "," + cloudtest.OtherTenant + "," + listTenant + "," + manyTenant + "," + busyTenant,
@@ -268,12 +269,12 @@ func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 var mask = scripttest.Mask{
 	Headers: []string{"Etag"},
 	Keys: []string{
-		"instance", "createdAt", "updatedAt", "verifiedAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and what names the program
-		"etag", "access_token", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or of the time
-		"reachable", // which services a program has
+		"instance", "createdAt", "updatedAt", "verifiedAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and the program's name
+		"etag", "access_token", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time
+		"reachable", // depends on the services of the program
 	},
 	Patterns: []*regexp.Regexp{
-		regexp.MustCompile(`https://127\.0\.0\.1:\d+`),   // each program has a cloud of its own
+		regexp.MustCompile(`https://127\.0\.0\.1:\d+`),   // each program has its own cloud
 		regexp.MustCompile(`\b(\d{19}-)?[a-z2-7]{26}\b`), // the id of an event in a trail, or of a webhook
 		regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`),
 	},

@@ -14,7 +14,7 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// TestTimer: every shape of invocation that the host is known to send is a run.
+// TestTimer: every known shape of the host's invocation runs the sweep.
 func TestTimer(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	host := functionsHost(t, cloudtest.Start(t), table(t))
@@ -41,8 +41,8 @@ func TestTimer(t *testing.T) {
 	}
 }
 
-// TestForgedTimer: a host that forwards can be made to send any path to the handler. None of
-// the requests that arrive there as POST /secret-expiry runs the sweep.
+// TestForgedTimer: a host that forwards can be made to send any path to the handler. None of the
+// requests that arrive there as POST /secret-expiry runs the sweep.
 func TestForgedTimer(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	host := functionsHost(t, cloudtest.Start(t), table(t), "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest=false")
@@ -55,7 +55,8 @@ func TestForgedTimer(t *testing.T) {
 			for depth := 2; depth <= 5; depth++ {
 				for _, end := range []string{"", "?code=x", "%3Fa", "%23a"} {
 					target := "/api/" + from + strings.Repeat(up, depth) + "secret-expiry" + end
-					// The host itself may refuse the path; the handler never takes it for the timer's.
+					// The host itself may refuse the path. The handler never accepts it as the
+					// timer's.
 					if answer := post(t, address, target, "localhost"); !strings.HasPrefix(answer, "HTTP/1.1 404 ") {
 						t.Errorf("%s: %.200s", target, answer)
 					}
@@ -67,7 +68,7 @@ func TestForgedTimer(t *testing.T) {
 	if answer, err := host.RunTimer(t.Context(), "secret-expiry", hosttest.Timer{}); err != nil || len(answer.Logs) != 1 {
 		t.Errorf("the host's own call: %+v, %v", answer, err)
 	}
-	// What the first run wrote holds the next one back, however it is called.
+	// The record of the first run holds the next one back, however it is called.
 	if _, err := host.RunTimer(t.Context(), "secret-expiry", hosttest.Timer{}); err != nil {
 		t.Error(err)
 	}
@@ -76,7 +77,7 @@ func TestForgedTimer(t *testing.T) {
 	}
 }
 
-// post sends a request with the target as it is, which net/http's client would clean.
+// post sends a request with an unchanged target, which net/http's client would clean.
 func post(t *testing.T, address, target, host string) (answer string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)

@@ -21,7 +21,7 @@ import (
 	"fhirlink/shared/eventlog"
 )
 
-// set puts settings into the environment, where azidentity reads its own.
+// set sets environment variables, because azidentity reads its settings there.
 func set(t *testing.T, settings map[string]string) {
 	t.Helper()
 	for name, value := range settings {
@@ -62,7 +62,7 @@ func TestAnswersAFunctionURL(t *testing.T) {
 	}
 }
 
-// flushed tells whether there was time left to write the log.
+// flushed records whether time was left to write the log.
 type flushed struct{ err error }
 
 func (f *flushed) Flush(ctx context.Context) error {
@@ -93,7 +93,7 @@ func TestOutOfTime(t *testing.T) {
 	})
 }
 
-// The log tells of an invocation by Lambda's request id, in X-Ray's trace.
+// The log identifies an invocation by Lambda's request id and X-Ray's trace.
 func TestWork(t *testing.T) {
 	if w := work(t.Context()); w.Invocation != "" || w.Trace.ID != "" {
 		t.Errorf("outside of Lambda: %+v", w)
@@ -116,7 +116,7 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
-// One failed start tells every setting that is missing, those of azidentity too.
+// One failed start names every missing setting, azidentity's included.
 func TestMissingSettings(t *testing.T) {
 	_, err := newHandler(func(string) (string, bool) { return "", false }, slog.New(slog.DiscardHandler))
 	for _, name := range []string{
@@ -129,7 +129,7 @@ func TestMissingSettings(t *testing.T) {
 	}
 }
 
-// What is under way ends before Lambda's deadline, so that the caller still gets an answer.
+// Running work ends before Lambda's deadline, so that the caller still gets an answer.
 func TestInTime(t *testing.T) {
 	for left, margin := range map[time.Duration]time.Duration{60 * time.Second: 500 * time.Millisecond, 3 * time.Second: 300 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
@@ -150,8 +150,8 @@ func TestInTime(t *testing.T) {
 	}
 }
 
-// The program's own credential goes to the configured authority, which is the national cloud's
-// where the program is for one.
+// The program's own credential is sent to the configured authority, which may be a national
+// cloud's.
 func TestCloudOf(t *testing.T) {
 	const authority = "https://login.microsoftonline.us/"
 	if got := cloudOf(func(string) (string, bool) { return "", false }, authority); got.ActiveDirectoryAuthorityHost != authority {
@@ -177,8 +177,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestREADMESettings: what infra/aws/README.md puts into settings.json is all that the program
-// needs, and all of it is needed, the operator's tenant apart.
+// TestREADMESettings: the settings.json in infra/aws/README.md is all that the program needs.
+// All of it is needed, except the operator's tenant.
 func TestREADMESettings(t *testing.T) {
 	good(t)
 	t.Setenv(config.OperatorTenant, "99999999-2222-4222-8222-222222222222")
@@ -202,7 +202,7 @@ func TestREADMESettings(t *testing.T) {
 	}
 }
 
-// readmeSettings are the names in the settings.json that infra/aws/README.md writes.
+// readmeSettings returns the names in the settings.json that infra/aws/README.md writes.
 func readmeSettings(t *testing.T) []string {
 	t.Helper()
 	readme, err := os.ReadFile("../../../infra/aws/README.md")

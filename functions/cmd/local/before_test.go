@@ -21,7 +21,7 @@ import (
 	"fhirlink/shared/config"
 )
 
-// TestBefore starts the program over a data folder that an earlier one has written.
+// TestBefore starts the program over a data folder that an earlier version wrote.
 func TestBefore(t *testing.T) {
 	folder := dataBefore(t)
 	r := beforetest.Answers(t, "local-answers.json")
@@ -37,7 +37,7 @@ func TestBefore(t *testing.T) {
 	beforetest.CheckSecrets(t, secretNames(t, folder))
 }
 
-// dataBefore unpacks the data folder of an earlier program.
+// dataBefore unpacks the data folder of an earlier version.
 func dataBefore(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -63,7 +63,7 @@ func dataBefore(t *testing.T) (folder string) {
 	}
 }
 
-// startAt starts the program over a folder, at a time by its own clock.
+// startAt starts the program over a folder, with its clock at the given time.
 func startAt(t *testing.T, folder string, at time.Time) *instance {
 	t.Helper()
 	c, err := config.Local(lookup(nil))
@@ -79,8 +79,7 @@ func startAt(t *testing.T, folder string, at time.Time) *instance {
 	return i
 }
 
-// secretNames are the names that secrets are kept under in the folder of a program that has
-// ended.
+// secretNames returns the names of the stored secrets in the folder of a program that has ended.
 func secretNames(t *testing.T, folder string) (names []string) {
 	t.Helper()
 	db, err := bbolt.Open(filepath.Join(folder, databaseFile), 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: true})

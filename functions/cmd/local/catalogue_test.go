@@ -13,19 +13,19 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// finding is what an administrator gets to see of one row of the catalogue, at the server of
-// the sandbox that bears the code's name.
+// finding is what an administrator sees of one row of the catalogue, at the sandbox's server for
+// that code.
 type finding struct {
-	code   string // several, with blanks, when all else is the same
-	check  string // that has it
+	code   string // several, separated by spaces, when everything else is the same
+	check  string // the check that reports it
 	status int    // of register
-	says   string // the message, or the beginning of it
-	fix    string // words of the fix
+	says   string // the beginning of the message
+	fix    string // part of the fix
 }
 
 const (
 	refused  = http.StatusUnprocessableEntity // a setting is wrong
-	later    = http.StatusServiceUnavailable  // something passing is in the way
+	later    = http.StatusServiceUnavailable  // a transient problem
 	stored   = http.StatusCreated             // with a warning
 	objectID = "55555555-5555-4555-8555-555555555555"
 	clientID = sandbox.ClientID
@@ -37,7 +37,7 @@ const (
 	assign   = "az role assignment create --assignee-object-id " + objectID + ` --assignee-principal-type ServicePrincipal --role "FHIR Data Writer" --scope`
 )
 
-// findings are all rows of the catalogue. {host} is the server's.
+// findings are all rows of the catalogue. {host} stands for the server.
 var findings = []finding{
 	{"dns_not_found", "address", refused, "There is no host {host}.", overview},
 	{"dns_failed", "address", later, "The name {host} could not be looked up just now.", nothing},
@@ -121,7 +121,7 @@ var findings = []finding{
 	{"aadsts_7654321", "token", refused, "Entra refused: “The sandbox refuses this with a number that nobody has heard of.” (AADSTS7654321).", "https://login.microsoftonline.com/error?code=7654321"},
 }
 
-// single takes rows of several codes apart.
+// single splits rows of several codes into one row for each.
 func single(rows []finding) (all []finding) {
 	for _, f := range rows {
 		for code := range strings.FieldsSeq(f.code) {
@@ -132,7 +132,7 @@ func single(rows []finding) (all []finding) {
 	return all
 }
 
-// scenario is the sandbox's server that shows a code.
+// scenario returns the name of the sandbox's server that shows a code.
 func scenario(code string) string { return strings.ReplaceAll(code, "_", "-") }
 
 // TestCatalogue registers, rehearses and verifies at a server for each row of the catalogue,
@@ -145,7 +145,7 @@ func TestCatalogue(t *testing.T) {
 		host := scenario(f.code) + ".fhir.sandbox.test"
 		f.says, f.fix = strings.ReplaceAll(f.says, "{host}", host), strings.ReplaceAll(f.fix, "{host}", host)
 		t.Run("register/"+f.code, func(t *testing.T) {
-			t.Parallel() // some take until a time-out
+			t.Parallel() // some last until a timeout
 			i.with(t).registers(f)
 		})
 		t.Run("verify/"+f.code, func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// with reports to another test.
+// with returns a copy that reports to another test.
 func (i *instance) with(t *testing.T) *instance {
 	another := *i
 	another.t = t
@@ -211,8 +211,8 @@ func (i *instance) rehearses(f finding) {
 	i.finds(report, f)
 }
 
-// finds asserts that the report has the finding, nothing else to complain of, and nothing
-// behind a failure.
+// finds checks that the report has the finding, no other complaint, and no check that ran after
+// a failure.
 func (i *instance) finds(report map[string]any, f finding) {
 	i.t.Helper()
 	found := false
@@ -236,7 +236,7 @@ func (i *instance) finds(report map[string]any, f finding) {
 	}
 }
 
-// traced: what Entra refuses has the ids by which Microsoft finds it.
+// traced checks that a refusal by Entra has the ids by which Microsoft can find it.
 func (i *instance) traced(check map[string]any, fix string) {
 	i.t.Helper()
 	code, _ := check["code"].(string)

@@ -80,7 +80,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// checkRefusal holds a refusal to the shape of the route's errors. The log knows of it.
+// checkRefusal checks that a refusal has the form of the route's errors and is logged.
 func checkRefusal(t *testing.T, path string, w *httptest.ResponseRecorder, log string) {
 	t.Helper()
 	if !strings.Contains(log, fmt.Sprintf(`"status":%d,`, w.Code)) || strings.Contains(log, "evil") {

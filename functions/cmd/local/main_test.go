@@ -19,14 +19,14 @@ import (
 	"fhirlink/shared/config"
 )
 
-// expiresOn is a year away: neither near nor further than Entra allows.
+// expiresOn is a year away: neither close nor later than Entra allows.
 var expiresOn = time.Now().AddDate(1, 0, 0).Format(time.DateOnly)
 
 // console collects what a running program prints.
 type console struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	news chan struct{} // a value after a write
+	news chan struct{} // gets a value after a write
 }
 
 func newConsole() *console { return &console{news: make(chan struct{}, 1)} }
@@ -47,7 +47,7 @@ func (c *console) String() string {
 	return c.text.String()
 }
 
-// find waits until the pattern is there.
+// find waits until the output matches the pattern.
 func (c *console) find(t *testing.T, pattern string) []string {
 	t.Helper()
 	for re := regexp.MustCompile(pattern); ; {
@@ -79,8 +79,8 @@ func launch(t *testing.T, args ...string) *launched {
 	return l
 }
 
-// The banner's commands do what they say when they are taken as they stand, and a stop is
-// clean; a second start tells about the links that are there.
+// The banner's commands work when they are copied as they are, and a stop is clean. A second
+// start lists the existing links.
 func TestBanner(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
 	first := launch(t, "-addr", "127.0.0.1:0", "-data", folder)

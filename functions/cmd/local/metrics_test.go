@@ -14,7 +14,7 @@ import (
 	"fhirlink/functions/cmd/local/sandbox"
 )
 
-// metrics reads /metrics, a value for each series.
+// metrics reads /metrics and returns the value of each series.
 func (i *instance) metrics() map[string]string {
 	i.t.Helper()
 	response, err := i.Client().Get(i.URL + metricsPath)
@@ -84,14 +84,14 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// What the program's guard keeps from pages of others, it keeps from them here too.
+// The guard refuses /metrics to pages of other origins, like everything else.
 func TestMetricsAreGuarded(t *testing.T) {
 	i := start(t, t.TempDir(), nil)
 	i.want(403, i.call("GET", metricsPath, "", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"))
 	i.want(404, i.call("POST", metricsPath, "{}"))
 }
 
-// Every number that an event has, in its unit.
+// Every number of an event, in its unit.
 func TestMetricsOfEvents(t *testing.T) {
 	m := newMetrics()
 	log := slog.New(m)

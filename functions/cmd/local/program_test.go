@@ -99,7 +99,7 @@ func (i *instance) call(method, path, body string, headers ...string) answer {
 	return a
 }
 
-// want asserts the status and returns the body.
+// want checks the status and returns the body.
 func (i *instance) want(status int, a answer) map[string]any {
 	i.t.Helper()
 	if a.status != status {
@@ -114,7 +114,7 @@ func registration(slug, scenario, secret string) string {
 		"clientId": sandbox.ClientID, "clientSecret": secret, "secretExpiresOn": expiresOn,
 	})
 	if err != nil {
-		panic(err) // of strings only
+		panic(err) // strings always encode
 	}
 	return string(text)
 }
@@ -155,8 +155,8 @@ func TestMainPath(t *testing.T) {
 	i.want(422, i.call("PUT", "/api/links/good-health-clinic/secret", `{"clientSecret":"`+sandbox.ExpiredSecret+`"}`, "If-Match", "*"))
 	i.want(200, i.call("PUT", "/api/links/good-health-clinic/secret", `{"clientSecret":"`+sandbox.Secret+`"}`, "If-Match", "*"))
 
-	// Another process of the same folder finds what this one kept, and opens the secret with
-	// the key file.
+	// Another process over the same folder finds the stored links, and opens the secret with the
+	// key file.
 	i.stop()
 	checkFolder(t, folder)
 	i = start(t, folder, nil)
@@ -166,8 +166,8 @@ func TestMainPath(t *testing.T) {
 	i.want(400, i.call("POST", "/api/token", `{"slug":"good-health-clinic"}`))
 }
 
-// checkFolder makes sure that nobody else can read the data, and that secrets do not lie there
-// in the clear.
+// checkFolder checks that only the owner can read the data, and that it holds no secret in clear
+// text.
 func checkFolder(t *testing.T, folder string) {
 	t.Helper()
 	for name, mode := range map[string]os.FileMode{".": os.ModeDir | 0o700, databaseFile: 0o600, keyFile: 0o600} {
@@ -190,15 +190,15 @@ func checkFolder(t *testing.T, folder string) {
 	}
 }
 
-// Every scenario of the sandbox, as register answers it and verify finds it.
+// Every scenario of the sandbox, as register answers it and verify reports it.
 func TestScenarios(t *testing.T) {
 	for _, c := range []struct {
 		scenario string
-		status   int    // of register
-		link     string // status of the link
+		status   int    // the answer of register
+		link     string // the status of the link
 		report   string
 		access   string
-		check    string // the one that is not passed, and its code
+		check    string // the one that does not pass, and its code
 		code     string
 	}{
 		{"clinic", 201, "active", "pass", "read_write", "", ""},
@@ -255,7 +255,7 @@ func checkReport(t *testing.T, report map[string]any, status, access, check, cod
 	}
 }
 
-// A role that has spread makes the link active without anybody's doing but a new verification.
+// Once a role takes effect, a new verification alone makes the link active.
 func TestRoleSpreads(t *testing.T) {
 	i := start(t, t.TempDir(), nil)
 	i.want(201, i.call("POST", "/api/register", registration("late-clinic", "norole", sandbox.Secret)))
@@ -294,7 +294,7 @@ func TestOrganizations(t *testing.T) {
 	}
 }
 
-// Without audience and tenants there is nothing to check a token with.
+// Without audience and tenants no token can be checked.
 func TestAnyAuthorizationIsRefused(t *testing.T) {
 	i := start(t, t.TempDir(), map[string]string{config.APIAudience: audience})
 	for _, header := range []string{"Bearer x", "Basic dTpw", "", "Bearer"} {
@@ -311,7 +311,7 @@ func TestAnyAuthorizationIsRefused(t *testing.T) {
 
 const audience = "66666666-6666-4666-8666-666666666666"
 
-// With audience and tenants a token that is sent is held to what the cloud holds it to.
+// With audience and tenants a token is checked as in the cloud.
 func TestTokensAreChecked(t *testing.T) {
 	authority := entratest.New(entratest.Tenant{ID: localOrganization})
 	server := httptest.NewTLSServer(authority)
@@ -320,8 +320,8 @@ func TestTokensAreChecked(t *testing.T) {
 	i := start(t, t.TempDir(), map[string]string{
 		config.APIAudience: audience, config.AllowedTenants: localOrganization, config.AuthorityHost: server.URL,
 	})
-	// The certificate of the stand-in is trusted by nobody here, so that keys cannot be had:
-	// the token is looked at, and not waved through.
+	// This program does not trust the stand-in's certificate, so it cannot fetch keys. It must
+	// check the token all the same, and not wave it through.
 	token := authority.Mint(map[string]any{"aud": audience, "roles": []string{"Links.Manage.All"}})
 	if body := i.want(503, i.call("GET", "/api/links", "", "Authorization", "Bearer "+token)); body["code"] != "upstream_unavailable" {
 		t.Errorf("%v", body)
@@ -337,7 +337,7 @@ func TestWebhooksStayPublic(t *testing.T) {
 	i.want(201, i.call("POST", "/api/webhooks", `{"url":"https://webhooks.sandbox.test/"}`))
 }
 
-// The guard stands before the functions.
+// The guard is in front of the functions.
 func TestGuardIsInPlace(t *testing.T) {
 	i := start(t, t.TempDir(), map[string]string{config.CORSOrigins: "http://localhost:3000"})
 	r, err := http.NewRequestWithContext(t.Context(), "GET", i.URL+"/api/health", nil)
@@ -361,7 +361,7 @@ func TestGuardIsInPlace(t *testing.T) {
 	i.want(404, i.call("POST", "/secret-expiry", "{}"))
 }
 
-// Whose authority a link's secret goes to is told by its host alone.
+// A link's host alone decides which authority gets its secret.
 func TestAuthorityOfLink(t *testing.T) {
 	choose := authority(config.Config{Authority: "https://login.microsoftonline.us/"})
 	for raw, want := range map[string]string{

@@ -10,8 +10,8 @@ import (
 	"fhirlink/shared/httpx/scripttest"
 )
 
-// The corpus of functions/testdata/scripts, over the sandbox. What these scripts say is what
-// they say on Azure and on Lambda, see functions/cmd/comparehosts.
+// The scripts of functions/testdata/scripts, over the sandbox. functions/cmd/comparehosts runs
+// the same scripts as on Azure and on Lambda.
 func TestScripts(t *testing.T) {
 	const frontEnd = "http://localhost:3000"
 	i := start(t, t.TempDir(), map[string]string{config.CORSOrigins: frontEnd, config.MaxLinks: "20"})

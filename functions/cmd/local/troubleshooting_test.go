@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the troubleshooting table again")
 
-// readme is where the table stands, between two marks on lines of their own.
+// readme is the document with the table, between two marks on separate lines.
 var readme = flag.String("readme", "../../../shared/verification/README.md", "the file with the table")
 
 const (
@@ -23,7 +23,7 @@ const (
 	tableEnd   = "<!-- troubleshooting:end -->"
 )
 
-// TestTroubleshooting holds the table to the catalogue. After a change of the catalogue:
+// TestTroubleshooting checks the table against the catalogue. After a change of the catalogue:
 //
 //	go test ./functions/cmd/local -run TestTroubleshooting -update
 func TestTroubleshooting(t *testing.T) {
@@ -58,7 +58,7 @@ func troubleshooting() string {
 	return b.String()
 }
 
-// effect is what a finding comes to for the link, when that is not that it cannot be stored.
+// effect returns what a finding does to the link, unless the link cannot be stored.
 func effect(f verification.Failure) string {
 	switch {
 	case f.Status == verification.Warn:
@@ -71,7 +71,7 @@ func effect(f verification.Failure) string {
 	return ""
 }
 
-// values stand for those of a verification.
+// values are placeholders for the values of a verification.
 var values = strings.NewReplacer(
 	"{url}", "https://HOST", "{host}", "HOST", "{client}", "CLIENT-ID", "{tenant}", "TENANT-ID", "{audience}", "AUDIENCE", "{object}", "OBJECT-ID",
 	"{authority}", "AUTHORITY", "{other}", "ANOTHER", "{wanted}", "AUDIENCE-OF-THE-SERVER", "{status}", "STATUS", "{redirect}", "ANOTHER-HOST",
@@ -82,7 +82,7 @@ var values = strings.NewReplacer(
 
 func cell(text string) string { return values.Replace(text) }
 
-// credentials of the sandbox that show a refusal at any of its servers.
+// credentials are the sandbox's credentials that show a refusal at any of its servers.
 var credentials = map[string]string{
 	"aadsts_7000215": "; or any client secret that the sandbox does not know",
 	"aadsts_7000222": "; or the client secret `" + sandbox.ExpiredSecret + "`",

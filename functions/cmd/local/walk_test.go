@@ -14,7 +14,7 @@ import (
 	"fhirlink/shared/config"
 )
 
-// daysLater starts the program again over the same folder, with its clock moved forward.
+// daysLater restarts the program over the same folder, with its clock moved forward.
 func daysLater(t *testing.T, folder, now string) *instance {
 	t.Helper()
 	o, err := parseOptions([]string{"-data", folder, "-now", now}, t.Output())
@@ -34,7 +34,7 @@ func daysLater(t *testing.T, folder, now string) *instance {
 	return i
 }
 
-// sweepOnce is one run of the timer.
+// sweepOnce runs the timer once.
 func (i *instance) sweepOnce() {
 	i.t.Helper()
 	if r, err := i.sweep.Run(i.t.Context()); err != nil || r.Skipped != "" || r.Failed > 0 {
@@ -42,7 +42,7 @@ func (i *instance) sweepOnce() {
 	}
 }
 
-// told is what the sandbox's sink has got by webhook since the last time, in words.
+// told returns what the sandbox's sink has received by webhook since the last call, as text.
 func (i *instance) told(before *int) (all []string) {
 	i.t.Helper()
 	data, err := json.Marshal(i.want(200, i.call("GET", "/sandbox/notifications", ""))["notifications"])
@@ -72,8 +72,8 @@ func (i *instance) secret() (status, state, source any) {
 	return l["status"], s["state"], s["source"]
 }
 
-// TestWalk takes a sandbox link from 61 days before its secret's end to the day after it, and
-// gives it a new secret; the sink shows what was told on the way.
+// TestWalk takes a sandbox link from 61 days before its secret expires to the day after, and
+// gives it a new secret. The sink shows the notifications on the way.
 func TestWalk(t *testing.T) {
 	folder := t.TempDir()
 	today := time.Now().UTC()
@@ -104,7 +104,7 @@ func TestWalk(t *testing.T) {
 			t.Errorf("on day %d the link is %v", day, got)
 		}
 		if a := i.call("POST", "/api/token", "grant_type=client_credentials&slug=good-health-clinic"); a.status != 200 {
-			t.Errorf("on day %d: a token: %d %v", day, a.status, a.body) // the sandbox's own secret does not end
+			t.Errorf("on day %d: a token: %d %v", day, a.status, a.body) // the sandbox's own secret never expires
 		}
 		i.stop()
 	}
@@ -157,7 +157,7 @@ func TestAhead(t *testing.T) {
 	}
 }
 
-// TestSinkShowsNothingWithoutASandbox: without one its path is as any other that is not there.
+// TestSinkShowsNothingWithoutASandbox: without a sandbox, the sink's path does not exist.
 func TestSinkShowsNothingWithoutASandbox(t *testing.T) {
 	c, err := config.Local(lookup(nil))
 	if err != nil {
@@ -172,7 +172,7 @@ func TestSinkShowsNothingWithoutASandbox(t *testing.T) {
 	i.want(404, i.call("GET", "/sandbox/notifications", ""))
 }
 
-// FuzzAhead: whatever is asked for, the clock goes forward and no further than two years.
+// FuzzAhead: for any argument the clock moves forward, and by two years at most.
 func FuzzAhead(f *testing.F) {
 	for _, s := range []string{"", "+61d", "+36h", "2027-05-01", "2027-05-01T08:00:00Z", "-1d", "+9223372036854775807d", "+1e9h"} {
 		f.Add(s)

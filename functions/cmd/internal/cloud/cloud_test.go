@@ -11,11 +11,11 @@ import (
 	"fhirlink/shared/egress"
 )
 
-// However many links are verified at once, the authority sees a bounded number of connections.
+// The authority sees a limited number of connections, however many links are verified at once.
 func TestMicrosoftClientBoundsConnections(t *testing.T) {
 	var open, most atomic.Int64
 	gate := make(chan struct{})
-	// Once, since the count comes by the limit again when the first have gone and others follow.
+	// Once, because the count reaches the limit again when later connections follow the first.
 	openGate := sync.OnceFunc(func() { close(gate) })
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		n := open.Add(1)
@@ -23,7 +23,7 @@ func TestMicrosoftClientBoundsConnections(t *testing.T) {
 		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 		}
 		if n == egress.ConnsPerHost {
-			openGate() // as many as may be are here at once
+			openGate() // the limit is reached
 		}
 		<-gate
 	}))

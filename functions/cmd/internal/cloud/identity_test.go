@@ -50,8 +50,8 @@ func secretOf(t *testing.T, a authority) azcore.TokenCredential {
 	return c
 }
 
-// What Entra, or the want of an identity, has against this program is in the log, in known
-// fields; the error goes on as it is.
+// The reason why this program gets no token is in the log, in known fields. The error is passed
+// on unchanged.
 func TestCredentialErrorsAreLogged(t *testing.T) {
 	refusal := `{"error":"invalid_client","error_description":"AADSTS7000222: canary keys are expired.","error_codes":[7000222],"correlation_id":"7d0c5a2e-3c1b-4f0a-9a57-2f6f1e0b6c11"}`
 	cli, err := azidentity.NewAzureCLICredential(nil)

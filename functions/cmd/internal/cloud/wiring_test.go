@@ -25,22 +25,22 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// anybody is an identity that has a token, or none.
-type anybody struct{ err error }
+// staticIdentity is a credential that returns a token, or err.
+type staticIdentity struct{ err error }
 
-func (a anybody) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (a staticIdentity) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	return azcore.AccessToken{Token: "identity", ExpiresOn: time.Now().Add(time.Hour)}, a.err
 }
 
-// nowhere is an address that refuses connections.
-const nowhere = "https://127.0.0.1:1"
+// closedURL is an address that refuses connections.
+const closedURL = "https://127.0.0.1:1"
 
-// lonely is the program where nothing answers.
-func lonely(t *testing.T, identity azcore.TokenCredential, log *slog.Logger) (links link.Deps, hooks webhook.Deps, deps functions.Deps) {
+// withoutServices assembles the program where no service answers.
+func withoutServices(t *testing.T, identity azcore.TokenCredential, log *slog.Logger) (links link.Deps, hooks webhook.Deps, deps functions.Deps) {
 	t.Helper()
 	links, hooks, deps, err := assemble(config.Config{
-		Vaults: []config.Vault{{Name: "a", URL: nowhere}}, TableEndpoint: nowhere, Authority: nowhere + "/",
-		Audiences: []string{"x"}, Tenants: []string{"*"}, EventGridEndpoint: nowhere,
+		Vaults: []config.Vault{{Name: "a", URL: closedURL}}, TableEndpoint: closedURL, Authority: closedURL + "/",
+		Audiences: []string{"x"}, Tenants: []string{"*"}, EventGridEndpoint: closedURL,
 	}, identity, log)
 	if err != nil {
 		t.Fatal(err)
@@ -48,13 +48,13 @@ func lonely(t *testing.T, identity azcore.TokenCredential, log *slog.Logger) (li
 	return links, hooks, deps
 }
 
-// Every service is called by a client that tells the log which one it is, and health of those
+// Every service is called by a client that logs which service it is. Health reports the services
 // that all links depend on.
 func TestEveryCallIsWatched(t *testing.T) {
-	links, hooks, deps := lonely(t, anybody{}, slog.New(slog.DiscardHandler))
+	links, hooks, deps := withoutServices(t, staticIdentity{}, slog.New(slog.DiscardHandler))
 	get := func(c *http.Client) func(context.Context) {
 		return func(ctx context.Context) {
-			r, err := http.NewRequestWithContext(ctx, "GET", nowhere, nil)
+			r, err := http.NewRequestWithContext(ctx, "GET", closedURL, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ func TestEveryCallIsWatched(t *testing.T) {
 	}
 }
 
-// bearer is a request with a token of a key that has to be fetched.
+// bearer returns a request with a token whose signing key has to be fetched.
 func bearer(ctx context.Context, t *testing.T) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, "GET", "http://localhost/api/links", nil)
@@ -122,10 +122,10 @@ func bearer(ctx context.Context, t *testing.T) *http.Request {
 	return r
 }
 
-// A program without an identity says so in its log, and is told from one whose services fail.
-func TestIdentityIsOutspoken(t *testing.T) {
+// A program without an identity logs that, so it can be told from one whose services fail.
+func TestMissingIdentityIsLogged(t *testing.T) {
 	var out bytes.Buffer
-	links, _, deps := lonely(t, anybody{errors.New("canary")}, eventlog.New(&out, slog.LevelInfo))
+	links, _, deps := withoutServices(t, staticIdentity{errors.New("canary")}, eventlog.New(&out, slog.LevelInfo))
 	if _, err := links.Stores.Get(t.Context(), "clinic"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("error %v", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A request under way is answered although the signal to stop came; later ones are not.
+// A request that is running when the signal to stop comes is answered. Later requests are not.
 func TestRunLetsRequestsFinish(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

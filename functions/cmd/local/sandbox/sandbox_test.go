@@ -53,8 +53,8 @@ func get(t *testing.T, client *http.Client, address, token string) (*http.Respon
 	return response, string(body)
 }
 
-// A token of the sandbox's authority opens the sandbox's FHIR server, through the guarded
-// client that real servers are reached with.
+// A token of the sandbox's authority opens the sandbox's FHIR server, through the guarded client
+// for real servers.
 func TestTokenOpensServer(t *testing.T) {
 	_, client := start(t)
 	response, err := client.PostForm(Authority+TenantID+"/oauth2/v2.0/token", url.Values{
@@ -119,7 +119,7 @@ func TestIntercept(t *testing.T) {
 	}
 }
 
-// The sandbox's certification authority must not vouch for names of the real world.
+// The sandbox's certification authority cannot vouch for real names.
 func TestAuthorityIsLimitedToItsZone(t *testing.T) {
 	certificate, root, err := certify(zone, "login.microsoftonline.com")
 	if err != nil {
