@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// template is what these tests need to know of a Bicep file. The reader below understands the
-// way our files are written and no more; infra/lint/run checks the whole grammar.
+// template is the part of a Bicep file that these tests need. The reader below understands our
+// own files and no more; infra/lint/run checks the whole grammar.
 type template struct {
-	file      string // relative to this folder
+	file      string // path from this folder
 	params    []declaration
 	vars      map[string]value
 	resources []declaration
@@ -24,10 +24,10 @@ type template struct {
 // declaration is one statement: a parameter, resource, module or output.
 type declaration struct {
 	kind, name  string
-	of          string // a parameter's or output's type, a resource's type@version, a module's file
+	of          string // the type of a parameter or output, a resource's type@version, a module's file
 	existing    bool
 	conditional bool
-	body        value // of a resource or module; a parameter's default; an output's value
+	body        value // of a resource or module; the default of a parameter; the value of an output
 	described   bool
 	text        string
 }
@@ -35,7 +35,7 @@ type declaration struct {
 // value is an object, an array, or the text of any other expression.
 type value struct {
 	object map[string]value
-	keys   []string // of object, in order
+	keys   []string // the keys of object, in order
 	array  []value
 	text   string
 }
@@ -47,7 +47,7 @@ func (v value) at(keys ...string) value {
 	return v
 }
 
-// literal is the content of a string without interpolation.
+// literal returns the content of a string without interpolation.
 func (v value) literal() string { return strings.Trim(v.text, "'") }
 
 func templates(t *testing.T) []template {
@@ -134,7 +134,7 @@ func declare(statement string) (declaration, error) {
 	return declaration{}, fmt.Errorf("cannot read %q", statement)
 }
 
-// loopBody is the object in `[for x in y: {…}]`, and anything else as it is.
+// loopBody returns the object in `[for x in y: {…}]`, and any other text unchanged.
 func loopBody(text string) string {
 	if m := regexp.MustCompile(`^\[\s*for [^:]+:\s*(\{[\s\S]+\})\s*\]$`).FindStringSubmatch(text); m != nil {
 		return m[1]
@@ -142,7 +142,7 @@ func loopBody(text string) string {
 	return text
 }
 
-// parse reads a value, which has no comments.
+// parse reads a value that has no comments.
 func parse(text string) value {
 	text = strings.TrimSpace(text)
 	switch {
@@ -167,7 +167,7 @@ func parse(text string) value {
 	return value{text: text}
 }
 
-// closing is where the bracket that text begins with is closed.
+// closing returns the index of the bracket that closes the one at the start of text.
 func closing(text string) int {
 	end := -1
 	scan(text, func(i, depth int, code bool) {
@@ -178,8 +178,8 @@ func closing(text string) int {
 	return end
 }
 
-// statements splits a text at the line ends outside brackets and strings, without comments.
-// A line that begins with ? or : continues the one before.
+// statements splits a text at the line ends outside brackets and strings, and drops comments. A
+// line that starts with ? or : continues the line before.
 func statements(text string) []string {
 	var out []string
 	var b strings.Builder
@@ -206,8 +206,8 @@ func statements(text string) []string {
 	return out
 }
 
-// scan visits every byte that is not in a comment, with the depth of brackets after it, and
-// whether it is code and not part of a string. Interpolations count as part of their string.
+// scan visits every byte outside comments, with the depth of brackets after it, and with whether
+// it is code or part of a string. Interpolations count as part of their string.
 func scan(text string, visit func(i, depth int, code bool)) {
 	depth := 0
 	for i := 0; i < len(text); {
@@ -237,7 +237,7 @@ func firstLine(s string) string {
 	return line
 }
 
-// quoted is the length of the string that s begins with.
+// quoted returns the length of the string at the start of s.
 func quoted(s string) int {
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
@@ -254,7 +254,7 @@ func quoted(s string) int {
 	return len(s)
 }
 
-// find returns the declaration of that name.
+// find returns the declaration with that name.
 func find(in []declaration, name string) (declaration, bool) {
 	i := slices.IndexFunc(in, func(d declaration) bool { return d.name == name })
 	if i < 0 {

@@ -13,8 +13,8 @@ import (
 	"unicode"
 )
 
-// longestReadme is how many lines the README may have. What does not fit belongs to the page
-// that the README links.
+// longestReadme is how many lines the README may have. Anything longer belongs on a page that
+// the README links.
 const longestReadme = 200
 
 func TestReadmeIsShort(t *testing.T) {
@@ -23,7 +23,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// TestLinks follows every link from one document to another, and every one to a heading.
+// TestLinks follows every link between documents, and every link to a heading.
 func TestLinks(t *testing.T) {
 	all := documents(t)
 	for name, text := range all {
@@ -35,7 +35,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestEveryDocumentIsFound: a reader who starts at the README gets to every document.
+// TestEveryDocumentIsFound: a reader who starts at the README can reach every document.
 func TestEveryDocumentIsFound(t *testing.T) {
 	all := documents(t)
 	found := map[string]bool{"README.md": true}
@@ -58,7 +58,7 @@ func TestEveryDocumentIsFound(t *testing.T) {
 	}
 }
 
-// documents are all Markdown files, by their path from the root, without what is in code.
+// documents returns all Markdown files by their path from the root, without their code blocks.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -91,7 +91,7 @@ var (
 	codeSpan   = regexp.MustCompile("`[^`\n]*`")
 )
 
-// links are the targets of a document's links, those to other sites left out.
+// links returns the targets of a document's links, except those to other sites.
 func links(text string) (targets []string) {
 	for _, m := range inlineLink.FindAllStringSubmatch(codeSpan.ReplaceAllString(text, "code"), -1) {
 		if !strings.Contains(m[1], "://") {
@@ -101,7 +101,7 @@ func links(text string) (targets []string) {
 	return targets
 }
 
-// broken tells why a link leads nowhere.
+// broken returns why a link is broken, or "".
 func broken(all map[string]string, from, target string) (why string) {
 	file, heading, toHeading := strings.Cut(target, "#")
 	name := from
@@ -127,7 +127,7 @@ func broken(all map[string]string, from, target string) (why string) {
 	return ""
 }
 
-// anchors are what GitHub makes of a document's headings.
+// anchors returns the anchors that GitHub makes of a document's headings.
 func anchors(text string) (all []string) {
 	times := map[string]int{}
 	for line := range strings.Lines(text) {
@@ -153,7 +153,7 @@ func anchors(text string) (all []string) {
 	return all
 }
 
-// The tests of links find what is wrong.
+// The checks of links find planted mistakes.
 func TestBrokenLinks(t *testing.T) {
 	all := map[string]string{"README.md": "# Title\n## 4. Let's `go`, twice\n## 4. Let's `go`, twice\n"}
 	for target, good := range map[string]bool{
@@ -170,8 +170,8 @@ func TestBrokenLinks(t *testing.T) {
 	}
 }
 
-// TestSettingsTable holds settings.md to the settings that are read: each has a row, and each row
-// is about one.
+// TestSettingsTable checks settings.md against the settings in the code: each setting has a row,
+// and each row is about a setting.
 func TestSettingsTable(t *testing.T) {
 	want := slices.Concat(programSettings(t), scheduleSettings(t))
 	for _, value := range constants(t, "functions/cmd/lambda/main.go") {

@@ -48,11 +48,11 @@ func golden(t *testing.T, name string, got string) {
 	t.Errorf("%s says otherwise. If the change is meant: go test ./infra -update", file)
 }
 
-// uniqueString is a stand-in for Bicep's: it has 13 lower-case letters and digits.
+// uniqueString stands for the result of Bicep's function: 13 lower-case letters and digits.
 const uniqueString = "abcdefghijklm"
 
-// rule is what Azure allows as a name (Microsoft Learn, "Naming rules and restrictions for
-// Azure resources").
+// rule is what Azure allows as a name (Microsoft Learn, "Naming rules and restrictions for Azure
+// resources").
 type rule struct {
 	longest int
 	pattern string
@@ -75,7 +75,7 @@ var rules = map[string]rule{
 	"Microsoft.Storage/storageAccounts/tableServices/tables":    {63, `^[A-Za-z][A-Za-z0-9]{2,}$`},
 	"Microsoft.KeyVault/vaults":                                 {24, `^[A-Za-z](-?[A-Za-z0-9])+$`},
 	"Microsoft.Web/serverfarms":                                 {60, `^[A-Za-z0-9-]+$`},
-	"Microsoft.Web/sites":                                       {32, `^[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]$`}, // 60, but the host id is the first 32
+	"Microsoft.Web/sites":                                       {32, `^[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]$`}, // 60, but the host id is the first 32 characters
 	"Microsoft.Web/sites/config":                                {11, `^appsettings$`},
 	"Microsoft.Web/sites/basicPublishingCredentialsPolicies":    {3, `^(scm|ftp)$`},
 	"Microsoft.Network/virtualNetworks":                         {64, `^[A-Za-z0-9][\w.-]*\w$`},
@@ -117,7 +117,7 @@ func TestResources(t *testing.T) {
 	golden(t, "resources.golden", strings.Join(slices.Compact(lines), "\n")+"\n")
 }
 
-// names are the names that a resource gets: one for each use of its module.
+// names returns the names of a resource, one for each use of its module.
 func names(t *testing.T, all []template, tmpl template, r declaration) []string {
 	t.Helper()
 	text := r.body.at("name").text
@@ -141,7 +141,7 @@ func names(t *testing.T, all []template, tmpl template, r declaration) []string 
 	return out
 }
 
-// arguments are the values of a module's string parameters, once for each use of its caller.
+// arguments returns the values of a module's string parameters, once for each use of its caller.
 func arguments(t *testing.T, all []template, caller template, m declaration) []map[string]string {
 	t.Helper()
 	outer := []map[string]string{nil}
@@ -160,7 +160,7 @@ func arguments(t *testing.T, all []template, caller template, m declaration) []m
 		own := map[string]string{}
 		for k, v := range m.body.at("params").object {
 			if _, chosen := find(caller.params, v.text); chosen && o == nil {
-				continue // whoever deploys chooses it, so it names none of our resources
+				continue // the operator chooses it, so it names none of our resources
 			}
 			if regexp.MustCompile(`(?i)^(name|.*Name|prefix|.*Suffix|groupId)$`).MatchString(k) && !strings.Contains(v.text, ".outputs.") {
 				own[k] = evaluate(t, caller, o, v.text)
@@ -171,7 +171,7 @@ func arguments(t *testing.T, all []template, caller template, m declaration) []m
 	return out
 }
 
-// evaluate is the text that an expression of names gives.
+// evaluate returns the text of an expression that makes a name.
 func evaluate(t *testing.T, tmpl template, own map[string]string, text string) string {
 	t.Helper()
 	text = strings.TrimSpace(text)
@@ -202,7 +202,8 @@ func evaluate(t *testing.T, tmpl template, own map[string]string, text string) s
 	if v, ok := tmpl.vars[text]; ok {
 		return evaluate(t, tmpl, own, v.text)
 	}
-	// Of a choice, what comes first or last is a name; the other is what somebody else chose.
+	// The first or last branch of a choice is our name; the other is one that the operator
+	// chose.
 	if _, choice, ok := strings.Cut(text, " ? "); ok {
 		first, second, _ := strings.Cut(choice, " : ")
 		if strings.HasPrefix(first, "'") && !strings.HasPrefix(second, "'") {
@@ -214,8 +215,8 @@ func evaluate(t *testing.T, tmpl template, own map[string]string, text string) s
 	return ""
 }
 
-// roleNames are the built-in roles that may be given (Microsoft Learn, "Azure built-in
-// roles"). Roles that can give roles are not among them.
+// roleNames are the built-in roles that may be assigned (Microsoft Learn, "Azure built-in
+// roles"). Roles that can assign roles are not among them.
 var roleNames = map[string]string{
 	"3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
 	"b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
@@ -260,7 +261,7 @@ func role(t *testing.T, tmpl template, r declaration) string {
 		strings.TrimPrefix(properties.at("principalId").text, "identity.properties."), properties.at("principalType").literal())
 }
 
-// constants are the strings that a Go file declares as constants.
+// constants returns the strings that a Go file declares as constants.
 func constants(t *testing.T, file string) map[string]string {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, 0)
@@ -286,7 +287,7 @@ func constants(t *testing.T, file string) map[string]string {
 	return found
 }
 
-// programSettings are the settings that the program reads: those that package config names.
+// programSettings returns the settings that the program reads: those that package config names.
 func programSettings(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "shared", "config", "*.go"))
@@ -311,7 +312,7 @@ func programSettings(t *testing.T) []string {
 	return out
 }
 
-// scheduleSettings are the settings that function.json files name in %…%.
+// scheduleSettings returns the settings that function.json files name in %…%.
 func scheduleSettings(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "functions", "*", "function.json"))
@@ -330,14 +331,14 @@ func scheduleSettings(t *testing.T) []string {
 	return out
 }
 
-// appSettings are the settings of the function app.
+// appSettings returns the settings of the function app.
 func appSettings(t *testing.T) value {
 	t.Helper()
 	return resource(t, read(t, "modules/app.bicep"), "Microsoft.Web/sites/config").body.at("properties")
 }
 
 func TestSettings(t *testing.T) {
-	// The connection string is for shared keys, which this account refuses; Core Tools set the
+	// The connection string is for shared keys, which this account refuses. Core Tools set the
 	// other on a developer's machine.
 	not := []string{"FHIRLINK_TABLE_CONNECTION_STRING", "FUNCTIONS_CORETOOLS_ENVIRONMENT"}
 	want := slices.DeleteFunc(append(programSettings(t), scheduleSettings(t)...), func(s string) bool { return slices.Contains(not, s) })
@@ -387,8 +388,8 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-// A custom handler with a bundle of extensions would wait for its download at every cold start;
-// the alert server-errors counts requests, which sampling must therefore leave alone.
+// A custom handler with an extension bundle would wait for its download at every cold start. The
+// alert server-errors counts requests, so sampling must leave them alone.
 func TestHostFile(t *testing.T) {
 	var host struct {
 		ExtensionBundle any
@@ -432,10 +433,10 @@ func TestEverythingIsDescribed(t *testing.T) {
 
 func TestNoSecretInAnOutput(t *testing.T) {
 	secret := regexp.MustCompile(`(?i)secret|password|credential|token|connection_?string|instrumentation_?key|account_?key|shared_?key|access_?key|sas|listkeys|listsecrets|list\(`)
-	harmless := []string{"secretExpirySchedule", "smtpPasswordSecretName"} // a time, and where a secret lies
+	harmless := []string{"secretExpirySchedule", "smtpPasswordSecretName"} // a time, and the name of a secret
 	for _, tmpl := range templates(t) {
 		for _, d := range tmpl.outputs {
-			// A zone's id carries no secret, whatever the zone is for.
+			// The id of a DNS zone contains no secret, whatever the zone is for.
 			text := strings.ReplaceAll(d.text, "secretsZone.id", "")
 			if found := secret.FindString(text); found != "" {
 				t.Errorf("%s: the output %s may hold a secret (%q); deployments keep outputs for everybody who may read them", tmpl.file, d.name, found)
@@ -449,8 +450,8 @@ func TestNoSecretInAnOutput(t *testing.T) {
 	}
 }
 
-// TestModulesFit checks what the Bicep compiler would: that a module gets the parameters it
-// declares, and that what is read of its outputs is there.
+// TestModulesFit checks what the Bicep compiler would: a module gets the parameters that it
+// declares, and its callers read outputs that exist.
 func TestModulesFit(t *testing.T) {
 	used := map[string]bool{"main.bicep": true}
 	for _, tmpl := range templates(t) {
@@ -518,7 +519,7 @@ func TestParameterFile(t *testing.T) {
 	if !strings.Contains(text, "using 'main.bicep'") {
 		t.Error("main.bicepparam is for another template")
 	}
-	// Who may call is a decision: without it the deployment must fail.
+	// The operator must decide who may call: without these settings the deployment must fail.
 	for _, name := range []string{"FHIRLINK_API_AUDIENCE", "FHIRLINK_ALLOWED_TENANTS"} {
 		if !strings.Contains(text, "readEnvironmentVariable('"+name+"')") {
 			t.Errorf("main.bicepparam has a default for %s, or does not read it", name)
@@ -526,7 +527,7 @@ func TestParameterFile(t *testing.T) {
 	}
 }
 
-// TestSafety holds the settings of resources that keep secrets in and strangers out.
+// TestSafety checks the settings of resources that keep secrets in and strangers out.
 func TestSafety(t *testing.T) {
 	var (
 		app     = read(t, "modules/app.bicep")
@@ -579,7 +580,7 @@ func TestSafety(t *testing.T) {
 	}
 }
 
-// TestAgreesWithTheProgram holds what stands in Bicep and in Go to be the same.
+// TestAgreesWithTheProgram checks that values in Bicep and in Go are the same.
 func TestAgreesWithTheProgram(t *testing.T) {
 	storage := read(t, "modules/storage.bicep")
 	table := resource(t, storage, "Microsoft.Storage/storageAccounts/tableServices/tables").body.at("name").literal()
@@ -591,7 +592,7 @@ func TestAgreesWithTheProgram(t *testing.T) {
 	if got := site.at("properties", "functionAppConfig", "deployment", "storage", "value").text; got != "'${storage.properties.primaryEndpoints.blob}"+container+"'" {
 		t.Errorf("the code is published to %s, the container is %s", got, container)
 	}
-	// A slug must not be free again while its secret can still be recovered.
+	// A slug must stay reserved while its secret can still be recovered.
 	days := resource(t, read(t, "modules/vault.bicep"), "Microsoft.KeyVault/vaults").body.at("properties", "softDeleteRetentionInDays").text
 	if !strings.Contains(contents(t, filepath.Join(root, "shared/link/delete.go")), "keepTombstone = "+days+" * 24 * time.Hour") {
 		t.Errorf("the vault keeps deleted secrets for %s days, shared/link/delete.go slugs for another time", days)
@@ -657,7 +658,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestVaultAlerts holds which of the vault's answers somebody is told of.
+// TestVaultAlerts checks which of the vault's answers raise an alert.
 func TestVaultAlerts(t *testing.T) {
 	statuses := map[string]string{}
 	for _, r := range read(t, "modules/vault-alerts.bicep").resources {
@@ -672,8 +673,7 @@ func TestVaultAlerts(t *testing.T) {
 	}
 }
 
-// The workbook shows what the issue of telemetry asks to be counted, out of lines that the
-// program writes.
+// The workbook shows the promised numbers, from lines that the program writes.
 func TestWorkbook(t *testing.T) {
 	var book struct {
 		Version             string
@@ -716,7 +716,7 @@ func TestWorkbook(t *testing.T) {
 	}
 }
 
-// The runbook's own queries, and the fields that it explains, are of lines that are written.
+// The runbook's queries, and the fields that it explains, match lines that the program writes.
 func TestRunbookKnowsTheLog(t *testing.T) {
 	log := readLog(t)
 	queries := 0
@@ -752,8 +752,9 @@ func TestRunbookKnowsTheLog(t *testing.T) {
 	}
 }
 
-// loggedEvents are the messages that the program gives to a logger of slog's, and the one that
-// package eventlog writes itself. The sandbox's are not: it is no part of what is deployed.
+// loggedEvents returns the messages that the program passes to a slog logger, and the one that
+// package eventlog writes itself. The sandbox's are not among them, because it is never
+// deployed.
 func loggedEvents(t *testing.T) []string {
 	t.Helper()
 	events := []string{"log.dropped"}
@@ -776,8 +777,8 @@ func loggedEvents(t *testing.T) []string {
 	return slices.Compact(events)
 }
 
-// loggedBy is the message of a call such as s.Log.WarnContext(ctx, "message", …) or work.Write;
-// empty for everything else.
+// loggedBy returns the message of a call such as s.Log.WarnContext(ctx, "message", …) or
+// work.Write, and "" for any other node.
 func loggedBy(n ast.Node) string {
 	call, ok := n.(*ast.CallExpr)
 	if !ok {
@@ -796,13 +797,13 @@ func loggedBy(n ast.Node) string {
 	return ""
 }
 
-// isWork knows what eventlog.Work is called here.
+// isWork reports whether x looks like an eventlog.Work, by its name.
 func isWork(x ast.Expr) bool {
 	name, ok := x.(*ast.Ident)
 	return ok && name.Name == "work"
 }
 
-// isLogger knows loggers by what they are called here.
+// isLogger reports whether x looks like a logger, by its name.
 func isLogger(x ast.Expr) bool {
 	switch x := x.(type) {
 	case *ast.Ident:
@@ -813,10 +814,11 @@ func isLogger(x ast.Expr) bool {
 	return false
 }
 
-// logged are the fields that each event may have: all strings of the functions that name it.
+// logged holds the fields that each event may have: all strings in the functions that name it.
 type logged map[string]map[string]bool
 
-// everyLine of a request has these fields, and those that package eventlog adds.
+// everyLine are the fields of every line about a request, besides those that package eventlog
+// adds.
 var everyLine = []string{"time", "level", "msg", "correlation"}
 
 func readLog(t *testing.T) logged {
@@ -829,7 +831,7 @@ func readLog(t *testing.T) logged {
 	}
 	for _, file := range goFiles(t) {
 		if strings.HasSuffix(file, filepath.Join("local", "metrics.go")) {
-			continue // it reads what others write
+			continue // it reads events that other packages write
 		}
 		for _, words := range functionStrings(t, file) {
 			for word := range words {
@@ -843,14 +845,14 @@ func readLog(t *testing.T) logged {
 			}
 		}
 	}
-	log["log.dropped"] = map[string]bool{"lines": true} // eventlog.Writer puts it together itself
+	log["log.dropped"] = map[string]bool{"lines": true} // eventlog.Writer builds this line itself
 	for _, fields := range log {
 		maps.Copy(fields, always)
 	}
 	return log
 }
 
-// check reads what a query expects: events by msg, and fields of the parsed line.
+// check checks what a query expects: events by msg, and fields of the parsed line.
 func (log logged) check(t *testing.T, what, query string) {
 	t.Helper()
 	var events, fields []string
@@ -865,8 +867,8 @@ func (log logged) check(t *testing.T, what, query string) {
 	log.fits(t, what, events, fields)
 }
 
-// fits: the program writes each event, and each field with one of them; without events, with
-// any line.
+// fits checks that the program writes each event, and each field with one of them. Without
+// events, a field may be in any line.
 func (log logged) fits(t *testing.T, what string, events, fields []string) {
 	t.Helper()
 	for _, name := range events {
@@ -882,7 +884,7 @@ func (log logged) fits(t *testing.T, what string, events, fields []string) {
 	}
 }
 
-// goFiles are the program's sources, tests aside.
+// goFiles returns the program's sources, without tests.
 func goFiles(t *testing.T) (files []string) {
 	t.Helper()
 	for _, dir := range []string{"functions", "shared"} {
@@ -899,7 +901,7 @@ func goFiles(t *testing.T) (files []string) {
 	return files
 }
 
-// functionStrings are the string literals of each function of a file.
+// functionStrings returns the string literals of each function in a file.
 func functionStrings(t *testing.T, file string) (all []map[string]bool) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)

@@ -10,7 +10,7 @@ import (
 	"fhirlink/shared/config"
 )
 
-// TestVaultsSetting has the program read what Bicep writes into FHIRLINK_KEY_VAULT_URL.
+// TestVaultsSetting parses, as the program does, what Bicep writes into FHIRLINK_KEY_VAULT_URL.
 func TestVaultsSetting(t *testing.T) {
 	main := read(t, "main.bicep")
 	app, _ := find(main.modules, "app")
@@ -34,7 +34,8 @@ func TestVaultsSetting(t *testing.T) {
 	}
 }
 
-// The commands for AWS call the vault as the templates do: links are the same for both programs.
+// The commands for AWS name the vault as the templates do, because both programs share the
+// links.
 func TestVaultIsCalledTheSameOnAWS(t *testing.T) {
 	param, _ := find(read(t, "main.bicep").params, "vaults")
 	name := param.body.array[0].at("name").literal()
@@ -46,14 +47,14 @@ func TestVaultIsCalledTheSameOnAWS(t *testing.T) {
 // vault is an element of the parameter vaults.
 type vault struct{ name, generation string }
 
-// keyVault is the name of the Key Vault that main.bicep makes.
+// keyVault returns the name of the Key Vault that main.bicep makes.
 func (v vault) keyVault(t *testing.T, main template) string {
 	t.Helper()
 	made, _ := find(main.modules, "keyVaults")
 	return evaluate(t, main, map[string]string{"generation": v.generation}, made.body.at("params", "name").text)
 }
 
-// vaultsSetting is what the variable vaultUrls is for these vaults.
+// vaultsSetting returns the value of the variable vaultUrls for these vaults.
 func vaultsSetting(t *testing.T, main template, vaults []vault) string {
 	t.Helper()
 	m := regexp.MustCompile(`^join\(map\(vaults, vault => ('[^']+')\), ','\)$`).FindStringSubmatch(main.vars["vaultUrls"].text)
@@ -84,7 +85,7 @@ func readSetting(t *testing.T, text string) []config.Vault {
 	return c.Vaults
 }
 
-// TestEveryVault: every vault is made before the app uses it, and watched while it serves.
+// TestEveryVault: every vault is made before the app uses it, and is watched while it serves.
 func TestEveryVault(t *testing.T) {
 	main, keeper, alerts := read(t, "main.bicep"), read(t, "modules/vault.bicep"), read(t, "modules/vault-alerts.bicep")
 	made, _ := find(main.modules, "keyVaults")
@@ -93,7 +94,7 @@ func TestEveryVault(t *testing.T) {
 	topic := resource(t, keeper, "Microsoft.EventGrid/systemTopics")
 	for _, tt := range []struct{ what, got, want string }{
 		{"vaults made", loop(made), "generation in generations"},
-		{"generations", main.vars["generations"].text, "concat(map(vaults, vault => vault.generation), spareVaults)"}, // those that serve first
+		{"generations", main.vars["generations"].text, "concat(map(vaults, vault => vault.generation), spareVaults)"}, // vaults that serve come first
 		{"vaults watched", loop(watched), "(vault, i) in vaults"},
 		{"vault that is watched", watched.body.at("params", "vaultId").text, "keyVaults[i].outputs.id"},
 		{"name that it is watched by", watched.body.at("params", "vaultName").text, "vault.name"},
@@ -114,7 +115,7 @@ func TestEveryVault(t *testing.T) {
 	}
 }
 
-// loop is what a module is repeated for.
+// loop returns the expression that a module is repeated for.
 func loop(m declaration) string {
 	found := regexp.MustCompile(`= \[\s*for ([^:]+):`).FindStringSubmatch(m.text)
 	if found == nil {

@@ -34,7 +34,7 @@ func run(args []string, stderr io.Writer) int {
 	return 0
 }
 
-// pack writes the zip once all of it is known to be right.
+// pack writes the zip after checking every file.
 func pack(folder, file, program string, patterns []string) error {
 	names, err := list(folder, append([]string{program}, patterns...))
 	if err != nil {
@@ -45,14 +45,14 @@ func pack(folder, file, program string, patterns []string) error {
 		return err
 	}
 	if err := os.WriteFile(file, content.Bytes(), 0o644); err != nil {
-		_ = os.Remove(file) // half of it, if anything
+		_ = os.Remove(file) // an incomplete zip, if any
 		return err
 	}
 	return nil
 }
 
-// list returns the names of all files in the folder, in their order, if they are those that the
-// patterns name and each pattern names one at least.
+// list returns the sorted names of all files in the folder. It fails if a file matches no
+// pattern, or a pattern no file.
 func list(folder string, patterns []string) (names []string, err error) {
 	missing := slices.Clone(patterns)
 	err = fs.WalkDir(os.DirFS(folder), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -77,10 +77,10 @@ func list(folder string, patterns []string) (names []string, err error) {
 	return names, err
 }
 
-// settings is what Core Tools keep beside host.json.
+// settings is the file that Core Tools keep beside host.json. It may hold secrets.
 const settings = "local.settings.json"
 
-// match returns the pattern that asks for a file.
+// match returns the pattern that matches a file.
 func match(name string, entry fs.DirEntry, patterns []string) (string, error) {
 	switch {
 	case strings.EqualFold(path.Base(name), settings):
@@ -115,7 +115,7 @@ func write(w io.Writer, folder fs.FS, names []string, program string) error {
 	return archive.Close()
 }
 
-// epoch is the first day that a zip can tell, 1980-01-01: year since 1980, month, day.
+// epoch is the earliest date that a zip can store, 1980-01-01: year since 1980, month, day.
 const epoch = 0<<9 | 1<<5 | 1
 
 func add(archive *zip.Writer, name string, mode fs.FileMode, content []byte) error {

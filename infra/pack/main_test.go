@@ -32,13 +32,13 @@ func (f files) stage(t *testing.T) (folder string) {
 	return folder
 }
 
-// dist is what make dist stages. In the order of names, a-b is before a/c.
+// dist is what make dist stages. In order of names, a-b comes before a/c.
 var dist = files{"host.json": "{}", "handler": strings.Repeat("machine code ", 10_000), "a/function.json": "[1]", "a-b/function.json": "[2]"}
 
 // wanted are the program and the patterns of make dist.
 var wanted = []string{"handler", "host.json", "*/function.json"}
 
-// arguments are those of a call that packs the folder into the file beside it.
+// arguments returns those of a call that packs the folder into the file beside it.
 func arguments(folder string) (file string, args []string) {
 	file = folder + ".zip"
 	return file, append([]string{folder, file}, wanted...)
@@ -97,7 +97,7 @@ func contentOf(t *testing.T, entry *zip.File) string {
 	return string(content)
 }
 
-// Times and modes of the files do not matter, nor does a zip from before.
+// Times and modes of the files make no difference, and neither does an earlier zip.
 func TestSameBytes(t *testing.T) {
 	first, folder := packed(t, dist.stage(t)), dist.stage(t)
 	for name := range dist {
@@ -154,7 +154,7 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// refused wants no zip, and a message with all of says and without what is in the files.
+// refused wants no zip, and a message that contains all of says but nothing from the files.
 func refused(t *testing.T, folder string, says ...string) {
 	t.Helper()
 	file, args := arguments(folder)
@@ -174,7 +174,7 @@ func refused(t *testing.T, folder string, says ...string) {
 	}
 }
 
-// The settings stay out although a pattern asks for them.
+// The settings stay out of the zip even if a pattern matches them.
 func TestSettingsThatAPatternNames(t *testing.T) {
 	folder := files{"handler": "x", "local.settings.json": "canary"}.stage(t)
 	var stderr strings.Builder
@@ -192,7 +192,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// A pattern that cannot be read, and a zip that cannot be written.
+// A malformed pattern, and a zip that cannot be written.
 func TestOtherErrors(t *testing.T) {
 	folder := files{"handler": "x", "b": "x"}.stage(t)
 	for name, args := range map[string][]string{
