@@ -1,15 +1,15 @@
-# Go and make are all that `make run` and `make test` need.
+# `make run` and `make test` need Go and make only.
 
 DIST       ?= dist
 FUZZTIME   ?= 20s
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# Whatever whoever runs make has set for programs of his own: the same bytes come of the same source.
+# These variables override the user's environment, so that the same source gives the same bytes.
 GO_BUILD    = GOAMD64=v1 GOARM64=v8.0 GOFLAGS= GOEXPERIMENT= CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
-# For this machine, whatever GOARCH the program is built for.
+# pack runs on this machine, even when GOARCH names another one for the program.
 PACK        = GOOS=$(shell go env GOHOSTOS) GOARCH=$(shell go env GOHOSTARCH) go run -buildvcs=false ./infra/pack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test azurite-test receivers-test foreign-fhir-test examples-test bench azurite-bench fuzz lint fmt vuln dist dist-local dist-lambda start ci clean
+.PHONY: help run start test lint vuln fuzz ci azurite-test receivers-test foreign-fhir-test examples-test bench azurite-bench dist dist-local dist-lambda fmt clean
 
 ##@ Try it
 
@@ -18,77 +18,10 @@ help: ## List the targets
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Run everything on this machine, with a sandbox Entra and sandbox FHIR servers
+run: ## Run fhirlink on this machine, with a sandbox Entra and sandbox FHIR servers
 	go run ./functions/cmd/local
 
-##@ Check it
-
-test: ## Run the tests
-	go test -shuffle=on ./...
-
-azurite-test: ## Run the tests that need Azurite, the emulator of Table Storage (fetched with npm)
-	.ci/azurite go test -count=1 -shuffle=on ./shared/store/... ./functions/cmd/azure ./functions/cmd/comparehosts
-
-receivers-test: ## Have signatures and mail checked by receivers of others (fetched with npm)
-	.ci/receivers go test -count=1 -shuffle=on ./shared/notify/...
-
-foreign-fhir-test: ## Verify a FHIR server that others made (fetched with npm)
-	.ci/foreign-fhir go test -count=1 -v -run '^TestForeignServer$$' ./functions/cmd
-
-examples-test: ## Run the client examples (installs curl, Node.js, Python and Mono where they are missing)
-	.ci/examples go test -count=1 -v -run '^TestExamples$$' ./functions/cmd
-
-bench: ## Measure the numbers that the project promises, and compare them with their bounds
-	go test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./functions/cmd
-	go test -count=1 -run '^$$' -bench SweepRequests -benchtime 1x ./shared/store/aztable
-	@echo 'Scopes: x-replacer at most 1.5, allocs/scope at most 1, of-bare at least 0.15, a hostile 64 KiB under 5 ms (5000000 ns/op).'
-	go test -count=1 -run '^$$' -bench . -benchtime 0.5s ./shared/smart ./functions/translate-scope
-
-azurite-bench: ## Count what a sweep of 100,000 links asks of Azurite (fetched with npm)
-	.ci/azurite go test -count=1 -timeout 30m -run '^$$' -bench SweepRequests -benchtime 1x ./shared/store/aztable
-
-fuzz: ## Run every fuzz target for FUZZTIME (default 20s)
-	@grep -rl --include='*_test.go' '^func Fuzz' functions shared infra | sort | while read -r file; do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
-			echo "$$target in $${file%/*}"; \
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$${file%/*}" || exit 1; \
-		done; \
-	done
-
-lint: ## Check format, vet, staticcheck, go.mod, the syntax of the Bicep files, and the KQL queries
-	@unformatted=$$(go tool gofumpt -l functions shared infra); \
-		if [ -n "$$unformatted" ]; then echo "make fmt would change:"; echo "$$unformatted"; exit 1; fi
-	go vet ./...
-	go tool staticcheck ./...
-	go mod tidy -diff
-	@if command -v npm >/dev/null; then infra/lint/run; else echo "The Bicep files and the KQL queries were NOT CHECKED: that needs npm."; fi
-
-fmt: ## Format the code
-	go tool gofumpt -w functions shared infra
-
-vuln: ## Look for known vulnerabilities in what is linked (asks vuln.go.dev)
-	go tool govulncheck ./...
-
-ci: ## All checks, as .ci/run makes them
-	.ci/run
-
-##@ Host it
-
-dist: ## Stage the script root for Azure Functions (linux/amd64) in dist/, and pack it into dist.zip
-	$(call stage,$(DIST),linux,amd64)
-	rm -f '$(DIST:/=).zip'
-	$(PACK) '$(DIST)' '$(DIST:/=).zip' handler host.json '*/function.json'
-
-dist-local:
-	$(call stage,dist-local,$(shell go env GOHOSTOS),$(shell go env GOHOSTARCH))
-
-dist-lambda: GOARCH ?= arm64
-dist-lambda: ## Build dist-lambda/bootstrap for AWS Lambda (arm64, or GOARCH=amd64), and pack function.zip there
-	rm -rf dist-lambda
-	GOOS=linux GOARCH=$(GOARCH) $(GO_BUILD) -tags lambda.norpc -o dist-lambda/bootstrap ./functions/cmd/lambda
-	$(PACK) dist-lambda dist-lambda/function.zip bootstrap
-
-start: ## Run the Azure program on this machine under Core Tools
+start: ## Run the Azure program on this machine, under Core Tools
 	@command -v func >/dev/null || { \
 		echo "Azure Functions Core Tools (the command func) are not installed."; \
 		echo "Install them with: npm install -g azure-functions-core-tools@4"; \
@@ -99,11 +32,84 @@ start: ## Run the Azure program on this machine under Core Tools
 	cp local.settings.json dist-local/
 	func start --script-root dist-local
 
-clean: ## Remove what make built (not the data of make run)
+##@ Check it
+
+test: ## Run the tests
+	go test -shuffle=on ./...
+
+lint: ## Check the format, go vet, staticcheck, go.mod, and with npm the Bicep files and KQL queries
+	@unformatted=$$(go tool gofumpt -l functions shared infra); \
+		if [ -n "$$unformatted" ]; then echo "make fmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	@if command -v npm >/dev/null; then infra/lint/run; else echo "The Bicep files and the KQL queries were NOT CHECKED: that needs npm."; fi
+
+vuln: ## Check the linked modules for known vulnerabilities (asks vuln.go.dev)
+	go tool govulncheck ./...
+
+fuzz: ## Run every fuzz target for FUZZTIME (default 20s)
+	@grep -rl --include='*_test.go' '^func Fuzz' functions shared infra | sort | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "$$target in $${file%/*}"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$${file%/*}" || exit 1; \
+		done; \
+	done
+
+ci: ## Run all checks with .ci/run (takes long, needs npm)
+	.ci/run
+
+##@ Check it with other software
+
+azurite-test: ## Run the tests that need Azurite, the emulator of Table Storage (needs npm)
+	.ci/azurite go test -count=1 -shuffle=on ./shared/store/... ./functions/cmd/azure ./functions/cmd/comparehosts
+
+receivers-test: ## Send webhooks and mail to third-party receivers (needs npm)
+	.ci/receivers go test -count=1 -shuffle=on ./shared/notify/...
+
+foreign-fhir-test: ## Verify a third-party FHIR server (needs npm)
+	.ci/foreign-fhir go test -count=1 -v -run '^TestForeignServer$$' ./functions/cmd
+
+examples-test: ## Run the client examples (installs curl, Node.js, Python and Mono if missing)
+	.ci/examples go test -count=1 -v -run '^TestExamples$$' ./functions/cmd
+
+##@ Measure it
+
+bench: ## Measure the promised numbers and compare them with their bounds
+	go test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./functions/cmd
+	go test -count=1 -run '^$$' -bench SweepRequests -benchtime 1x ./shared/store/aztable
+	@echo 'Scopes: x-replacer at most 1.5, allocs/scope at most 1, of-bare at least 0.15, a hostile 64 KiB under 5 ms (5000000 ns/op).'
+	go test -count=1 -run '^$$' -bench . -benchtime 0.5s ./shared/smart ./functions/translate-scope
+
+azurite-bench: ## Count the requests of a sweep of 100,000 links to Azurite (needs npm)
+	.ci/azurite go test -count=1 -timeout 30m -run '^$$' -bench SweepRequests -benchtime 1x ./shared/store/aztable
+
+##@ Host it
+
+dist: ## Build the Azure program and its script root in dist/ (linux/amd64), and pack dist.zip
+	$(call stage,$(DIST),linux,amd64)
+	rm -f '$(DIST:/=).zip'
+	$(PACK) '$(DIST)' '$(DIST:/=).zip' handler host.json '*/function.json'
+
+dist-local:
+	$(call stage,dist-local,$(shell go env GOHOSTOS),$(shell go env GOHOSTARCH))
+
+dist-lambda: GOARCH ?= arm64
+dist-lambda: ## Build the Lambda program in dist-lambda/ (arm64, or GOARCH=amd64), and pack function.zip
+	rm -rf dist-lambda
+	GOOS=linux GOARCH=$(GOARCH) $(GO_BUILD) -tags lambda.norpc -o dist-lambda/bootstrap ./functions/cmd/lambda
+	$(PACK) dist-lambda dist-lambda/function.zip bootstrap
+
+##@ Tidy up
+
+fmt: ## Format the code
+	go tool gofumpt -w functions shared infra
+
+clean: ## Remove what make built, but not the data of make run
 	rm -rf dist dist.zip dist-local dist-lambda
 
-# The Functions host looks for function.json in the direct children of the script root only.
-# What is there goes first, so it must be what was staged there before, and nothing else.
+# stage builds a script root. The Functions host looks for function.json only in the direct children
+# of the script root. stage removes the folder first, so it refuses one that make did not stage.
 define stage
 	@test ! -e '$(1)' || ls -A '$(1)' | while read -r entry; do \
 		case $$entry in handler | host.json | local.settings.json) continue ;; esac; \

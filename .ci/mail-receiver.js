@@ -1,9 +1,9 @@
-// An SMTP server of npm's smtp-server. Its one argument is JSON: cert and key are PEM,
-// authMethods, hideSTARTTLS and secure as that package has them. Prints the port it listens on,
-// then each message that it takes as a line of JSON; ends when its standard input does.
+// An SMTP server made with npm's smtp-server. Its one argument is JSON: cert and key are PEM, and
+// authMethods, hideSTARTTLS and secure are options of that package. It prints its port, then each
+// accepted message as a line of JSON. It ends when its standard input does.
 //
-// The user "user" has the password "password". Addresses of recipients say what becomes of
-// them: unknown@ is refused, busy@ is refused for now; a message for spam@ is refused as a whole.
+// The user "user" has the password "password". The recipient's address decides what happens:
+// unknown@ is refused, busy@ is refused for now, and a message to spam@ is refused as a whole.
 const { SMTPServer } = require('smtp-server')
 
 const refuse = (responseCode, text) => Object.assign(new Error(text), { responseCode })

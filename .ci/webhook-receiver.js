@@ -1,6 +1,6 @@
-// An HTTP server that verifies what is posted to it with the reference library of Standard
-// Webhooks and the key in the header test-key: 204 if it is good, else 400 with the reason.
-// Prints the port it listens on; ends when its standard input does.
+// An HTTP server that verifies each POST with the reference library of Standard Webhooks and the key
+// in the header test-key. It answers 204 if the signature is good, and 400 with the reason if not.
+// It prints its port, and ends when its standard input does.
 const http = require('node:http')
 const { Webhook } = require('standardwebhooks')
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Copies every secret of one Key Vault, with all its versions, into another that has none of
-# their names, and compares the versions afterwards. Running it again goes on where it stopped.
+# Copies every secret of one Key Vault, with all versions, into another vault, and compares the
+# versions afterwards. It skips a secret whose name the other vault already has, so a second run
+# continues where the first one stopped.
 #
 #	infra/copy-vault.sh old-vault new-vault
 #
-# Nothing may be written to the old vault meanwhile: see README.md, "Rotate the vault". Needs
-# the Azure CLI, signed in as somebody with the role Key Vault Secrets Officer on both vaults,
-# which must be of one subscription and one geography. No secret is printed, and none touches
-# the disk in the clear: backups are encrypted by Key Vault.
+# Nothing may be written to the old vault meanwhile: see README.md, "Rotate the vault". Needs the
+# Azure CLI, signed in as a person with the role Key Vault Secrets Officer on both vaults. The vaults
+# must be in the same subscription and the same geography. The script prints no secret and writes
+# none to the disk in clear text: Key Vault encrypts the backups.
 set -euo pipefail
 
 if [ $# -ne 2 ]; then

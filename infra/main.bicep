@@ -1,5 +1,5 @@
-// fhirlink on Azure: one resource group with everything that cmd/azure needs. README.md beside
-// this file tells how to deploy it, what it costs, and what to do when an alert comes.
+// fhirlink on Azure: one resource group with everything that cmd/azure needs. README.md beside this
+// file says how to deploy it, what it costs, and what to do about an alert.
 targetScope = 'subscription'
 
 @description('Name of this deployment, e.g. prod or test. Part of the resource group\'s name and of what makes global names unique; azd passes AZURE_ENV_NAME.')
@@ -172,10 +172,10 @@ var names = {
   alerts: 'fhirlink'
 }
 
-// Those that serve come first: modules below count on it.
+// Vaults that serve come first; modules below rely on the order.
 var generations = concat(map(vaults, vault => vault.generation), spareVaults)
 
-// Put together here because a lambda cannot read what modules say of the vaults they made.
+// Built here because a lambda cannot read the outputs of a module loop.
 var vaultUrls = join(map(vaults, vault => '${vault.name}=https://kv${vault.generation}${names.vault}${environment().suffixes.keyvaultDns}'), ',')
 
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the program and publishes it to a function app that main.bicep made, then waits until
-# that very version answers.
+# Builds the program, publishes it to a function app that main.bicep made, and waits until this
+# version answers.
 #
 #	infra/publish.sh [function-app]
 #
-# Without an argument it takes AZURE_FUNCTION_APP_NAME, as azd sets it. Needs Go, make, curl,
+# The default is AZURE_FUNCTION_APP_NAME, which azd sets. Needs Go, make, curl,
 # Azure Functions Core Tools (func), and the Azure CLI, signed in.
 set -euo pipefail
 
@@ -24,7 +24,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=$(git describe --tags --always --dirty)
 make --no-print-directory dist VERSION="$version"
 
-# azd may have deployed to another subscription than az works in.
+# azd may have deployed to another subscription than the one az uses.
 in_subscription=(${AZURE_SUBSCRIPTION_ID:+--subscription "$AZURE_SUBSCRIPTION_ID"})
 host=$(az functionapp list ${in_subscription[@]+"${in_subscription[@]}"} --query "[?name=='$app'].defaultHostName | [0]" --output tsv)
 if [ -z "$host" ]; then
@@ -32,7 +32,7 @@ if [ -z "$host" ]; then
 	exit 1
 fi
 
-# Just after a first deployment the app's roles may not count yet, and it cannot be published to.
+# Just after a first deployment the app's roles may not be in effect yet, so publishing can fail.
 for attempt in $(seq 10); do
 	(cd dist && func azure functionapp publish "$app" --custom ${in_subscription[@]+"${in_subscription[@]}"}) && break
 	if [ "$attempt" = 10 ]; then

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Registers the API in Entra, as api-registration.json says: its scope, its roles, and tokens of
-# version 2. Callers' tokens are issued for this registration. Running it again brings the
-# registration back to what the file says; its ids never change.
+# Registers the API in Entra as api-registration.json describes it: the scope, the roles, and tokens
+# of version 2. Entra issues callers' tokens for this registration. A second run restores what the
+# file says; the ids never change.
 #
 #	infra/register-api.sh [unique-name]
 #
-# Needs the Azure CLI, signed in (az login --allow-no-subscriptions) to the tenant of whoever
-# runs fhirlink, as somebody who may register applications there.
+# Needs the Azure CLI, signed in (az login --allow-no-subscriptions) to the operator's tenant, as a
+# person who may register applications there.
 set -euo pipefail
 
 if [ $# -gt 1 ]; then
@@ -27,7 +27,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 graph=$(az cloud show --query endpoints.microsoftGraphResourceId --output tsv)
 application="${graph%/}/v1.0/applications(uniqueName='$unique')"
 
-# patch makes or changes the registration; Graph's upsert goes by the unique name.
+# patch creates or changes the registration. Graph's upsert finds it by the unique name.
 patch() {
 	az rest --method PATCH --url "$application" --body "$1" --output none \
 		--headers Content-Type=application/json Prefer=create-if-missing
@@ -35,7 +35,7 @@ patch() {
 
 patch "@$here/api-registration.json"
 
-# What was just made may take some seconds to show.
+# A new registration may take some seconds to appear.
 client_id=
 for _ in 1 2 3 4 5 6 7 8 9 10; do
 	client_id=$(az rest --method GET --url "$application" --query appId --output tsv) && break
@@ -48,7 +48,7 @@ fi
 
 patch "{\"identifierUris\": [\"api://$client_id\"]}"
 
-# Users and applications of this tenant are given roles on the service principal.
+# Users and applications of this tenant get their roles on the service principal.
 if ! az ad sp show --id "$client_id" --output none 2>/dev/null; then
 	az ad sp create --id "$client_id" --output none
 fi

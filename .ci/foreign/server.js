@@ -1,6 +1,6 @@
-// Starts node-fhir-server-core (github.com/bluehalo/node-fhir-server-core) on loopback, at
-// the port in PORT: its routes, its CapabilityStatement, its answers and errors. What it asks
-// of whoever uses it is where resources are kept: here, in memory, with one patient.
+// Starts node-fhir-server-core (github.com/bluehalo/node-fhir-server-core) on loopback, on the port
+// in PORT. Routes, CapabilityStatement, answers and errors are that package's. It leaves the storage
+// of resources to its user: here they are in memory, with one patient.
 const FHIRServer = require('@asymmetrik/node-fhir-server-core')
 
 const version = '4_0_1'

@@ -15,7 +15,7 @@ using System.Runtime.Serialization;
 using System.Runtime.Serialization.Json;
 using System.Threading.Tasks;
 
-// The answer of the token endpoint, or what is wrong (RFC 6749, sections 5.1 and 5.2).
+// The token endpoint's answer, or its error (RFC 6749, sections 5.1 and 5.2).
 [DataContract]
 public class TokenAnswer
 {

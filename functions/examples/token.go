@@ -49,7 +49,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// token is the answer, or what is wrong (RFC 6749, sections 5.1 and 5.2).
+// token is the token endpoint's answer, or its error (RFC 6749, sections 5.1 and 5.2).
 type token struct {
 	AccessToken string `json:"access_token"`
 	ExpiresIn   int    `json:"expires_in"`
@@ -59,7 +59,7 @@ type token struct {
 	Description string `json:"error_description"`
 }
 
-// problem is what is wrong in one line.
+// problem returns the error in one line.
 func (t token) problem() string {
 	if t.Error == "" {
 		return "the answer is no OAuth error; does a proxy answer in place of the API?"

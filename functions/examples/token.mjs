@@ -11,7 +11,7 @@ const slug = env.FHIRLINK_SLUG || 'good-health-clinic'
 // A token must not follow a redirect to another server, so none is followed.
 const send = (to, options) => fetch(to, { ...options, redirect: 'error', signal: AbortSignal.timeout(30_000) })
 
-// problem is what is wrong as RFC 6749, section 5.2, spells it.
+// problem returns the error in an answer of RFC 6749, section 5.2.
 const problem = ({ error, error_description }) =>
   error ? `${error}: ${error_description}` : 'the answer is no OAuth error; does a proxy answer in place of the API?'
 

@@ -29,7 +29,7 @@ opener = urllib.request.build_opener(NoRedirects)
 
 
 def problem(answer):
-    """What is wrong as RFC 6749, section 5.2, spells it."""
+    """Returns the error in an answer of RFC 6749, section 5.2."""
     if "error" in answer:
         return f"{answer['error']}: {answer.get('error_description')}"
     return "the answer is no OAuth error; does a proxy answer in place of the API?"

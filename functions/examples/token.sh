@@ -32,7 +32,7 @@ fail() {
 # backslash, so sed is enough.
 field() { sed -nE 's/.*"'"$1"'":("([^"]*)"|([0-9]+)).*/\2\3/p' <<<"$answer"; }
 
-# problem is what is wrong as RFC 6749, section 5.2, spells it.
+# problem prints the error in an answer of RFC 6749, section 5.2.
 problem() {
 	if [ -n "$(field error)" ]; then
 		echo "$(field error): $(field error_description)"
@@ -41,8 +41,8 @@ problem() {
 	fi
 }
 
-# send [curl option...] leaves the body in answer, the status in status, and Retry-After in
-# retry. A header in a file is in no list of processes: that is where the tokens go.
+# send [curl option...] sets answer to the body, status to the status, and retry to Retry-After.
+# Tokens are passed in a file of headers, because the list of processes shows command lines.
 send() {
 	local reply
 	reply=$(curl -sS --max-time 30 -w '\n%{http_code} %header{retry-after}' "$@") || fail "No answer: see curl's message above."

@@ -1,5 +1,5 @@
-// Tells where the Bicep files named as arguments are no Bicep, as file:line:column. It knows
-// the grammar only, not what resources there are: see README.md, "What was run".
+// Reports syntax errors in the Bicep files named as arguments, as file:line:column. It knows the
+// grammar only, and not which resources exist: see README.md, "What was run".
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Language, Parser } from 'web-tree-sitter'
@@ -23,8 +23,8 @@ function mistakes(parser, text) {
   return described
 }
 
-// read returns a file's text. The grammar knows no parameter files; what they assign reads as
-// variables of the same length would.
+// read returns a file's text. The grammar has no parameter files, so their assignments are read as
+// variables with a keyword of the same length.
 function read(file) {
   const text = readFileSync(file, 'utf8')
   return file.endsWith('.bicepparam') ? text.replace(/^param /gm, 'var   ') : text
@@ -40,7 +40,7 @@ await Parser.init()
 const parser = new Parser()
 parser.setLanguage(await Language.load(fileURLToPath(grammar)))
 
-// A check that finds nothing in a broken text would find nothing anywhere.
+// A check that misses a planted mistake would miss every mistake.
 if (mistakes(parser, "param a string\nresource b 'C@1' = {\n  name: \n}\n").length === 0) {
   console.error('infra/lint: the parser does not see a planted mistake')
   process.exit(2)

@@ -1,6 +1,6 @@
-// Tells what Kusto's own analyser has against the queries of the alerts, the workbook and the
-// runbook. It knows the language and the tables below, as Log Analytics documents them, but not
-// what the program writes into a trace's message: go test ./infra holds the queries to that.
+// Reports what Kusto's own analyser finds wrong in the queries of the alerts, the workbook and the
+// runbook. It knows the language and the tables below, as Log Analytics documents them. It does not
+// know what the program writes into a trace's message: go test ./infra checks that.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
@@ -19,14 +19,14 @@ const tables = {
 const workspace = new Symbols.DatabaseSymbol.ctor('workspace', Object.entries(tables).map(([name, columns]) => new Symbols.TableSymbol.$ctor7(name, columns, null)))
 const globals = GlobalState.Default.WithDatabase(workspace)
 
-// mistakes are what the analyser says of a query. A workbook fills its parameters in first.
+// mistakes returns the analyser's findings for a query. A workbook fills in its parameters first.
 function mistakes(query) {
   const code = KustoCode.ParseAndAnalyze(query.replaceAll('{Time:grain}', '1h'), globals)
   const found = code.GetDiagnostics()
   return Array.from({ length: found.Count }, (_, i) => found.getItem(i).Message)
 }
 
-// queries are those of a file, by what they are called there.
+// queries returns the queries in a file, with their names.
 function queries(file) {
   const text = readFileSync(file, 'utf8')
   if (file.endsWith('.json')) {
@@ -36,7 +36,7 @@ function queries(file) {
   return Array.from(text.matchAll(pattern), (m, i) => [`query ${i + 1}`, m[1] ?? m[2]])
 }
 
-// A check that finds nothing in a broken query would find nothing anywhere.
+// A check that misses a planted mistake would miss every mistake.
 for (const broken of ['AppTraces | order bye TimeGenerated', 'AppTraces | where NoSuchColumn == 1', 'NoSuchTable']) {
   if (mistakes(broken).length === 0) {
     console.error(`infra/lint: the analyser does not see what is wrong with ${broken}`)

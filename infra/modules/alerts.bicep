@@ -1,8 +1,8 @@
-// What somebody must be told. Each alert has a section of its name in README.md.
+// The alerts of a deployment. README.md has a section for each, under its name.
 //
-// The program writes JSON lines on stdout, which the Functions host passes on as traces: the
-// queries parse the trace's message. Sampling may drop traces; ItemCount says how many each one
-// that was kept stands for. host.json keeps the host's own record of requests out of sampling.
+// The program writes JSON lines on stdout, and the Functions host passes them on as traces. The
+// queries parse the trace's message. Sampling may drop traces; ItemCount of a kept trace says how
+// many it stands for. host.json excludes the host's own record of requests from sampling.
 
 @description('Start of every alert\'s name.')
 param prefix string

@@ -1,5 +1,5 @@
-// The function app: Flex Consumption, runtime custom, which starts the program that make dist
-// stages. Its settings are those of settings.md and what the Functions host needs.
+// The function app: Flex Consumption, runtime custom. It starts the program that make dist stages.
+// Its settings are those of settings.md, and what the Functions host needs.
 
 @description('Name of the function app: unique in all of Azure, and at most 32 characters, because the host tells apps apart by their first 32.')
 @maxLength(32)
@@ -181,7 +181,7 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
   parent: app
   name: 'appsettings'
   properties: {
-    // The program's own.
+    // Settings of the program.
     FHIRLINK_KEY_VAULT_URL: keyVaultUrl
     FHIRLINK_TABLE_ENDPOINT: storage.properties.primaryEndpoints.table
     FHIRLINK_AUTHORITY_HOST: authorityHost
@@ -204,7 +204,7 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     // secret-expiry/function.json names it; the program never reads it.
     FHIRLINK_SECRET_EXPIRY_SCHEDULE: secretExpirySchedule
 
-    // The Functions host's. FUNCTIONS_WORKER_RUNTIME is not allowed on this plan.
+    // Settings of the Functions host. This plan does not allow FUNCTIONS_WORKER_RUNTIME.
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identity.properties.clientId
     AzureWebJobsStorage__accountName: storage.name // some hosts fail to start with the address alone (azure-functions-host issue 11787)
@@ -214,7 +214,7 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
   }
 }
 
-// Publishing is by Entra sign-in alone: there is no password of the site.
+// Publishing needs an Entra sign-in; the site has no publishing password.
 resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
   parent: app
   name: 'scm'

@@ -1,5 +1,5 @@
-// An Event Grid custom topic that carries what the program publishes; who gets the events is a
-// subscription's matter. The vaults' own events have topics in vault.bicep.
+// An Event Grid custom topic for the events that the program publishes. Subscriptions decide who gets
+// them. vault.bicep has the topics for the vaults' own events.
 
 @description('Name of the custom topic: 3 to 50 letters, digits and hyphens, unique in its region.')
 param customTopicName string
@@ -15,7 +15,7 @@ param tags object
 
 var eventGridDataSender = 'd5a91429-5739-47e2-a06b-3470a27159e7'
 
-// Its endpoint is public, in a private deployment too: what keeps others out is the role.
+// Its endpoint is public, in a private deployment too; the role keeps others out.
 resource custom 'Microsoft.EventGrid/topics@2025-02-15' = {
   name: customTopicName
   location: location

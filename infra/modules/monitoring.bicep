@@ -1,5 +1,5 @@
-// Who the program is, and where it writes what it does. The identity stands here because
-// writing telemetry is the first thing it may do.
+// The program's identity, and the store of its logs. The identity is defined here because writing
+// telemetry is the first right that it gets.
 
 @description('Name of the Log Analytics workspace.')
 param workspaceName string
@@ -55,7 +55,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-// The Functions host sends its telemetry, with the program's log lines, as this identity.
+// The Functions host sends its telemetry and the program's log lines as this identity.
 resource mayWriteTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(insights.id, identity.id, monitoringMetricsPublisher)
   scope: insights

@@ -1,5 +1,5 @@
 // The virtual network of a private deployment: one subnet for the function app, one for the
-// private endpoints, and the DNS zones that name them.
+// private endpoints, and the DNS zones with their names.
 
 @description('Name of the virtual network.')
 param name string

@@ -1,5 +1,5 @@
-// What somebody must be told of one vault that serves. Each alert has a section in README.md, of
-// its name without the vault's.
+// The alerts of one vault that serves. README.md has a section for each, under its name without the
+// vault's.
 
 @description('Start of every alert\'s name.')
 param prefix string
@@ -20,7 +20,7 @@ param tags object
 // five minutes; at half of that it is time for the README's "When one vault is not enough".
 var halfOfVaultIn5Minutes = 60000
 
-// 401 is how every client's first request is asked to sign in, and 404 is an answer too.
+// 401 is the normal answer to a client's first request, and 404 is a normal answer too.
 resource vaultErrors 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   name: '${prefix}-vault-errors-${vaultName}'
   location: 'global'

@@ -1,4 +1,4 @@
-// One Key Vault with client secrets of links, and the log of who read them.
+// One Key Vault with client secrets of links, and the audit log of who read them.
 
 @description('Name of the vault: 3 to 24 letters, digits and hyphens, unique in all of Azure.')
 param name string
@@ -64,9 +64,9 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   }
 }
 
-// Secrets User would do for tokens; registering, changing and deleting links need the Officer.
-// One process serves all functions, so one identity holds both. The role includes purging,
-// which purge protection refuses to everybody.
+// Secrets User would be enough for tokens, but registering, changing and deleting links need the
+// Officer. One process serves all functions, so it needs the larger role. The role includes purging,
+// which purge protection forbids to all.
 resource mayKeepSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(vault.id, principalId, keyVaultSecretsOfficer)
   scope: vault
@@ -92,8 +92,8 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-// Who gets the events is a subscription's matter: SecretNearExpiry comes 30 days before a client
-// secret's end, SecretExpired at it. A vault can have one topic only, so it is named after it.
+// Subscriptions decide who gets the events: SecretNearExpiry comes 30 days before a client secret
+// expires, SecretExpired when it does. A vault can have one topic only, which is named after it.
 resource events 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (eventTopic) {
   name: 'evgst-${name}'
   location: location

@@ -1,5 +1,5 @@
-// A workbook with what the log tells in numbers: refusals by code, tokens and how many of them
-// came from memory, calls to other services, runs of the timer.
+// A workbook with the numbers in the log: refusals by code, tokens and how many of them were cached,
+// calls to other services, runs of the timer.
 
 @description('Log Analytics workspace with the traces.')
 param workspaceId string
@@ -14,7 +14,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(workspaceId, 'fhirlink')
   location: location
   tags: union(tags, {
-    'hidden-title': 'fhirlink' // what the portal's lists show in place of the name
+    'hidden-title': 'fhirlink' // the portal's lists show this instead of the name
   })
   kind: 'shared'
   properties: {
