@@ -20,7 +20,7 @@ const timeoutRetry = 10 * time.Second
 
 // fail answers with an error in the route's words, counts it in the log by the code of the
 // answer, and logs what the caller must not see.
-func (d Deps) fail(in words) httpx.ErrorWriter {
+func (d Deps) fail(in errorForm) httpx.ErrorWriter {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		err = timedOut(err)
 		work := eventlog.Current(r.Context())

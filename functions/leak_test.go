@@ -69,7 +69,7 @@ func TestNothingLeaks(t *testing.T) {
 	for _, trouble := range troubles(r) {
 		name := trouble.name
 		trouble.set()
-		for _, q := range delicate(r) {
+		for _, q := range requestsWithSecrets(r) {
 			q.caller = everything
 			a := r.send(t, q)
 			count++
@@ -95,13 +95,13 @@ func TestNothingLeaks(t *testing.T) {
 	if !strings.Contains(r.log.String(), `"msg":"panic"`) || !strings.Contains(r.log.String(), `"msg":"token.issued"`) {
 		t.Error("the log does not have what it should")
 	}
-	calm(r)
+	clearFaults(r)
 	if row := fmt.Sprintf("%+v %#v", r.row(t, "good-health-clinic"), r.row(t, "good-health-clinic")); leaks(row, canaries...) != nil {
 		t.Errorf("the row has a secret: %s", row)
 	}
 }
 
-func calm(r *rig) { r.stores.Fault, r.secrets.Fault, r.entra.Before = nil, nil, nil }
+func clearFaults(r *rig) { r.stores.Fault, r.secrets.Fault, r.entra.Before = nil, nil, nil }
 
 type trouble struct {
 	name string
@@ -111,7 +111,7 @@ type trouble struct {
 // troubles are the faults behind the API, each injected by its function.
 func troubles(r *rig) []trouble {
 	on := func(before bool, f func() error) {
-		calm(r)
+		clearFaults(r)
 		r.stores.Fault = func(_ string, _ link.Slug, b bool) error {
 			if b != before {
 				return nil
@@ -121,20 +121,20 @@ func troubles(r *rig) []trouble {
 	}
 	upstream := errors.New("canary-upstream")
 	return []trouble{
-		{"nothing", func() { calm(r) }},
+		{"nothing", func() { clearFaults(r) }},
 		{"the table is down", func() { on(true, func() error { return fmt.Errorf("%w", store.ErrUnavailable) }) }},
 		{"answers get lost", func() { on(false, func() error { return fmt.Errorf("%w", store.ErrUnavailable) }) }},
 		{"the table panics", func() { on(true, func() error { panic(upstream) }) }},
 		{"the vault is down", func() {
-			calm(r)
+			clearFaults(r)
 			r.secrets.Fault = func(string, string, bool) error { return fmt.Errorf("%w", secret.ErrUnavailable) }
 		}},
 		{"the vault panics", func() {
-			calm(r)
+			clearFaults(r)
 			r.secrets.Fault = func(string, string, bool) error { panic("canary-upstream") }
 		}},
 		{"the vault has lost it", func() {
-			calm(r)
+			clearFaults(r)
 			r.secrets.Fault = func(op, _ string, _ bool) error {
 				if op == "Get" {
 					return secret.ErrNotFound
@@ -143,11 +143,11 @@ func troubles(r *rig) []trouble {
 			}
 		}},
 		{"entra repeats the secret", func() {
-			calm(r)
+			clearFaults(r)
 			r.entra.Before = r.entra.Refuse(401, "invalid_client", 7000215, "Invalid client secret provided: "+clientSecret+" "+wrongSecret+" canary-upstream")
 		}},
 		{"entra answers with nonsense", func() {
-			calm(r)
+			clearFaults(r)
 			r.entra.Before = func(w http.ResponseWriter, req *http.Request) bool {
 				if !strings.HasSuffix(req.URL.Path, "/token") {
 					return false
@@ -159,8 +159,8 @@ func troubles(r *rig) []trouble {
 	}
 }
 
-// delicate returns requests that carry secrets, in the right places and in wrong ones.
-func delicate(r *rig) []request {
+// requestsWithSecrets returns requests that carry secrets, in the right places and in wrong ones.
+func requestsWithSecrets(r *rig) []request {
 	ifMatch := http.Header{"If-Match": {"*"}, "X-Functions-Key": {"canary-code"}, "Cookie": {"a=canary-code"}}
 	var all []request
 	add := func(method, target string, bodies ...string) {

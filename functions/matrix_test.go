@@ -42,7 +42,7 @@ func TestNotYoursIsNotThere(t *testing.T) {
 	}
 	count := 0
 	for name, stranger := range strangers {
-		for _, q := range questions(theirs) {
+		for _, q := range allRequests(theirs) {
 			q.caller = stranger
 			got := r.send(t, q)
 			q.target, q.body = strings.ReplaceAll(q.target, theirs, absent), strings.ReplaceAll(q.body, theirs, absent)
@@ -57,7 +57,7 @@ func TestNotYoursIsNotThere(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d questions", count)
+	t.Logf("%d requests", count)
 	if after := r.row(t, theirs); !reflect.DeepEqual(before, after) {
 		t.Errorf("the link was changed:\n%+v\n%+v", before, after)
 	}
@@ -66,8 +66,8 @@ func TestNotYoursIsNotThere(t *testing.T) {
 	}
 }
 
-// questions returns every route with every verb, about one slug.
-func questions(slug string) (all []request) {
+// allRequests returns every route with every verb, about one slug.
+func allRequests(slug string) (all []request) {
 	ifMatch := http.Header{"If-Match": {"*"}}
 	for _, path := range paths() {
 		target := strings.ReplaceAll(path, "{slug}", slug)
@@ -174,7 +174,7 @@ func TestRights(t *testing.T) {
 	}
 	old := r.send(t, request{caller: callers[len(callers)-1].caller, method: "GET", target: "/api/links"})
 	if !strings.Contains(old.body, "requestedAccessTokenVersion: 2") {
-		t.Errorf("a v1 token is not told what to do: %s", old.body)
+		t.Errorf("the refusal of a v1 token does not say what to do: %s", old.body)
 	}
 }
 

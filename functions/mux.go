@@ -48,7 +48,7 @@ func (d Deps) missing() http.Handler {
 	return httpx.Handle(d.Log, func(w http.ResponseWriter, r *http.Request) error {
 		httpx.CORS{Origins: d.Origins}.SetHeaders(w, r, "")
 		return problem.New(problem.NotFound, "There is nothing at this path. /api/openapi.yaml lists what there is; paths have no trailing slash.")
-	}, d.fail(vocabulary[Problems]))
+	}, d.fail(errorForms[Problems]))
 }
 
 // resource is a path with its methods.
@@ -87,7 +87,7 @@ func (d Deps) resource(first Route) *resource {
 	if first.Right == caller.FunctionsHost {
 		r.host = d.missing()
 	}
-	r.other = r.methodNotAllowed(d, vocabulary[first.Errors])
+	r.other = r.methodNotAllowed(d, errorForms[first.Errors])
 	return r
 }
 
@@ -101,6 +101,7 @@ func (res *resource) add(method string, h http.Handler) {
 	slices.Sort(res.allow)
 }
 
+// ServeHTTP implements [http.Handler].
 func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if res.host != nil && !azfunc.CalledByHost(r) {
 		res.host.ServeHTTP(w, r)
@@ -121,7 +122,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-func (res *resource) methodNotAllowed(d Deps, in words) http.Handler {
+func (res *resource) methodNotAllowed(d Deps, in errorForm) http.Handler {
 	return httpx.Handle(d.Log, func(http.ResponseWriter, *http.Request) error {
 		e := problem.New(problem.MethodNotAllowed, "This path does not have that method. It has %s.", res.header)
 		e.Allow = res.allow
@@ -132,5 +133,5 @@ func (res *resource) methodNotAllowed(d Deps, in words) http.Handler {
 // guarded returns the route's handler with its policy in front.
 func (d Deps) guarded(route Route) http.Handler {
 	limit := cmp.Or(route.Body, httpx.MaxBody)
-	return httpx.LimitBody(limit, httpx.Handle(d.Log, d.authorized(route), d.fail(vocabulary[route.Errors])))
+	return httpx.LimitBody(limit, httpx.Handle(d.Log, d.authorized(route), d.fail(errorForms[route.Errors])))
 }

@@ -157,7 +157,7 @@ func (r *rig) send(t *testing.T, q request) answer {
 		t.Errorf("%s %s: Content-Type %q", q.method, q.target, a.header.Get("Content-Type"))
 	}
 	if strings.HasPrefix(q.target, "/api/token") && replaced.MatchString(a.body+a.header.Get("WWW-Authenticate")) {
-		t.Errorf("%s %s: a text has characters that RFC 6749 §5.2 has no room for: %s", q.method, q.target, a.body)
+		t.Errorf("%s %s: a text has characters that RFC 6749 §5.2 does not allow: %s", q.method, q.target, a.body)
 	}
 	checkDocumented(t, r.request(t, q), a)
 	return a

@@ -50,13 +50,13 @@ const (
 	Unlimited
 )
 
-// words writes errors in one form.
-type words struct {
+// errorForm writes errors in one form.
+type errorForm struct {
 	write httpx.ErrorWriter
 	code  func(error) string // the code in the answer
 }
 
-var vocabulary = map[Errors]words{
+var errorForms = map[Errors]errorForm{
 	Problems: {problem.Write, func(err error) string { return string(problem.From(err).Code) }},
 	OAuth:    {token.WriteError, token.CodeOf},
 }

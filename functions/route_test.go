@@ -73,7 +73,7 @@ func TestPoliciesAreWhole(t *testing.T) {
 		}
 		paths[route.Path] = c
 		if route.Right == caller.Nobody || route.Right == caller.FunctionsHost {
-			t.Errorf("%s %s: nobody has its right", route.Method, route.Path)
+			t.Errorf("%s %s: no caller has its right", route.Method, route.Path)
 		}
 		if !strings.HasPrefix(route.Path, "/api/") {
 			t.Errorf("%s %s: a public path begins with /api/", route.Method, route.Path)

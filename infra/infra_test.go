@@ -45,7 +45,7 @@ func golden(t *testing.T, name string, got string) {
 			t.Errorf("new:       %s", line)
 		}
 	}
-	t.Errorf("%s says otherwise. If the change is meant: go test ./infra -update", file)
+	t.Errorf("%s differs. If the change is intended: go test ./infra -update", file)
 }
 
 // uniqueString stands for the result of Bicep's function: 13 lower-case letters and digits.
@@ -99,7 +99,7 @@ func TestResources(t *testing.T) {
 			}
 			rule, known := rules[typeOf(r)]
 			if !known {
-				t.Errorf("%s: %s: add the naming rule of %s to this test", tmpl.file, r.name, typeOf(r))
+				t.Errorf("%s: %s: add the naming rule for %s to this test", tmpl.file, r.name, typeOf(r))
 			}
 			for _, name := range names(t, all, tmpl, r) {
 				if len(name) > rule.longest || !regexp.MustCompile(rule.pattern).MatchString(name) {
@@ -211,7 +211,7 @@ func evaluate(t *testing.T, tmpl template, own map[string]string, text string) s
 		}
 		return evaluate(t, tmpl, own, second)
 	}
-	t.Fatalf("%s: this test cannot tell what name %q gives", tmpl.file, text)
+	t.Fatalf("%s: this test cannot evaluate the name %q", tmpl.file, text)
 	return ""
 }
 
@@ -439,7 +439,7 @@ func TestNoSecretInAnOutput(t *testing.T) {
 			// The id of a DNS zone contains no secret, whatever the zone is for.
 			text := strings.ReplaceAll(d.text, "secretsZone.id", "")
 			if found := secret.FindString(text); found != "" {
-				t.Errorf("%s: the output %s may hold a secret (%q); deployments keep outputs for everybody who may read them", tmpl.file, d.name, found)
+				t.Errorf("%s: the output %s may hold a secret (%q); anyone with access to the deployment can read its outputs", tmpl.file, d.name, found)
 			}
 		}
 		for _, d := range tmpl.params {
@@ -621,7 +621,7 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("the alert %s is off", name)
 		}
 		if got := properties.at("actions").text; got != "actions" && properties.at("actions", "actionGroups").text != "groups" {
-			t.Errorf("the alert %s tells nobody: %s", name, got)
+			t.Errorf("the alert %s notifies no one: %s", name, got)
 		}
 		for _, c := range properties.at("criteria", "allOf").array {
 			query := c.at("query").text
@@ -654,7 +654,7 @@ func TestAlerts(t *testing.T) {
 	properties := heartbeat.body.at("properties")
 	c := properties.at("criteria", "allOf").array[0]
 	if properties.at("windowSize").literal() != "PT1H" || c.at("operator").literal() != "LessThan" || c.at("threshold").text != "1" || c.at("timeAggregation").literal() != "Count" || !strings.Contains(c.at("query").text, "todatetime(event.succeededAt) > ago(1h)") {
-		t.Errorf("the heartbeat's alert does not mean that it is older than an hour: %s", properties.text)
+		t.Errorf("the heartbeat's alert does not check for an age of an hour: %s", properties.text)
 	}
 }
 
@@ -703,7 +703,7 @@ func TestWorkbook(t *testing.T) {
 		seen = append(seen, item.Name)
 		log.check(t, "the workbook's "+item.Name, item.Content.Query)
 		if strings.Contains(item.Content.Query, "count()") || strings.Contains(item.Content.Query, "summarize") && !strings.Contains(item.Content.Query, "ItemCount") && item.Name != "secrets" {
-			t.Errorf("%s counts lines, and not those that each stands for: %s", item.Name, item.Content.Query)
+			t.Errorf("%s counts lines, but must sum ItemCount: %s", item.Name, item.Content.Query)
 		}
 		if item.Content.TimeContextFromParameter != "Time" || item.Content.Title == "" || item.Content.Visualization == "" {
 			t.Errorf("%s: %+v", item.Name, item.Content)
@@ -743,7 +743,7 @@ func TestRunbookKnowsTheLog(t *testing.T) {
 		for _, m := range quoted.FindAllStringSubmatch(row[2], -1) {
 			fields = append(fields, m[1])
 		}
-		log.fits(t, "README.md's table", events, fields)
+		log.checkFields(t, "README.md's table", events, fields)
 		explained = append(explained, events...)
 	}
 	slices.Sort(explained)
@@ -864,12 +864,12 @@ func (log logged) check(t *testing.T, what, query string) {
 	for _, m := range regexp.MustCompile(`event\.(\w+)`).FindAllStringSubmatch(query, -1) {
 		fields = append(fields, m[1])
 	}
-	log.fits(t, what, events, fields)
+	log.checkFields(t, what, events, fields)
 }
 
-// fits checks that the program writes each event, and each field with one of them. Without
+// checkFields checks that the program writes each event, and each field with one of them. Without
 // events, a field may be in any line.
-func (log logged) fits(t *testing.T, what string, events, fields []string) {
+func (log logged) checkFields(t *testing.T, what string, events, fields []string) {
 	t.Helper()
 	for _, name := range events {
 		if log[name] == nil {
@@ -959,7 +959,7 @@ func TestRegistration(t *testing.T) {
 	ids := map[string]bool{}
 	for _, e := range slices.Concat(app.API.OAuth2PermissionScopes, app.AppRoles) {
 		if ids[e.ID] || !regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(e.ID) {
-			t.Errorf("the id of %s is no GUID of its own: %s", e.Value, e.ID)
+			t.Errorf("the id of %s is not a unique GUID: %s", e.Value, e.ID)
 		}
 		ids[e.ID] = true
 		if !e.IsEnabled {
@@ -999,7 +999,7 @@ func TestPublishing(t *testing.T) {
 		t.Error("publish.sh does not publish dist/ as a custom handler")
 	}
 	if strings.Contains(script, "--publish-local-settings") {
-		t.Error("publish.sh publishes the settings of one machine")
+		t.Error("publish.sh publishes local settings")
 	}
 	if _, ok := find(read(t, "main.bicep").outputs, "AZURE_FUNCTION_APP_NAME"); !ok || !strings.Contains(script, "AZURE_FUNCTION_APP_NAME") {
 		t.Error("publish.sh and main.bicep do not agree on the name that azd passes on")

@@ -40,7 +40,7 @@ func TestVaultIsCalledTheSameOnAWS(t *testing.T) {
 	param, _ := find(read(t, "main.bicep").params, "vaults")
 	name := param.body.array[0].at("name").literal()
 	if readme := contents(t, filepath.Join("aws", "README.md")); !strings.Contains(readme, `"FHIRLINK_KEY_VAULT_URL": "`+name+`=https://$vault.vault.azure.net"`) {
-		t.Errorf("aws/README.md calls the vault otherwise than %q", name)
+		t.Errorf("aws/README.md does not call the vault %q", name)
 	}
 }
 
@@ -59,7 +59,7 @@ func vaultsSetting(t *testing.T, main template, vaults []vault) string {
 	t.Helper()
 	m := regexp.MustCompile(`^join\(map\(vaults, vault => ('[^']+')\), ','\)$`).FindStringSubmatch(main.vars["vaultUrls"].text)
 	if m == nil {
-		t.Fatalf("this test cannot tell what vaultUrls is: %s", main.vars["vaultUrls"].text)
+		t.Fatalf("this test cannot evaluate vaultUrls: %s", main.vars["vaultUrls"].text)
 	}
 	var entries []string
 	for _, v := range vaults {

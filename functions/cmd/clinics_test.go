@@ -73,7 +73,7 @@ func newClinics(t testing.TB, cloud microsoftCloud, certificates ...*x509.Certif
 	roots := x509.NewCertPool()
 	roots.AddCert(network.Certificate())
 	c.conns = &connections{open: map[string]int{}}
-	c.client = egress.NewClient(egress.Options{Intercept: c.conns.count(inside(network.Intercept)), RootCAs: roots})
+	c.client = egress.NewClient(egress.Options{Intercept: c.conns.count(withoutNetwork(network.Intercept)), RootCAs: roots})
 	t.Cleanup(func() {
 		c.client.CloseIdleConnections()
 		_ = network.Close() // nothing to flush
@@ -91,8 +91,8 @@ func (c *clinics) slowly(h http.Handler) http.Handler {
 
 type intercept = func(host string) (egresstest.Dial, bool)
 
-// inside keeps every request in the process: a name that is not served does not exist.
-func inside(inner intercept) intercept {
+// withoutNetwork keeps every request in the process: a name that is not served does not exist.
+func withoutNetwork(inner intercept) intercept {
 	return func(host string) (egresstest.Dial, bool) {
 		if dial, ok := inner(host); ok {
 			return dial, true

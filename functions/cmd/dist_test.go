@@ -29,7 +29,7 @@ func TestDist(t *testing.T) {
 	runMake(t, root, "dist", "DIST="+dist, "VERSION=dev")
 	other := export(t)
 	for _, name := range []string{"local.settings.json", "dist/host.json", "dist/local.settings.json", "dist/a-function-of-before/function.json", "dist.zip"} {
-		litter(t, filepath.Join(other, name))
+		leaveFile(t, filepath.Join(other, name))
 	}
 	runMake(t, other, "dist", "GOAMD64=v3")
 
@@ -38,7 +38,7 @@ func TestDist(t *testing.T) {
 		t.Errorf("dist holds %q, want %q", got, want)
 	}
 	if got := files(t, filepath.Join(other, "dist")); !slices.Equal(got, want) {
-		t.Errorf("with settings about, dist holds %q, want %q", got, want)
+		t.Errorf("with local.settings.json in the folder, dist holds %q, want %q", got, want)
 	}
 	for _, name := range append(prefixed("dist/", want), "dist.zip") {
 		if !bytes.Equal(read(t, filepath.Dir(dist), name), read(t, other, name)) {
@@ -72,8 +72,8 @@ func prefixed(prefix string, names []string) (all []string) {
 	return all
 }
 
-// litter leaves a file of an earlier build.
-func litter(t *testing.T, path string) {
+// leaveFile leaves a file of an earlier build.
+func leaveFile(t *testing.T, path string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestDistSparesOtherFolders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			other := filepath.Join(t.TempDir(), "a folder of mine")
 			for _, file := range content {
-				litter(t, filepath.Join(other, file))
+				leaveFile(t, filepath.Join(other, file))
 			}
 			out, err := makeCommand(t, root, "dist", "DIST="+other).CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "would be removed") {
@@ -258,7 +258,7 @@ func TestDistLambda(t *testing.T) {
 		{nil, elf.EM_AARCH64},
 		{[]string{"GOARCH=amd64"}, elf.EM_X86_64},
 	} {
-		litter(t, filepath.Join(dist, "local.settings.json"))
+		leaveFile(t, filepath.Join(dist, "local.settings.json"))
 		runMake(t, folder, append([]string{"dist-lambda"}, tt.args...)...)
 		if got, want := files(t, dist), []string{"bootstrap", "function.zip"}; !slices.Equal(got, want) {
 			t.Errorf("%v: dist-lambda holds %q, want %q", tt.machine, got, want)

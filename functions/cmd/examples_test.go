@@ -225,7 +225,7 @@ func (e example) checkUnusual(t *testing.T, run runner) {
 	} {
 		out := run(t, true, "FHIRLINK_URL="+newAPI(t, tt.answer), "FHIRLINK_ACCESS_TOKEN=the-callers-token")
 		if strings.Contains(out, "the-callers-token") {
-			t.Errorf("%s: it writes the caller's token:\n%s", tt.name, out)
+			t.Errorf("%s: the output contains the caller's token:\n%s", tt.name, out)
 		}
 		says(t, out, tt.want...)
 	}

@@ -139,7 +139,7 @@ func newForeign(t *testing.T, backend *url.URL) *foreign {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(network.Certificate())
-	f.client = egress.NewClient(egress.Options{Intercept: inside(network.Intercept), RootCAs: roots})
+	f.client = egress.NewClient(egress.Options{Intercept: withoutNetwork(network.Intercept), RootCAs: roots})
 	t.Cleanup(func() {
 		f.client.CloseIdleConnections()
 		_ = network.Close() // nothing to flush
@@ -161,7 +161,7 @@ func (f *foreign) proxy(backend *url.URL) http.Handler {
 		ModifyResponse: func(r *http.Response) error { f.saw(r.Request, r.StatusCode); return nil },
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		status, why := f.judge(r)
+		status, why := f.checkToken(r)
 		if status == http.StatusOK {
 			forward.ServeHTTP(w, r)
 			return
@@ -174,8 +174,8 @@ func (f *foreign) proxy(backend *url.URL) http.Handler {
 	})
 }
 
-// judge checks the token's signature with the authority's keys, its expiry, audience and tenant.
-func (f *foreign) judge(r *http.Request) (status int, why string) {
+// checkToken checks the token's signature with the authority's keys, its expiry, audience and tenant.
+func (f *foreign) checkToken(r *http.Request) (status int, why string) {
 	token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	claims, err := f.entra.Check(token)
 	switch {

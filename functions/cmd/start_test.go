@@ -33,7 +33,7 @@ func TestStart(t *testing.T) {
 	withTools := coreTools(t) + string(filepath.ListSeparator) + os.Getenv("PATH")
 	start(withTools, true, "no local.settings.json", "cp local.settings.json.example local.settings.json")
 
-	litter(t, filepath.Join(folder, "local.settings.json"))
+	leaveFile(t, filepath.Join(folder, "local.settings.json"))
 	start(withTools, false, "ran func start --script-root dist-local")
 	staged := stagedFiles(t)
 	withSettings := slices.Sorted(slices.Values(append([]string{"local.settings.json"}, staged...)))

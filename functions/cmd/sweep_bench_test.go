@@ -28,25 +28,25 @@ const (
 	sweepTurns = 15
 )
 
-// ledger is a store that counts a sweep's requests.
-type ledger struct {
+// countingStore is a store that counts a sweep's requests.
+type countingStore struct {
 	*bolt.Store
 	due, reads, writes atomic.Int64
 }
 
-func (c *ledger) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
+func (c *countingStore) Due(ctx context.Context, now time.Time, yield func(link.Slug) bool) error {
 	return c.Store.Due(ctx, now, func(slug link.Slug) bool {
 		c.due.Add(1)
 		return yield(slug)
 	})
 }
 
-func (c *ledger) Get(ctx context.Context, slug link.Slug) (link.Link, error) {
+func (c *countingStore) Get(ctx context.Context, slug link.Slug) (link.Link, error) {
 	c.reads.Add(1)
 	return c.Store.Get(ctx, slug)
 }
 
-func (c *ledger) Update(ctx context.Context, slug link.Slug, change func(link.Link) (link.Link, error)) (link.Link, error) {
+func (c *countingStore) Update(ctx context.Context, slug link.Slug, change func(link.Link) (link.Link, error)) (link.Link, error) {
 	c.reads.Add(1)
 	l, err := c.Store.Update(ctx, slug, change)
 	if err == nil {
@@ -76,7 +76,7 @@ func BenchmarkSweep(b *testing.B) {
 
 // sweepOf measures sweeps over this many links. It returns the median time, the peak memory in
 // MB, and the requests to the store in all of them.
-func sweepOf(b *testing.B, links int) (took time.Duration, memory float64, c *ledger) {
+func sweepOf(b *testing.B, links int) (took time.Duration, memory float64, c *countingStore) {
 	b.Helper()
 	db, err := bbolt.Open(filepath.Join(b.TempDir(), "links.db"), 0o600, &bbolt.Options{Timeout: time.Second, NoSync: true, NoFreelistSync: true})
 	if err != nil {
@@ -93,13 +93,13 @@ func sweepOf(b *testing.B, links int) (took time.Duration, memory float64, c *le
 			b.Fatal(err)
 		}
 	}
-	c = &ledger{Store: store}
+	c = &countingStore{Store: store}
 	quiet := slog.New(slog.DiscardHandler)
 	service := link.New(link.Deps{Stores: c, Secrets: secrettest.New(), Log: quiet, Authority: func(fhir.BaseURL) string { return "" }})
 	sweep := expiry.Sweep{Links: service, Cells: c, Log: quiet}
 	var times []time.Duration
 	for range sweepTurns {
-		rearm(b, store, now, links)
+		makeDueAgain(b, store, now, links)
 		before := heap()
 		start := time.Now()
 		r, err := sweep.Run(b.Context())
@@ -124,8 +124,8 @@ func expiringLink(i int, now time.Time, links int) link.Link {
 	return l
 }
 
-// rearm makes the 274 links due again.
-func rearm(b *testing.B, store *bolt.Store, now time.Time, links int) {
+// makeDueAgain makes the 274 links due again.
+func makeDueAgain(b *testing.B, store *bolt.Store, now time.Time, links int) {
 	b.Helper()
 	for n := range sweepDue {
 		slug := link.Slug(fmt.Sprintf("clinic-%07d", n*(links/sweepDue)))

@@ -178,7 +178,7 @@ func checkError(t *testing.T, w *httptest.ResponseRecorder, status int, code, sa
 		t.Errorf("%d %v, want %d %s …%s…", w.Code, body, status, code, says)
 	}
 	if replaced.MatchString(body["error_description"]) {
-		t.Errorf("the text had characters that RFC 6749 §5.2 has no room for: %s", body["error_description"])
+		t.Errorf("the text had characters that RFC 6749 §5.2 does not allow: %s", body["error_description"])
 	}
 	if w.Header().Get("Content-Type") != jsonType {
 		t.Errorf("Content-Type = %q", w.Header().Get("Content-Type"))

@@ -379,7 +379,7 @@ func checkOnce(t *testing.T, query string, a reply) {
 	sent := map[string]string{}
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, _ := strings.Cut(pair, "=")
-		sent[once(key)] = once(value)
+		sent[decodeOnce(key)] = decodeOnce(value)
 	}
 	inputs := distinct(strings.Fields(sent["scope"]))
 	if len(a.Results) != len(inputs) || len(strings.Fields(a.Scope)) != len(inputs) {
@@ -405,8 +405,8 @@ func checkOnce(t *testing.T, query string, a reply) {
 	}
 }
 
-// once decodes a query component without net/url.
-func once(s string) string {
+// decodeOnce decodes a query component without net/url.
+func decodeOnce(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		switch {

@@ -123,7 +123,7 @@ func TestSecondVault(t *testing.T) {
 	}
 	s.wantSecretIn(old, "127-0-0-1", a, 2)
 	if versions := a.Store.Enabled(s.row(older).Secret.Name); len(versions) != 2 {
-		t.Errorf("of a secret whose name says no vault, the last has %d versions", len(versions))
+		t.Errorf("the last vault has %d versions of a secret whose name says no vault", len(versions))
 	}
 	for _, slug := range []string{old, older} {
 		h.want(204, "DELETE", "/api/links/"+slug, s.manager, nil, "If-Match", "*")
@@ -161,7 +161,7 @@ func TestVaultLeftOut(t *testing.T) {
 	}
 	h.want(204, "DELETE", "/api/links/"+doomed, s.manager, nil, "If-Match", "*")
 	if phase := s.row(doomed).Phase; phase != link.Deleting {
-		t.Errorf("a link is %s whose secret could not be deleted", phase)
+		t.Errorf("a link whose secret could not be deleted is %s", phase)
 	}
 	s.wantSecretIn(doomed, "b", b, 1)
 

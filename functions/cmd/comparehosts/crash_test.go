@@ -39,8 +39,8 @@ func TestKilledAtAnyInstant(t *testing.T) {
 			}
 			w.host.Restart() // empties the memory
 			w.checkPromises()
-			w.checkHits()
-			w.comeOfAge()
+			w.checkInterruptions()
+			w.ageUnfinishedWork()
 			for range 3 {
 				w.sweep()
 			}
@@ -75,7 +75,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.url = hosttest.Serve(t, w.host)
 	for n := range 4 {
 		w.clients = append(w.clients, &client{
-			world: w, slug: fmt.Sprintf("crash-%d", n), may: map[state]bool{absent: true},
+			world: w, slug: fmt.Sprintf("crash-%d", n), possible: map[state]bool{absent: true},
 			random: rand.New(rand.NewPCG(seed, uint64(n+1))),
 		})
 	}
@@ -112,10 +112,10 @@ func (w *world) checkPromises() {
 	for _, c := range w.clients {
 		status, _ := c.call("GET", "/api/links/"+c.slug, manager, nil)
 		switch {
-		case status == http.StatusOK && !c.may[present], status == http.StatusNotFound && !c.may[absent]:
-			w.t.Errorf("%s: status %d, but it was promised to be %v", c.slug, status, c.may)
+		case status == http.StatusOK && !c.possible[present], status == http.StatusNotFound && !c.possible[absent]:
+			w.t.Errorf("%s: status %d, but the possible states are %v", c.slug, status, c.possible)
 		case status == http.StatusOK:
-			c.mustWork()
+			c.checkToken()
 			c.is(present)
 		case status == http.StatusNotFound:
 			c.is(absent)
@@ -125,8 +125,8 @@ func (w *world) checkPromises() {
 	}
 }
 
-// checkHits checks that the kills interrupted something.
-func (w *world) checkHits() {
+// checkInterruptions checks that the kills interrupted something.
+func (w *world) checkInterruptions() {
 	w.t.Helper()
 	lost, answered, between := 0, 0, 0
 	for _, c := range w.clients {
@@ -142,9 +142,9 @@ func (w *world) checkHits() {
 	}
 }
 
-// comeOfAge moves the start of unfinished work back by 20 minutes, because the timer ignores
+// ageUnfinishedWork moves the start of unfinished work back by 20 minutes, because the timer ignores
 // what may still be running.
-func (w *world) comeOfAge() {
+func (w *world) ageUnfinishedWork() {
 	w.t.Helper()
 	const ago = 20 * time.Minute
 	for _, c := range w.clients {
@@ -208,7 +208,7 @@ func (w *world) checkVersions(row link.Link) {
 	}
 	for _, version := range enabled {
 		if version != row.Secret.Version && version != row.Secret.Previous {
-			w.t.Errorf("%s: version %s is enabled, and nobody names it", row.Slug, version)
+			w.t.Errorf("%s: version %s is enabled, but no link names it", row.Slug, version)
 		}
 	}
 }
@@ -225,15 +225,15 @@ const (
 // possible after the answers that it got and those that were lost.
 type client struct {
 	*world
-	slug   string
-	may    map[state]bool
-	unsure bool // an answer was lost: unfinished work may block the slug for a minute
-	random *rand.Rand
+	slug     string
+	possible map[state]bool
+	unsure   bool // an answer was lost: unfinished work may block the slug for a minute
+	random   *rand.Rand
 
 	answers, lostAnswers int
 }
 
-func (c *client) is(s state) { c.may = map[state]bool{s: true} }
+func (c *client) is(s state) { c.possible = map[state]bool{s: true} }
 
 // The roles of the callers.
 const (
@@ -261,12 +261,12 @@ func (c *client) register() {
 		c.expect(absent, "register", status)
 		c.is(present)
 	case http.StatusConflict:
-		if !c.may[present] && !c.unsure {
-			c.t.Errorf("%s: register: %s, but it is %v", c.slug, body, c.may)
+		if !c.possible[present] && !c.unsure {
+			c.t.Errorf("%s: register: %s, but it is %v", c.slug, body, c.possible)
 		}
 	default:
 		c.lost("register", status, body)
-		c.may[present] = true
+		c.possible[present] = true
 	}
 }
 
@@ -300,7 +300,7 @@ func (c *client) remove() {
 		c.is(absent)
 	default:
 		c.lost("delete", status, body)
-		c.may[absent] = true
+		c.possible[absent] = true
 	}
 }
 
@@ -321,8 +321,8 @@ func (c *client) token() {
 	}
 }
 
-// mustWork checks the invariant of every visible link.
-func (c *client) mustWork() {
+// checkToken checks the invariant of every visible link.
+func (c *client) checkToken() {
 	c.t.Helper()
 	if status, body := c.call("POST", "/api/token", app, map[string]string{"slug": c.slug}); status != http.StatusOK {
 		c.t.Errorf("%s can be seen, but its token is %d: %s", c.slug, status, body)
@@ -330,8 +330,8 @@ func (c *client) mustWork() {
 }
 
 func (c *client) expect(s state, what string, status int) {
-	if !c.may[s] {
-		c.t.Errorf("%s: %s: status %d, but it is %v", c.slug, what, status, c.may)
+	if !c.possible[s] {
+		c.t.Errorf("%s: %s: status %d, but it is %v", c.slug, what, status, c.possible)
 	}
 }
 

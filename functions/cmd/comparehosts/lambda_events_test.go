@@ -65,7 +65,7 @@ func (f *function) mustFail(t *testing.T, event any, says ...string) {
 		}
 	}
 	if strings.Contains(string(result.body), "canary") {
-		t.Errorf("it tells a secret: %s", result.body)
+		t.Errorf("the answer shows a secret: %s", result.body)
 	}
 }
 
@@ -246,7 +246,7 @@ func TestLambdaAnswers(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	if err != nil || !bytes.Equal(body, noText) || !slices.Equal(answer.Header.Values("Set-Cookie"), []string{"a=1", "b=2"}) || answer.Header.Get("X-Several") != "1, 2" {
+	if err != nil || !bytes.Equal(body, binaryBody) || !slices.Equal(answer.Header.Values("Set-Cookie"), []string{"a=1", "b=2"}) || answer.Header.Get("X-Several") != "1, 2" {
 		t.Errorf("%q, %v, %v", body, answer.Header, err)
 	}
 }
@@ -265,11 +265,11 @@ func TestLambdaRequests(t *testing.T) {
 	}
 }
 
-// noText is not UTF-8.
-var noText = []byte{0xff, 0x00, 0xfe, '"'}
+// binaryBody is not UTF-8.
+var binaryBody = []byte{0xff, 0x00, 0xfe, '"'}
 
-// panics runs this test's binary as a Lambda function; TestMain calls it.
-func panics() {
+// panicFunction runs this test's binary as a Lambda function; TestMain calls it.
+func panicFunction() {
 	lambda.Start(awslambda.Handler{
 		HTTP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
@@ -277,7 +277,7 @@ func panics() {
 				panic("canary")
 			case "/bytes":
 				w.Header()["Set-Cookie"], w.Header()["X-Several"] = []string{"a=1", "b=2"}, []string{"1", "2"}
-				_, _ = w.Write(noText) // into memory
+				_, _ = w.Write(binaryBody) // into memory
 			default:
 				_, _ = fmt.Fprintf(w, "still here, with %s from %s", r.Header.Get("Cookie"), r.RemoteAddr) // into memory
 			}

@@ -158,7 +158,7 @@ func TestCloudOf(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if got := cloudOf(func(name string) (string, bool) { return "https://login.example/", name == authorityHost }, authority); got.ActiveDirectoryAuthorityHost != "" {
-		t.Errorf("azidentity's own setting does not count: %+v", got)
+		t.Errorf("azidentity's own setting is ignored: %+v", got)
 	}
 }
 

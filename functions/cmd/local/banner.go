@@ -26,7 +26,7 @@ func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o op
 	case err != nil:
 		fmt.Fprintf(&b, "The links in the data folder cannot be read: %v\n", err)
 	case len(links) > 0:
-		again(&b, url, links[0])
+		nextSteps(&b, url, links[0])
 	case o.sandbox:
 		firstSteps(&b, url, o.ahead.now())
 	}
@@ -57,11 +57,11 @@ and translate SMART scopes for Microsoft Entra:
   curl -sG %[1]s/api/translate-scope --data-urlencode 'scope=patient/Observation.rs openid'
 
 Other servers to try in place of "clinic": %[5]s.
-`, url, sandbox.ClientID, inPieces(sandbox.Secret), date.Of(now).AddDays(365), strings.Join(sandbox.Scenarios()[1:], ", "))
+`, url, sandbox.ClientID, splitForShell(sandbox.Secret), date.Of(now).AddDays(365), strings.Join(sandbox.Scenarios()[1:], ", "))
 }
 
-// again is the text for a data folder that has links already.
-func again(b *strings.Builder, url string, l link.Link) {
+// nextSteps is the text for a data folder that has links already.
+func nextSteps(b *strings.Builder, url string, l link.Link) {
 	fmt.Fprintf(b, `
 In another terminal, list your links, and get an access token for one:
 
@@ -70,6 +70,6 @@ In another terminal, list your links, and get an access token for one:
 `, url, l.Slug)
 }
 
-// inPieces splits the sandbox's secret so that the shell joins it. The program never prints a
+// splitForShell splits the sandbox's secret so that the shell joins it. The program never prints a
 // client secret, not even this one, so that a search for it in the output finds leaks only.
-func inPieces(secret string) string { return strings.Replace(secret, "-secret-", "-'secret'-", 1) }
+func splitForShell(secret string) string { return strings.Replace(secret, "-secret-", "-'secret'-", 1) }

@@ -23,6 +23,7 @@ type callers struct {
 	tokens caller.Authenticator // nil: refuseTokens is in front
 }
 
+// Authenticate implements [caller.Authenticator].
 func (c callers) Authenticate(r *http.Request) (caller.Caller, error) {
 	if _, sent := r.Header["Authorization"]; sent {
 		return c.tokens.Authenticate(r)

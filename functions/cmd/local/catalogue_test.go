@@ -121,8 +121,8 @@ var findings = []finding{
 	{"aadsts_7654321", "token", refused, "Entra refused: “The sandbox refuses this with a number that nobody has heard of.” (AADSTS7654321).", "https://login.microsoftonline.com/error?code=7654321"},
 }
 
-// single splits rows of several codes into one row for each.
-func single(rows []finding) (all []finding) {
+// oneRowPerCode splits rows of several codes into one row for each.
+func oneRowPerCode(rows []finding) (all []finding) {
 	for _, f := range rows {
 		for code := range strings.FieldsSeq(f.code) {
 			f.code = code
@@ -140,7 +140,7 @@ func scenario(code string) string { return strings.ReplaceAll(code, "_", "-") }
 func TestCatalogue(t *testing.T) {
 	i := start(t, t.TempDir(), nil)
 	covered := map[string]bool{}
-	for _, f := range single(findings) {
+	for _, f := range oneRowPerCode(findings) {
 		covered[f.code] = true
 		host := scenario(f.code) + ".fhir.sandbox.test"
 		f.says, f.fix = strings.ReplaceAll(f.says, "{host}", host), strings.ReplaceAll(f.fix, "{host}", host)
@@ -180,11 +180,11 @@ func (i *instance) registers(f finding) {
 	a := i.call("POST", "/api/register", registration(slug, scenario(f.code), sandbox.Secret))
 	body := i.want(f.status, a)
 	report, _ := body["report"].(map[string]any)
-	i.finds(report, f)
+	i.checkFinding(report, f)
 	switch f.status {
 	case stored:
 		again := i.want(200, i.call("POST", "/api/verify", `{"slug":"`+slug+`"}`))
-		i.finds(again, f)
+		i.checkFinding(again, f)
 		want := "active"
 		if report["status"] == "fail" {
 			want = "pending_access"
@@ -208,12 +208,12 @@ func (i *instance) registers(f finding) {
 func (i *instance) rehearses(f finding) {
 	i.t.Helper()
 	report := i.want(200, i.call("POST", "/api/verify", registration("y-"+scenario(f.code), scenario(f.code), sandbox.Secret)))
-	i.finds(report, f)
+	i.checkFinding(report, f)
 }
 
-// finds checks that the report has the finding, no other complaint, and no check that ran after
+// checkFinding checks that the report has the finding, no other complaint, and no check that ran after
 // a failure.
-func (i *instance) finds(report map[string]any, f finding) {
+func (i *instance) checkFinding(report map[string]any, f finding) {
 	i.t.Helper()
 	found := false
 	checks, _ := report["checks"].([]any)
@@ -226,7 +226,7 @@ func (i *instance) finds(report map[string]any, f finding) {
 			if c["code"] != f.code || !strings.HasPrefix(message, f.says) || !strings.Contains(fix, f.fix) {
 				i.t.Errorf("%v: %s\n%s", c["code"], message, fix)
 			}
-			i.traced(c, fix)
+			i.checkTraceIDs(c, fix)
 		case found && report["status"] == "fail" && c["status"] != "skipped", !found && c["status"] != "pass":
 			i.t.Errorf("beside it: %v", c)
 		}
@@ -236,8 +236,8 @@ func (i *instance) finds(report map[string]any, f finding) {
 	}
 }
 
-// traced checks that a refusal by Entra has the ids by which Microsoft can find it.
-func (i *instance) traced(check map[string]any, fix string) {
+// checkTraceIDs checks that a refusal by Entra has the ids by which Microsoft can find it.
+func (i *instance) checkTraceIDs(check map[string]any, fix string) {
 	i.t.Helper()
 	code, _ := check["code"].(string)
 	if !strings.HasPrefix(code, "aadsts_") {

@@ -52,13 +52,14 @@ func offset(text string, now time.Time) (time.Duration, error) {
 	return at.Sub(now), err
 }
 
-// shifted is a source of tokens whose expiry is moved forward with the clock.
-type shifted struct {
+// shiftedSource is a source of tokens whose expiry is moved forward with the clock.
+type shiftedSource struct {
 	entra.TokenSource
 	by ahead
 }
 
-func (s shifted) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
+// Token implements [entra.TokenSource].
+func (s shiftedSource) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
 	t, err := s.TokenSource.Token(ctx, c, scope)
 	if err == nil {
 		t.ExpiresOn = t.ExpiresOn.Add(time.Duration(s.by))

@@ -37,6 +37,7 @@ func newGuard(next http.Handler, origins []string, refuser refuser) (*guard, err
 	return g, nil
 }
 
+// ServeHTTP implements [http.Handler].
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !isLoopbackName(r.Host):

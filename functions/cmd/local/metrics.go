@@ -60,8 +60,8 @@ func newMetrics() *metrics {
 	return m
 }
 
-// beside returns a logger whose events are also counted.
-func (m *metrics) beside(log *slog.Logger) *slog.Logger {
+// counting returns a logger whose events are also counted.
+func (m *metrics) counting(log *slog.Logger) *slog.Logger {
 	return slog.New(slog.NewMultiHandler(log.Handler(), m))
 }
 

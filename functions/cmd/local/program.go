@@ -45,7 +45,7 @@ type program struct {
 func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err error) {
 	p = &program{}
 	metrics := newMetrics()
-	log = metrics.beside(log)
+	log = metrics.counting(log)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -56,12 +56,12 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		return p, err
 	}
 	p.closers = append(p.closers, db.Close)
-	outside, err := p.connect(o, c, log)
+	clients, err := p.connect(o, c, log)
 	if err != nil {
 		return p, err
 	}
 	watch := &upstream.Watch{}
-	if err := p.open(db, o, c, outside.watchedBy(watch), log); err != nil {
+	if err := p.open(db, o, c, clients.watchedBy(watch), log); err != nil {
 		return p, err
 	}
 	p.sweep = expiry.Sweep{Links: p.links, Cells: p.stores, Now: o.ahead.now, Log: log}
@@ -80,7 +80,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Program:  "local",
 		Version:  version,
 	})
-	public = metrics.with(withSink(public, outside.sink))
+	public = metrics.with(withSink(public, clients.sink))
 	refuser := refuser{log}
 	if signIn == nil {
 		public = refuser.refuseTokens(public)
@@ -89,8 +89,8 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	return p, err
 }
 
-// outside holds the clients for the servers outside, or for those of the sandbox.
-type outside struct {
+// clients holds the clients for the servers outside, or for those of the sandbox.
+type clients struct {
 	servers   *http.Client // FHIR servers
 	entra     *http.Client
 	graph     *http.Client
@@ -101,7 +101,7 @@ type outside struct {
 }
 
 // watchedBy returns a copy in which watch sees every call.
-func (out outside) watchedBy(watch *upstream.Watch) outside {
+func (out clients) watchedBy(watch *upstream.Watch) clients {
 	out.servers = watch.Client(upstream.FHIR, out.servers)
 	out.entra = watch.Client(upstream.Entra, out.entra)
 	out.graph = watch.Client(upstream.Graph, out.graph)
@@ -110,7 +110,7 @@ func (out outside) watchedBy(watch *upstream.Watch) outside {
 }
 
 // connect prepares the clients. FHIR servers, Entra and Graph share one.
-func (p *program) connect(o options, c config.Config, log *slog.Logger) (out outside, err error) {
+func (p *program) connect(o options, c config.Config, log *slog.Logger) (out clients, err error) {
 	out.authority = authority(c)
 	if !o.sandbox {
 		out.use(egress.NewClient(egress.Options{Allow: c.EgressAllow}), egress.NewClient(egress.Options{}))
@@ -135,7 +135,7 @@ func (p *program) connect(o options, c config.Config, log *slog.Logger) (out out
 	return out, nil
 }
 
-func (out *outside) use(servers, webhooks *http.Client) {
+func (out *clients) use(servers, webhooks *http.Client) {
 	out.servers, out.entra, out.graph, out.webhooks = servers, servers, servers, webhooks
 }
 
@@ -152,7 +152,7 @@ func authority(c config.Config) func(fhir.BaseURL) string {
 }
 
 // open assembles the links over the data folder.
-func (p *program) open(db *bbolt.DB, o options, c config.Config, out outside, log *slog.Logger) error {
+func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, log *slog.Logger) error {
 	stores, err := storebolt.New(db)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out outside, lo
 		Stores:     stores,
 		Secrets:    secrets,
 		Verifier:   &verification.Verifier{Client: out.servers, Tokens: source, Authority: out.authority, Kind: out.kind},
-		Tokens:     shifted{source, o.ahead},
+		Tokens:     shiftedSource{source, o.ahead},
 		Authority:  out.authority,
 		Channel:    p.webhooks,
 		Mailer:     mailer(c, out.sink),
@@ -182,7 +182,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out outside, lo
 		Log:        log,
 	})
 	p.tokens = tokens.New(tokens.Deps{
-		Links: p.links, Rows: stores, Secrets: secrets, Source: shifted{source, o.ahead}, Authority: out.authority,
+		Links: p.links, Rows: stores, Secrets: secrets, Source: shiftedSource{source, o.ahead}, Authority: out.authority,
 		Now: o.ahead.now, Log: log,
 	})
 	return nil

@@ -184,7 +184,7 @@ func checkFolder(t *testing.T, folder string) {
 				t.Fatal(err)
 			}
 			if bytes.Contains(data, []byte(sandbox.Secret)) {
-				t.Errorf("%s holds the client secret in the clear", name)
+				t.Errorf("%s holds the client secret in clear text", name)
 			}
 		}
 	}

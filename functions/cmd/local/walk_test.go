@@ -135,7 +135,7 @@ func TestWalk(t *testing.T) {
 	i = daysLater(t, folder, "+64d")
 	i.sweepOnce()
 	if got := i.told(&told); len(got) > 0 || told != 9 {
-		t.Errorf("two days later there is still to be told: %q; the sink has %d", got, told)
+		t.Errorf("two days later there are new notices: %q; the sink has %d", got, told)
 	}
 }
 

@@ -100,14 +100,14 @@ func (tb *Table) assemble(t *testing.T, now func() time.Time) (Program, *link.Se
 	authority := func(fhir.BaseURL) string { return sandbox.Authority }
 	webhooks := webhook.New(webhook.Deps{Endpoints: stores.Endpoints(), Secrets: secrets, Client: tb.egress, Now: now, Log: log})
 	links := link.New(link.Deps{
-		Stores: stores, Secrets: secrets, Tokens: later{source, now}, Authority: authority,
+		Stores: stores, Secrets: secrets, Tokens: laterExpiry{source, now}, Authority: authority,
 		Verifier: &verification.Verifier{Client: tb.egress, Tokens: source, Authority: authority, Kind: tb.box.Kind},
 		Channel:  webhooks, Mailer: tb.box.Sink, Now: now, Log: log,
 	})
 	sweep := expiry.Sweep{Links: links, Cells: stores, Now: now, Log: log}
 	public := functions.New(functions.Deps{
 		Links: links, Webhooks: webhooks, Callers: headerOnly{}, Sweep: sweep, Log: log, Now: now, Program: "before",
-		Tokens: tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: secrets, Source: later{source, now}, Authority: authority, Now: now, Log: log}),
+		Tokens: tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: secrets, Source: laterExpiry{source, now}, Authority: authority, Now: now, Log: log}),
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/", public)
@@ -150,14 +150,15 @@ func (tb *Table) insert(t *testing.T, entities []json.RawMessage) {
 	}
 }
 
-// later moves the expiry of tokens to the program's clock, because the sandbox uses the real
+// laterExpiry moves the expiry of tokens to the program's clock, because the sandbox uses the real
 // time.
-type later struct {
+type laterExpiry struct {
 	*clientcred.Source
 	now func() time.Time
 }
 
-func (l later) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
+// Token implements [entra.TokenSource].
+func (l laterExpiry) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
 	token, err := l.Source.Token(ctx, c, scope)
 	token.ExpiresOn = token.ExpiresOn.Add(time.Until(l.now()))
 	return token, err
@@ -166,6 +167,7 @@ func (l later) Token(ctx context.Context, c entra.Credentials, scope string) (en
 // headerOnly is cmd/local's sign-in rule: a header names the organization.
 type headerOnly struct{}
 
+// Authenticate implements [caller.Authenticator].
 func (headerOnly) Authenticate(r *http.Request) (caller.Caller, error) {
 	organization := r.Header.Get(organizationHeader)
 	if organization == "" {

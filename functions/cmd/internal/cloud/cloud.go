@@ -126,7 +126,7 @@ func mailer(c config.Config) notify.Mailer {
 // secrets opens the vaults.
 func secrets(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch) (*keyvault.Store, error) {
 	options := keyvault.ClientOptions()
-	watched(&options.ClientOptions, watch, upstream.Vault)
+	addWatch(&options.ClientOptions, watch, upstream.Vault)
 	vaults := make([]keyvault.Vault, len(c.Vaults))
 	for i, v := range c.Vaults {
 		client, err := azsecrets.NewClient(v.URL, identity, options)
@@ -142,7 +142,7 @@ func secrets(c config.Config, identity azcore.TokenCredential, watch *upstream.W
 // contains a key.
 func stores(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch) (*aztable.Store, error) {
 	options := aztable.ClientOptions()
-	watched(&options.ClientOptions, watch, upstream.Table)
+	addWatch(&options.ClientOptions, watch, upstream.Table)
 	if c.TableConnectionString.IsZero() {
 		service, err := aztables.NewServiceClient(c.TableEndpoint, identity, options)
 		if err != nil {

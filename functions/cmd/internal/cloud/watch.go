@@ -9,19 +9,19 @@ import (
 	"fhirlink/shared/upstream"
 )
 
-// watching is the last policy in an SDK's pipeline, so it sees every attempt of every call.
-type watching struct {
+// watchPolicy is the last policy in an SDK's pipeline, so it sees every attempt of every call.
+type watchPolicy struct {
 	watch   *upstream.Watch
 	service upstream.Service
 }
 
-// watched adds the policy to a client's options.
-func watched(o *policy.ClientOptions, watch *upstream.Watch, service upstream.Service) {
-	o.PerRetryPolicies = append(o.PerRetryPolicies, watching{watch, service})
+// addWatch adds the policy to a client's options.
+func addWatch(o *policy.ClientOptions, watch *upstream.Watch, service upstream.Service) {
+	o.PerRetryPolicies = append(o.PerRetryPolicies, watchPolicy{watch, service})
 }
 
 // Do implements [policy.Policy].
-func (p watching) Do(r *policy.Request) (*http.Response, error) {
+func (p watchPolicy) Do(r *policy.Request) (*http.Response, error) {
 	start := time.Now()
 	answer, err := r.Next()
 	status := 0
