@@ -174,7 +174,8 @@ func (f *foreign) proxy(backend *url.URL) http.Handler {
 	})
 }
 
-// checkToken checks the token's signature with the authority's keys, its expiry, audience and tenant.
+// checkToken checks the token's signature with the authority's keys, its expiry, audience and
+// tenant.
 func (f *foreign) checkToken(r *http.Request) (status int, why string) {
 	token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	claims, err := f.entra.Check(token)

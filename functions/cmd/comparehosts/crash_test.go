@@ -142,8 +142,8 @@ func (w *world) checkInterruptions() {
 	}
 }
 
-// ageUnfinishedWork moves the start of unfinished work back by 20 minutes, because the timer ignores
-// what may still be running.
+// ageUnfinishedWork moves the start of unfinished work back by 20 minutes, because the timer
+// ignores what may still be running.
 func (w *world) ageUnfinishedWork() {
 	w.t.Helper()
 	const ago = 20 * time.Minute
@@ -221,8 +221,8 @@ const (
 	present state = "present"
 )
 
-// client has one slug to itself, so it knows what must be there. may holds the states that are
-// possible after the answers that it got and those that were lost.
+// client has one slug to itself, so it knows what must be there. possible holds the states that
+// are possible after the answers that it got and those that were lost.
 type client struct {
 	*world
 	slug     string

@@ -211,8 +211,8 @@ func (i *instance) rehearses(f finding) {
 	i.checkFinding(report, f)
 }
 
-// checkFinding checks that the report has the finding, no other complaint, and no check that ran after
-// a failure.
+// checkFinding checks that the report has the finding, no other complaint, and no check that ran
+// after a failure.
 func (i *instance) checkFinding(report map[string]any, f finding) {
 	i.t.Helper()
 	found := false
