@@ -22,7 +22,7 @@ param apiAudience string
 @minLength(1)
 param allowedTenants string
 
-@description('FHIRLINK_OPERATOR_TENANT: id of the tenant of the vendor that runs this. Its applications with the role Links.Token.All may get tokens for every link. Empty: nobody may.')
+@description('FHIRLINK_OPERATOR_TENANT: id of the tenant of the vendor that runs this. Its applications with the role Links.Token.All may get tokens for every link. Empty: none may.')
 param operatorTenant string = ''
 
 @description('FHIRLINK_AUTHORITY_HOST: the one host that client secrets are ever sent to. The default is the authority of the Azure cloud that this is deployed to.')
@@ -91,7 +91,7 @@ param vaults servingVault[] = [
 @description('Numbers of further Key Vaults, which are made but do not serve: while secrets move from one to another (README: rotate the vault).')
 param spareVaults vaultNumber[] = []
 
-@description('recover brings back vaults that were deleted less than 90 days ago, if all of this deployment were; their names cannot be used anew until then.')
+@description('recover brings back vaults that were deleted less than 90 days ago, if all of this deployment were; their names cannot be used again until then.')
 @allowed([
   'default'
   'recover'
@@ -125,7 +125,7 @@ param maximumInstanceCount int = 40
 @maxValue(1000)
 param httpConcurrency int = 100
 
-@description('Instances that are kept running for requests, so that none waits for a start. 0: none, and nothing to pay while nobody calls.')
+@description('Instances that are kept running for requests, so that none waits for a start. 0: none, and nothing to pay without calls.')
 @minValue(0)
 param alwaysReadyInstances int = 0
 
@@ -135,7 +135,7 @@ param privateNetwork bool = false
 @description('Address space of the virtual network, /23 or larger; used with privateNetwork only.')
 param networkAddressSpace string = '10.40.0.0/23'
 
-@description('true: an Event Grid topic for each vault carries its own near-expiry and expiry events to whoever subscribes.')
+@description('true: an Event Grid topic for each vault carries its own near-expiry and expiry events to its subscribers.')
 param eventGridTopic bool = false
 
 @description('true: an Event Grid custom topic (schema CloudEvents 1.0) of this deployment carries what the program publishes about every organization\'s links; the app gets its endpoint and the role EventGrid Data Sender on it.')

@@ -19,7 +19,7 @@ param workspaceId string
 @description('Resource id of the storage account.')
 param storageId string
 
-@description('Address that alerts are mailed to. Empty: nobody is told.')
+@description('Address that alerts are mailed to. Empty: no mail.')
 param email string
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
