@@ -42,8 +42,8 @@ func (i *instance) sweepOnce() {
 	}
 }
 
-// told returns what the sandbox's sink has received by webhook since the last call, as text.
-func (i *instance) told(before *int) (all []string) {
+// notices returns what the sandbox's sink has received by webhook since the last call, as text.
+func (i *instance) notices(before *int) (all []string) {
 	i.t.Helper()
 	data, err := json.Marshal(i.want(200, i.call("GET", "/sandbox/notifications", ""))["notifications"])
 	if err != nil {
@@ -84,8 +84,8 @@ func TestWalk(t *testing.T) {
 		"clientId": %q, "clientSecret": %q, "secretExpiresOn": %q, "contacts": ["it@clinic.example"]
 	}`, sandbox.ClientID, sandbox.Secret, today.AddDate(0, 0, 61).Format(time.DateOnly))))
 	i.sweepOnce()
-	told := 0
-	if got := i.told(&told); len(got) > 0 {
+	notices := 0
+	if got := i.notices(&notices); len(got) > 0 {
 		t.Errorf("61 days before the end: %q", got)
 	}
 	i.stop()
@@ -97,7 +97,7 @@ func TestWalk(t *testing.T) {
 		if day == 62 {
 			want, status = "secret.expired", "expired"
 		}
-		if got := i.told(&told); !slices.Equal(got, []string{want}) {
+		if got := i.notices(&notices); !slices.Equal(got, []string{want}) {
 			t.Errorf("on day %d: %q", day, got)
 		}
 		if got, _, _ := i.secret(); got != status {
@@ -113,7 +113,7 @@ func TestWalk(t *testing.T) {
 	i.want(200, i.call("PUT", "/api/links/good-health-clinic/secret", fmt.Sprintf(`{"clientSecret":%q,"secretExpiresOn":%q}`,
 		sandbox.Secret, today.AddDate(0, 0, 400).Format(time.DateOnly)), "If-Match", "*"))
 	i.sweepOnce()
-	if got := i.told(&told); !slices.Equal(got, []string{"secret.rotated"}) {
+	if got := i.notices(&notices); !slices.Equal(got, []string{"secret.rotated"}) {
 		t.Errorf("after the new secret: %q", got)
 	}
 	if status, state, source := i.secret(); status != "active" || state != "ok" || source != "typed" {
@@ -134,8 +134,8 @@ func TestWalk(t *testing.T) {
 	i.stop()
 	i = daysLater(t, folder, "+64d")
 	i.sweepOnce()
-	if got := i.told(&told); len(got) > 0 || told != 9 {
-		t.Errorf("two days later there are new notices: %q; the sink has %d", got, told)
+	if got := i.notices(&notices); len(got) > 0 || notices != 9 {
+		t.Errorf("two days later there are new notices: %q; the sink has %d", got, notices)
 	}
 }
 

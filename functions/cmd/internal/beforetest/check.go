@@ -88,13 +88,13 @@ type Token struct {
 // given time, and ends the one before.
 func Check(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) {
 	t.Helper()
-	if told := run(t, r, open); !slices.Equal(told, r.Told) {
-		t.Errorf("the notices were\n%s\nbut those of the earlier version were\n%s", strings.Join(told, "\n"), strings.Join(r.Told, "\n"))
+	if notices := run(t, r, open); !slices.Equal(notices, r.Told) {
+		t.Errorf("the notices were\n%s\nbut those of the earlier version were\n%s", strings.Join(notices, "\n"), strings.Join(r.Told, "\n"))
 	}
 }
 
-// run is Check without the comparisons with the earlier program's own check.
-func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (told []string, enabled int) {
+// run is Check without the comparison of the notifications, which it returns.
+func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (notices []string) {
 	t.Helper()
 	c := &checker{t: t}
 	start := func(after time.Duration) { c.Program = open(t, r.At.Add(after)) }
@@ -114,12 +114,8 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (to
 	c.finished()
 	start(24 * time.Hour) // the digests are due
 	c.sweep()
-	told = c.told()
-	if c.Enabled != nil {
-		enabled = c.Enabled()
-	}
-	c.unhook()
-	c.secrets("clinic-busy", "clinic-certificate", "clinic-begun", "clinic-committed", "clinic-yielded", "clinic-discard")
+	notices = c.notices()
+	c.secrets("clinic-certificate", "clinic-begun", "clinic-committed", "clinic-yielded", "clinic-discard")
 
 	start(9 * 24 * time.Hour) // previous secrets are retired
 	c.sweep()
@@ -133,7 +129,7 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (to
 	}
 	c.slug(http.StatusCreated, Other, "clinic-unlisted", "clinic-deleting")
 	c.deletes()
-	return told, enabled
+	return notices
 }
 
 type checker struct {
@@ -349,8 +345,8 @@ func (c *checker) event(slug, action string) {
 	c.t.Errorf("the trail of %s has no %s:\n%s", slug, action, text(events))
 }
 
-// told returns the notifications that arrived at the sandbox's receiver, and by which channel.
-func (c *checker) told() (all []string) {
+// notices returns the notifications that arrived at the sandbox's receiver, and by which channel.
+func (c *checker) notices() (all []string) {
 	c.t.Helper()
 	for _, n := range c.want(http.StatusOK, Clinic, "GET", sinkPath, "")["notifications"].([]any) {
 		n := n.(map[string]any)
