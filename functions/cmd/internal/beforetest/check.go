@@ -33,7 +33,7 @@ const (
 //go:embed testdata/*.json testdata/*.gz
 var files embed.FS
 
-// File returns a file of the recorded data.
+// File returns a file of the data.
 func File(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := files.ReadFile("testdata/" + name)
@@ -41,19 +41,19 @@ func File(t *testing.T, name string) []byte {
 	return data
 }
 
-// Answers returns the answers recorded in a file.
+// Answers returns what is recorded in a file of the data.
 func Answers(t *testing.T, name string) (r Recorded) {
 	t.Helper()
 	must(t, json.Unmarshal(File(t, name), &r))
 	return r
 }
 
-// Program is a program that runs over the recorded data.
+// Program is a program that runs over the data.
 type Program struct {
 	URL   string
 	Sweep func(context.Context) (expiry.Result, error)
 
-	// Enabled counts the versions of secrets that are enabled; nil: that is not looked at.
+	// Enabled counts the enabled versions of secrets; nil: they are not counted.
 	Enabled func() int
 }
 
@@ -63,7 +63,7 @@ type Recorded struct {
 	Answers []Answer  `json:"answers"`
 	Tokens  []Token   `json:"tokens"`
 
-	// By the earlier program, in a check of itself.
+	// What the earlier version did when it ran this check over its own data.
 	Told    []string `json:"told"`
 	Enabled int      `json:"enabled"`
 }
@@ -73,10 +73,10 @@ type Answer struct {
 	Organization string `json:"organization"`
 	Path         string `json:"path"`
 	Status       int    `json:"status"`
-	Body         any    `json:"body"` // for an error, only its code
+	Body         any    `json:"body"` // of an error its code
 }
 
-// Token is the answer to a request for a token.
+// Token is what became of a request for a token.
 type Token struct {
 	Organization string `json:"organization"`
 	Slug         string `json:"slug"`
@@ -88,13 +88,17 @@ type Token struct {
 // given time, and ends the one before.
 func Check(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) {
 	t.Helper()
-	if notices := run(t, r, open); !slices.Equal(notices, r.Told) {
-		t.Errorf("the notices were\n%s\nbut those of the earlier version were\n%s", strings.Join(notices, "\n"), strings.Join(r.Told, "\n"))
+	told, enabled := run(t, r, open)
+	if enabled != r.Enabled {
+		t.Errorf("%d versions of secrets are enabled, and the earlier program left %d", enabled, r.Enabled)
+	}
+	if !slices.Equal(told, r.Told) {
+		t.Errorf("people were told\n%s\nand the earlier program told them\n%s", strings.Join(told, "\n"), strings.Join(r.Told, "\n"))
 	}
 }
 
-// run is Check without the comparison of the notifications, which it returns.
-func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (notices []string) {
+// run is Check without the comparisons with the earlier version.
+func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (told []string, enabled int) {
 	t.Helper()
 	c := &checker{t: t}
 	start := func(after time.Duration) { c.Program = open(t, r.At.Add(after)) }
@@ -109,15 +113,19 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (no
 	c.slug(http.StatusConflict, Other, "clinic-deleted", "clinic-unlisted", "clinic-deleting", "clinic-again", "clinic-bare", "clinic-put", "clinic-abandoned")
 	c.slug(http.StatusCreated, Clinic, "clinic-deleted", "clinic-abandoned-twice")
 
-	start(20 * time.Minute) // unfinished work is now old enough to be completed
+	start(20 * time.Minute) // unfinished work is now old enough to be finished
 	c.sweep()
 	c.finished()
 	start(24 * time.Hour) // the digests are due
 	c.sweep()
-	notices = c.notices()
-	c.secrets("clinic-certificate", "clinic-begun", "clinic-committed", "clinic-yielded", "clinic-discard")
+	told = c.told()
+	if c.Enabled != nil {
+		enabled = c.Enabled()
+	}
+	c.unhook()
+	c.secrets("clinic-busy", "clinic-certificate", "clinic-begun", "clinic-committed", "clinic-yielded", "clinic-discard")
 
-	start(9 * 24 * time.Hour) // previous secrets are retired
+	start(9 * 24 * time.Hour) // previous secrets are disabled
 	c.sweep()
 	for _, slug := range []string{"clinic-old", "clinic-active", "clinic-rotated", "clinic-fallback", "clinic-certificate"} {
 		c.event(slug, "retire_previous")
@@ -129,7 +137,7 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (no
 	}
 	c.slug(http.StatusCreated, Other, "clinic-unlisted", "clinic-deleting")
 	c.deletes()
-	return notices
+	return told, enabled
 }
 
 type checker struct {
@@ -137,7 +145,7 @@ type checker struct {
 	t *testing.T
 }
 
-// fresh looks at what was under way some seconds before, and so may still be.
+// fresh checks that work which began seconds before is left alone.
 func (c *checker) fresh() {
 	c.t.Helper()
 	c.slug(http.StatusConflict, Clinic, "clinic-fresh")
@@ -145,7 +153,7 @@ func (c *checker) fresh() {
 	c.want(http.StatusPreconditionFailed, Clinic, "PUT", "/api/links/clinic-busy/secret", body, "If-Match", "*")
 }
 
-// answers compares what the program says with what the earlier one said.
+// answers compares the program's answers with the recorded ones.
 func (c *checker) answers(recorded []Answer) {
 	c.t.Helper()
 	for _, want := range recorded {
@@ -161,10 +169,10 @@ func (c *checker) answers(recorded []Answer) {
 	}
 }
 
-// All is the path that lists all links of an organization.
+// All is the path of a list of all links of an organization.
 const All = "/api/links?limit=200"
 
-// links returns the links in an answer to All, by slug.
+// links are those in an answer to All.
 func (a Answer) links() map[string]map[string]any {
 	all := map[string]map[string]any{}
 	if a.Path != All {
@@ -177,14 +185,14 @@ func (a Answer) links() map[string]map[string]any {
 	return all
 }
 
-// Get sends a GET request as an organization.
+// Get asks as an organization.
 func (p Program) Get(t *testing.T, organization, path string) Answer {
 	t.Helper()
 	status, body := p.call(t, organization, "GET", path, "")
 	a := Answer{Organization: organization, Path: path, Status: status}
 	must(t, json.Unmarshal(body, &a.Body))
 	if status != http.StatusOK {
-		a.Body = a.Body.(map[string]any)["code"] // the rest is text for people
+		a.Body = a.Body.(map[string]any)["code"] // the rest is words
 	}
 	return a
 }
@@ -206,7 +214,7 @@ func (c *checker) tokens(recorded []Token) {
 	}
 }
 
-// Token requests a token.
+// Token asks for a token.
 func (p Program) Token(t *testing.T, organization, slug string) Token {
 	t.Helper()
 	status, body := p.call(t, organization, "POST", "/api/token", `{"slug":"`+slug+`"}`)
@@ -227,7 +235,7 @@ func (p Program) Token(t *testing.T, organization, slug string) Token {
 	return Token{organization, slug, status, strings.Join(trail, " ")}
 }
 
-// patches changes every link with the ETag that a client got from the earlier version.
+// patches changes every link as somebody does who has read it from the earlier program.
 func (c *checker) patches(recorded []Answer) {
 	c.t.Helper()
 	n := 0
@@ -240,7 +248,7 @@ func (c *checker) patches(recorded []Answer) {
 			c.want(http.StatusPreconditionFailed, a.Organization, "PATCH", path, `{"description":"Too late"}`, "If-Match", etag)
 			before["description"] = "As of now"
 			got := c.Get(c.t, a.Organization, path).Body.(map[string]any)
-			for _, field := range []string{"updatedAt", "etag", "status", "secret"} { // a token request may have changed the last two
+			for _, field := range []string{"updatedAt", "etag", "status", "secret"} { // asking for a token may tell of the last two
 				delete(before, field)
 				delete(got, field)
 			}
@@ -254,7 +262,7 @@ func (c *checker) patches(recorded []Answer) {
 	}
 }
 
-// secrets gives each link a new secret.
+// secrets gives links a new secret.
 func (c *checker) secrets(slugs ...string) {
 	c.t.Helper()
 	for _, slug := range slugs {
@@ -269,7 +277,7 @@ func (c *checker) secrets(slugs ...string) {
 	}
 }
 
-// webhooks tests the endpoints, whose keys the earlier version made.
+// webhooks tries the endpoints, whose keys the earlier program has made.
 func (c *checker) webhooks() {
 	c.t.Helper()
 	list := c.want(http.StatusOK, Clinic, "GET", "/api/webhooks", "")["webhooks"].([]any)
@@ -284,7 +292,7 @@ func (c *checker) webhooks() {
 	}
 }
 
-// unhook removes the endpoint that cannot be reached, so that nothing waits for it any more.
+// unhook removes the unreachable endpoint, so that no delivery waits for it.
 func (c *checker) unhook() {
 	c.t.Helper()
 	for _, e := range c.want(http.StatusOK, Clinic, "GET", "/api/webhooks", "")["webhooks"].([]any) {
@@ -302,7 +310,7 @@ func (c *checker) slug(status int, organization string, slugs ...string) {
 	}
 }
 
-// Registration returns the body of a request that links a server of the sandbox.
+// Registration is the body of a request that links a server of the sandbox.
 func Registration(slug, scenario string, more ...string) string {
 	return fmt.Sprintf(`{"slug":%q,"description":"Good Health Clinic","fhirServerUrl":"https://%s.fhir.sandbox.test/metadata","clientId":%q,"clientSecret":%q%s}`,
 		slug, scenario, sandbox.ClientID, sandbox.Secret, strings.Join(more, ""))
@@ -316,7 +324,7 @@ func (c *checker) sweep() {
 	}
 }
 
-// finished checks that the program has completed what the earlier version left half done.
+// finished looks at what the earlier program has left half done.
 func (c *checker) finished() {
 	c.t.Helper()
 	c.slug(http.StatusCreated, Other, "clinic-bare", "clinic-put", "clinic-fresh", "clinic-abandoned") // they were on no list of theirs
@@ -328,12 +336,12 @@ func (c *checker) finished() {
 	c.event("clinic-old", "retire_previous")
 	for _, slug := range []string{"clinic-begun", "clinic-committed", "clinic-yielded", "clinic-discard"} {
 		if got := c.Token(c.t, Clinic, slug); got.Status != http.StatusOK {
-			c.t.Errorf("%s after its interrupted change was completed: %+v", slug, got)
+			c.t.Errorf("%s when its change was finished: %+v", slug, got)
 		}
 	}
 }
 
-// event checks that the trail of a link has an action that succeeded.
+// event makes sure that the trail of a link has an action that succeeded.
 func (c *checker) event(slug, action string) {
 	c.t.Helper()
 	events := c.want(http.StatusOK, Clinic, "GET", "/api/links/"+slug+"/events?limit=200", "")["events"].([]any)
@@ -345,8 +353,8 @@ func (c *checker) event(slug, action string) {
 	c.t.Errorf("the trail of %s has no %s:\n%s", slug, action, text(events))
 }
 
-// notices returns the notifications that arrived at the sandbox's receiver, and by which channel.
-func (c *checker) notices() (all []string) {
+// told is what arrived at the sandbox's receiver, and how.
+func (c *checker) told() (all []string) {
 	c.t.Helper()
 	for _, n := range c.want(http.StatusOK, Clinic, "GET", sinkPath, "")["notifications"].([]any) {
 		n := n.(map[string]any)
@@ -356,7 +364,7 @@ func (c *checker) notices() (all []string) {
 	return all
 }
 
-// deletes removes every link and checks that its trail stays readable.
+// deletes removes every link; what was done with it stays readable.
 func (c *checker) deletes() {
 	c.t.Helper()
 	for _, organization := range []string{Clinic, Other} {
@@ -370,7 +378,7 @@ func (c *checker) deletes() {
 			}
 		}
 		if left := c.want(http.StatusOK, organization, "GET", "/api/links", "")["links"].([]any); len(left) > 0 || len(links) == 0 {
-			c.t.Errorf("%d links of %s were deleted, but these remain: %v", len(links), organization, left)
+			c.t.Errorf("of %d links of %s there are still %v", len(links), organization, left)
 		}
 	}
 }
@@ -380,11 +388,11 @@ func (c *checker) deletes() {
 func CheckSecrets(t *testing.T, names []string) {
 	t.Helper()
 	if len(names) != 3 || !strings.HasPrefix(names[0], "webhook-") || !slices.IsSorted(names) {
-		t.Errorf("the vault still holds secrets of deleted links: %q", names)
+		t.Errorf("of links that are gone there are still secrets among %q", names)
 	}
 }
 
-// want sends a request, checks the status, and returns the answer.
+// want sends a request, asserts the status, and returns what was answered.
 func (c *checker) want(status int, organization, method, path, body string, headers ...string) (answer map[string]any) {
 	c.t.Helper()
 	got, data := c.call(c.t, organization, method, path, body, headers...)
