@@ -13,8 +13,8 @@ const (
 	maxAddress = 254
 )
 
-// Contacts reads the e-mail addresses of the people to tell about a link.
-func (r *Reader) Contacts(raw []string) (addresses []string) {
+// contacts reads the e-mail addresses of the people to tell about a link.
+func (r *Reader) contacts(raw []string) (addresses []string) {
 	const fix = "Send up to 5 plain addresses, e.g. [\"it@clinic.example\"]."
 	for i, text := range raw {
 		address := strings.TrimSpace(text)

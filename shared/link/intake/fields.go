@@ -23,7 +23,7 @@ func (r *Reader) server(raw string) fhir.BaseURL {
 // maxDescription bounds the description, in characters.
 const maxDescription = 200
 
-func (r *Reader) Description(s string) string {
+func (r *Reader) description(s string) string {
 	s = strings.TrimSpace(s)
 	switch {
 	case s == "":

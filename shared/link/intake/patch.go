@@ -45,11 +45,11 @@ func (r *Reader) Patch(p Patch, target verification.Target, expiresOn date.Date)
 	}
 	r.credentialOf(p, &c)
 	if p.Description != nil {
-		description := r.Description(*p.Description)
+		description := r.description(*p.Description)
 		c.Description = &description
 	}
 	if p.Contacts != nil {
-		contacts := r.Contacts(*p.Contacts)
+		contacts := r.contacts(*p.Contacts)
 		c.Contacts = &contacts
 	}
 	return c

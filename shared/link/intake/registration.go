@@ -86,13 +86,13 @@ type Accepted struct {
 func (r *Reader) Registration(in Registration) Accepted {
 	slug, mistake := Slug(in.Slug)
 	r.bad(mistake)
-	out := Accepted{Slug: slug, Description: r.Description(in.Description), Listed: in.Listed}
+	out := Accepted{Slug: slug, Description: r.description(in.Description), Listed: in.Listed}
 	out.Target.Server = r.server(in.FHIRServerURL)
 	out.Target.TenantID = r.tenantID(in.TenantID)
 	out.Target.ClientID = r.clientID(in.ClientID, out.Target.TenantID)
 	out.Target.Audience = r.audience(in.Audience)
 	typed := r.expiresOn(in.SecretExpiresOn)
-	out.Contacts = r.Contacts(in.Contacts)
+	out.Contacts = r.contacts(in.Contacts)
 	out.Target.Credential, out.ExpiresOn = r.credential(in.ClientSecret, in.ClientCertificate, typed)
 	return out
 }

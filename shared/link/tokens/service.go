@@ -88,6 +88,7 @@ type Refused struct {
 	Fix     string
 }
 
+// Error is the message and the fix.
 func (r *Refused) Error() string { return r.Message + " " + r.Fix }
 
 // Token hands out an access token for a link: of organization, or of any one when operator.
