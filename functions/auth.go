@@ -14,8 +14,9 @@ import (
 
 // authorized lets a caller through who has the route's right and is within the rate limit.
 func (d Deps) authorized(route Route) httpx.HandlerFunc {
+	handle := checkingQuery(route)
 	if route.Right == caller.Open || route.Right == caller.FunctionsHost { // resource checks the latter
-		return route.Handle
+		return handle
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		from, err := d.Callers.Authenticate(r)
@@ -30,7 +31,7 @@ func (d Deps) authorized(route Route) httpx.HandlerFunc {
 				return tooMany(wait)
 			}
 		}
-		return route.Handle(w, r.WithContext(caller.With(r.Context(), from)))
+		return handle(w, r.WithContext(caller.With(r.Context(), from)))
 	}
 }
 

@@ -65,14 +65,14 @@ func (d Deps) Routes() []Route {
 		{Function: "register", Method: "POST", Path: "/api/register", Right: caller.Manage, CORS: FrontEnds, Handle: register.Handler{Links: d.Links, Now: d.Now}.Register},
 		{Function: "verify", Method: "POST", Path: "/api/verify", Right: caller.Manage, CORS: FrontEnds, Handle: verify.Handler{Links: d.Links}.Verify},
 		{Function: "token", Method: "POST", Path: "/api/token", Right: caller.Token, Errors: OAuth, Rate: Unlimited, Handle: token.Handler{Tokens: d.Tokens, Log: d.Log, Now: d.Now}.Issue},
-		{Function: "translate-scope", Method: "GET", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
+		{Function: "translate-scope", Method: "GET", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: translate},
 		{Function: "translate-scope", Method: "POST", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
-		{Function: "links", Method: "GET", Path: "/api/links", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.List},
+		{Function: "links", Method: "GET", Path: "/api/links", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue", "expiringWithin", "status", "secretState"}, Handle: links.List},
 		{Function: "links", Method: "GET", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Get},
 		{Function: "links", Method: "PATCH", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Handle: links.Patch},
 		{Function: "links", Method: "DELETE", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Delete},
 		{Function: "links", Method: "PUT", Path: "/api/links/{slug}/secret", Right: caller.Manage, CORS: FrontEnds, Handle: links.SetSecret},
-		{Function: "links", Method: "GET", Path: "/api/links/{slug}/events", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Events},
+		{Function: "links", Method: "GET", Path: "/api/links/{slug}/events", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue"}, Handle: links.Events},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.List},
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Create},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Get},
@@ -82,7 +82,7 @@ func (d Deps) Routes() []Route {
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/rotate", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Rotate},
 		{Function: "directory", Method: "GET", Path: "/api/directory/{slug}", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: directory.Handler{Links: d.Links}.Get},
 		{Function: "health", Method: "GET", Path: "/api/health", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: health.Handler{Program: d.Program, Version: d.Version, Reach: d.Reach}.Get},
-		{Function: "openapi", Method: "GET", Path: "/api/openapi.yaml", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: openapi.Handler{Document: document}.Get},
+		{Function: "openapi", Method: "GET", Path: "/api/openapi.yaml", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: openapi.Handler{Document: document}.Get},
 	}
 }
 
@@ -90,7 +90,7 @@ func (d Deps) Routes() []Route {
 // of its function.
 func (d Deps) Triggers() []Route {
 	return []Route{
-		{Function: "secret-expiry", Method: "POST", Path: "/secret-expiry", Right: caller.FunctionsHost, Body: azfunc.MaxEnvelope, Handle: secretexpiry.Handler{Sweep: d.Sweep.RunUnlessRecent, Log: d.Log}.Run},
+		{Function: "secret-expiry", Method: "POST", Path: "/secret-expiry", Right: caller.FunctionsHost, Query: AnyQuery, Body: azfunc.MaxEnvelope, Handle: secretexpiry.Handler{Sweep: d.Sweep.RunUnlessRecent, Log: d.Log}.Run},
 	}
 }
 
@@ -115,6 +115,6 @@ func (d Deps) withDefaults() Deps {
 }
 
 // root answers the Functions host, which asks for / until it gets an answer.
-var root = Route{Method: "GET", Path: "/{$}", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: func(w http.ResponseWriter, _ *http.Request) error {
+var root = Route{Method: "GET", Path: "/{$}", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: func(w http.ResponseWriter, _ *http.Request) error {
 	return httpx.WriteJSON(w, http.StatusOK, map[string]string{"service": "fhirlink", "description": "/api/openapi.yaml"})
 }}

@@ -110,6 +110,7 @@ var instance = regexp.MustCompile(`urn:uuid:[0-9a-f-]{36}`)
 func anonymous(a answer, slug string) answer {
 	a.body = strings.ReplaceAll(instance.ReplaceAllString(a.body, "instance"), slug, "slug")
 	a.header = maps.Clone(a.header)
+	delete(a.header, "X-Correlation-Id")
 	return a
 }
 

@@ -19,9 +19,13 @@ type Route struct {
 	CORS   CORS         // zero: no web page may call it
 	Body   int64        // the largest body, in bytes; zero: httpx.MaxBody
 	Rate   Rate         // zero: counts against the organization's limit
+	Query  []string     // the keys that its query may have; zero: none
 
 	Handle httpx.HandlerFunc
 }
+
+// AnyQuery is the Query of a route that ignores unknown keys, or checks the keys itself.
+var AnyQuery = []string{"*"}
 
 // Errors is the form of a route's errors.
 type Errors int

@@ -84,7 +84,7 @@ func TestErrorsCanBeReadByWebPages(t *testing.T) {
 	for _, tt := range tests {
 		tt.q.header = from
 		a := r.send(t, tt.q)
-		if a.status != tt.status || a.header.Get("Access-Control-Allow-Origin") != origin || a.header.Get("Access-Control-Expose-Headers") != "ETag, Location, Retry-After, WWW-Authenticate" || a.header.Get("Vary") != "Origin" {
+		if a.status != tt.status || a.header.Get("Access-Control-Allow-Origin") != origin || a.header.Get("Access-Control-Expose-Headers") != "ETag, Location, Retry-After, WWW-Authenticate, X-Correlation-Id" || a.header.Get("Vary") != "Origin" {
 			t.Errorf("%s %s: %d %v", tt.q.method, tt.q.target, a.status, a.header)
 		}
 	}

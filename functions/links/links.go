@@ -17,8 +17,7 @@ import (
 // Reader is the part of [link.Service] that reads links.
 type Reader interface {
 	Get(ctx context.Context, organization, slug string) (link.Link, error)
-	List(ctx context.Context, organization string, limit int, continuation string) ([]link.Link, string, error)
-	ListExpiring(ctx context.Context, organization string, days, limit int, continuation string) ([]link.Link, string, error)
+	List(ctx context.Context, organization string, f link.Filter, limit int, continuation string) ([]link.Link, string, error)
 }
 
 // Changer is the part of [link.Service] that changes links.
@@ -44,7 +43,7 @@ func (h Handler) List(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	links, next, err := h.list(r, page)
+	links, next, err := h.Links.List(r.Context(), caller.Organization(r.Context()), page.filter, page.limit, page.after)
 	if err != nil {
 		return err
 	}
@@ -54,13 +53,6 @@ func (h Handler) List(w http.ResponseWriter, r *http.Request) error {
 		body.Links[i] = linkjson.Of(l, now)
 	}
 	return httpx.WriteJSON(w, http.StatusOK, body)
-}
-
-func (h Handler) list(r *http.Request, p page) ([]link.Link, string, error) {
-	if p.expiring {
-		return h.Links.ListExpiring(r.Context(), caller.Organization(r.Context()), p.within, p.limit, p.after)
-	}
-	return h.Links.List(r.Context(), caller.Organization(r.Context()), p.limit, p.after)
 }
 
 type list struct {
@@ -79,8 +71,8 @@ func (h Handler) Get(w http.ResponseWriter, r *http.Request) error {
 
 // Patch answers PATCH /api/links/{slug}.
 func (h Handler) Patch(w http.ResponseWriter, r *http.Request) error {
-	patch, err := patchOf(r)
-	if err != nil {
+	var patch intake.Patch
+	if err := httpx.DecodeJSON(r, &patch); err != nil {
 		return err
 	}
 	result, err := h.Links.Patch(r.Context(), caller.Organization(r.Context()), r.PathValue("slug"), ifMatch(r), patch)
@@ -116,16 +108,3 @@ func (h Handler) Delete(w http.ResponseWriter, r *http.Request) error {
 
 // ifMatch returns the header's value; several lines are one list (RFC 9110 §5.3).
 func ifMatch(r *http.Request) string { return strings.Join(r.Header["If-Match"], ", ") }
-
-// patchOf reads the body of a PATCH.
-func patchOf(r *http.Request) (intake.Patch, error) {
-	body, err := httpx.ReadObject(r)
-	if err != nil {
-		return intake.Patch{}, err
-	}
-	var patch intake.Patch
-	if err := body.Into(&patch); err != nil {
-		return intake.Patch{}, err
-	}
-	return patch, body.RefuseNull("secretExpiresOn")
-}

@@ -36,13 +36,12 @@ type service struct {
 	err    error
 }
 
-func (s *service) List(_ context.Context, organization string, limit int, after string) ([]link.Link, string, error) {
-	s.call = fmt.Sprintf("list %s %d %q", organization, limit, after)
-	return []link.Link{stored}, "next", s.err
-}
-
-func (s *service) ListExpiring(_ context.Context, organization string, days, limit int, after string) ([]link.Link, string, error) {
-	s.call = fmt.Sprintf("expiring %s %d %d %q", organization, days, limit, after)
+func (s *service) List(_ context.Context, organization string, f link.Filter, limit int, after string) ([]link.Link, string, error) {
+	days := "any"
+	if f.ExpiringWithin != nil {
+		days = fmt.Sprint(*f.ExpiringWithin)
+	}
+	s.call = fmt.Sprintf("list %s %d %q status %q state %q days %s", organization, limit, after, f.Status, f.SecretState, days)
 	return []link.Link{stored}, "next", s.err
 }
 
@@ -109,8 +108,14 @@ func TestGet(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
+	const all = ` status "" state "" days any`
 	tests := []struct{ query, call string }{
-		{"", `50 ""`}, {"?limit=1", `1 ""`}, {"?limit=200&continue=abc", `200 "abc"`}, {"?code=canary&x=1&x=2", `50 ""`}, {"?continue=", `50 ""`},
+		{"", `50 ""` + all}, {"?limit=1", `1 ""` + all}, {"?limit=200&continue=abc", `200 "abc"` + all}, {"?continue=", `50 ""` + all},
+		{"?expiringWithin=30d", `50 "" status "" state "" days 30`},
+		{"?expiringWithin=0d&limit=2&continue=x", `2 "x" status "" state "" days 0`},
+		{"?expiringWithin=731d", `50 "" status "" state "" days 731`},
+		{"?status=pending_access", `50 "" status "pending_access" state "" days any`},
+		{"?status=expired&secretState=expired", `50 "" status "expired" state "expired" days any`},
 	}
 	for _, tt := range tests {
 		s := &service{}
@@ -120,16 +125,6 @@ func TestList(t *testing.T) {
 		}
 		if want := "list " + organization + " " + tt.call; s.call != want {
 			t.Errorf("%s: %s, want %s", tt.query, s.call, want)
-		}
-	}
-}
-
-func TestListExpiring(t *testing.T) {
-	for query, want := range map[string]string{"?expiringWithin=30d": `30 50 ""`, "?expiringWithin=0d&limit=2&continue=x": `0 2 "x"`, "?expiringWithin=731d": `731 50 ""`} {
-		s := &service{}
-		w, err := call(t, handler(s).List, "/api/links"+query, "")
-		if err != nil || w.Code != 200 || s.call != "expiring "+organization+" "+want {
-			t.Errorf("%s: %v, %d, %s", query, err, w.Code, s.call)
 		}
 	}
 }
@@ -152,6 +147,9 @@ func TestEvents(t *testing.T) {
 func TestListRefuses(t *testing.T) {
 	tests := []struct{ query, field string }{
 		{"?limit=201", "limit"},
+		{"?status=well", "status"},
+		{"?status=", "status"},
+		{"?secretState=active", "secretState"},
 		{"?limit=0", "limit"},
 		{"?limit=-1", "limit"},
 		{"?limit=", "limit"},
@@ -163,7 +161,7 @@ func TestListRefuses(t *testing.T) {
 		{"?limit=05", "limit"},
 		{"?limit=5%20", "limit"},
 		{"?limit=%zz", "query"},
-		{"?limit=5;x=1", "query"},
+		{"?limit=5;x=1", "limit"},
 		{"?limit=5&code=%zz", "query"},
 		{"?limit=1&limit=2", "limit"},
 		{"?continue=a&continue=b", "continue"},
@@ -200,12 +198,21 @@ func TestPatch(t *testing.T) {
 	}
 }
 
+// A null leaves a field as it is, except where it clears it.
+func TestPatchNulls(t *testing.T) {
+	s := &service{}
+	if _, err := call(t, handler(s).Patch, "/", `{"description":null,"listed":null,"clientId":null,"clientSecret":null,"contacts":null,"secretExpiresOn":null}`, "*"); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.patch; p.Description != nil || p.Listed != nil || p.ClientID != nil || !p.ClientSecret.IsZero() ||
+		!p.Contacts.Present || p.Contacts.Value != nil || !p.SecretExpiresOn.Present || p.SecretExpiresOn.Value != nil {
+		t.Errorf("%+v", p)
+	}
+}
+
 func TestPatchRefuses(t *testing.T) {
 	s := &service{}
 	for body, want := range map[string]problem.Code{
-		`{"description":null}`:             problem.InvalidFields,
-		`{"listed":null,"clientId":null}`:  problem.InvalidFields,
-		`{"clientSecret":null}`:            problem.InvalidFields,
 		`{"slug":"other"}`:                 problem.MalformedBody,
 		`{"organization":"other"}`:         problem.MalformedBody,
 		`{"secretExpiresOn":20270501}`:     problem.MalformedBody,

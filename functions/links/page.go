@@ -3,10 +3,13 @@ package links
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"fhirlink/shared/httpx"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/problem"
 )
 
@@ -20,11 +23,10 @@ type page struct {
 	limit int
 	after string // "continue" of the previous page
 
-	expiring bool // only links whose secrets end within this many days
-	within   int
+	filter link.Filter
 }
 
-// pageOf reads the query. It ignores unknown keys, because function keys and proxies add some.
+// pageOf reads the query, whose keys the route list has checked.
 func pageOf(raw string) (page, error) {
 	values, err := httpx.ParseQuery(raw)
 	if err != nil {
@@ -32,7 +34,11 @@ func pageOf(raw string) (page, error) {
 	}
 	q := query{values: values}
 	p := page{after: q.text("continue"), limit: q.number("limit", 1, maxLimit, defaultLimit)}
-	p.within, p.expiring = q.days("expiringWithin")
+	p.filter = link.Filter{
+		Status:         condition.Status(q.choice("status", statuses)),
+		SecretState:    link.SecretState(q.choice("secretState", secretStates)),
+		ExpiringWithin: q.days("expiringWithin"),
+	}
 	return p, q.err()
 }
 
@@ -72,19 +78,34 @@ func (q *query) number(key string, least, most, absent int) int {
 // maxDays is the longest expiringWithin: Entra's secrets last 24 months at most.
 const maxDays = 731
 
-// days returns the parameter's value, a number of days followed by the letter d. ok is false
-// when the parameter is missing.
-func (q *query) days(key string) (n int, ok bool) {
+// What links can be listed by.
+var (
+	statuses     = []string{string(condition.Active), string(condition.PendingAccess), string(condition.Degraded), string(condition.Broken), string(condition.Expired)}
+	secretStates = []string{string(link.SecretOK), string(link.SecretExpiring), string(link.SecretExpired), string(link.SecretUnknown)}
+)
+
+// choice returns the parameter's value, one of the choices; empty when the parameter is missing.
+func (q *query) choice(key string, choices []string) string {
+	text := q.text(key)
+	if len(q.values[key]) == 1 && !slices.Contains(choices, text) {
+		q.mistake(key, "unknown_value", "It is none of the values that this key can have.", "Send one of "+strings.Join(choices, ", ")+", or leave it out.")
+	}
+	return text
+}
+
+// days returns the parameter's value, a number of days followed by the letter d; nil when the
+// parameter is missing.
+func (q *query) days(key string) *int {
 	text := q.text(key)
 	if len(q.values[key]) != 1 {
-		return 0, false
+		return nil
 	}
 	number, isDays := strings.CutSuffix(text, "d")
 	n, err := strconv.Atoi(number)
 	if err != nil || !isDays || strconv.Itoa(n) != number || n < 0 || n > maxDays {
 		q.mistake(key, "out_of_range", fmt.Sprintf("It is not a number of days from 0d to %dd.", maxDays), "Send a number of days with the letter d, e.g. 30d, or leave it out.")
 	}
-	return n, true
+	return &n
 }
 
 func (q *query) err() error {

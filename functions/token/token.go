@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
 )
 
 // Granter is the part of [tokens.Service] that the endpoint uses.
@@ -31,11 +33,9 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	from, _ := caller.From(r.Context()) // the route's right guarantees one
-	if err := h.checkScope(r.Context(), from, request); err != nil {
-		return err
-	}
-	grant, err := h.Tokens.Token(r.Context(), from.Organization, from.Operator, request.slug)
+	grant, err := h.grant(r.Context(), from, request)
 	if err != nil {
+		h.refused(r.Context(), from, request.slug, err)
 		return err
 	}
 	h.issued(r.Context(), from, request.slug, grant)
@@ -47,6 +47,13 @@ func (h Handler) Issue(w http.ResponseWriter, r *http.Request) error {
 		Resource:    grant.Resource,
 	}.Write(w)
 	return nil
+}
+
+func (h Handler) grant(ctx context.Context, from caller.Caller, asked request) (tokens.Grant, error) {
+	if err := h.checkScope(ctx, from, asked); err != nil {
+		return tokens.Grant{}, err
+	}
+	return h.Tokens.Token(ctx, from.Organization, from.Operator, asked.slug)
 }
 
 // checkScope runs before the token is fetched. A wrong request must be answered as such even if
@@ -77,3 +84,34 @@ func (h Handler) issued(ctx context.Context, from caller.Caller, slug string, gr
 		slog.Bool("cached", grant.Cached),
 		slog.Bool("previous", grant.Previous))
 }
+
+// refused logs that a caller got no token, and why: the error that is answered, the code of what
+// Entra or the store of secrets said, and Entra's own ids for a question to Microsoft.
+func (h Handler) refused(ctx context.Context, from caller.Caller, slug string, err error) {
+	attrs := []slog.Attr{
+		slog.String("link", shorten(slug)),
+		slog.String("tid", from.Organization),
+		slog.String("azp", from.AppID),
+		slog.String("oid", from.ObjectID),
+		slog.String("error", CodeOf(err)),
+	}
+	level := slog.LevelInfo // a mistake in the request
+	var (
+		refused *tokens.Refused
+		p       *problem.Error
+	)
+	switch {
+	case errors.As(err, &refused):
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("code", refused.Code), slog.String("entraCorrelation", refused.CorrelationID))
+	case errors.As(err, &p):
+		attrs = append(attrs, slog.String("code", string(p.Code)))
+		if p.Code == problem.UpstreamUnavailable {
+			level = slog.LevelWarn
+		}
+	}
+	h.Log.LogAttrs(ctx, level, "token.refused", attrs...)
+}
+
+// shorten bounds what a caller sent as a slug.
+func shorten(slug string) string { return slug[:min(len(slug), 64)] }

@@ -294,11 +294,28 @@ func TestEveryTokenIsLogged(t *testing.T) {
 	if fmt.Sprint(event) != fmt.Sprint(want) {
 		t.Errorf("logged %v, want %v", event, want)
 	}
-	out.Reset()
-	ask(t, &granter{}, log, formType, good+"&scope=other")
-	ask(t, &granter{err: errors.New("x")}, log, formType, good)
-	if out.Len() > 0 {
-		t.Errorf("no token was handed out, yet: %s", &out)
+	for _, tt := range []struct {
+		err         error
+		form        string
+		level       string
+		oauth, code string
+	}{
+		{nil, good + "&scope=other", "INFO", "invalid_scope", ""},
+		{nil, "grant_type=client_credentials&slug=no-such-clinic", "INFO", "invalid_target", "link_not_found"},
+		{errors.New("x"), good, "INFO", "server_error", ""},
+		{&tokens.Refused{Code: "aadsts_7000222", Message: "m", Fix: "f", CorrelationID: "entra-id"}, good, "WARN", "invalid_grant", "aadsts_7000222"},
+		{problem.Unavailable(nil, time.Second, "busy"), good, "WARN", "temporarily_unavailable", "upstream_unavailable"},
+	} {
+		out.Reset()
+		ask(t, &granter{err: tt.err}, log, formType, tt.form)
+		var line struct{ Level, Msg, Link, Tid, Azp, Oid, Error, Code, EntraCorrelation string }
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+			t.Fatal(err, &out)
+		}
+		if line.Msg != "token.refused" || line.Level != tt.level || line.Error != tt.oauth || line.Code != tt.code || line.Link == "" ||
+			line.Tid != broker.Organization || line.Azp != "azp-1" || line.Oid != "oid-1" || (line.EntraCorrelation == "entra-id") != (tt.oauth == "invalid_grant") {
+			t.Errorf("logged %s", &out)
+		}
 	}
 }
 

@@ -92,9 +92,26 @@ func fromQuery(raw string) (request, error) {
 		return request{}, problem.Invalid(wrong...)
 	}
 	if list := *known["scope"]; list != nil {
+		if f, joined := checkJoined(*list); joined {
+			return request{}, problem.Invalid(f)
+		}
 		in.scopes = smart.Split(*list)
 	}
 	return in, nil
+}
+
+// checkJoined refuses a comma in front of a scope's search parameters. A Functions host that
+// forwards joins repeated keys by commas: scope=a&scope=b arrives as scope=a,b. Every host answers
+// it alike.
+func checkJoined(list string) (problem.Field, bool) {
+	for _, scope := range smart.Split(list) {
+		before, _, _ := strings.Cut(scope, "?")
+		if strings.Contains(before, ",") {
+			return field("scope", "comma_in_query", "A scope has a comma before its search parameters. Scopes in a query are separated by spaces, and scope is sent once.",
+				"Separate the scopes by spaces. If the comma belongs to the scope, send it with POST."), true
+		}
+	}
+	return problem.Field{}, false
 }
 
 func checkKey(key string, all []string, known bool) (problem.Field, bool) {

@@ -331,7 +331,8 @@ func TestGetRefuses(t *testing.T) {
 		{"scope=a&%FF=1", "�", "unknown_field"},
 		{"scope=%FF", "scope", "invalid_utf8"},
 		{"scope=%zz", "query", "malformed_query"},
-		{"scope=a;b", "query", "malformed_query"},
+		{"scope=a,b", "scope", "comma_in_query"}, // how a host that forwards joins scope=a&scope=b
+		{"scope=openid%2Cprofile%20x?a=b,c", "scope", "comma_in_query"},
 		{"scope=" + strings.Repeat("a+", 10_000), "scope", "too_many_scopes"},
 	} {
 		_, err := get(translatescope.Handler{}, c.query)

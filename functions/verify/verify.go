@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"fhirlink/shared/caller"
 	"fhirlink/shared/eventlog"
@@ -32,7 +31,7 @@ func (h Handler) Verify(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	verify := h.Links.Rehearse
-	if slices.Equal(body.Names(), []string{"slug"}) {
+	if body.Has("slug") && !body.Has("fhirServerUrl") {
 		verify = h.stored
 	}
 	report, err := verify(r.Context(), caller.Organization(r.Context()), registration)

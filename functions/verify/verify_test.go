@@ -40,9 +40,11 @@ func post(t *testing.T, h verify.Handler, body string) (*httptest.ResponseRecord
 func TestVerify(t *testing.T) {
 	tests := []struct{ body, want string }{
 		{`{"slug":"a-b"}`, "stored a-b of " + organization},
-		{`{"slug":null}`, "stored  of " + organization},
+		{`{"slug":"a-b","fhirServerUrl":null,"clientSecret":null}`, "stored a-b of " + organization}, // as generated clients write it
+		{`{"slug":null}`, "rehearsed  of " + organization},
 		{`{}`, "rehearsed  of " + organization},
-		{`{"slug":"a-b","description":""}`, "rehearsed a-b of " + organization},
+		{`{"slug":"a-b","description":""}`, "stored a-b of " + organization},
+		{`{"slug":"a-b","fhirServerUrl":""}`, "rehearsed a-b of " + organization},
 		{`{"slug":"a-b","description":"d","fhirServerUrl":"u","clientId":"c","clientSecret":"s"}`, "rehearsed a-b of " + organization},
 	}
 	for _, tt := range tests {

@@ -74,8 +74,8 @@ func (h Handler) Get(w http.ResponseWriter, r *http.Request) error {
 
 // Patch answers PATCH /api/webhooks/{id}.
 func (h Handler) Patch(w http.ResponseWriter, r *http.Request) error {
-	patch, err := patchOf(r)
-	if err != nil {
+	var patch webhook.Patch
+	if err := httpx.DecodeJSON(r, &patch); err != nil {
 		return err
 	}
 	e, err := h.Webhooks.Change(r.Context(), caller.Organization(r.Context()), r.PathValue("id"), patch)
@@ -119,17 +119,4 @@ func (h Handler) tell(w http.ResponseWriter, status int, e webhook.Endpoint, key
 		endpoint
 		SigningKey string `json:"signingSecret"`
 	}{h.describe(e), key.Reveal()})
-}
-
-// patchOf reads the body of a PATCH.
-func patchOf(r *http.Request) (webhook.Patch, error) {
-	body, err := httpx.ReadObject(r)
-	if err != nil {
-		return webhook.Patch{}, err
-	}
-	var patch webhook.Patch
-	if err := body.Into(&patch); err != nil {
-		return webhook.Patch{}, err
-	}
-	return patch, body.RefuseNull()
 }

@@ -66,8 +66,10 @@ func identity(encodings []string) bool {
 	return len(encodings) == 0 || len(encodings) == 1 && (encodings[0] == "" || strings.EqualFold(encodings[0], "identity"))
 }
 
-func requireJSON(h http.Header) error {
-	if MediaType(h) == "application/json" {
+// requireJSON takes JSON Merge Patch (RFC 7396) besides for PATCH, which is what ours are.
+func requireJSON(r *http.Request) error {
+	mediaType := MediaType(r.Header)
+	if mediaType == "application/json" || r.Method == http.MethodPatch && mediaType == "application/merge-patch+json" {
 		return nil
 	}
 	return problem.New(problem.UnsupportedMediaType,

@@ -14,6 +14,7 @@ import (
 func Correlate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := problem.NewCorrelation()
+		w.Header().Set("X-Correlation-Id", id)
 		ctx, work := eventlog.Start(problem.WithCorrelation(r.Context(), id))
 		if work.Invocation == "" { // else the host itself gave it to the program
 			work.Invocation = invocation(r.Header)

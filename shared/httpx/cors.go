@@ -9,7 +9,7 @@ import (
 // always allows.
 const (
 	corsAllowed = "Authorization, Content-Type, If-Match"
-	corsExposed = "ETag, Location, Retry-After, WWW-Authenticate"
+	corsExposed = "ETag, Location, Retry-After, WWW-Authenticate, X-Correlation-Id"
 	corsMaxAge  = "600" // seconds that a browser caches a preflight
 )
 

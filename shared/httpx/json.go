@@ -44,7 +44,7 @@ func DecodeJSON(r *http.Request, into any) error {
 
 // ReadObject is the first half of DecodeJSON: every check that needs no struct.
 func ReadObject(r *http.Request) (Object, error) {
-	if err := requireJSON(r.Header); err != nil {
+	if err := requireJSON(r); err != nil {
 		return Object{}, err
 	}
 	data, err := ReadBody(r)
@@ -54,25 +54,10 @@ func ReadObject(r *http.Request) (Object, error) {
 	return parseObject(data)
 }
 
-// Names returns the object's member names in the order of the body.
-func (o Object) Names() []string { return o.names }
-
-// RefuseNull refuses null for members that are not nullable. Ignoring such a null would be worse
-// than refusing it. The error is InvalidFields, with the code "not_nullable" for each member.
-func (o Object) RefuseNull(nullable ...string) error {
-	var mistakes []problem.Field
-	for _, name := range o.names {
-		if string(o.members[name]) == "null" && !slices.Contains(nullable, name) {
-			mistakes = append(mistakes, problem.Field{
-				Field: name, Code: "not_nullable", Message: "The field cannot be cleared.",
-				Fix: "Send a value, or leave the field out to keep what it is.",
-			})
-		}
-	}
-	if mistakes == nil {
-		return nil
-	}
-	return problem.Invalid(mistakes...)
+// Has reports whether the object has a member of this name that is not null.
+func (o Object) Has(name string) bool {
+	raw, ok := o.members[name]
+	return ok && string(raw) != "null"
 }
 
 // Into is the second half of DecodeJSON: it decodes the members into the struct that into points

@@ -340,9 +340,9 @@ func TestCORS(t *testing.T) {
 		preflight     bool
 		allow, expose string
 	}{
-		{"simple", "GET", []string{good}, false, good, "ETag, Location, Retry-After, WWW-Authenticate"},
+		{"simple", "GET", []string{good}, false, good, "ETag, Location, Retry-After, WWW-Authenticate, X-Correlation-Id"},
 		{"preflight", "OPTIONS", []string{good}, true, good, ""},
-		{"OPTIONS without being one", "OPTIONS", []string{good}, false, good, "ETag, Location, Retry-After, WWW-Authenticate"},
+		{"OPTIONS without being one", "OPTIONS", []string{good}, false, good, "ETag, Location, Retry-After, WWW-Authenticate, X-Correlation-Id"},
 		{"no origin", "GET", nil, false, "", ""},
 		{"other origin", "GET", []string{"https://evil.example"}, false, "", ""},
 		{"other scheme", "GET", []string{"http://app.contoso.com"}, false, "", ""},

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"net/url"
+	"strings"
 
 	"fhirlink/shared/problem"
 )
@@ -11,12 +12,12 @@ import (
 //
 // The error is InvalidFields with the field "query" and the code "malformed_query".
 func ParseQuery(raw string) (url.Values, error) {
-	values, err := url.ParseQuery(raw)
+	values, err := url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B")) // a character, as browsers have it
 	if err != nil {
 		return nil, problem.Invalid(problem.Field{
 			Field: "query", Code: "malformed_query",
-			Message: "The query has a percent sign without two hexadecimal digits, or a bare semicolon.",
-			Fix:     "Percent-encode each value: % is %25, ; is %3B.",
+			Message: "The query has a percent sign without two hexadecimal digits.",
+			Fix:     "Percent-encode each value: % is %25.",
 		})
 	}
 	return values, nil

@@ -54,7 +54,7 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 		return Result{}, err
 	}
 	if c.Verify && c.Target.Credential == nil {
-		return Result{}, secretRequired()
+		return Result{}, intake.SecretRequired()
 	}
 	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, changes: c, end: ending.End{On: c.ExpiresOn, Source: l.Secret.Source}}
 	if c.Dated || p.BringsCredential() {
@@ -363,10 +363,4 @@ func (s *Service) unmark(ctx context.Context, row Link, marker string) (Link, er
 		return row, ignore(err, errLost, store.ErrNotFound)
 	}
 	return cleared, nil
-}
-
-// secretRequired is the answer to a change of what the secret is used with. Somebody who could
-// point a stored secret at another server or application could have its tokens sent there.
-func secretRequired() error {
-	return problem.New(problem.SecretRequired, "Changing fhirServerUrl, clientId, tenantId or audience needs clientSecret in the same request. Send it too, or leave these fields out.")
 }

@@ -18,7 +18,7 @@ func TestContacts(t *testing.T) {
 		t.Fatalf("%q, %v", res.Link.Contacts, err)
 	}
 	before := res.Link.ETag()
-	if err := patch(d.Service, intake.Patch{Contacts: &[]string{}}); err != nil {
+	if err := patch(d.Service, intake.Patch{Contacts: intake.Nullable[[]string]{Present: true}}); err != nil {
 		t.Fatal(err)
 	}
 	if l, _ := d.Get(t.Context(), orgA, slug); len(l.Contacts) > 0 || l.ETag() == before {

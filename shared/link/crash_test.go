@@ -404,7 +404,7 @@ func (w *world) check(t *testing.T, name string) {
 			}
 		}
 	}
-	listed, _, err := w.process(nil).List(t.Context(), orgA, 10, "")
+	listed, _, err := w.process(nil).List(t.Context(), orgA, link.Filter{}, 10, "")
 	if err != nil || (len(listed) == 1) != live {
 		t.Errorf("%s: the organization's list has %d links, live is %v, error %v", name, len(listed), live, err)
 	}

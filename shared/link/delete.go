@@ -11,15 +11,20 @@ import (
 // the longest time for which Key Vault keeps a deleted secret.
 const keepTombstone = 90 * 24 * time.Hour
 
-// Delete removes a link and its secret. ifMatch is the If-Match header, "" if absent. The
-// slug stays reserved for the organization for 90 days.
+// Delete removes a link and its secret. ifMatch is the If-Match header, "" if absent. A
+// repetition within 60 s succeeds too. The slug stays reserved for the organization for 90 days.
 //
 // The writes: mark the row, which makes it invisible; delete the secret; leave a tombstone; remove
 // the roster entry. The timer finishes what a crash leaves.
 func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) (err error) {
-	l, err := s.own(ctx, organization, slug)
-	if err != nil {
+	l, err := s.find(ctx, slug)
+	switch {
+	case err != nil:
 		return err
+	case ifMatch != "" && l.deletedJustNow(organization, s.now()):
+		return nil
+	case !l.visibleTo(organization):
+		return notFound(slug)
 	}
 	defer func() { s.refused(ctx, l, Deleted, err) }()
 	row, err := s.update(ctx, Slug(slug), func(l Link) (Link, error) {
@@ -43,6 +48,16 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 		s.log.WarnContext(ctx, "deletion.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
 	}
 	return nil
+}
+
+// repeatedWithin is how long the answer to a deletion is repeated. A host may deliver a request
+// without a body up to 40 times when it gets no answer.
+const repeatedWithin = time.Minute
+
+// deletedJustNow reports whether the organization has deleted the link within repeatedWithin.
+func (l Link) deletedJustNow(organization string, now time.Time) bool {
+	gone := l.Phase == Deleting || l.Phase == Tombstone
+	return gone && organization != "" && l.Organization == organization && now.Sub(l.PhaseSince) < repeatedWithin
 }
 
 // finishDeletion finishes a deletion that was marked.

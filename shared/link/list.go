@@ -4,30 +4,37 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"fhirlink/shared/continuation"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/store"
 )
 
-// List returns up to limit links of the organization in the order of their slugs, and how to
-// continue ("" at the end). A continuation that is not this organization's is an
+// Filter is which links a listing is about. The zero Filter is about all of them.
+type Filter struct {
+	Status         condition.Status // empty: any
+	SecretState    SecretState      // empty: any
+	ExpiringWithin *int             // days; links whose secrets end by then or have ended; nil: any
+}
+
+// matches reports whether a link is among those that the filter is about. A secret whose end is
+// not known does not end within any number of days.
+func (f Filter) matches(l Link, now time.Time) bool {
+	state := l.SecretState(now)
+	if f.ExpiringWithin != nil && state != SecretExpired && (l.Secret.ExpiresOn.IsZero() || l.DaysLeft(now) > *f.ExpiringWithin) {
+		return false
+	}
+	return (f.Status == "" || l.Status(now) == f.Status) && (f.SecretState == "" || state == f.SecretState)
+}
+
+// List returns up to limit of the organization's links that f is about, in the order of their
+// slugs, and how to continue ("" at the end). A continuation that is not this organization's is an
 // InvalidFields error.
-func (s *Service) List(ctx context.Context, organization string, limit int, from string) ([]Link, string, error) {
-	return s.list(ctx, organization, limit, from, func(Link) bool { return true })
-}
-
-// ListExpiring is List for the links whose secrets end within so many days, or have ended. It
-// leaves out secrets whose end is not known.
-func (s *Service) ListExpiring(ctx context.Context, organization string, days, limit int, from string) ([]Link, string, error) {
+func (s *Service) List(ctx context.Context, organization string, f Filter, limit int, from string) ([]Link, string, error) {
 	now := s.now()
-	return s.list(ctx, organization, limit, from, func(l Link) bool {
-		return l.SecretState(now) == SecretExpired || !l.Secret.ExpiresOn.IsZero() && l.DaysLeft(now) <= days
-	})
-}
-
-func (s *Service) list(ctx context.Context, organization string, limit int, from string, wanted func(Link) bool) ([]Link, string, error) {
 	last, err := continuation.Parse(organization, from)
 	if err != nil {
 		return nil, "", err
@@ -47,7 +54,7 @@ func (s *Service) list(ctx context.Context, organization string, limit int, from
 			return nil, "", err
 		}
 		for _, l := range page {
-			if l.visibleTo(organization) && wanted(l) {
+			if l.visibleTo(organization) && f.matches(l, now) {
 				links = append(links, l)
 			}
 		}

@@ -86,7 +86,7 @@ func TestListPanics(t *testing.T) {
 		}
 		return nil
 	}
-	if _, _, err := d.List(t.Context(), orgA, 10, ""); err == nil {
+	if _, _, err := d.List(t.Context(), orgA, link.Filter{}, 10, ""); err == nil {
 		t.Error("listed all the same")
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"fhirlink/shared/date"
@@ -108,7 +110,11 @@ func verdict(report verification.Report) error {
 			Detail: "The verification could not be finished: " + failed.Message + " Nothing was stored; send the request again later.",
 		}
 	}
-	return &problem.Error{Code: problem.VerificationFailed, Report: report, Detail: failed.Message + " " + failed.Fix}
+	e := &problem.Error{Code: problem.VerificationFailed, Report: report, Detail: failed.Message + " " + failed.Fix}
+	if field := intake.FieldOf(failed); field != "" {
+		e.Fields = []problem.Field{{Field: field, Code: failed.Code, Message: failed.Message, Fix: failed.Fix}}
+	}
+	return e
 }
 
 // newLink is the reserved row of a registration that was verified.
@@ -153,11 +159,22 @@ func (l Link) mayBeRegisteredBy(organization string, now time.Time) error {
 	case l.Phase == Reserved && mine && now.Sub(l.PhaseSince) >= takeOverAfter:
 		return nil
 	case l.Phase == Live && mine:
-		return problem.New(problem.SlugTaken, "Your organization has a link %q already. Change it with PATCH /api/links/%s, give it a new secret with PUT /api/links/%s/secret, or choose another slug.", l.Slug, l.Slug, l.Slug)
+		return slugTaken("Your organization has a link %q already.", "Change it with PATCH /api/links/%[1]s, give it a new secret with PUT /api/links/%[1]s/secret, or choose another slug.", l.Slug)
 	case l.Phase != Tombstone && mine:
-		return problem.New(problem.SlugTaken, "Your organization is registering or deleting the link %q just now. Send the request again in a minute, or choose another slug.", l.Slug)
+		return slugTaken("Your organization is registering or deleting the link %q just now.", "Send the request again in a minute, or choose another slug.", l.Slug)
 	}
-	return problem.New(problem.SlugTaken, "The slug %q is taken. Choose another one.", l.Slug)
+	return slugTaken("The slug %q is taken.", "Choose another one.", l.Slug)
+}
+
+// slugTaken is the error about a slug; message and fix may use it as their first argument.
+func slugTaken(message, fix string, slug Slug) error {
+	message = fmt.Sprintf(message, slug)
+	if strings.Contains(fix, "%") {
+		fix = fmt.Sprintf(fix, slug)
+	}
+	e := problem.New(problem.SlugTaken, "%s %s", message, fix)
+	e.Fields = []problem.Field{{Field: "slug", Code: string(problem.SlugTaken), Message: message, Fix: fix}}
+	return e
 }
 
 // checkQuota is an error when the organization would exceed its quota with so many more links.
@@ -209,7 +226,7 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 		return row, nil
 	}
 	if errors.Is(err, errLost) || errors.Is(err, store.ErrNotFound) {
-		return Link{}, problem.New(problem.SlugTaken, "Another registration of %q came first. Read the link before you register it again.", l.Slug)
+		return Link{}, slugTaken("Another registration of %q came first.", "Read the link before you register it again.", l.Slug)
 	}
 	return Link{}, storeProblem(err, slug)
 }
@@ -236,7 +253,7 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 		return claimed, nil
 	})
 	if errors.Is(err, store.ErrNotFound) { // removed between the two calls
-		return problem.New(problem.SlugTaken, "The slug %q is being released just now. Send the request again.", l.Slug)
+		return slugTaken("The slug %q is being released just now.", "Send the request again.", l.Slug)
 	}
 	return err
 }

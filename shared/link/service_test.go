@@ -317,7 +317,7 @@ func TestNotYours(t *testing.T) {
 			t.Errorf("%s: %q is not as %q", name, theirs.Detail, absent.Detail)
 		}
 	}
-	links, _, err := d.List(t.Context(), orgB, 10, "")
+	links, _, err := d.List(t.Context(), orgB, link.Filter{}, 10, "")
 	if err != nil || len(links) > 0 {
 		t.Errorf("list: %v, %v", links, err)
 	}
@@ -487,7 +487,7 @@ func TestList(t *testing.T) {
 	var got []link.Slug
 	next := ""
 	for page := 0; ; page++ {
-		links, more, err := d.List(t.Context(), orgA, 2, next)
+		links, more, err := d.List(t.Context(), orgA, link.Filter{}, 2, next)
 		if err != nil || page > 2 {
 			t.Fatal(page, err)
 		}
@@ -497,14 +497,14 @@ func TestList(t *testing.T) {
 		if next = more; next == "" {
 			break
 		}
-		_, _, err = d.List(t.Context(), orgB, 2, next)
+		_, _, err = d.List(t.Context(), orgB, link.Filter{}, 2, next)
 		wantCode(t, err, problem.InvalidFields)
 	}
 	if !slices.Equal(got, []link.Slug{"clinic-a", "clinic-b", "clinic-c"}) {
 		t.Errorf("listed %v", got)
 	}
 	for _, forged := range []string{"x", "!", "Y2xpbmljLWE", strings.Repeat("A", 5000)} {
-		_, _, err := d.List(t.Context(), orgA, 2, forged)
+		_, _, err := d.List(t.Context(), orgA, link.Filter{}, 2, forged)
 		wantCode(t, err, problem.InvalidFields)
 	}
 }
@@ -770,7 +770,7 @@ func TestListExpiring(t *testing.T) {
 	for _, limit := range []int{1, 5, 100} {
 		var got []link.Slug
 		for next := ""; ; {
-			links, more, err := d.ListExpiring(t.Context(), orgA, 30, limit, next)
+			links, more, err := d.List(t.Context(), orgA, link.Filter{ExpiringWithin: ptr(30)}, limit, next)
 			if err != nil || len(links) > limit {
 				t.Fatal(len(links), err)
 			}

@@ -58,7 +58,7 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 		}
 		report = report.Prepend(intake.Check(end.On, s.now()))
 	case errors.Is(err, secret.ErrNotFound):
-		report = verification.NotRun(SecretMissing())
+		report = verification.NotRun(verification.SecretMissing())
 	default:
 		return verification.Report{}, vaultProblem(err, string(l.Slug))
 	}
@@ -179,18 +179,6 @@ func (s *Service) writeFinding(ctx context.Context, l Link, found func(row *Link
 func (l Link) target() (verification.Target, error) {
 	server, err := l.Server()
 	return verification.Target{Server: server, TenantID: l.TenantID, Audience: l.Audience, ClientID: l.ClientID}, err
-}
-
-// SecretMissing is the finding that the store of secrets does not have what the row names, because
-// it was removed or disabled there by hand.
-func SecretMissing() verification.Check {
-	return verification.Check{
-		ID: verification.CheckFields, Title: verification.Title(verification.CheckFields),
-		Status: verification.Fail, Code: "secret_missing",
-		Message: "The client secret of this link is no longer in the secret store.",
-		Fix:     "Send a client secret with PUT /api/links/{slug}/secret. If nobody deleted it on purpose, ask the operator to look for it among the vault's deleted secrets.",
-		Outcome: verification.OutcomeBroken,
-	}
 }
 
 // redate takes over the date of the directory. People are told again, because it may be earlier than

@@ -25,3 +25,15 @@ func OfToken(answer error, asked entra.Credentials, audience string) Report {
 	}
 	return Report{Checks: []Check{check}}
 }
+
+// SecretMissing is the finding that the store of secrets does not have what the row names, because
+// it was removed or disabled there by hand.
+func SecretMissing() Check {
+	return Check{
+		ID: CheckFields, Title: Title(CheckFields),
+		Status: Fail, Code: "secret_missing",
+		Message: "The client secret of this link is no longer in the secret store.",
+		Fix:     "Send a client secret with PUT /api/links/{slug}/secret. If nobody deleted it on purpose, ask the operator to look for it among the vault's deleted secrets.",
+		Outcome: OutcomeBroken,
+	}
+}

@@ -267,7 +267,7 @@ func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 
 // mask hides what differs from run to run and from program to program.
 var mask = scripttest.Mask{
-	Headers: []string{"Etag"},
+	Headers: []string{"Etag", "X-Correlation-Id"},
 	Keys: []string{
 		"instance", "createdAt", "updatedAt", "verifiedAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and the program's name
 		"etag", "access_token", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time

@@ -21,7 +21,7 @@ func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o op
 	if o.ahead > 0 {
 		fmt.Fprintf(&b, "The clock is moved forward: it is %s now. Start over with another -data folder to go back.\n", o.ahead.now().UTC().Format(time.RFC3339))
 	}
-	links, _, err := p.links.List(ctx, localOrganization, 1, "")
+	links, _, err := p.links.List(ctx, localOrganization, link.Filter{}, 1, "")
 	switch {
 	case err != nil:
 		fmt.Fprintf(&b, "The links in the data folder cannot be read: %v\n", err)

@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) {
 	vars["audience.audience"] = "https://api.fhir.sandbox.test"
 	runner := scripttest.Runner{
 		URL: i.URL, Vars: vars, Conditions: map[string]bool{"local": true, "sandbox": true, "slow": !testing.Short()},
-		Mask: scripttest.Mask{Keys: []string{"instance"}},
+		Mask: scripttest.Mask{Headers: []string{"X-Correlation-Id"}, Keys: []string{"instance"}},
 		Callers: map[string]http.Header{
 			"manager": nil, "app": nil,
 			"other": organization("77777777-7777-4777-8777-777777777777"), "other-app": organization("77777777-7777-4777-8777-777777777777"),

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"fhirlink/shared/date"
+	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
 )
 
@@ -48,8 +49,11 @@ func (r *Reader) Patch(p Patch, target verification.Target, expiresOn date.Date)
 		description := r.description(*p.Description)
 		c.Description = &description
 	}
-	if p.Contacts != nil {
-		contacts := r.contacts(*p.Contacts)
+	if p.Contacts.Present {
+		contacts := []string(nil)
+		if p.Contacts.Value != nil {
+			contacts = r.contacts(*p.Contacts.Value)
+		}
 		c.Contacts = &contacts
 	}
 	return c
@@ -82,4 +86,16 @@ func (p Patch) undated() bool {
 // BringsCredential reports whether the patch has a new credential, or must have one.
 func (p Patch) BringsCredential() bool {
 	return p.newSecret || !p.ClientSecret.IsZero() || !p.ClientCertificate.IsZero()
+}
+
+// SecretRequired is the answer to a change of what the secret is used with. Somebody who could
+// point a stored secret at another server or application could have its tokens sent there.
+func SecretRequired() error {
+	const (
+		message = "Changing fhirServerUrl, clientId, tenantId or audience needs clientSecret in the same request."
+		fix     = "Send it too, or leave these fields out."
+	)
+	e := problem.New(problem.SecretRequired, message+" "+fix)
+	e.Fields = []problem.Field{{Field: "clientSecret", Code: string(problem.SecretRequired), Message: message, Fix: fix}}
+	return e
 }

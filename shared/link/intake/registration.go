@@ -33,17 +33,18 @@ type NewSecret struct {
 	SecretExpiresOn   string       `json:"secretExpiresOn"`
 }
 
-// Patch is a change of some fields of a link; nil leaves a field as it is.
+// Patch is a change of some fields of a link. Nil leaves a field as it is, and so does a JSON null,
+// except for the Nullable ones, which it clears.
 type Patch struct {
-	Description     *string          `json:"description"`
-	Listed          *bool            `json:"listed"`
-	SecretExpiresOn Nullable[string] `json:"secretExpiresOn"`
-	FHIRServerURL   *string          `json:"fhirServerUrl"`
-	ClientID        *string          `json:"clientId"`
-	TenantID        *string          `json:"tenantId"`
-	Audience        *string          `json:"audience"`
-	Contacts        *[]string        `json:"contacts"`
-	ClientSecret    secret.Value     `json:"clientSecret"`
+	Description     *string            `json:"description"`
+	Listed          *bool              `json:"listed"`
+	SecretExpiresOn Nullable[string]   `json:"secretExpiresOn"`
+	FHIRServerURL   *string            `json:"fhirServerUrl"`
+	ClientID        *string            `json:"clientId"`
+	TenantID        *string            `json:"tenantId"`
+	Audience        *string            `json:"audience"`
+	Contacts        Nullable[[]string] `json:"contacts"`
+	ClientSecret    secret.Value       `json:"clientSecret"`
 
 	ClientCertificate secret.Value `json:"clientCertificate"`
 

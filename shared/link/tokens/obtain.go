@@ -218,9 +218,9 @@ func (s *Service) failure(c tokenKey, err error) (until time.Time, told error) {
 	switch {
 	case errors.As(err, &refusal) && refusal.Class() != entra.Transient:
 		d := refusal.Diagnose(c.credentials(nil), c.audience)
-		return now.Add(refusedFor), &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Fix}
+		return now.Add(refusedFor), &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Fix, CorrelationID: refusal.CorrelationID}
 	case errors.Is(err, secret.ErrNotFound):
-		missing := link.SecretMissing()
+		missing := verification.SecretMissing()
 		return now.Add(refusedFor), &Refused{Code: missing.Code, Message: missing.Message, Fix: missing.Fix}
 	}
 	pause := heldFor

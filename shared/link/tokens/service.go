@@ -86,6 +86,8 @@ type Refused struct {
 	Code    string // e.g. aadsts_7000222
 	Message string
 	Fix     string
+
+	CorrelationID string // of Entra's answer, for a question to Microsoft; empty when there is none
 }
 
 // Error is the message and the fix.
