@@ -110,7 +110,10 @@ func TestGet(t *testing.T) {
 func TestList(t *testing.T) {
 	const all = ` status "" state "" days any`
 	tests := []struct{ query, call string }{
-		{"", `50 ""` + all}, {"?limit=1", `1 ""` + all}, {"?limit=200&continue=abc", `200 "abc"` + all}, {"?continue=", `50 ""` + all},
+		{"", `50 ""` + all},
+		{"?limit=1", `1 ""` + all},
+		{"?limit=200&continue=abc", `200 "abc"` + all},
+		{"?continue=", `50 ""` + all},
 		{"?expiringWithin=30d", `50 "" status "" state "" days 30`},
 		{"?expiringWithin=0d&limit=2&continue=x", `2 "x" status "" state "" days 0`},
 		{"?expiringWithin=731d", `50 "" status "" state "" days 731`},

@@ -138,12 +138,10 @@ type fakeVerifier func() verification.Report
 
 func (f fakeVerifier) Verify(context.Context, verification.Target) verification.Report { return f() }
 
-var (
-	healthy = verification.Report{
-		Status: verification.Pass, Access: verification.ReadWrite, TenantID: orgA, Audience: server,
-		Checks: []verification.Check{{ID: verification.CheckToken, Status: verification.Pass, Code: "ok"}},
-	}
-)
+var healthy = verification.Report{
+	Status: verification.Pass, Access: verification.ReadWrite, TenantID: orgA, Audience: server,
+	Checks: []verification.Check{{ID: verification.CheckToken, Status: verification.Pass, Code: "ok"}},
+}
 
 func registration(clientSecret string) intake.Registration {
 	return intake.Registration{
