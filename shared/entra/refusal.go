@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 )
 
@@ -42,7 +43,6 @@ const (
 	numberExpired = 7000222 // the provided client secret keys are expired
 	maxBody       = 64 << 10
 	maxSentence   = 300 // runes
-	maxRetryAfter = time.Hour
 )
 
 // transient lists the numbers of failures that end without any change: throttling, loops, outages
@@ -79,7 +79,7 @@ func ParseRefusal(status int, header http.Header, body []byte) (r *Refusal, ok b
 		Sentence:      sentence,
 		TraceID:       identifier(string(wire.TraceID), header.Get("X-Ms-Request-Id")),
 		CorrelationID: identifier(string(wire.Correlation), header.Get("Client-Request-Id")),
-		RetryAfter:    RetryAfter(header),
+		RetryAfter:    problem.RetryAfter(header),
 	}, true
 }
 
@@ -124,23 +124,6 @@ func (r *Refusal) Hide(v secret.Value) *Refusal {
 		r.Sentence = strings.ReplaceAll(r.Sentence, url.QueryEscape(v.Reveal()), v.String())
 	}
 	return r
-}
-
-// RetryAfter reads the header of that name (RFC 9110 §10.2.3): seconds, or a date relative to the
-// Date header. It returns at most an hour, and 0 when the header is absent, past or invalid.
-func RetryAfter(header http.Header) time.Duration {
-	value := strings.TrimSpace(header.Get("Retry-After"))
-	var wait time.Duration
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if until, err := http.ParseTime(value); err == nil {
-		now, err := http.ParseTime(header.Get("Date"))
-		if err != nil {
-			now = time.Now()
-		}
-		wait = until.Sub(now)
-	}
-	return min(max(wait, 0), maxRetryAfter)
 }
 
 var (

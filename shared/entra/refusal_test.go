@@ -215,22 +215,6 @@ func TestHide(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	date := time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "17": 17 * time.Second, " 17 ": 17 * time.Second, "-3": 0, "1.5": 0, "soon": 0,
-		"99999999999999999999": 0, "86400": time.Hour,
-		date.Add(time.Minute).Format(http.TimeFormat):      time.Minute,
-		date.Add(-time.Minute).Format(http.TimeFormat):     0,
-		date.Add(9999 * time.Hour).Format(http.TimeFormat): time.Hour,
-	} {
-		header := http.Header{"Date": {date.Format(http.TimeFormat)}, "Retry-After": {value}}
-		if got := entra.RetryAfter(header); got != want {
-			t.Errorf("RetryAfter(%q) = %v, want %v", value, got, want)
-		}
-	}
-}
-
 func FuzzParseRefusal(f *testing.F) {
 	f.Add(401, body("invalid_client", 7000215, "Invalid client secret provided. Ensure …"))
 	f.Add(400, body("invalid_tenant", 90002, "Tenant not found."))

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"fhirlink/shared/egress"
-	"fhirlink/shared/entra"
+	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 )
 
@@ -239,7 +239,7 @@ func retryAfter(h http.Header) time.Duration {
 	if ms, err := strconv.Atoi(h.Get("X-Ms-Retry-After-Ms")); err == nil && ms > 0 {
 		return min(time.Duration(ms)*time.Millisecond, time.Hour)
 	}
-	return entra.RetryAfter(h)
+	return problem.RetryAfter(h)
 }
 
 var identifier = regexp.MustCompile(`^[0-9A-Za-z._:|-]{1,128}$`)

@@ -109,8 +109,18 @@ func Invalid(fields ...Field) *Error {
 	return &Error{Code: InvalidFields, Detail: "Correct the fields listed in errors and send the request again.", Fields: fields}
 }
 
-// Unavailable returns an UpstreamUnavailable error that keeps its cause for the log.
+// Unavailable returns an UpstreamUnavailable error that keeps its cause for the log. An Upstream in
+// the cause overrides retryAfter, and the text if the service refuses this program.
 func Unavailable(cause error, retryAfter time.Duration, format string, args ...any) *Error {
+	var u *Upstream
+	if errors.As(cause, &u) {
+		if u.Denied {
+			return &Error{Code: UpstreamUnavailable, Detail: deniedDetail, RetryAfter: retryDenied, Cause: cause}
+		}
+		if u.RetryAfter > 0 {
+			retryAfter = min(u.RetryAfter, retryAtMost)
+		}
+	}
 	return &Error{Code: UpstreamUnavailable, Detail: fmt.Sprintf(format, args...), RetryAfter: retryAfter, Cause: cause}
 }
 

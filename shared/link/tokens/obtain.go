@@ -227,5 +227,6 @@ func (s *Service) failure(c tokenKey, err error) (until time.Time, told error) {
 	if refusal != nil && refusal.RetryAfter > 0 {
 		pause = min(refusal.RetryAfter, heldAtMost)
 	}
-	return now.Add(pause), problem.Unavailable(err, pause, "Entra or the store of secrets did not answer, or asked to wait. Nothing is wrong with your request: send it again later.")
+	unavailable := problem.Unavailable(err, pause, "Entra or the store of secrets did not answer, or asked to wait. Nothing is wrong with your request: send it again later.")
+	return now.Add(unavailable.RetryAfter), unavailable
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 
-	"fhirlink/shared/entra"
 	"fhirlink/shared/notify"
+	"fhirlink/shared/problem"
 )
 
 const (
@@ -135,7 +135,7 @@ func resultOf(response *http.Response) notify.Result {
 	case status == http.StatusRequestEntityTooLarge:
 		result.Outcome = notify.Gone
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		result.RetryAfter = entra.RetryAfter(response.Header)
+		result.RetryAfter = problem.RetryAfter(response.Header)
 	}
 	return result
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"fhirlink/shared/egress"
-	"fhirlink/shared/entra"
 	"fhirlink/shared/notify"
+	"fhirlink/shared/problem"
 )
 
 // maxAnswer limits how many bytes of an answer's body are read; the body is not used.
@@ -73,7 +73,7 @@ func resultOf(response *http.Response) (result notify.Result, gone bool) {
 		result.Outcome = notify.Gone
 		return result, true
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		result.RetryAfter = entra.RetryAfter(response.Header)
+		result.RetryAfter = problem.RetryAfter(response.Header)
 	}
 	return result, false
 }

@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 )
 
@@ -32,11 +34,12 @@ func explain(ctx context.Context, doing, name string, err error) error {
 	case code == http.StatusNotFound, code == http.StatusForbidden && codeOf(err) == "SecretDisabled":
 		return wrap(doing, name, secret.ErrNotFound, err)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return wrap(doing, name, fmt.Errorf("%w: the vault refuses this service's identity; give it the role Key Vault Secrets Officer and network access", secret.ErrUnavailable), err)
+		refused := fmt.Errorf("%w: the vault refuses this service's identity; give it the role Key Vault Secrets Officer and network access", secret.ErrUnavailable)
+		return wrap(doing, name, &problem.Upstream{Denied: true, Err: refused}, err)
 	case code == http.StatusBadRequest:
 		return wrap(doing, name, errors.New("the vault finds the request malformed"), err)
 	case code != 0:
-		return wrap(doing, name, secret.ErrUnavailable, err)
+		return wrap(doing, name, &problem.Upstream{RetryAfter: retryAfter(err), Err: secret.ErrUnavailable}, err)
 	}
 	return wrap(doing, name, fmt.Errorf("%w: %s", secret.ErrUnavailable, reason(err)), nil)
 }
@@ -56,6 +59,15 @@ func status(err error) int {
 		return r.StatusCode
 	}
 	return 0
+}
+
+// retryAfter returns the Retry-After of the vault's answer; 0 when it has none.
+func retryAfter(err error) time.Duration {
+	var r *azcore.ResponseError
+	if !errors.As(err, &r) || r.RawResponse == nil {
+		return 0
+	}
+	return problem.RetryAfter(r.RawResponse.Header)
 }
 
 // codeOf returns the innermost code of the vault's error: "Conflict" says less than its

@@ -9,18 +9,21 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
+	"fhirlink/shared/problem"
 	"fhirlink/shared/store"
 )
 
 // refusal is an error answer of the table service, without its text and address.
 // https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
 type refusal struct {
-	status int
-	code   aztables.TableErrorCode
+	status     int
+	code       aztables.TableErrorCode
+	retryAfter time.Duration // zero: it did not say
 }
 
 // Error returns the status and the code of the answer.
@@ -66,7 +69,8 @@ func explain(ctx context.Context, err error) error {
 		if isConflict(r) || r.code == aztables.TableNotFound || r.status == http.StatusBadRequest || r.status == http.StatusRequestEntityTooLarge {
 			return r
 		}
-		return fmt.Errorf("%w: %w", store.ErrUnavailable, r)
+		denied := r.status == http.StatusUnauthorized || r.status == http.StatusForbidden
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, &problem.Upstream{RetryAfter: r.retryAfter, Denied: denied, Err: r})
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: the request was over before the table service answered: %w", store.ErrUnavailable, ctx.Err())
 	}
@@ -95,9 +99,12 @@ var (
 )
 
 func newRefusal(answer *azcore.ResponseError) *refusal {
-	r := &refusal{answer.StatusCode, aztables.TableErrorCode(answer.ErrorCode)}
+	r := &refusal{status: answer.StatusCode, code: aztables.TableErrorCode(answer.ErrorCode)}
 	if answer.StatusCode == http.StatusAccepted && answer.RawResponse != nil {
 		r = refusalInPart(answer.RawResponse)
+	}
+	if answer.RawResponse != nil {
+		r.retryAfter = problem.RetryAfter(answer.RawResponse.Header)
 	}
 	if !errorCode.MatchString(string(r.code)) {
 		r.code = ""
