@@ -6,6 +6,8 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
 )
 
 // TestAbandonedRowFromBefore: a reserved row without a secret's name is what an abandoned
@@ -33,5 +35,43 @@ func TestAbandonedRowFromBefore(t *testing.T) {
 	}
 	if l, err := st.links.Get(t.Context(), slug); err != nil || len(l.Discard) != 1 || l.Discard[0] != "link-a" {
 		t.Errorf("what is to be removed was forgotten: %+v, %v", l, err)
+	}
+}
+
+// TestAbandonDuringDelete: a registration whose last answer got lost does not take the row from a
+// deletion that has begun meanwhile. The slug stays reserved.
+func TestAbandonDuringDelete(t *testing.T) {
+	d := newDesk()
+	vaultDown := func(op, _ string, _ bool) error {
+		if op == "Delete" {
+			return secret.ErrUnavailable
+		}
+		return nil
+	}
+	d.links.Fault = func(op string, slug link.Slug, before bool) error {
+		if op != "Update" || before {
+			return nil
+		}
+		d.links.Fault = nil
+		l, err := d.links.Get(t.Context(), slug)
+		if err != nil || l.Phase != link.Live {
+			t.Fatalf("%+v, %v", l, err)
+		}
+		d.vault.Fault = vaultDown
+		if err := d.Delete(t.Context(), orgA, string(slug), "*"); err != nil && problem.CodeOf(err) != problem.UpstreamUnavailable {
+			t.Fatal(err)
+		}
+		d.vault.Fault = nil
+		return store.ErrUnavailable
+	}
+	wantCode(t, register(d.Service, "the-secret"), problem.UpstreamUnavailable)
+	l, err := d.links.Get(t.Context(), slug)
+	if err != nil || l.Phase != link.Deleting {
+		t.Fatalf("the deletion was overridden: %q, %v", l.Phase, err)
+	}
+	d.now = d.now.Add(time.Hour)
+	d.sweep(t)
+	if l, err := d.links.Get(t.Context(), slug); err != nil || l.Phase != link.Tombstone {
+		t.Errorf("in the end it is %q, %v", l.Phase, err)
 	}
 }

@@ -117,7 +117,7 @@ type Link struct {
 	CreatedAt     time.Time
 	UpdatedAt     time.Time // of the last change that raised Revision
 	VerifiedAt    time.Time // zero: never
-	PhaseSince    time.Time // when Phase was entered
+	PhaseSince    time.Time // when Phase was entered; of an abandoned row, when it was reserved
 }
 
 // Status is the condition that users see, a pure function of the row and the time.

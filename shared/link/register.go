@@ -21,7 +21,7 @@ import (
 const takeOverAfter = time.Minute
 
 // errLost means that another operation has taken over the row meanwhile.
-var errLost = errors.New("claimed by somebody else meanwhile")
+var errLost = errors.New("another request has taken over this slug meanwhile")
 
 // Register verifies r, then stores it. Errors: InvalidFields, SlugTaken, TooManyLinks,
 // VerificationFailed, UpstreamUnavailable; nothing is stored then.
@@ -315,10 +315,8 @@ func (s *Service) abandonAside(ctx context.Context, slug Slug, name string) (row
 // answer got lost, abandon returns the row and undoes nothing.
 func (s *Service) abandon(ctx context.Context, slug Slug, name string) (row Link, committed bool, err error) {
 	row, err = s.update(ctx, slug, func(row Link) (Link, error) {
-		if row.Secret.Name != name {
-			return Link{}, errLost
-		}
-		if committed = row.Phase == Live; committed {
+		committed = row.Phase == Live && row.Secret.Name == name
+		if row.Phase != Reserved || row.Secret.Name != name {
 			return Link{}, errLost
 		}
 		row.Phase, row.Discard, row.Secret = Abandoned, append(row.Discard[:len(row.Discard):len(row.Discard)], name), Secret{}

@@ -178,9 +178,18 @@ func (s *Service) ForTokens(ctx context.Context, read func(context.Context, Slug
 	return l, nil
 }
 
-// visibleTo is the one rule about which links an organization may see.
+// visibleTo and trailVisibleTo are the only rules about what of a link an organization may see.
 func (l Link) visibleTo(organization string) bool {
-	return l.Phase == Live && organization != "" && l.Organization == organization
+	return l.Phase == Live && l.ownedBy(organization)
+}
+
+// trailVisibleTo: the trail also outlives the link, while its slug is reserved.
+func (l Link) trailVisibleTo(organization string) bool {
+	return l.Phase != Reserved && l.Phase != Abandoned && l.ownedBy(organization)
+}
+
+func (l Link) ownedBy(organization string) bool {
+	return organization != "" && l.Organization == organization
 }
 
 // notFound is the answer for a link that does not exist, and for another organization's.

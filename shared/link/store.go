@@ -9,7 +9,7 @@ import (
 
 // Store keeps links, one row per slug, each with its next due time in an index.
 //
-// A driver adds two random words to every row, CreateOp and OpID. When the answer to a write got
+// A driver adds random words to every row, which name its last writes. When the answer to a write got
 // lost and the SDK retried, they show whether the first try took effect. So the results of Insert
 // and Update are true even when the network was not reliable.
 //

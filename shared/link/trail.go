@@ -151,7 +151,7 @@ func (s *Service) Events(ctx context.Context, organization, slug string, limit i
 	if err != nil {
 		return nil, "", err
 	}
-	if organization == "" || l.Organization != organization || l.Phase == Reserved || l.Phase == Abandoned {
+	if !l.trailVisibleTo(organization) {
 		return nil, "", notFound(slug)
 	}
 	after, err := continuation.Parse(organization+"\n"+slug, from)

@@ -91,7 +91,7 @@ func (s *Service) tellVault(ctx context.Context, l Link, end date.Date) {
 	}
 }
 
-// recheckToken asks for a token only, afresh, and lets the answer change the link's status.
+// recheckToken asks Entra for a token only, never a cache, and lets the answer change the link's status.
 func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	server, err := l.Server()
 	if err != nil {
