@@ -249,6 +249,10 @@ func TestTimerRunsTheSweep(t *testing.T) {
 	if a.status != 200 || !strings.Contains(a.body, `"Outputs":{},"Logs":["secret-expiry: the run has ended.`) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
+	large := `{"Data":{"timer":{"IsPastDue":true}},"Metadata":{"filler":"` + strings.Repeat("x", 200<<10) + `"}}` // after a failed run
+	if a := trigger(request{method: "POST", target: "/secret-expiry", body: large}); a.status != 200 || strings.Contains(r.log.String(), "timer.unreadable") || !strings.Contains(r.log.String(), "timer.late") {
+		t.Errorf("%d %s\n%s", a.status, a.body, r.log.String())
+	}
 	trigger(request{method: "GET", target: "/secret-expiry"}).want(t, http.StatusMethodNotAllowed, "method_not_allowed")
 	ask(r.behindHost, r.request(t, request{method: "POST", target: "/secret-expiry", body: "{}"})).want(t, http.StatusNotFound, "not_found")
 	for _, target := range []string{"/secret-expiry", "/api/secret-expiry", "/api/../secret-expiry", "//secret-expiry"} {

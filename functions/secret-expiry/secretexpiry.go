@@ -37,7 +37,7 @@ func (h Handler) Run(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), maxRun)
 	defer cancel()
-	line := "secret-expiry: the run has ended. Its log line sweep.done says what was done."
+	line := "secret-expiry: the run has ended. The log has sweep.done, which says what was done, or sweep.skipped."
 	if err := h.sweep(ctx); err != nil {
 		eventlog.Current(r.Context()).End("incomplete")
 		line = "secret-expiry: the run did not finish; what is left is handled by the next one. The log has the cause."

@@ -34,7 +34,7 @@ func run(t *testing.T, sweep func(context.Context) (expiry.Result, error), body 
 
 func TestRun(t *testing.T) {
 	done := expiry.Result{Due: 3, Done: 2, Failed: 1}
-	line := `"secret-expiry: the run has ended. Its log line sweep.done says what was done."`
+	line := `"secret-expiry: the run has ended. The log has sweep.done, which says what was done, or sweep.skipped."`
 	unfinished := `"secret-expiry: the run did not finish; what is left is handled by the next one. The log has the cause."`
 	tests := []struct {
 		name, body string

@@ -35,12 +35,7 @@ type Heartbeat struct {
 	Done        int       `json:"done"`        // links that the latest run had completed at its last renewal
 }
 
-// ReadHeartbeat returns the heartbeat, or the zero Heartbeat before the first run.
-func ReadHeartbeat(ctx context.Context, cells store.Cells) (Heartbeat, error) {
-	_, h, err := readHeartbeat(ctx, cells)
-	return h, err
-}
-
+// readHeartbeat returns the cell and the heartbeat in it, which is zero before the first run.
 func readHeartbeat(ctx context.Context, cells store.Cells) (c store.Cell, h Heartbeat, err error) {
 	c, err = cells.Cell(ctx, leaseCell)
 	if err != nil || c.Value == "" {

@@ -61,14 +61,6 @@ type Result struct {
 	SucceededAt time.Time // from the heartbeat after the run; zero: never, or no Cells
 }
 
-// String returns one line for people.
-func (r Result) String() string {
-	if r.Skipped != "" {
-		return "secret-expiry: skipped, " + r.Skipped
-	}
-	return fmt.Sprintf("secret-expiry: %d due, %d done, %d failed, %d left for the next run, %d notices", r.Due, r.Done, r.Failed, r.Left, r.Notices)
-}
-
 // Run works on everything that is due and ends within 50 s. A link that fails, hangs or panics
 // does not affect the others. The error is about the index itself.
 func (s Sweep) Run(ctx context.Context) (Result, error) { return s.start(ctx, 0) }

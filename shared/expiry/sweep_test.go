@@ -164,8 +164,8 @@ func TestFindings(t *testing.T) {
 		return link.Finding{Slug: s, Organization: "org", Did: []string{"verified"}, Status: condition.Active, State: link.SecretExpiring, DaysLeft: 8, ExpiresOn: date, Notice: true}, err
 	}}
 	r, log, err := run(t, l)
-	if err != nil || r.Notices != 1 || r.String() != "secret-expiry: 1 due, 1 done, 0 failed, 0 left for the next run, 1 notices" {
-		t.Errorf("%s, %v", r, err)
+	if err != nil || r.Notices != 1 || r.Due != 1 || r.Done != 1 || r.Failed != 0 || r.Left != 0 {
+		t.Errorf("%+v, %v", r, err)
 	}
 	for _, want := range []string{`"level":"WARN"`, `"msg":"sweep.finding"`, `"link":"clinic-0"`, `"secretState":"expiring"`, `"daysLeft":8`, `"expiresOn":"2026-12-01"`} {
 		if !strings.Contains(log, want) {

@@ -14,10 +14,13 @@ import (
 	"fhirlink/shared/azfunc/hosttest"
 )
 
-// TestTimer: every known shape of the host's invocation runs the sweep.
+// TestTimer: every known shape of the host's invocation is read and answered. All but the first come
+// too soon to run the sweep.
 func TestTimer(t *testing.T) {
 	cloudtest.LinuxOnly(t)
 	host := functionsHost(t, cloudtest.Start(t), table(t))
+	output := &cloudtest.Output{}
+	host.Console = func(line hosttest.Line) { fmt.Fprintln(output, line.Text) }
 	hosttest.Serve(t, host)
 	for name, timer := range map[string]hosttest.Timer{
 		"as usual":              {Last: time.Now().Add(-time.Minute)},
@@ -38,6 +41,18 @@ func TestTimer(t *testing.T) {
 	}
 	if host.Starts() != 1 {
 		t.Errorf("%d starts", host.Starts())
+	}
+	// The log comes a little later than the answers.
+	for range 500 {
+		if strings.Count(output.String(), `"msg":"sweep.skipped"`) == 6 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for event, want := range map[string]int{"sweep.done": 1, "sweep.skipped": 6, "timer.late": 1, "timer.unreadable": 0} {
+		if n := strings.Count(output.String(), `"msg":"`+event+`"`); n != want {
+			t.Errorf("%d times %s, want %d", n, event, want)
+		}
 	}
 }
 
