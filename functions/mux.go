@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"fhirlink/shared/azfunc"
-	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/problem"
 )
@@ -57,8 +56,8 @@ type resource struct {
 	methods map[string]http.Handler
 	allow   []string
 	header  string // the value of the header Allow
+	policy  pathPolicy
 	cors    httpx.CORS
-	shared  bool         // web pages may call it: CORS applies
 	host    http.Handler // answers other callers on a path for the Functions host only; else nil
 	other   http.Handler // answers methods that the path does not have
 }
@@ -69,6 +68,9 @@ func (d Deps) resources(routes []Route) []*resource {
 		i := slices.IndexFunc(all, func(r *resource) bool { return r.path == route.Path })
 		if i < 0 {
 			i, all = len(all), append(all, d.resource(route))
+		}
+		if all[i].policy != route.pathPolicy() {
+			panic(route.Path + ": its routes differ in a part of the policy that they must have in common")
 		}
 		all[i].add(route.Method, d.guarded(route))
 	}
@@ -81,10 +83,10 @@ func (d Deps) resources(routes []Route) []*resource {
 // resource makes the resource of a path from the first of its routes.
 func (d Deps) resource(first Route) *resource {
 	r := &resource{
-		path: first.Path, methods: map[string]http.Handler{}, allow: []string{http.MethodOptions},
-		cors: httpx.CORS{Origins: d.Origins}, shared: first.CORS == FrontEnds,
+		path: first.Path, policy: first.pathPolicy(), methods: map[string]http.Handler{}, allow: []string{http.MethodOptions},
+		cors: httpx.CORS{Origins: d.Origins},
 	}
-	if first.Right == caller.FunctionsHost {
+	if r.policy.hostOnly {
 		r.host = d.missing()
 	}
 	r.other = r.methodNotAllowed(d, errorForms[first.Errors])
@@ -107,7 +109,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res.host.ServeHTTP(w, r)
 		return
 	}
-	if res.shared {
+	if res.policy.cors == FrontEnds {
 		res.cors.SetHeaders(w, r, res.header)
 	}
 	if r.Method == http.MethodOptions {

@@ -17,11 +17,23 @@ type Route struct {
 	Right  caller.Right // zero: no caller has it
 	Errors Errors       // zero: Problems
 	CORS   CORS         // zero: no web page may call it
-	Body   int64        // the largest body, in bytes; zero: httpx.MaxBody
+	Body   int64        // the largest body, in bytes; zero: httpx.MaxBody, which httpx.ReadBody never exceeds
 	Rate   Rate         // zero: counts against the organization's limit
 	Query  []string     // the keys that its query may have; zero: none
 
 	Handle httpx.HandlerFunc
+}
+
+// pathPolicy is the part of the policy that all routes of a path have in common, because it also
+// governs the methods that the path does not have.
+type pathPolicy struct {
+	errors   Errors
+	cors     CORS
+	hostOnly bool
+}
+
+func (r Route) pathPolicy() pathPolicy {
+	return pathPolicy{r.Errors, r.CORS, r.Right == caller.FunctionsHost}
 }
 
 // AnyQuery is the Query of a route that ignores unknown keys, or checks the keys itself.

@@ -60,18 +60,12 @@ func TestZeroPolicyIsStrict(t *testing.T) {
 // TestPoliciesAreWhole: routes of one path agree on the policy that they share. Triggers are for
 // the Functions host only, and no other route is.
 func TestPoliciesAreWhole(t *testing.T) {
-	type common struct {
-		function string
-		errors   Errors
-		cors     CORS
-	}
-	paths := map[string]common{}
+	paths := map[string]string{} // to their functions
 	for _, route := range (Deps{}).Routes() {
-		c := common{route.Function, route.Errors, route.CORS}
-		if first, ok := paths[route.Path]; ok && first != c {
-			t.Errorf("%s %s: %+v, another method of the path: %+v", route.Method, route.Path, c, first)
+		if first, ok := paths[route.Path]; ok && first != route.Function {
+			t.Errorf("%s %s: of %s, another method of the path of %s", route.Method, route.Path, route.Function, first)
 		}
-		paths[route.Path] = c
+		paths[route.Path] = route.Function
 		if route.Right == caller.Nobody || route.Right == caller.FunctionsHost {
 			t.Errorf("%s %s: no caller has its right", route.Method, route.Path)
 		}
@@ -83,5 +77,25 @@ func TestPoliciesAreWhole(t *testing.T) {
 		if _, public := paths[route.Path]; public || route.Right != caller.FunctionsHost || route.CORS != NoOrigin || strings.HasPrefix(route.Path, "/api/") {
 			t.Errorf("%s %s: %+v", route.Method, route.Path, route)
 		}
+	}
+}
+
+// TestOnePolicyForAPath: a route that differs from the first of its path would be served under
+// that one's policy, so it is a mistake in the program.
+func TestOnePolicyForAPath(t *testing.T) {
+	for name, second := range map[string]Route{
+		"the host's":   {Right: caller.FunctionsHost},
+		"web pages":    {Right: caller.Open, CORS: FrontEnds},
+		"other errors": {Right: caller.Open, Errors: OAuth},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("accepted")
+				}
+			}()
+			second.Method, second.Path = "POST", "/api/x"
+			(Deps{Log: slog.New(slog.DiscardHandler)}).serve([]Route{{Method: "GET", Path: "/api/x", Right: caller.Open}, second})
+		})
 	}
 }

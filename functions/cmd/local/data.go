@@ -33,7 +33,7 @@ func openData(folder string) (*bbolt.DB, error) {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("another process uses the data folder %s. Stop it, or name another folder with -data", folder)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%s is not a database of this program, or is damaged. Name another folder with -data, or remove this one to start anew", file)
+		return nil, fmt.Errorf("%s is not a database of this program, or is damaged. Name another folder with -data, or remove this one to start with an empty one", file)
 	case err != nil:
 		return nil, fmt.Errorf("-data: %s cannot be opened: %w", file, err)
 	}
