@@ -94,7 +94,7 @@ func match(name string, entry fs.DirEntry, patterns []string) (string, error) {
 			return pattern, err
 		}
 	}
-	return "", fmt.Errorf("only %s are packed: delete the file, or let make stage the folder anew", strings.Join(patterns, ", "))
+	return "", fmt.Errorf("only %s are packed: delete the file, or let make stage the folder again", strings.Join(patterns, ", "))
 }
 
 func write(w io.Writer, folder fs.FS, names []string, program string) error {

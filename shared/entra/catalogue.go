@@ -83,7 +83,7 @@ var catalogue = []Failure{
 		Config,
 	},
 	{
-		[]int{numberExpired},
+		[]int{numberExpired}, // 7000222
 		"401 `invalid_client`, “The provided client secret keys … are expired”",
 		"The client secret of the application {client} has expired.",
 		"In " + secrets + " choose New client secret, copy its Value and set it on this link. The old secret can stay there until the new one is confirmed.",

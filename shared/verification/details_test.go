@@ -20,7 +20,7 @@ import (
 	"fhirlink/shared/verification"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestReportGolden(t *testing.T) {
 	for _, scenario := range []string{"clinic", "norole", "metadata404"} {

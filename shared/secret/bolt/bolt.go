@@ -73,7 +73,7 @@ func (s *Store) prepare(tx *bbolt.Tx, keyFile string) error {
 		return check.Put(keyCheck, s.seal.Seal(nil, nil, keyCheck, bucketCheck))
 	}
 	if _, err := s.seal.Open(nil, nil, sealed, bucketCheck); err != nil {
-		return fmt.Errorf("the key file %s is not the one that sealed this data file: restore the right one, or remove the data file to begin anew", keyFile)
+		return fmt.Errorf("the key file %s is not the one that sealed this data file: restore the right one, or remove the data file to start with an empty one", keyFile)
 	}
 	return nil
 }

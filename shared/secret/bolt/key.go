@@ -94,7 +94,7 @@ func openKey(path string, sealed bool) (cipher.AEAD, error) {
 	key, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if sealed {
-			return nil, fmt.Errorf("the key file %s is missing, and the secrets in the data file cannot be read without it: restore it, or remove the data file to begin anew", path)
+			return nil, fmt.Errorf("the key file %s is missing, and the secrets in the data file cannot be read without it: restore it, or remove the data file to start with an empty one", path)
 		}
 		key, err = createKey(path)
 	}
