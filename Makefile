@@ -19,7 +19,7 @@ help: ## List the targets
 		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run fhirlink on this machine, with a sandbox Entra and sandbox FHIR servers
-	go run ./functions/cmd/local
+	go run ./functions/cmd/local $(if $(ADDR),-addr $(ADDR))
 
 start: ## Run the Azure program on this machine, under Core Tools
 	@command -v func >/dev/null || { \

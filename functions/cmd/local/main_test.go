@@ -121,6 +121,44 @@ func post(t *testing.T, url, contentType, body string, want int) {
 	}
 }
 
+// TestStartWithDamagedData: a database that lost its end is named, whatever is left of it. It does
+// not end the process, and is not changed.
+func TestStartWithDamagedData(t *testing.T) {
+	folder := t.TempDir()
+	start(t, folder, nil).stop()
+	file := filepath.Join(folder, databaseFile)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.NewReader(whole)
+	needed := max(countedBytes(content, 0), countedBytes(content, int64(os.Getpagesize())))
+	if needed < 4096 || needed > int64(len(whole)) {
+		t.Fatalf("its meta pages count %d bytes, the file has %d", needed, len(whole))
+	}
+	for size := int64(0); size < needed; size += 2048 {
+		if err := os.WriteFile(file, whole[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openData(folder); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("%d of %d bytes: %v", size, len(whole), err)
+		}
+		if left, err := os.ReadFile(file); err != nil || !bytes.Equal(left, whole[:size]) {
+			t.Errorf("%d of %d bytes: the file was changed: %v", size, len(whole), err)
+		}
+	}
+	if err := os.WriteFile(file, whole[:needed], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := openData(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStartMistakes(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

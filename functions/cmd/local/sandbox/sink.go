@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,21 +36,27 @@ type Sink struct {
 	held []*Notification
 }
 
-// NewSink returns a sink that holds what file has. The file need not exist; "" means no file.
+// NewSink returns a sink that holds what file has. The file need not exist; "" means no file. A last
+// line that a killed process left unfinished is removed from the file.
 func NewSink(file string, log *slog.Logger) (*Sink, error) {
 	s := &Sink{log: log, file: file}
 	if file == "" {
 		return s, nil
 	}
-	f, err := os.Open(file)
+	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	defer func() { _ = f.Close() }() // only read from
-	for lines := json.NewDecoder(f); ; {
+	if whole := bytes.LastIndexByte(content, '\n') + 1; bytes.HasPrefix(content[whole:], []byte("{")) {
+		if err := os.Truncate(file, int64(whole)); err != nil {
+			return nil, fmt.Errorf("sandbox: the unfinished last line cannot be removed: %w", err)
+		}
+		content = content[:whole]
+	}
+	for lines := json.NewDecoder(bytes.NewReader(content)); ; {
 		var n Notification
 		switch err := lines.Decode(&n); {
 		case errors.Is(err, io.EOF):

@@ -70,3 +70,23 @@ func TestSinkOfAnOddFile(t *testing.T) {
 		t.Errorf("%v, want an error that names the file", err)
 	}
 }
+
+// TestSinkOfATornFile: a process that was killed while it wrote does not stop the next start, and
+// what that one writes can be read again.
+func TestSinkOfATornFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "notifications")
+	const first = `{"via":"webhook","id":"msg_1"}` + "\n"
+	for cut := range len(first) - 1 {
+		if err := os.WriteFile(file, []byte(first+first[:cut]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := NewSink(file, slog.New(slog.DiscardHandler))
+		if err != nil || len(s.Held()) != 1 {
+			t.Fatalf("cut at %d: %v", cut, err)
+		}
+		s.add(Notification{Via: "webhook", ID: "msg_2"})
+		if s, err = NewSink(file, slog.New(slog.DiscardHandler)); err != nil || len(s.Held()) != 2 {
+			t.Errorf("cut at %d, then written: %v", cut, err)
+		}
+	}
+}
