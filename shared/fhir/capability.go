@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Capability is the part of a CapabilityStatement that linking needs.
@@ -28,7 +29,14 @@ var (
 // Microsoft's has about 1 MB.
 const MaxCapability = 8 << 20
 
-const oauthURIs = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+// oauthURIs is the extension's URL without its scheme: some servers write https.
+const oauthURIs = "://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+
+// OtherResourceError says that a body is a resource of another type. FHIRVersion is set for the
+// Conformance statement of DSTU2 only.
+type OtherResourceError struct{ Type, FHIRVersion string }
+
+func (e *OtherResourceError) Error() string { return "another resource type" }
 
 // ReadCapability reads a CapabilityStatement as a stream to its end, in constant memory. The
 // error is ErrNotCapability, ErrTooLarge, or the error of r.
@@ -67,8 +75,9 @@ func (s scanner) capability() (c Capability, err error) {
 	err = s.object(func(key string) (err error) {
 		switch key {
 		case "resourceType":
-			if resourceType, err = s.text(); err == nil && resourceType != "CapabilityStatement" {
-				return errors.New("another resource type")
+			resourceType, err = s.text()
+			if err == nil && resourceType != statement && resourceType != conformance {
+				return &OtherResourceError{Type: resourceType}
 			}
 			return err
 		case "fhirVersion":
@@ -79,23 +88,51 @@ func (s scanner) capability() (c Capability, err error) {
 		}
 		return s.skip()
 	})
-	if err == nil && resourceType == "" {
-		err = errors.New("no resource type")
+	switch {
+	case err != nil:
+		return c, err
+	case resourceType == conformance:
+		return c, &OtherResourceError{Type: conformance, FHIRVersion: c.FHIRVersion}
+	case resourceType == "":
+		return c, errors.New("no resource type")
 	}
-	return c, err
+	return c, nil
 }
+
+const (
+	statement   = "CapabilityStatement"
+	conformance = "Conformance" // its name in DSTU2
+)
 
 func (s scanner) rest(found *OAuthURIs) error {
 	return s.object(func(key string) error {
 		if key != "security" {
 			return s.skip()
 		}
-		return s.object(func(key string) error {
-			if key != "extension" {
-				return s.skip()
-			}
+		return s.security(found)
+	})
+}
+
+// security reads the extensions of rest.security, where they belong, and of its services, where
+// some servers put them.
+func (s scanner) security(found *OAuthURIs) error {
+	return s.object(func(key string) error {
+		switch key {
+		case "extension":
 			return s.array(func() error { return s.oauthURIs(found) })
-		})
+		case "service":
+			return s.array(func() error { return s.service(found) })
+		}
+		return s.skip()
+	})
+}
+
+func (s scanner) service(found *OAuthURIs) error {
+	return s.object(func(key string) error {
+		if key != "extension" {
+			return s.skip()
+		}
+		return s.array(func() error { return s.oauthURIs(found) })
 	})
 }
 
@@ -113,7 +150,8 @@ func (s scanner) oauthURIs(found *OAuthURIs) error {
 		}
 		return s.skip()
 	})
-	if name == oauthURIs && *found == (OAuthURIs{}) {
+	_, place, _ := strings.Cut(name, "://")
+	if "://"+strings.TrimSuffix(place, "/") == oauthURIs && *found == (OAuthURIs{}) {
 		*found = uris
 	}
 	return err
@@ -125,7 +163,7 @@ func (s scanner) oauthURI(uris *OAuthURIs) error {
 		switch key {
 		case "url":
 			name, err = s.text()
-		case "valueUri":
+		case "valueUri", "valueUrl", "valueString": // the first is right; servers publish all of them
 			uri, err = s.text()
 		default:
 			err = s.skip()

@@ -47,6 +47,30 @@ func TestReadCapabilityOrder(t *testing.T) {
 	}
 }
 
+// Servers publish the extension in more ways than the standard has.
+func TestReadCapabilityOAuth(t *testing.T) {
+	const uri = "https://a.example/t"
+	for _, security := range []string{
+		`{"extension":[{"url":"https://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris","extension":[{"url":"token","valueUri":"` + uri + `"}]}]}`,
+		`{"extension":[{"url":"http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris/","extension":[{"url":"token","valueString":"` + uri + `"}]}]}`,
+		`{"service":[{"text":"OAuth"},{"extension":[{"url":"http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris","extension":[{"url":"token","valueUrl":"` + uri + `"}]}]}]}`,
+	} {
+		got, err := fhir.ReadCapability(strings.NewReader(`{"resourceType":"CapabilityStatement","rest":[{"security":` + security + `}]}`))
+		if err != nil || got.OAuth.Token != uri {
+			t.Errorf("%s gives %+v, %v", security, got, err)
+		}
+	}
+}
+
+// The version of DSTU2 is known, although its statement has another name.
+func TestReadConformance(t *testing.T) {
+	var other *fhir.OtherResourceError
+	_, err := fhir.ReadCapability(strings.NewReader(`{"resourceType":"Conformance","fhirVersion":"1.0.2"}`))
+	if !errors.As(err, &other) || other.Type != "Conformance" || other.FHIRVersion != "1.0.2" {
+		t.Errorf("%+v, %v", other, err)
+	}
+}
+
 func TestReadCapabilityRefuses(t *testing.T) {
 	tests := map[string]struct {
 		body io.Reader

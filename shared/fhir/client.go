@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -31,8 +32,12 @@ type Client struct {
 // DefaultTimeout limits one request, including its body.
 const DefaultTimeout = 10 * time.Second
 
-// maxBody limits what is read of a body that is not a CapabilityStatement, in bytes.
-const maxBody = 64 << 10
+// Limits on what is read of a body that is not a CapabilityStatement, in bytes.
+const (
+	maxBody = 64 << 10
+	maxHead = 4 << 10 // of an answer that may hold patients' data
+	maxText = 2048    // of one kept string, including its quotes
+)
 
 // Answer is what a request saw on the wire. Status is 0 if there was no answer.
 type Answer struct {
@@ -45,11 +50,16 @@ type Answer struct {
 	Status        int
 	MediaType     string            // without parameters, lower case
 	Challenge     *Challenge        // the Bearer challenge of a 401
+	Schemes       []string          // of all challenges
 	ResourceType  string            // of a body that was read
+	BundleType    string            // of a body that is a Bundle
 	Outcome       *OperationOutcome // of a body that is an OperationOutcome
 	RetryAfter    time.Duration
 	CorrelationID string
-	RedirectHost  string // target of a 3xx, if it is a DNS name
+	Redirect      string // target of a 3xx without its query, if its host is a DNS name
+	RedirectHost  string // the host of Redirect
+
+	refusal refusal // the server's own words
 }
 
 // NotFound reports whether the answer means that the resource does not exist. That takes an
@@ -63,7 +73,7 @@ func (a Answer) NotFound() bool {
 func (c Client) Metadata(ctx context.Context) (Capability, Answer, error) {
 	var capability Capability
 	a, err := c.send(ctx, request{path: "/metadata", read: func(a *Answer, body io.Reader) (err error) {
-		if a.Status != http.StatusOK || !isJSON(a.MediaType) {
+		if a.Status != http.StatusOK || !a.MayBeJSON() {
 			return readResource(a, body)
 		}
 		capability, err = ReadCapability(body)
@@ -77,11 +87,11 @@ func (c Client) Metadata(ctx context.Context) (Capability, Answer, error) {
 func (c Client) SMARTConfiguration(ctx context.Context) (SMARTConfiguration, Answer, error) {
 	var configuration SMARTConfiguration
 	a, err := c.send(ctx, request{path: "/.well-known/smart-configuration", accept: "application/json", read: func(a *Answer, body io.Reader) error {
-		text, err := io.ReadAll(io.LimitReader(body, maxBody))
-		if err != nil || a.Status != http.StatusOK {
-			return err
+		if a.Status != http.StatusOK {
+			return nil
 		}
-		configuration, err = parseSMARTConfiguration(text)
+		var err error
+		configuration, err = readSMARTConfiguration(body)
 		return err
 	}})
 	return configuration, a, err
@@ -94,15 +104,19 @@ type Probe struct{ path string }
 // read first, so 404 proves that right. id is from [NewID].
 func MissingBasic(id string) Probe { return Probe{"/Basic/" + id} }
 
-// OnePatient asks for the id of one patient, for unknown servers. The answer to a request with a
-// token is discarded unread.
+// CountPatients asks how many patients there are, for unknown servers. The answer holds no
+// patient.
+func CountPatients() Probe { return Probe{"/Patient?_summary=count"} }
+
+// OnePatient asks for the id of one patient, for servers that do not understand CountPatients.
 func OnePatient() Probe { return Probe{"/Patient?_count=1&_elements=id"} }
 
-// Read sends the probe; an empty token means no token.
+// Read sends the probe; an empty token means no token. Of data that a token opens, only the type is
+// read.
 func (c Client) Read(ctx context.Context, p Probe, token secret.Value) (Answer, error) {
 	return c.send(ctx, request{path: p.path, token: token, read: func(a *Answer, body io.Reader) error {
 		if a.Status < 300 && !token.IsZero() {
-			return nil
+			return readHead(a, body)
 		}
 		return readResource(a, body)
 	}})
@@ -145,6 +159,7 @@ func (c Client) send(ctx context.Context, r request) (Answer, error) {
 	a := Answer{Method: r.method, URL: c.Base.String() + r.path}
 	err := c.exchange(ctx, r, &a, start)
 	a.Elapsed = time.Since(start)
+	a.refusal.hide(r.token)
 	return a, err
 }
 
@@ -194,7 +209,7 @@ func (r request) build(ctx context.Context, url string) (*http.Request, error) {
 		req.Header.Set("If-Match", `W/"1"`)
 	}
 	if r.accept == "" {
-		r.accept = "application/fhir+json"
+		r.accept = "application/fhir+json, application/json;q=0.9"
 	}
 	req.Header.Set("Accept", r.accept)
 	req.Header.Set("User-Agent", "fhirlink")
@@ -214,11 +229,16 @@ func (a *Answer) note(res *http.Response) {
 	a.MediaType = strings.ToLower(strings.TrimSpace(media))
 	a.RetryAfter = retryAfter(res.Header)
 	a.CorrelationID = correlationID(res.Header)
-	if c, ok := bearer(ParseChallenges(res.Header)); ok {
+	challenges := ParseChallenges(res.Header)
+	if c, ok := bearer(challenges); ok {
 		a.Challenge = &c
 	}
+	for _, c := range challenges {
+		a.Schemes = append(a.Schemes, c.Scheme)
+	}
+	a.refusal = refusalOf(challenges, res.Header)
 	if a.Status >= 300 && a.Status < 400 {
-		a.RedirectHost = redirectHost(res.Header.Get("Location"))
+		a.Redirect, a.RedirectHost = redirect(a.URL, res.Header.Get("Location"))
 	}
 }
 
@@ -227,12 +247,50 @@ func readResource(a *Answer, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	a.ResourceType, a.Outcome = resourceType(text), parseOutcome(text)
+	h := headOf(bytes.NewReader(text))
+	a.ResourceType, a.BundleType, a.Outcome = h.resourceType, h.bundleType, parseOutcome(text)
+	if a.Status >= 300 {
+		a.refusal.add(a.MediaType, a.Outcome, text)
+	}
 	return nil
 }
 
-// isJSON accepts application/json, application/fhir+json, application/json+fhir and the like.
-func isJSON(mediaType string) bool { return strings.Contains(mediaType, "json") }
+// readHead reads the type of a resource and stops before its contents. Only an OperationOutcome is
+// read in full.
+func readHead(a *Answer, body io.Reader) error {
+	var seen bytes.Buffer
+	noting := &notingReader{r: io.TeeReader(io.LimitReader(body, maxHead), &seen)}
+	h := headOf(noting)
+	a.ResourceType, a.BundleType = h.resourceType, h.bundleType
+	if noting.err != nil {
+		return noting.err
+	}
+	if h.resourceType != outcomeType {
+		return nil
+	}
+	if _, err := io.Copy(&seen, io.LimitReader(body, maxBody)); err != nil {
+		return err
+	}
+	if a.Outcome = parseOutcome(seen.Bytes()); a.Outcome != nil {
+		a.refusal.add(a.MediaType, a.Outcome, nil)
+	}
+	return nil
+}
+
+// MayBeJSON reports whether the body may be JSON: its media type says so (application/json,
+// application/fhir+json, application/json+fhir and the like), or says nothing about the content.
+func (a Answer) MayBeJSON() bool {
+	switch a.MediaType {
+	case "", "text/plain", "application/octet-stream", "binary/octet-stream":
+		return true
+	}
+	return strings.Contains(a.MediaType, "json")
+}
+
+// IsPage reports whether the body is a web page.
+func (a Answer) IsPage() bool {
+	return a.MediaType == "text/html" || a.MediaType == "application/xhtml+xml"
+}
 
 // retryAfter prefers the milliseconds that Microsoft's throttling sends.
 func retryAfter(h http.Header) time.Duration {
@@ -253,15 +311,21 @@ func correlationID(h http.Header) string {
 	return ""
 }
 
-func redirectHost(location string) string {
-	u, err := url.Parse(location)
+// redirect returns where a redirect leads, without its query, and the host. Both are empty if the
+// target has no DNS name.
+func redirect(from, location string) (target, host string) {
+	base, err := url.Parse(from)
+	if err != nil || location == "" {
+		return "", ""
+	}
+	u, err := base.Parse(location)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	if host := strings.ToLower(u.Hostname()); egress.IsName(host) {
-		return host
+	if host = strings.ToLower(u.Hostname()); !egress.IsName(host) {
+		return "", ""
 	}
-	return ""
+	return Printable(u.Scheme + "://" + host + u.EscapedPath()), host
 }
 
 // NewID returns a random UUID (RFC 9562 §5.4), for a resource that does not exist.

@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,12 +46,12 @@ func TestRequests(t *testing.T) {
 		send func(Client) (Answer, error)
 		want string // method, URL, and the relevant headers and body
 	}{
-		{func(c Client) (Answer, error) { _, a, _ := c.Metadata(t.Context()); return a, nil }, "GET https://fhir.example.org/r4/metadata application/fhir+json"},
+		{func(c Client) (Answer, error) { _, a, _ := c.Metadata(t.Context()); return a, nil }, "GET https://fhir.example.org/r4/metadata application/fhir+json, application/json;q=0.9"},
 		{func(c Client) (Answer, error) { _, a, _ := c.SMARTConfiguration(t.Context()); return a, nil }, "GET https://fhir.example.org/r4/.well-known/smart-configuration application/json"},
-		{func(c Client) (Answer, error) { return c.Read(t.Context(), MissingBasic("x"), secret.Value{}) }, "GET https://fhir.example.org/r4/Basic/x application/fhir+json"},
-		{func(c Client) (Answer, error) { return c.Read(t.Context(), OnePatient(), secret.New(token)) }, "GET https://fhir.example.org/r4/Patient?_count=1&_elements=id application/fhir+json Bearer canary-token"},
-		{func(c Client) (Answer, error) { return c.Write(t.Context(), "x", secret.New(token)) }, `PUT https://fhir.example.org/r4/Basic/x application/fhir+json Bearer canary-token application/fhir+json W/"1" {"resourceType":"Basic","id":"x","code":{"text":"link verification"}}`},
-		{func(c Client) (Answer, error) { return c.Remove(t.Context(), "x", secret.New(token)) }, "DELETE https://fhir.example.org/r4/Basic/x application/fhir+json Bearer canary-token"},
+		{func(c Client) (Answer, error) { return c.Read(t.Context(), MissingBasic("x"), secret.Value{}) }, "GET https://fhir.example.org/r4/Basic/x application/fhir+json, application/json;q=0.9"},
+		{func(c Client) (Answer, error) { return c.Read(t.Context(), OnePatient(), secret.New(token)) }, "GET https://fhir.example.org/r4/Patient?_count=1&_elements=id application/fhir+json, application/json;q=0.9 Bearer canary-token"},
+		{func(c Client) (Answer, error) { return c.Write(t.Context(), "x", secret.New(token)) }, `PUT https://fhir.example.org/r4/Basic/x application/fhir+json, application/json;q=0.9 Bearer canary-token application/fhir+json W/"1" {"resourceType":"Basic","id":"x","code":{"text":"link verification"}}`},
+		{func(c Client) (Answer, error) { return c.Remove(t.Context(), "x", secret.New(token)) }, "DELETE https://fhir.example.org/r4/Basic/x application/fhir+json, application/json;q=0.9 Bearer canary-token"},
 	}
 	for _, tt := range tests {
 		var got string
@@ -106,6 +107,8 @@ func TestAnswer(t *testing.T) {
 		{"hostile correlation id", 401, header("X-Correlation-Id", "<script>", "X-Request-Id", strings.Repeat("a", 200)), "", func(a Answer) bool { return a.CorrelationID == "" }},
 		{"media type", 200, header("Content-Type", " Application/FHIR+json ; charset=utf-8"), "", func(a Answer) bool { return a.MediaType == "application/fhir+json" }},
 		{"redirect", 302, header("Location", "https://Login.Example.org/x?secret"), "", func(a Answer) bool { return a.RedirectHost == "login.example.org" }},
+		{"redirect on the same host", 302, header("Location", "/fhir/r4/metadata?x=secret#y"), "", func(a Answer) bool { return a.Redirect == "https://fhir.example.org/fhir/r4/metadata" && !a.SignIn() }},
+		{"redirect to a sign-in page", 302, header("Location", "https://accounts.google.com/x"), "", Answer.SignIn},
 		{"redirect to an odd host", 302, header("Location", "https://a_b/<script>"), "", func(a Answer) bool { return a.RedirectHost == "" }},
 		{"the challenge that says most", 401, header("WWW-Authenticate", `Bearer realm="x", Basic realm="y"`, "WWW-Authenticate", `bearer authorization_uri="https://a"`), "", func(a Answer) bool { return a.Challenge.Params["authorization_uri"] == "https://a" }},
 		{"no Bearer challenge", 401, header("WWW-Authenticate", `Basic realm="y"`), "", func(a Answer) bool { return a.Challenge == nil }},
@@ -127,21 +130,48 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// Data that a token opens is not read.
+// Of data that a token opens, only the type is read.
 func TestReadDiscardsData(t *testing.T) {
+	for body, want := range map[string][2]string{
+		`{"resourceType":"Bundle","type":"searchset","total":3}`:                          {"Bundle", "searchset"},
+		`{"resourceType":"Bundle","id":"x","entry":[` + "\x00":                            {"Bundle", ""},
+		`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"broken`:       {"Bundle", "searchset"},
+		`{"entry":[{"resource":{"type":"no"}}],"resourceType":"Bundle","type":"history"}`: {"Bundle", "history"},
+		`{"resourceType":"Patient","type":"x","name":[`:                                   {"Patient", ""},
+		`{"error":"login"}`: {}, `<html>`: {}, ``: {},
+	} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, body) // to memory
+		})
+		a, err := c.Read(t.Context(), CountPatients(), secret.New("t"))
+		if err != nil || a.ResourceType != want[0] || a.BundleType != want[1] || a.Said() != "" {
+			t.Errorf("%q gives %+v %v", body, a, err)
+		}
+	}
+}
+
+// An OperationOutcome holds no data, so it is read in full.
+func TestReadOutcomeOf200(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"resourceType":"Bundle"}`) // to memory
+		_, _ = io.WriteString(w, `{"resourceType":"OperationOutcome","text":{"div":"`+strings.Repeat("x", 3*maxHead)+`"},"issue":[{"severity":"error","code":"login","diagnostics":"Sign in."}]}`)
 	})
-	a, err := c.Read(t.Context(), OnePatient(), secret.New("t"))
-	if err != nil || a.ResourceType != "" {
-		t.Errorf("%+v %v", a, err)
+	a, err := c.Read(t.Context(), CountPatients(), secret.New("t"))
+	if err != nil || a.Outcome == nil || a.Outcome.Severity != "error" || a.Outcome.Code != "login" || a.Said() != "Sign in." {
+		t.Errorf("%+v %+v %v", a, a.Outcome, err)
 	}
 }
 
 func TestSMARTConfiguration(t *testing.T) {
+	scopes := strings.Repeat(`"patient/Observation.rs?category=x",`, 20000)
 	for body, want := range map[string]SMARTConfiguration{
-		`{"token_endpoint":"https://a/t","authorization_endpoint":"https://a/a","x":[1]}`: {Token: "https://a/t", Authorize: "https://a/a"},
-		`{"token_endpoint":"` + strings.Repeat("x", maxText+1) + `"}`:                     {},
+		`{"token_endpoint":"https://a/t","authorization_endpoint":"https://a/a","x":[1]}`:            {Token: "https://a/t", Authorize: "https://a/a"},
+		"\ufeff" + `{"token_endpoint":"https://a/t"}`:                                                {Token: "https://a/t"},
+		`{"issuer":"https://a","jwks_uri":"https://a/k"}`:                                            {Issuer: "https://a", Keys: "https://a/k"},
+		`{"authorization_endpoint":["https://a/a"],"issuer":{},"token_endpoint":"https://a/t"}`:      {Token: "https://a/t"},
+		`{"token_endpoint":"https://a/t","capabilities":["a",],}`:                                    {Token: "https://a/t"},
+		`{"scopes_supported":[` + scopes + `"x"],"token_endpoint":"https://a/t"}`:                    {Token: "https://a/t"},
+		`{"scopes_supported":[` + strings.Repeat(scopes, 2) + `"x"],"token_endpoint":"https://a/t"}`: {},
+		`{"token_endpoint":"` + strings.Repeat("x", maxText+1) + `"}`:                                {},
 		`<html>`: {}, `[]`: {}, `{"token_endpoint":5}`: {}, strings.Repeat("[", 1e6): {}, ``: {},
 	} {
 		got, _, err := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -228,8 +258,8 @@ func TestBodyThatDawdles(t *testing.T) {
 				if got, a, err := c.Metadata(t.Context()); !errors.Is(err, tt.want) || a.Status != 200 || (got.FHIRVersion == "4.0.1") != (tt.want == nil) {
 					t.Errorf("%+v %+v %v", got, a, err)
 				}
-				if a, err := c.Read(t.Context(), OnePatient(), secret.New("t")); err != nil || a.Status != 200 {
-					t.Errorf("unread: %+v %v", a, err)
+				if a, err := c.Read(t.Context(), OnePatient(), secret.New("t")); (err != nil) != (tt.want != nil && tt.done != io.EOF) || a.Status != 200 {
+					t.Errorf("the type alone: %+v %v", a, err)
 				}
 			})
 		})
@@ -258,7 +288,7 @@ func FuzzOutcome(f *testing.F) {
 	f.Add([]byte(`{"resourceType":"Bundle","entry":[`))
 	f.Add([]byte(`[[[[`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		kind := resourceType(body)
+		kind := headOf(bytes.NewReader(body)).resourceType
 		o := parseOutcome(body)
 		if o == nil {
 			return
@@ -276,7 +306,7 @@ func FuzzOutcome(f *testing.F) {
 func FuzzSMARTConfiguration(f *testing.F) {
 	f.Add([]byte(`{"token_endpoint":"https://a/t","authorization_endpoint":"https://a/a"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if c, err := parseSMARTConfiguration(body); err != nil && c != (SMARTConfiguration{}) || len(c.Token) > maxText {
+		if c, err := readSMARTConfiguration(bytes.NewReader(body)); err != nil && c != (SMARTConfiguration{}) || len(c.Token) > maxText {
 			t.Fatalf("%+v %v", c, err)
 		}
 	})

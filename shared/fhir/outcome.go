@@ -2,17 +2,22 @@ package fhir
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 )
 
-// OperationOutcome is the first issue of an OperationOutcome. Diagnostics is the server's text.
-// It serves to distinguish cases and must never be shown.
+const outcomeType = "OperationOutcome"
+
+// OperationOutcome is what an OperationOutcome says first. Diagnostics is the server's text. It
+// serves to distinguish cases; Answer.Said returns what may be shown of it.
 type OperationOutcome struct {
+	Severity    string // of the first issue: fatal, error, warning, information, success
 	Code        string // issue type, e.g. not-found, forbidden, login, throttled
 	Diagnostics string
+
+	text string // the diagnostics uncut
 }
 
 // routeNotFound is how Microsoft's server says that a path is not a FHIR path. The issue code is
@@ -36,6 +41,7 @@ func parseOutcome(body []byte) *OperationOutcome {
 	var wire struct {
 		ResourceType string `json:"resourceType"`
 		Issue        []struct {
+			Severity    string `json:"severity"`
 			Code        string `json:"code"`
 			Diagnostics string `json:"diagnostics"`
 			Details     struct {
@@ -44,32 +50,54 @@ func parseOutcome(body []byte) *OperationOutcome {
 		} `json:"issue"`
 	}
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	if json.Unmarshal(body, &wire) != nil || wire.ResourceType != "OperationOutcome" {
+	if json.Unmarshal(body, &wire) != nil || wire.ResourceType != outcomeType {
 		return nil
 	}
 	if len(wire.Issue) == 0 {
 		return &OperationOutcome{}
 	}
-	first := wire.Issue[0]
-	text := cmp.Or(first.Diagnostics, first.Details.Text)
-	return &OperationOutcome{Code: first.Code, Diagnostics: text[:min(len(text), maxDiagnostics)]}
+	var texts []string
+	for _, issue := range wire.Issue {
+		for _, text := range []string{issue.Diagnostics, issue.Details.Text} {
+			if text != "" && (len(texts) == 0 || texts[len(texts)-1] != text) {
+				texts = append(texts, text)
+			}
+		}
+	}
+	text := strings.Join(texts, "; ")
+	return &OperationOutcome{
+		Severity: wire.Issue[0].Severity, Code: wire.Issue[0].Code, Diagnostics: text[:min(len(text), maxDiagnostics)], text: text,
+	}
 }
+
+// head is what the first members of a resource tell.
+type head struct{ resourceType, bundleType string }
 
 var errFound = errors.New("found")
 
-// resourceType returns the type of a resource, even of a truncated one, or "" if body is not FHIR
-// JSON.
-func resourceType(body []byte) (name string) {
-	s := newScanner(bytes.NewReader(body))
+// headOf returns the types of a resource, even of a truncated one, or none if body is not FHIR
+// JSON. It stops as soon as it knows them, and before the entries of a Bundle.
+func headOf(body io.Reader) (h head) {
+	s := newScanner(body)
 	// Any error except errFound means that the body has no type so far.
 	_ = s.object(func(key string) (err error) {
-		if key != "resourceType" {
-			return s.skip()
+		switch {
+		case key == "resourceType":
+			h.resourceType, err = s.text()
+		case key == "type" && h.bundleType == "":
+			h.bundleType, err = s.text()
+		case key == "entry" && h.resourceType != "":
+			return errFound
+		default:
+			err = s.skip()
 		}
-		if name, err = s.text(); err == nil {
+		if err == nil && h.resourceType != "" && (h.resourceType != "Bundle" || h.bundleType != "") {
 			err = errFound
 		}
 		return err
 	})
-	return name
+	if h.resourceType != "Bundle" {
+		h.bundleType = ""
+	}
+	return h
 }

@@ -27,11 +27,8 @@ var (
 	errDeep   = errors.New("nested too deeply")
 )
 
-// Limits of a walk.
-const (
-	maxDepth = 64
-	maxText  = 2048 // bytes of a kept string, including its quotes
-)
+// maxDepth limits the nesting of a skipped value.
+const maxDepth = 64
 
 // object calls member for each member of the next value; member must consume the value. A value
 // of another type is skipped.

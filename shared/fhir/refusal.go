@@ -1,0 +1,206 @@
+package fhir
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"fhirlink/shared/secret"
+)
+
+// Reason is why a server refuses a token, as far as its words tell.
+type Reason string
+
+// The reasons that are recognized.
+const (
+	UnknownReason     Reason = ""
+	GatewayKeyMissing Reason = "gateway key"
+	RightMissing      Reason = "right"
+	OutsideLifetime   Reason = "lifetime"
+	AudienceRefused   Reason = "audience"
+	IssuerRefused     Reason = "issuer"
+	SignatureRefused  Reason = "signature"
+)
+
+// refusal is what a server says about its refusal, in its own words.
+type refusal struct {
+	oauth string   // the error of RFC 6750 §3.1
+	texts []string // the most telling first
+	aws   bool     // a gateway of Amazon refuses
+	apim  bool     // Azure API Management wants a subscription key
+}
+
+// refusalOf reads the headers.
+func refusalOf(challenges []Challenge, h http.Header) (r refusal) {
+	for _, c := range challenges {
+		if strings.EqualFold(c.Scheme, "AzureApiManagementKey") {
+			r.apim = true
+		}
+		if r.oauth == "" {
+			r.oauth = strings.ToLower(c.Params["error"])
+		}
+		r.text(c.Params["error_description"])
+	}
+	r.aws = amazonError.MatchString(h.Get("X-Amzn-Errortype"))
+	return r
+}
+
+// amazonError is how Amazon's gateways say that a request is not signed as they want.
+var amazonError = regexp.MustCompile(`^(MissingAuthenticationToken|IncompleteSignature|InvalidSignature|UnrecognizedClient|SignatureDoesNotMatch)`)
+
+// add reads a body: an OperationOutcome, another JSON object with a message, or plain text.
+func (r *refusal) add(mediaType string, o *OperationOutcome, body []byte) {
+	var members map[string]json.RawMessage
+	switch {
+	case o != nil:
+		r.text(o.text)
+	case json.Unmarshal(body, &members) == nil:
+		r.object(members)
+	case mediaType == "text/plain" && !strings.Contains(string(body), "<"):
+		r.text(string(body))
+	}
+}
+
+// messages are the members that gateways and frameworks put their message into, the most telling
+// first.
+var messages = []string{"error_description", "message", "Message", "errorMessage", "detail", "details", "title", "error", "reason", "fault"}
+
+func (r *refusal) object(members map[string]json.RawMessage) {
+	for _, name := range messages {
+		var text string
+		var inner map[string]json.RawMessage
+		switch value := members[name]; {
+		case json.Unmarshal(value, &text) == nil:
+			if name == "error" && r.oauth == "" {
+				r.oauth = strings.ToLower(text)
+			}
+			r.text(text)
+		case json.Unmarshal(value, &inner) == nil && len(members) < maxParams:
+			delete(members, name)
+			r.object(inner)
+		}
+	}
+}
+
+func (r *refusal) text(text string) {
+	if text != "" && len(r.texts) < maxChallenges && !slices.Contains(r.texts, text) {
+		r.texts = append(r.texts, text)
+	}
+}
+
+// hide takes the token out of the texts before they are cut: some gateways repeat it.
+func (r *refusal) hide(token secret.Value) {
+	for i, text := range r.texts {
+		if !token.IsZero() {
+			text = strings.ReplaceAll(text, token.Reveal(), "…")
+		}
+		r.texts[i] = hideTokens(text[:min(len(text), maxText)])
+	}
+}
+
+// Said returns the server's own words about its refusal, fit to be shown: at most 200 printable
+// characters, without anything that looks like a token. It is empty if the server said nothing.
+func (a Answer) Said() string {
+	if len(a.refusal.texts) == 0 {
+		return ""
+	}
+	return Printable(a.refusal.texts[0])
+}
+
+// numbers are those of Microsoft's token library, which ASP.NET and API Management repeat.
+var (
+	number  = regexp.MustCompile(`idx(\d{5})`)
+	numbers = map[string]Reason{
+		"10206": AudienceRefused, "10207": AudienceRefused, "10208": AudienceRefused, "10214": AudienceRefused, "10215": AudienceRefused,
+		"10204": IssuerRefused, "10205": IssuerRefused, "10211": IssuerRefused, "10236": IssuerRefused, "40001": IssuerRefused, "40002": IssuerRefused, "40003": IssuerRefused,
+		"10222": OutsideLifetime, "10223": OutsideLifetime, "10224": OutsideLifetime, "10225": OutsideLifetime, "10230": OutsideLifetime,
+		"10500": SignatureRefused, "10501": SignatureRefused, "10503": SignatureRefused, "10504": SignatureRefused, "10506": SignatureRefused,
+		"10508": SignatureRefused, "10511": SignatureRefused, "10514": SignatureRefused, "10516": SignatureRefused, "10517": SignatureRefused, "10518": SignatureRefused,
+	}
+)
+
+// words are tried in this order: "Signature has expired" is about the time.
+var words = []struct {
+	says   *regexp.Regexp
+	reason Reason
+}{
+	{regexp.MustCompile(`subscription key|ocp-apim`), GatewayKeyMissing},
+	{
+		regexp.MustCompile(`insufficient[_ -](scope|privilege|permission|right|authorit)|(missing|required|requires|lacks)[a-z ]* (scope|scp|permission|app role)|claim\b.*(mismatch|missing|invalid).*\b(roles?|scp|scopes?)\b|\b(roles?|scp|scopes?)['"]? claim`),
+		RightMissing,
+	},
+	{
+		regexp.MustCompile(`\bexpired\b|not (yet valid|valid yet|valid before|active)|used before|no expiration|lifetime (is invalid|validation)|before the acceptable|\b(exp|nbf|iat)\b`),
+		OutsideLifetime,
+	},
+	{regexp.MustCompile(`\baudiences?\b|\baud\b|\bresource_id\b`), AudienceRefused},
+	{regexp.MustCompile(`\bissuers?\b|\biss\b|issued by|\btenants?\b|\btid\b`), IssuerRefused},
+	{regexp.MustCompile(`signature|signing|no matching key|unable to match key|another algorithm|public key|\bkid\b|\bjwks?\b.*(key|set|fetch)|verification fail`), SignatureRefused},
+}
+
+// longQuote is a quoted value, which may hold any words; short ones are names of claims.
+var longQuote = regexp.MustCompile(`'[^'\s]{13,}'|"[^"\s]{13,}"`)
+
+// Reason returns why the server refuses, by what it says.
+func (a Answer) Reason() Reason {
+	switch {
+	case a.refusal.apim:
+		return GatewayKeyMissing
+	case a.refusal.oauth == "insufficient_scope":
+		return RightMissing
+	}
+	text := strings.ToLower(strings.Join(a.refusal.texts, "; "))
+	for _, n := range number.FindAllStringSubmatch(text, -1) {
+		if reason, known := numbers[n[1]]; known {
+			return reason
+		}
+	}
+	text = longQuote.ReplaceAllString(text, "''")
+	for _, w := range words {
+		if w.says.MatchString(text) {
+			return w.reason
+		}
+	}
+	return UnknownReason
+}
+
+var (
+	guidText = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	expects  = regexp.MustCompile(`did not match|does not match|valid ?issuer|expected|should be|must be`)
+)
+
+// IssuerTenants returns the tenants in the server's words about an issuer: those that it expects if
+// it says which, otherwise all.
+func (a Answer) IssuerTenants() []string {
+	text := strings.ToLower(strings.Join(a.refusal.texts, "; "))
+	if at := expects.FindStringIndex(text); at != nil {
+		if expected := guidText.FindAllString(text[at[1]:], -1); expected != nil {
+			return expected
+		}
+	}
+	return guidText.FindAllString(text, -1)
+}
+
+// IsAmazon reports whether a gateway of Amazon refuses the request because it is not signed.
+func (a Answer) IsAmazon() bool {
+	return a.refusal.aws || slices.ContainsFunc(a.Schemes, func(s string) bool { return strings.HasPrefix(strings.ToUpper(s), "AWS4-") }) ||
+		slices.ContainsFunc(a.refusal.texts, amazonWords.MatchString)
+}
+
+var amazonWords = regexp.MustCompile(`(?i)^missing authentication token$|requires '?credential'? parameter|missing equal-sign|aws4-hmac|sigv4|signature version 4`)
+
+// signIn matches the paths of sign-in pages.
+var signIn = regexp.MustCompile(`(?i)log-?in|log-?on|sign-?in|/oauth2?/|authori[sz]e|saml|/sso|/adfs/|/\.auth/|/accounts?/`)
+
+// signInHosts serve nothing but sign-in.
+var signInHosts = []string{
+	"login.microsoftonline.com", "login.microsoftonline.us", "login.windows.net", "login.microsoft.com", "login.live.com", "login.chinacloudapi.cn",
+	"login.partner.microsoftonline.cn", "accounts.google.com",
+}
+
+// SignIn reports whether the answer redirects to a page where people sign in.
+func (a Answer) SignIn() bool {
+	return a.Redirect != "" && (slices.Contains(signInHosts, a.RedirectHost) || signIn.MatchString(a.Redirect))
+}

@@ -1,0 +1,152 @@
+package fhir
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"fhirlink/shared/secret"
+)
+
+func TestReason(t *testing.T) {
+	const pii = "[PII of type 'System.String' is hidden. For more details, see https://aka.ms/IdentityModel/PII.]"
+	for text, want := range map[string]Reason{
+		// ASP.NET
+		"The audience 'https://fhir.example.org/r4' is invalid":                                    AudienceRefused,
+		"The audience 'https://issuer.example.org' is invalid; The issuer 'https://x.example' is…": AudienceRefused,
+		"The issuer 'https://sts.windows.net/11111111-1111-4111-8111-111111111111/' is invalid":    IssuerRefused,
+		"The issuer 'https://audience.example.org/expired' is invalid":                             IssuerRefused,
+		"The signature key was not found":                                                          SignatureRefused,
+		"The signature is invalid":                                                                 SignatureRefused,
+		"The token expired at '11/28/2026 10:00:00'":                                               OutsideLifetime,
+		"The token is not valid before '11/28/2026 10:00:00'":                                      OutsideLifetime,
+		"The token has no expiration":                                                              OutsideLifetime,
+		"The token lifetime is invalid; NotBefore: '1', Expires: '2'":                              OutsideLifetime,
+		"IDX10214: Audience validation failed. Audiences: '" + pii + "'.":                          AudienceRefused,
+		"IDX10205: Issuer validation failed. Issuer: '" + pii + "'. Did not match: ValidAudience":  IssuerRefused,
+		"IDX40001: Issuer: 'x', does not match any of the valid issuers for this application.":     IssuerRefused,
+		"IDX10223: Lifetime validation failed. The token is expired. ValidTo (UTC): '1'":           OutsideLifetime,
+		"IDX10222: Lifetime validation failed. The token is not yet valid.":                        OutsideLifetime,
+		"IDX10501: Signature validation failed. Unable to match key: kid: 'x'. token: {\"aud\":1}": SignatureRefused,
+		"IDX10503: Signature validation failed. Token does not have a kid. Keys tried: 'expired'":  SignatureRefused,
+		// Spring Security
+		"An error occurred while attempting to decode the Jwt: Jwt expired at 2026-11-28T10:00:00Z": OutsideLifetime,
+		"Jwt used before 2026-11-28T10:00:00Z":                                                      OutsideLifetime,
+		"An error occurred while attempting to decode the Jwt: The iss claim is not valid":          IssuerRefused,
+		"The aud claim is not valid":                                                                AudienceRefused,
+		"The required audience is missing":                                                          AudienceRefused,
+		"An error occurred while attempting to decode the Jwt: Signed JWT rejected: Another algorithm expected, or no matching key(s) found": SignatureRefused,
+		"Signed JWT rejected: Invalid signature": SignatureRefused,
+		// others
+		"Access denied due to missing subscription key. Make sure to include subscription key when making requests to an API.": GatewayKeyMissing,
+		"JWT Validation Failed: Claim value mismatch: aud=api://x.":                                                            AudienceRefused,
+		"JWT Validation Failed: Claim value mismatch: roles=x.":                                                                RightMissing,
+		"Signature has expired":                                   OutsideLifetime,
+		"jwt expired":                                             OutsideLifetime,
+		"jwt not active":                                          OutsideLifetime,
+		"jwt audience invalid. expected: x":                       AudienceRefused,
+		"Jwt issuer is not configured":                            IssuerRefused,
+		"Audiences in Jwt are not allowed":                        AudienceRefused,
+		"Jwks doesn't have key to match kid or alg from Jwt":      SignatureRefused,
+		"oidc: expected audience \"x\" got [\"y\"]":               AudienceRefused,
+		"id token issued by a different provider, expected \"x\"": IssuerRefused,
+		"Insufficient scope for this resource":                    RightMissing,
+		"Authentication failed.":                                  UnknownReason,
+		"HAPI-0334: Access denied by rule: Deny ALL":              UnknownReason,
+		"Unauthorized. Access token is missing or invalid.":       UnknownReason,
+		"": UnknownReason,
+	} {
+		a := Answer{refusal: refusal{texts: []string{text}}}
+		if got := a.Reason(); got != want {
+			t.Errorf("%q gives %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestIssuerTenants(t *testing.T) {
+	const ours, other = "11111111-1111-4111-8111-111111111111", "99999999-9999-4999-8999-999999999999"
+	for text, want := range map[string]string{
+		"The issuer 'https://sts.windows.net/" + ours + "/' is invalid":                                                                                             ours,
+		"IDX10205: Issuer validation failed. Issuer: 'https://sts.windows.net/" + ours + "/'. Did not match: ValidIssuer: 'https://sts.windows.net/" + other + "/'": other,
+		"The iss claim is not valid": "",
+	} {
+		if got := (Answer{refusal: refusal{texts: []string{text}}}).IssuerTenants(); strings.Join(got, " ") != want {
+			t.Errorf("%q gives %v", text, got)
+		}
+	}
+}
+
+// What a server says is shown, but never the token, in whatever way the server repeats it.
+func TestSaid(t *testing.T) {
+	const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
+	const opaque = "opaque-token-0123456789"
+	tests := []struct{ name, media, challenge, body, want string }{
+		{"a challenge", "", `Bearer error="invalid_token", error_description="The audience 'https://a' is invalid"`, "", "The audience 'https://a' is invalid"},
+		{"an outcome", "application/fhir+json", "", `{"resourceType":"OperationOutcome","issue":[{"diagnostics":"First."},{"details":{"text":"Second."}}]}`, "First.; Second."},
+		{"API Management", "application/json", "", `{"statusCode":401,"message":"Access denied."}`, "Access denied."},
+		{"Google", "application/json", "", `{"error":{"code":401,"message":"Request had invalid authentication credentials."}}`, "Request had invalid authentication credentials."},
+		{"OAuth", "application/json", "", `{"error":"invalid_token","error_description":"Bad."}`, "Bad."},
+		{"plain text", "text/plain", "", "no  entry\r\n here", "no entry here"},
+		{"a page", "text/html", "", "<h1>no</h1>", ""},
+		{"markup", "application/json", "", `{"message":"<script>alert</script> {x}"}`, "script alert /script x"},
+		{"a token", "application/json", "", `{"message":"Authorization=Bearer ` + jwt + ` is odd"}`, "Authorization=Bearer … is odd"},
+		{"a part of a token", "application/json", "", `{"message":"got ` + jwt[:30] + `"}`, "got …"},
+		{"an opaque token", "application/json", "", `{"message":"got ` + opaque + `!"}`, "got …!"},
+		{"an opaque token at the cut", "application/json", "", `{"message":"` + strings.Repeat("x ", 95) + opaque + `"}`, strings.Repeat("x ", 95) + "…"},
+		{"another token", "application/json", "", `{"message":"got 0123456789abcdefABCDEF0123456789xyz"}`, "got …"},
+		{"a GUID", "application/json", "", `{"message":"tenant 11111111-1111-4111-8111-111111111111"}`, "tenant 11111111-1111-4111-8111-111111111111"},
+		{"not printable", "application/json", "", "{\"message\":\"a\\u202eb\\u0000c\xff\"}", "ab c"},
+		{"long", "application/json", "", `{"message":"` + strings.Repeat("ä", 500) + `"}`, strings.Repeat("ä", 199) + "…"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", tt.media)
+				if tt.challenge != "" {
+					w.Header().Set("WWW-Authenticate", tt.challenge)
+				}
+				w.WriteHeader(http.StatusUnauthorized)
+				_, _ = io.WriteString(w, tt.body) // to memory
+			})
+			a, err := c.Read(t.Context(), CountPatients(), secret.New(opaque))
+			if got := a.Said(); err != nil || got != tt.want {
+				t.Errorf("%q, want %q; %v", got, tt.want, err)
+			}
+		})
+	}
+}
+
+func FuzzPrintable(f *testing.F) {
+	f.Add("The token eyJhbGciOiJSUzI1NiJ9.e30.x expired")
+	f.Fuzz(func(t *testing.T, text string) {
+		got := Printable(text)
+		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > maxShown || strings.ContainsAny(got, "<>{}\r\n\x00") || jwt.MatchString(got) {
+			t.Fatalf("%q gives %q", text, got)
+		}
+	})
+}
+
+func TestIsAmazon(t *testing.T) {
+	for _, tt := range []struct {
+		header, body string
+		want         bool
+	}{
+		{"MissingAuthenticationTokenException", `{"message":"Missing Authentication Token"}`, true},
+		{"", `{"message":"Missing Authentication Token"}`, true},
+		{"", `{"message":"Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter."}`, true},
+		{"AccessDeniedException", `{"message":"no"}`, false},
+		{"", `{"message":"Forbidden"}`, false},
+	} {
+		a, err := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Amzn-Errortype", tt.header)
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, tt.body) // to memory
+		}).Read(t.Context(), CountPatients(), secret.Value{})
+		if err != nil || a.IsAmazon() != tt.want {
+			t.Errorf("%+v: %v %v", tt, a.IsAmazon(), err)
+		}
+	}
+}
