@@ -70,22 +70,22 @@ func TestForeignServer(t *testing.T) {
 		{
 			"behind the proxy", foreignServer, nil,
 			verification.Pass, verification.Read, verification.OutcomeActive, "", "",
-			[]string{"GET /4_0_1/metadata 200", "GET /4_0_1/Patient?_count=1&_elements=id 401", "GET /4_0_1/Patient?_count=1&_elements=id 200"},
+			[]string{"GET /4_0_1/metadata 200", "GET /4_0_1/Patient?_summary=count 401", "GET /4_0_1/Patient?_summary=count 200"},
 		},
 		{
 			"without a proxy", foreignServer, func(f *foreign, _ *verification.Target) { f.open = true },
 			verification.Fail, verification.NoAccess, verification.OutcomeBroken, verification.CheckAuthority, "server_open",
-			[]string{"GET /4_0_1/metadata 200", "GET /4_0_1/Patient?_count=1&_elements=id 200"},
+			[]string{"GET /4_0_1/metadata 200", "GET /4_0_1/Patient?_summary=count 200"},
 		},
 		{
 			"a token for another audience", foreignServer, func(_ *foreign, t *verification.Target) { t.Audience = "https://another.example.org" },
 			verification.Fail, verification.NoAccess, verification.OutcomeBroken, verification.CheckRead, "fhir_401_audience",
-			[]string{"GET /4_0_1/metadata 200", "GET /4_0_1/Patient?_count=1&_elements=id 401", "GET /4_0_1/Patient?_count=1&_elements=id 401"},
+			[]string{"GET /4_0_1/metadata 200", "GET /4_0_1/Patient?_summary=count 401", "GET /4_0_1/Patient?_summary=count 401"},
 		},
 		{
 			"no right yet", foreignServer, func(f *foreign, _ *verification.Target) { f.denied = true },
 			verification.Fail, verification.NoAccess, verification.OutcomePendingAccess, verification.CheckRead, "fhir_403",
-			[]string{"GET /4_0_1/metadata 200", "GET /4_0_1/Patient?_count=1&_elements=id 401", "GET /4_0_1/Patient?_count=1&_elements=id 403"},
+			[]string{"GET /4_0_1/metadata 200", "GET /4_0_1/Patient?_summary=count 401", "GET /4_0_1/Patient?_summary=count 403"},
 		},
 		{
 			"not the base URL", "https://" + foreignHost, nil,

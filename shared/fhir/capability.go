@@ -36,6 +36,7 @@ const oauthURIs = "://fhir-registry.smarthealthit.org/StructureDefinition/oauth-
 // Conformance statement of DSTU2 only.
 type OtherResourceError struct{ Type, FHIRVersion string }
 
+// Error implements error.
 func (e *OtherResourceError) Error() string { return "another resource type" }
 
 // ReadCapability reads a CapabilityStatement as a stream to its end, in constant memory. The

@@ -224,6 +224,7 @@ func (r request) build(ctx context.Context, url string) (*http.Request, error) {
 
 // note records what is known without the body.
 func (a *Answer) note(res *http.Response) {
+	a.Connected = true
 	a.Status = res.StatusCode
 	media, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
 	a.MediaType = strings.ToLower(strings.TrimSpace(media))

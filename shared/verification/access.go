@@ -3,6 +3,7 @@ package verification
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"fhirlink/shared/fhir"
@@ -10,7 +11,7 @@ import (
 
 // read repeats with the token the request that authority made without one.
 func (r *run) read(ctx context.Context) Check {
-	a, err := r.client.Read(ctx, r.readProbe(), r.accessToken)
+	a, err := r.probeRead(ctx, r.accessToken)
 	r.note(a)
 	if err != nil {
 		return r.found(r.brokenCode(a, err), a)
@@ -27,11 +28,52 @@ func (r *run) read(ctx context.Context) Check {
 func (r *run) readCode(a fhir.Answer) string {
 	switch {
 	case a.Status >= 200 && a.Status < 300:
-		return ""
-	case r.kind.Microsoft() && (a.NotFound() || a.Status == http.StatusGone):
+		return r.answeredCode(a)
+	case a.Status >= 300 && a.Status < 400:
+		return "read_redirect"
+	case r.kind.Microsoft() && (a.NotFound() || a.Status == http.StatusGone && a.Outcome != nil):
 		return ""
 	}
 	return r.deniedCode(a, "read_inconclusive")
+}
+
+// answeredCode judges a 2xx: only the FHIR answer to the probe is a read. Web pages, gateways and
+// sign-ins answer 200, too.
+func (r *run) answeredCode(a fhir.Answer) string {
+	bundle := a.ResourceType == "Bundle" && (a.BundleType == "searchset" || a.BundleType == "")
+	if a.Status == http.StatusOK && a.MayBeJSON() && (bundle || r.kind.Microsoft() && a.ResourceType == "Basic") {
+		return ""
+	}
+	if o := a.Outcome; o != nil {
+		switch o.Code {
+		case "login", "expired":
+			return r.unauthorizedCode(a)
+		case "forbidden":
+			return r.forbiddenCode(a)
+		case "throttled":
+			return "fhir_429"
+		}
+	}
+	r.facts["{seen}"] = contents(a)
+	return "read_not_fhir"
+}
+
+// contents says what a 2xx has instead of the FHIR answer.
+func contents(a fhir.Answer) string {
+	media := fhir.Printable(a.MediaType)
+	switch {
+	case a.Status == http.StatusNoContent:
+		return "nothing"
+	case a.IsPage():
+		return "a web page (" + media + ")"
+	case a.ResourceType == "Bundle" && a.MayBeJSON():
+		return "a Bundle of the type " + fhir.Printable(a.BundleType)
+	case a.ResourceType != "" && a.MayBeJSON():
+		return "a resource of the type " + fhir.Printable(a.ResourceType)
+	case media == "":
+		return "something without a media type that is no FHIR resource"
+	}
+	return "something of the media type " + media + " that is no FHIR resource"
 }
 
 // deniedCode classifies the refusal of a request with a token: a 401 is not always about the
@@ -40,38 +82,70 @@ func (r *run) deniedCode(a fhir.Answer, other string) string {
 	if code := transientCode(a); code != "" {
 		return code
 	}
-	if a.Status >= 400 && a.Outcome != nil && a.Outcome.Says("fhirUser") {
+	if r.kind.Microsoft() && a.Status >= 400 && a.Outcome != nil && a.Outcome.Says("fhirUser") {
 		return "smart_user_role"
 	}
 	switch a.Status {
 	case http.StatusUnauthorized:
-		return unauthorizedCode(a)
+		return r.unauthorizedCode(a)
 	case http.StatusForbidden:
 		return r.forbiddenCode(a)
 	}
 	return unexpectedCode(a, other)
 }
 
-func unauthorizedCode(a fhir.Answer) string {
+func (r *run) unauthorizedCode(a fhir.Answer) string {
 	if a.Outcome != nil && a.Outcome.Code == "exception" {
 		return "fhir_401_backend"
 	}
-	if a.Challenge != nil {
-		description := strings.ToLower(a.Challenge.Params["error_description"])
-		switch {
-		case strings.Contains(description, "audience"):
-			return "fhir_401_audience"
-		case strings.Contains(description, "issuer"):
-			return "fhir_401_issuer"
+	switch a.Reason() {
+	case fhir.GatewayKeyMissing:
+		return "gateway_key_missing"
+	case fhir.RightMissing:
+		return "fhir_401_scope"
+	case fhir.OutsideLifetime:
+		return "fhir_401_lifetime"
+	case fhir.SignatureRefused:
+		return "fhir_401_signature"
+	case fhir.AudienceRefused:
+		if r.wanted == r.Audience || r.namedGUID != "" && guidAudience(r.Audience) == r.namedGUID {
+			return "fhir_401_audience/contradiction"
 		}
+		return "fhir_401_audience"
+	case fhir.IssuerRefused:
+		return r.issuerCode(a)
+	}
+	if seen := r.foreignSignIn(a); seen != "" {
+		r.facts["{seen}"] = seen
+		return "sign_in_unsupported"
 	}
 	return "fhir_401_login"
+}
+
+// issuerCode distinguishes an issuer of another tenant from one of the right tenant in the form of
+// the other token version.
+func (r *run) issuerCode(a fhir.Answer) string {
+	tenants := a.IssuerTenants()
+	ours := slices.Contains(tenants, r.TenantID)
+	others := slices.ContainsFunc(tenants, func(id string) bool { return id != r.TenantID })
+	switch {
+	case ours && !others:
+		return "fhir_401_issuer/version"
+	case others && !ours:
+		return "fhir_401_issuer"
+	}
+	return "fhir_401_issuer/unclear"
 }
 
 func (r *run) forbiddenCode(a fhir.Answer) string {
 	switch {
 	case a.Outcome != nil && a.Outcome.Says("customer-managed key"):
 		return "fhir_403_cmk"
+	case a.Reason() == fhir.GatewayKeyMissing:
+		return "gateway_key_missing"
+	case a.IsAmazon():
+		r.facts["{seen}"] = r.foreignSignIn(a)
+		return "sign_in_unsupported"
 	case !r.kind.Microsoft():
 		return "fhir_403"
 	case a.Outcome == nil:

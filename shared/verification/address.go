@@ -1,9 +1,11 @@
 package verification
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -33,9 +35,38 @@ func (r *run) address(ctx context.Context) Check {
 // note records the facts of an answer for the texts of the catalogue.
 func (r *run) note(a fhir.Answer) {
 	r.facts["{status}"] = strconv.Itoa(a.Status)
-	r.facts["{redirect}"] = a.RedirectHost
-	if a.RedirectHost == "" {
-		r.facts["{redirect}"] = "another address"
+	r.facts["{said}"] = ""
+	if said := a.Said(); said != "" {
+		r.facts["{said}"] = " It says: “" + said + "”."
+	}
+	r.facts["{media}"] = ""
+	if a.MediaType != "" {
+		r.facts["{media}"] = " (It answered with the media type " + fhir.Printable(a.MediaType) + ".)"
+	}
+	r.noteRedirect(a)
+}
+
+// noteRedirect says where a redirect leads: on the same host, the URL matters, elsewhere the host.
+func (r *run) noteRedirect(a fhir.Answer) {
+	r.facts["{redirect}"] = cmp.Or(a.RedirectHost, "another address")
+	r.facts["{signIn}"], r.facts["{newBase}"] = "", ""
+	switch {
+	case a.SignIn():
+		r.facts["{signIn}"] = " That is a sign-in page for people: a sign-in stands in front of the server."
+		r.facts["{newBase}"] = "Let the sign-in in front of the server (in Azure App Service: Authentication) answer 401 to requests without a token. "
+		if !r.azure() {
+			r.facts["{newBase}"] = "Let the sign-in in front of the server answer 401 instead of a redirect to requests without a token. "
+		}
+	case a.RedirectHost == r.Server.Host():
+		r.facts["{redirect}"] = a.Redirect
+	}
+	base, isMetadata := strings.CutSuffix(strings.TrimSuffix(a.Redirect, "/"), "/metadata")
+	switch {
+	case !isMetadata || a.SignIn():
+	case base == r.Server.String():
+		r.facts["{newBase}"] = "Let the server answer " + base + "/metadata itself, without the redirect. "
+	default:
+		r.facts["{newBase}"] = "That is probably " + base + ". "
 	}
 }
 
@@ -66,7 +97,6 @@ func (r *run) metadata(context.Context) Check {
 	if code := r.metadataCode(a); code != "" {
 		return r.found(code, a)
 	}
-	r.facts["{version}"] = r.capability.FHIRVersion
 	return r.pass(a, "{url}/metadata is the CapabilityStatement of a FHIR {version} server.")
 }
 
@@ -77,7 +107,7 @@ func (r *run) metadataCode(a fhir.Answer) string {
 		case errors.Is(err, fhir.ErrTooLarge):
 			return "metadata_too_large"
 		case errors.Is(err, fhir.ErrNotCapability):
-			return "metadata_not_capability"
+			return r.notCapabilityCode(a, err)
 		}
 		return r.brokenCode(a, err)
 	}
@@ -89,8 +119,9 @@ func (r *run) metadataCode(a fhir.Answer) string {
 	}
 	switch a.Status {
 	case http.StatusOK:
-		return capabilityCode(a, r.capability)
+		return r.capabilityCode(a)
 	case http.StatusUnauthorized:
+		r.noteNamed(a)
 		return "metadata_auth_required"
 	case http.StatusForbidden:
 		if a.Outcome == nil {
@@ -106,22 +137,53 @@ func (r *run) metadataCode(a fhir.Answer) string {
 	return unexpectedCode(a, "metadata_unexpected")
 }
 
-// versions holds the FHIR versions on which linking works: STU3, R4, R4B and R5.
-var versions = []string{"3.0.", "4.0.", "4.1.", "4.3.", "5.0."}
+// noteNamed records the audience that a challenge names with a GUID.
+func (r *run) noteNamed(a fhir.Answer) {
+	if a.Challenge == nil || r.Audience != "" {
+		return
+	}
+	if id := guidAudience(namedAudience(*a.Challenge)); id != "" {
+		r.facts["{named}"] = " Its answer names the audience " + id + ", which is not believed; it can be given as audience in the link."
+	}
+}
 
-func capabilityCode(a fhir.Answer, c fhir.Capability) string {
+// versions matches the FHIR versions on which linking works: STU3, R4, R4B and R5. The code system
+// of fhirVersion has codes without a patch level, and codes with a label for ballots and builds
+// (hl7.org/fhir/R5/valueset-FHIR-version.html). R4B's ballot has the number 4.1. Other numbers,
+// such as 3.5 or 4.6, are drafts that differ from the release that came of them.
+var versions = regexp.MustCompile(`^(3\.0|4\.0|4\.1|4\.3|5\.0)(\.[0-9]{1,4})?(-[0-9A-Za-z.-]{1,40})?$`)
+
+// capabilityCode judges a 200.
+func (r *run) capabilityCode(a fhir.Answer) string {
+	r.facts["{version}"] = fhir.Printable(r.capability.FHIRVersion)
 	switch {
-	case a.MediaType == "text/html" || a.MediaType == "application/xhtml+xml":
+	case a.IsPage():
 		return "metadata_html"
-	case !strings.Contains(a.MediaType, "json"):
+	case !a.MayBeJSON():
+		r.facts["{found}"] = "It has the media type " + fhir.Printable(a.MediaType) + "."
 		return "metadata_not_capability"
+	case strings.TrimSpace(r.capability.FHIRVersion) == "":
+		return "fhir_version_unsupported/none"
+	case !versions.MatchString(strings.TrimSpace(r.capability.FHIRVersion)):
+		return "fhir_version_unsupported"
 	}
-	for _, v := range versions {
-		if strings.HasPrefix(c.FHIRVersion, v) && len(c.FHIRVersion) < 12 {
-			return ""
-		}
+	return ""
+}
+
+// notCapabilityCode says what was found instead of a CapabilityStatement.
+func (r *run) notCapabilityCode(a fhir.Answer, err error) string {
+	var other *fhir.OtherResourceError
+	switch {
+	case errors.As(err, &other) && other.FHIRVersion != "":
+		r.facts["{found}"] = "It is a " + other.Type + " statement of FHIR version " + fhir.Printable(other.FHIRVersion) + "."
+	case errors.As(err, &other) && other.Type != "":
+		r.facts["{found}"] = "It is a resource of the type " + fhir.Printable(other.Type) + "."
+	case a.MediaType == "":
+		r.facts["{found}"] = "It has no media type and is not FHIR in JSON."
+	default:
+		r.facts["{found}"] = "It has the media type " + fhir.Printable(a.MediaType) + " and is not FHIR in JSON."
 	}
-	return "fhir_version_unsupported"
+	return "metadata_not_capability"
 }
 
 // transientCode returns the code of an answer that may change by itself, or "".

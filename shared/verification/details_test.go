@@ -188,7 +188,7 @@ func TestProbes(t *testing.T) {
 		}
 		want := []string{
 			"GET /metadata", "GET /Basic/{id}", "GET /Basic/{id} token", `PUT /Basic/{id} token W/"1"`,
-			"GET /metadata", "GET /Patient?_count=1&_elements=id", "GET /Patient?_count=1&_elements=id token",
+			"GET /metadata", "GET /Patient?_summary=count", "GET /Patient?_summary=count token",
 		}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

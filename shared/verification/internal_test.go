@@ -10,14 +10,14 @@ import (
 func TestParseAuthority(t *testing.T) {
 	const id = "11111111-1111-4111-8111-111111111111"
 	for uri, want := range map[string]namedAuthority{
-		"https://login.microsoftonline.com/" + id:                            {"login.microsoftonline.com", id},
-		"https://login.microsoftonline.com/" + id + "/":                      {"login.microsoftonline.com", id},
-		"https://login.microsoftonline.com/" + id + "/oauth2/v2.0/token":     {"login.microsoftonline.com", id},
-		"https://LOGIN.microsoftonline.com/" + strings.ToUpper(id) + "/v2.0": {"login.microsoftonline.com", id},
-		"https://login.microsoftonline.com/common/oauth2/authorize":          {"login.microsoftonline.com", ""},
-		"https://login.microsoftonline.com/contoso.onmicrosoft.com":          {"login.microsoftonline.com", ""},
-		"https://login.microsoftonline.com":                                  {"login.microsoftonline.com", ""},
-		"https://login.microsoftonline.com@evil.test/" + id:                  {"evil.test", id},
+		"https://login.microsoftonline.com/" + id:                            {"login.microsoftonline.com", id, ""},
+		"https://login.microsoftonline.com/" + id + "/":                      {"login.microsoftonline.com", id, ""},
+		"https://login.microsoftonline.com/" + id + "/oauth2/v2.0/token":     {"login.microsoftonline.com", id, ""},
+		"https://LOGIN.microsoftonline.com/" + strings.ToUpper(id) + "/v2.0": {"login.microsoftonline.com", id, ""},
+		"https://login.microsoftonline.com/common/oauth2/authorize":          {"login.microsoftonline.com", "", "common"},
+		"https://login.microsoftonline.com/contoso.onmicrosoft.com":          {"login.microsoftonline.com", "", "contoso.onmicrosoft.com"},
+		"https://login.microsoftonline.com":                                  {"login.microsoftonline.com", "", ""},
+		"https://login.microsoftonline.com@evil.test/" + id:                  {"evil.test", id, ""},
 		"http://login.microsoftonline.com/" + id:                             {},
 		"urn:none":                                                           {},
 		"":                                                                   {},
@@ -42,18 +42,21 @@ func TestWeighSources(t *testing.T) {
 	}{
 		{"nothing", "", nil, "", "", "tenant_unknown"},
 		{"given alone", a, nil, a, "", ""},
-		{"found", "", []namedAuthority{{ours, a}}, a, "", ""},
-		{"an older name", "", []namedAuthority{{"login.windows.net", a}, {"sts.windows.net", a}}, a, "", ""},
-		{"the second source", "", []namedAuthority{{ours, ""}, {ours, a}}, a, "", ""},
-		{"agreeing", a, []namedAuthority{{ours, a}, {ours, a}}, a, "", ""},
-		{"two tenants", "", []namedAuthority{{ours, a}, {ours, b}}, "", "", "tenant_conflict"},
-		{"two tenants, the first confirmed", a, []namedAuthority{{ours, a}, {ours, b}}, a, "", ""},
-		{"not the given one", b, []namedAuthority{{ours, a}}, "", "", "tenant_conflict"},
-		{"a stranger", "", []namedAuthority{{"evil.test", a}}, "", "", "authority_mismatch"},
-		{"a stranger, tenant given", a, []namedAuthority{{"evil.test", a}}, "", "", "authority_mismatch"},
-		{"a stranger behind ours", "", []namedAuthority{{ours, a}, {"evil.test", b}}, a, "evil.test", ""},
-		{"another cloud", "", []namedAuthority{{"login.microsoftonline.us", a}}, "", "", "cloud_unsupported"},
-		{"a name that looks like ours", "", []namedAuthority{{"login.microsoftonline.com.evil.test", a}}, "", "", "authority_mismatch"},
+		{"found", "", []namedAuthority{{host: ours, tenant: a}}, a, "", ""},
+		{"an older name", "", []namedAuthority{{host: "login.windows.net", tenant: a}, {host: "sts.windows.net", tenant: a}}, a, "", ""},
+		{"the second source", "", []namedAuthority{{host: ours, tenant: ""}, {host: ours, tenant: a}}, a, "", ""},
+		{"agreeing", a, []namedAuthority{{host: ours, tenant: a}, {host: ours, tenant: a}}, a, "", ""},
+		{"two tenants", "", []namedAuthority{{host: ours, tenant: a}, {host: ours, tenant: b}}, "", "", "tenant_conflict"},
+		{"two tenants, the first confirmed", a, []namedAuthority{{host: ours, tenant: a}, {host: ours, tenant: b}}, a, "", ""},
+		{"not the given one", b, []namedAuthority{{host: ours, tenant: a}}, "", "", "tenant_conflict"},
+		{"a stranger", "", []namedAuthority{{host: "evil.test", tenant: a}}, "", "", "authority_mismatch"},
+		{"a stranger, tenant given", a, []namedAuthority{{host: "evil.test", tenant: a}}, a, "evil.test", ""},
+		{"a stranger before another tenant of ours", a, []namedAuthority{{host: "evil.test"}, {host: ours, tenant: b}}, "", "", "tenant_conflict"},
+		{"another cloud, tenant given", a, []namedAuthority{{host: "login.microsoftonline.us", tenant: a}}, "", "", "cloud_unsupported"},
+		{"a domain", "", []namedAuthority{{host: ours, name: "contoso.com"}}, "", "", "tenant_unknown"},
+		{"a stranger behind ours", "", []namedAuthority{{host: ours, tenant: a}, {host: "evil.test", tenant: b}}, a, "evil.test", ""},
+		{"another cloud", "", []namedAuthority{{host: "login.microsoftonline.us", tenant: a}}, "", "", "cloud_unsupported"},
+		{"a name that looks like ours", "", []namedAuthority{{host: "login.microsoftonline.com.evil.test", tenant: a}}, "", "", "authority_mismatch"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -129,13 +132,13 @@ func FuzzParseAuthority(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
 		n, _ := parseAuthority(uri)
-		if n.host == "" && n.tenant == "" {
+		if n == (namedAuthority{}) {
 			return
 		}
 		if !hostName.MatchString(n.host) || n.tenant != "" && !guid.MatchString(n.tenant) {
 			t.Fatalf("%q gives %+v", uri, n)
 		}
-		if again, _ := parseAuthority("https://" + n.host + "/" + n.tenant); again != n {
+		if again, _ := parseAuthority("https://" + n.host + "/" + n.tenant + n.name); again != n {
 			t.Fatalf("%q gives %+v, which reads as %+v", uri, n, again)
 		}
 	})

@@ -82,10 +82,27 @@ func (r *run) claims(context.Context) Check {
 	if id := strings.ToLower(claims.ObjectID); guid.MatchString(id) {
 		r.report.ObjectID, r.facts["{object}"] = id, id
 	}
+	r.noteToken(claims)
 	if code := r.claimsCode(claims); code != "" {
 		return r.found(code, fhir.Answer{})
 	}
 	return r.pass(fhir.Answer{}, "The token is for {audience}, tenant {tenant}, application {client}; its object id is {object}.")
+}
+
+// noteToken records what a server may refuse about the token.
+func (r *run) noteToken(c entra.Claims) {
+	if len(c.Audience) > 0 {
+		r.facts["{aud}"] = fhir.Printable(c.Audience[0])
+	}
+	if c.Issuer != "" {
+		r.facts["{iss}"] = fhir.Printable(c.Issuer)
+	}
+	switch c.Version {
+	case "1.0":
+		r.facts["{tokenVersion}"], r.facts["{otherVersion}"] = "1", "2"
+	case "2.0":
+		r.facts["{tokenVersion}"], r.facts["{otherVersion}"] = "2", "1"
+	}
 }
 
 func (r *run) claimsCode(c entra.Claims) string {
@@ -93,7 +110,7 @@ func (r *run) claimsCode(c entra.Claims) string {
 	// (learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
 	clientIDAudience := c.Version == "2.0" && len(c.Audience) == 1 && guid.MatchString(strings.ToLower(c.Audience[0]))
 	switch {
-	case !slices.Contains(c.Audience, r.Audience) && !clientIDAudience:
+	case !slices.Contains(c.Audience, r.Audience) && !clientIDAudience && !sameGUID(c.Audience, r.Audience):
 		return "token_aud"
 	case !strings.EqualFold(c.TenantID, r.TenantID):
 		return "token_tid"
@@ -103,4 +120,11 @@ func (r *run) claimsCode(c entra.Claims) string {
 		return "token_short"
 	}
 	return ""
+}
+
+// sameGUID reports whether the token's only audience and the one asked for are the same GUID,
+// perhaps in different forms: Entra issues tokens for spn:GUID, too.
+func sameGUID(audience []string, asked string) bool {
+	id := guidAudience(asked)
+	return id != "" && len(audience) == 1 && guidAudience(audience[0]) == id
 }

@@ -1,8 +1,10 @@
 package verification
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"fhirlink/shared/credential"
@@ -41,7 +43,8 @@ type Verifier struct {
 // Verify runs the checks in order and skips the rest after the first failure. It makes at most 7
 // requests: metadata, a read without a token, smart-configuration if the tenant is still unknown,
 // two to the authority, a read and a write. One more deletes what a server created on the
-// conditional write, against the standard.
+// conditional write, against the standard. Each read takes one more at a server that does not
+// understand the first one; such a server is not written to.
 func (v *Verifier) Verify(ctx context.Context, t Target) Report {
 	ctx, cancel := context.WithTimeout(ctx, Budget)
 	defer cancel()
@@ -89,6 +92,10 @@ type run struct {
 	describeErr error
 	accessToken secret.Value
 	wanted      string // the audience that the server named
+	namedGUID   string // the same, if it is a GUID, which is never believed
+
+	namedTenant string // an Entra tenant that is not named by its id: a domain, common
+	noCount     bool   // the server does not understand a count
 	facts       facts
 	report      Report
 }
@@ -108,6 +115,8 @@ func (v *Verifier) run(t Target) *run {
 	r.facts = facts{
 		"{url}": t.Server.String(), "{host}": t.Server.Host(), "{client}": t.ClientID, "{authority}": hostOf(r.configured),
 		"{tenant}": t.TenantID, "{audience}": t.Audience, "{object}": "unknown, because the token does not tell it",
+		"{iss}": "which cannot be read", "{tokenVersion}": "1 or 2", "{otherVersion}": "1 or 2, whichever it is not",
+		"{named}": "", "{issuerTenant}": "",
 	}
 	return r
 }
@@ -128,17 +137,27 @@ func (r *run) skip(code, message string) Check {
 	return Check{Status: Skipped, Code: code, Message: message}
 }
 
-// found returns the check for the catalogue's finding under code.
-func (r *run) found(code string, a fhir.Answer) Check {
-	f := catalogue[code]
+// found returns the check for the catalogue's finding of that name.
+func (r *run) found(name string, a fhir.Answer) Check {
+	f := catalogue[name]
+	code, _, _ := strings.Cut(name, "/")
+	if !r.azure() {
+		f.Message, f.Fix = cmp.Or(f.MessageElsewhere, f.Message), cmp.Or(f.FixElsewhere, f.Fix)
+	}
 	if f.Outcome == OutcomeTransient {
 		r.report.RetryAfter = max(r.report.RetryAfter, a.RetryAfter)
 	}
 	return Check{
 		Status: f.Status, Code: code, Outcome: f.Outcome,
-		Message: r.facts.fill(f.Message), Fix: r.facts.fill(f.Fix),
+		Message: strings.TrimSpace(r.facts.fill(f.Message)), Fix: strings.TrimSpace(r.facts.fill(f.Fix)),
 		Evidence: evidence(a), DurationMS: a.Elapsed.Milliseconds(),
 	}
+}
+
+// azure reports whether words about the Azure portal fit the server: its name is Microsoft's, or
+// looks like a misspelling of it.
+func (r *run) azure() bool {
+	return r.kind.Microsoft() || strings.Contains(r.Server.Host(), "healthcareapi")
 }
 
 func evidence(a fhir.Answer) *Evidence {

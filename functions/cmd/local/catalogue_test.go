@@ -16,7 +16,7 @@ import (
 // finding is what an administrator sees of one row of the catalogue, at the sandbox's server for
 // that code.
 type finding struct {
-	code   string // several, separated by spaces, when everything else is the same
+	code   string // with its case; several, separated by spaces, when everything else is the same
 	check  string // the check that reports it
 	status int    // of register
 	says   string // the beginning of the message
@@ -60,17 +60,24 @@ var findings = []finding{
 	{"metadata_404", "metadata", refused, "https://{host} is not the base URL of a FHIR server", "Remove what stands behind the base URL."},
 	{"metadata_html", "metadata", refused, "https://{host} is a web page, not a FHIR server.", overview},
 	{"metadata_redirect", "metadata", refused, "https://{host} redirects to www.example.com; redirects are not followed.", "Use the URL that the FHIR server itself answers at."},
-	{"metadata_not_capability", "metadata", refused, "https://{host}/metadata is not a CapabilityStatement in JSON.", "DSTU2"},
+	{"metadata_not_capability", "metadata", refused, "https://{host}/metadata is not a CapabilityStatement in JSON. It is a Conformance statement of FHIR version 1.0.2.", "DSTU2"},
 	{"metadata_too_large", "metadata", refused, "The CapabilityStatement of {host} does not end within 8 MiB.", "Check the URL."},
 	{"metadata_auth_required", "metadata", stored, "{host} does not show its CapabilityStatement without a token", "If the later checks pass"},
 	{"metadata_unexpected", "metadata", refused, "https://{host}/metadata answered with status 400.", "Check the URL."},
-	{"fhir_version_unsupported", "metadata", refused, "The FHIR server has a version of FHIR that is not supported", "STU3, R4, R4B or R5"},
+	{"fhir_version_unsupported", "metadata", refused, "The FHIR server has FHIR version 6.0.0-ballot3, which is not supported.", "STU3, R4, R4B or R5"},
+	{"fhir_version_unsupported/none", "metadata", refused, "The CapabilityStatement of {host} names no version of FHIR", "Let the FHIR server name its version."},
 
 	{"server_open", "authority", refused, "{host} lets anyone read without signing in.", "Turn on authentication"},
 	{"no_challenge", "authority", stored, "{host} does not say which tenant and audience it wants", "give tenantId and audience"},
 	{"tenant_unknown", "authority", refused, "{host} does not say which Entra tenant it belongs to.", "Give tenantId"},
+	{"tenant_unknown/domain", "authority", refused, "{host} names its tenant by a domain, contoso.onmicrosoft.com, and not by its id.", "open https://login.sandbox.test/contoso.onmicrosoft.com/v2.0/.well-known/openid-configuration"},
+	{"tenant_unknown/any", "authority", refused, "{host} names common as its tenant, which stands for many tenants", "Give tenantId"},
+	{"sign_in_unsupported", "authority", refused, "{host} does not ask for a token of Entra: it answers a read with a demand for sign-in by Negotiate (Windows accounts, Kerberos), NTLM (Windows accounts).", "Only FHIR servers that accept access tokens of Microsoft Entra"},
+	{"gateway_key_missing", "authority", refused, "A gateway in front of the FHIR server (API Management) wants a subscription key with every request, and this service sends none. It says: “Access denied due to missing subscription key.", "Subscription required"},
 	{"tenant_conflict", "authority", refused, "Two tenants are named for this server: 99999999-9999-4999-8999-999999999999 and " + tenantID, "give that one as tenantId"},
-	{"authority_mismatch", "authority", refused, "{host} names login.evil.test as an authority. Client secrets are only ever sent to login.sandbox.test.", "do not trust it"},
+	{"authority_mismatch", "authority", refused, "{host} names login.evil.test as its authority, so it is not known which Entra tenant it belongs to.", "Client secrets are only ever sent to login.sandbox.test. If this server is not known to you, do not trust it."},
+	{"authority_elsewhere", "authority", stored, "{host} names login.evil.test as an authority. The client secret is only ever sent to login.sandbox.test.", harmless[:len(harmless)-1]},
+	{"audience_guid", "authority", stored, "{host} names 33333333-3333-4333-8333-333333333333 as its audience.", "give it as audience in the link"},
 	{"cloud_unsupported", "authority", refused, "{host} belongs to another Microsoft cloud", "FHIRLINK_AUTHORITY_HOST"},
 	{"audience_foreign", "authority", refused, "{host} wants to be sent a token for https://graph.microsoft.com", "Do not link this server"},
 
@@ -82,8 +89,16 @@ var findings = []finding{
 	{"token_short", "claims", refused, "Entra's token has less than five minutes left.", "Check the clock"},
 	{"token_opaque", "claims", stored, "The token cannot be read", harmless},
 
-	{"fhir_401_audience", "read", refused, "The FHIR server does not accept tokens for https://{host}", "Leave audience empty"},
+	{"fhir_401_audience", "read", refused, "The FHIR server does not accept tokens for https://{host}; it wants an audience that it does not name. It says: “The audience 'https://{host}' is invalid”.", "Find out which audience"},
+	{"fhir_401_audience/contradiction", "read", refused, "The FHIR server does not accept tokens for https://{host}, although it names that audience itself", "configured to check"},
 	{"fhir_401_issuer", "read", refused, "The FHIR server trusts another tenant than " + tenantID, "Register the application in the tenant of the FHIR service"},
+	{"fhir_401_issuer/version", "read", refused, "The FHIR server does not accept the token's issuer", "requestedAccessTokenVersion"},
+	{"fhir_401_issuer/unclear", "read", refused, "The FHIR server does not accept the token's issuer", "requestedAccessTokenVersion"},
+	{"fhir_401_lifetime", "read", refused, "The FHIR server says that a token issued a moment ago has expired or is not yet valid. It says: “The token expired at '11/28/2026 10:00:00'”.", "Set the clock"},
+	{"fhir_401_signature", "read", refused, "The FHIR server could not check the token's signature", "https://login.sandbox.test/" + tenantID + "/discovery/v2.0/keys"},
+	{"fhir_401_scope", "read", stored, "The FHIR server accepts the token but says that the application lacks a right. Its object id is " + objectID, "Give the application the right to read"},
+	{"read_not_fhir", "read", refused, "The FHIR server answered the read with status 200, but not as FHIR: it sent a web page (text/html).", "sign-in page"},
+	{"read_redirect", "read", refused, "{host} redirects the read to login.microsoftonline.com, although it has a token. That is a sign-in page for people", "answer 401 instead of a redirect"},
 	{"fhir_401_login", "read", refused, "The FHIR server does not accept the token (audience https://{host}, tenant " + tenantID + ", application " + clientID + ").", "Compare with"},
 	{"fhir_401_backend", "read", later, "The FHIR server cannot reach its own database.", "ask Azure support"},
 	{"fhir_403_rbac", "read", stored, "The application has no FHIR role yet. Its object id is " + objectID, assign},
@@ -133,7 +148,7 @@ func oneRowPerCode(rows []finding) (all []finding) {
 }
 
 // scenario returns the name of the sandbox's server that shows a code.
-func scenario(code string) string { return strings.ReplaceAll(code, "_", "-") }
+func scenario(code string) string { return strings.NewReplacer("_", "-", "/", "-").Replace(code) }
 
 // TestCatalogue registers, rehearses and verifies at a server for each row of the catalogue,
 // through the real azidentity.
@@ -154,7 +169,7 @@ func TestCatalogue(t *testing.T) {
 		})
 	}
 	for _, row := range verification.Failures() {
-		for _, code := range append(row.Also, row.Code) {
+		for _, code := range append(row.Also, row.Name()) {
 			code = strings.Replace(code, "<number>", fmt.Sprint(entratest.UnknownNumber), 1)
 			if !covered[code] {
 				t.Errorf("nothing is expected of %s", code)
@@ -223,7 +238,7 @@ func (i *instance) checkFinding(report map[string]any, f finding) {
 		switch {
 		case c["id"] == f.check:
 			found = true
-			if c["code"] != f.code || !strings.HasPrefix(message, f.says) || !strings.Contains(fix, f.fix) {
+			if code, _, _ := strings.Cut(f.code, "/"); c["code"] != code || !strings.HasPrefix(message, f.says) || !strings.Contains(fix, f.fix) {
 				i.t.Errorf("%v: %s\n%s", c["code"], message, fix)
 			}
 			i.checkTraceIDs(c, fix)

@@ -53,7 +53,7 @@ func troubleshooting() string {
 	b.WriteString("| code | what you see | what it means | what to do | the sandbox shows it at |\n|---|---|---|---|---|\n")
 	for _, f := range verification.Failures() {
 		codes := "`" + strings.Join(append([]string{f.Code}, f.Also...), "` `") + "`"
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", codes, cell(f.Sign)+effect(f), cell(f.Message), cell(f.Fix), shownBy(f.Code))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", codes, cell(f.Sign)+effect(f), both(f.Message, f.MessageElsewhere), both(f.Fix, f.FixElsewhere), shownBy(f.Name()))
 	}
 	return b.String()
 }
@@ -76,11 +76,22 @@ var values = strings.NewReplacer(
 	"{url}", "https://HOST", "{host}", "HOST", "{client}", "CLIENT-ID", "{tenant}", "TENANT-ID", "{audience}", "AUDIENCE", "{object}", "OBJECT-ID",
 	"{authority}", "AUTHORITY", "{other}", "ANOTHER", "{wanted}", "AUDIENCE-OF-THE-SERVER", "{status}", "STATUS", "{redirect}", "ANOTHER-HOST",
 	"{admin}", "Entra admin center (https://entra.microsoft.com)", "{removed}", "It was deleted again.",
+	"{said}", "", "{media}", "", "{signIn}", "", "{newBase}", "", "{named}", "", "{asks}", "", "{issuerTenant}", "",
+	"{found}", "It is something else.", "{seen}", "SOMETHING-ELSE", "{version}", "VERSION", "{aud}", "AUDIENCE", "{iss}", "ISSUER",
+	"{tokenVersion}", "1", "{otherVersion}", "2", "{audienceFix}", "Leave audience empty, so that it is taken from the server, or give the audience that the server checks as audience in the link.",
 	"{assign}", "`az role assignment create …` (the report has the whole line)",
 	"|", `\|`, "<", "&lt;",
 )
 
-func cell(text string) string { return values.Replace(text) }
+func cell(text string) string { return strings.TrimSpace(values.Replace(text)) }
+
+// both returns the words for Microsoft's servers and, where they differ, those for others.
+func both(microsoft, others string) string {
+	if others == "" {
+		return cell(microsoft)
+	}
+	return cell(microsoft) + "<br>Other servers: " + cell(others)
+}
 
 // credentials are the sandbox's credentials that show a refusal at any of its servers.
 var credentials = map[string]string{

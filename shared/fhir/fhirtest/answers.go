@@ -64,6 +64,10 @@ func (e *exchange) challenge(header string) {
 }
 
 func (e *exchange) readMissing() {
+	if e.r.URL.Query().Get("_summary") == "count" {
+		e.json(http.StatusOK, "application/fhir+json", object{"resourceType": "Bundle", "id": newID(), "type": "searchset", "total": 1})
+		return
+	}
 	if e.r.URL.Query().Has("_count") {
 		e.json(http.StatusOK, "application/fhir+json", object{
 			"resourceType": "Bundle", "id": newID(), "type": "searchset",

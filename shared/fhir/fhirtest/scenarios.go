@@ -47,7 +47,7 @@ var scenarios = map[string]scenario{
 	"metadata-redirect":        {everything: redirect("https://www.example.com/login")},
 	"metadata-too-large":       {metadata: endless},
 	"server-open":              {anonymous: (*exchange).withoutToken},
-	"fhir-401-audience":        {read: func(e *exchange) { e.unauthorized("The audience '" + e.base() + "' is invalid") }},
+	"fhir-401-audience":        {anonymous: challenged(`Bearer authorization_uri="{authority}/{tenant}"`), read: refused("The audience '{base}' is invalid")},
 	"write-403":                {write: forbidden},
 	"product-retired":          {kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}},
 	"product-gone":             {everything: page(http.StatusNotFound), kind: fhir.Kind{Product: fhir.AzureAPIForFHIR}},
@@ -72,7 +72,7 @@ var scenarios = map[string]scenario{
 	"cloud-unsupported":        {kind: fhir.Kind{Product: fhir.HealthDataServices, Cloud: fhir.USGovernment}},
 	"audience-foreign":         {anonymous: challengeOf("{authority}/{tenant}", "https://graph.microsoft.com")},
 	"smart-proxy":              {metadata: func(e *exchange) { e.statement("CapabilityStatement", "4.0.1", e.base()+"/AadSmartOnFhirProxy") }},
-	"fhir-401-issuer":          {read: func(e *exchange) { e.unauthorized("The issuer 'https://sts.windows.net/x/' is invalid") }},
+	"fhir-401-issuer":          {read: refused("IDX10205: Issuer validation failed. Issuer: 'https://sts.windows.net/{tenant}/'. Did not match: ValidIssuer: 'https://sts.windows.net/99999999-9999-4999-8999-999999999999/'")},
 	"fhir-401-login":           {read: (*exchange).loginNeeded},
 	"fhir-401-backend":         {read: answer(http.StatusUnauthorized, "exception", "Login failed for the database.")},
 	"fhir-403":                 {read: forbidden, kind: fhir.Kind{Product: fhir.Generic}},
@@ -86,9 +86,27 @@ var scenarios = map[string]scenario{
 	"write-undeletable":        {write: createdForGood},
 	"write-inconclusive":       {write: answer(http.StatusTeapot, "processing", "Not understood.")},
 	"write-throttled":          {write: throttle},
-	"generic":                  {kind: fhir.Kind{Product: fhir.Generic}},
-	"generic-open":             {anonymous: (*exchange).withoutToken, kind: fhir.Kind{Product: fhir.Generic}},
-	"generic-page":             {anonymous: page(http.StatusOK), kind: fhir.Kind{Product: fhir.Generic}},
+	"sign-in-unsupported":      {metadata: statementAt("urn:none"), smart: noRoute, anonymous: challenged("Negotiate, NTLM")},
+	"gateway-key-missing":      {anonymous: subscriptionKey},
+	"authority-elsewhere":      {metadata: statementAt("https://login.evil.test/x")},
+	"audience-guid":            {anonymous: challengeOf("{authority}/{tenant}", "33333333-3333-4333-8333-333333333333")},
+	"fhir-401-lifetime":        {read: refused("The token expired at '11/28/2026 10:00:00'")},
+	"fhir-401-signature":       {read: refused("The signature key was not found")},
+	"fhir-401-scope":           {read: challenged(`Bearer error="insufficient_scope", error_description="requires system/Patient.read"`)},
+	"read-not-fhir":            {read: page(http.StatusOK)},
+	"read-redirect":            {read: redirect("https://login.microsoftonline.com/common/oauth2/authorize?client_id=x")},
+
+	// Further cases of a code.
+	"fhir-401-audience-contradiction": {read: refused("The audience '{base}' is invalid")},
+	"fhir-401-issuer-version":         {read: refused("The issuer 'https://sts.windows.net/{tenant}/' is invalid")},
+	"fhir-401-issuer-unclear":         {read: refused("An error occurred while attempting to decode the Jwt: The iss claim is not valid")},
+	"fhir-version-unsupported-none":   {metadata: func(e *exchange) { e.statement("CapabilityStatement", "", e.authority()) }},
+	"tenant-unknown-domain":           {metadata: statementAt("urn:none"), smart: noRoute, anonymous: challengeOf("{authority}/contoso.onmicrosoft.com", "{base}")},
+	"tenant-unknown-any":              {metadata: statementAt("urn:none"), smart: noRoute, anonymous: challengeOf("{authority}/common", "{base}")},
+
+	"generic":      {kind: fhir.Kind{Product: fhir.Generic}},
+	"generic-open": {anonymous: (*exchange).withoutToken, kind: fhir.Kind{Product: fhir.Generic}},
+	"generic-page": {anonymous: page(http.StatusOK), kind: fhir.Kind{Product: fhir.Generic}},
 
 	// A server whose tenant does not exist.
 	"aadsts-90002": {metadata: statementAt("urn:none"), smart: noRoute, anonymous: challengeOf("{authority}/99999999-9999-4999-8999-999999999999", "{base}")},
@@ -175,12 +193,30 @@ func hangUp(e *exchange) {
 	panic(http.ErrAbortHandler)
 }
 
+// fill puts the values of the server into a text.
+func (e *exchange) fill(text string) string {
+	return strings.NewReplacer("{authority}", strings.TrimSuffix(e.Authority, "/"), "{tenant}", e.TenantID, "{base}", e.base()).Replace(text)
+}
+
+// challenged returns a reply that sends a 401 with the given header.
+func challenged(header string) reply { return func(e *exchange) { e.challenge(e.fill(header)) } }
+
+// refused returns a reply that refuses a token for a reason.
+func refused(description string) reply {
+	return func(e *exchange) { e.unauthorized(e.fill(description)) }
+}
+
+// subscriptionKey answers as API Management does.
+func subscriptionKey(e *exchange) {
+	e.w.Header().Set("WWW-Authenticate", `AzureApiManagementKey realm="`+e.base()+`",name="Ocp-Apim-Subscription-Key",type="header"`)
+	e.json(http.StatusUnauthorized, "application/json", object{
+		"statusCode": 401, "message": "Access denied due to missing subscription key. Make sure to include subscription key when making requests to an API.",
+	})
+}
+
 // challengeOf returns a reply that sends a 401 with the given authority and audience.
 func challengeOf(authority, audience string) reply {
-	return func(e *exchange) {
-		fill := strings.NewReplacer("{authority}", strings.TrimSuffix(e.Authority, "/"), "{tenant}", e.TenantID, "{base}", e.base())
-		e.challenge(fmt.Sprintf("Bearer authorization_uri=%q, resource_id=%q, realm=%q", fill.Replace(authority), fill.Replace(audience), fill.Replace(audience)))
-	}
+	return challenged(fmt.Sprintf("Bearer authorization_uri=%q, resource_id=%q, realm=%q", authority, audience, audience))
 }
 
 func statementAt(authority string) reply {
