@@ -161,10 +161,10 @@ func (s scanner) oauthURIs(found *OAuthURIs) error {
 func (s scanner) oauthURI(uris *OAuthURIs) error {
 	var name, uri string
 	err := s.object(func(key string) (err error) {
-		switch key {
-		case "url":
+		switch {
+		case key == "url":
 			name, err = s.text()
-		case "valueUri", "valueUrl", "valueString": // the first is right; servers publish all of them
+		case strings.HasPrefix(key, "value"): // valueUri is right; servers publish valueUrl and valueString, too
 			uri, err = s.text()
 		default:
 			err = s.skip()

@@ -159,7 +159,7 @@ func (c Client) send(ctx context.Context, r request) (Answer, error) {
 	a := Answer{Method: r.method, URL: c.Base.String() + r.path}
 	err := c.exchange(ctx, r, &a, start)
 	a.Elapsed = time.Since(start)
-	a.refusal.hide(r.token)
+	a.hide(r.token)
 	return a, err
 }
 

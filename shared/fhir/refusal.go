@@ -91,20 +91,46 @@ func (r *refusal) text(text string) {
 }
 
 // hide takes the token out of the texts before they are cut: some gateways repeat it.
-func (r *refusal) hide(token secret.Value) {
+func (r *refusal) hide(token string) {
 	for i, text := range r.texts {
-		if !token.IsZero() {
-			text = strings.ReplaceAll(text, token.Reveal(), "…")
-		}
+		text = withoutToken(text, token)
 		r.texts[i] = hideTokens(text[:min(len(text), maxText)])
 	}
+	r.oauth = withoutToken(r.oauth, token)
+}
+
+// hide takes the token out of everything of the answer that people may see.
+func (a *Answer) hide(token secret.Value) {
+	text := ""
+	if !token.IsZero() {
+		text = token.Reveal()
+	}
+	a.refusal.hide(text)
+	for _, seen := range []*string{&a.MediaType, &a.ResourceType, &a.BundleType, &a.Redirect, &a.RedirectHost, &a.CorrelationID} {
+		*seen = withoutToken(*seen, text)
+	}
+	for i, s := range a.Schemes {
+		a.Schemes[i] = withoutToken(s, text)
+	}
+}
+
+// minToken is the length of the shortest token that is taken out. Real ones are much longer, and a
+// shorter one would also be found in words that mean something.
+const minToken = 8
+
+// withoutToken replaces the token in any case of its letters, because headers are made lower case.
+func withoutToken(text, token string) string {
+	if len(token) < minToken || !strings.Contains(strings.ToLower(text), strings.ToLower(token)) {
+		return text
+	}
+	return regexp.MustCompile(`(?i)`+regexp.QuoteMeta(token)).ReplaceAllString(text, "…")
 }
 
 // Said returns the server's own words about its refusal, fit to be shown: at most 200 printable
 // characters, without anything that looks like a token. It is empty if the server said nothing.
 func (a Answer) Said() string {
 	if len(a.refusal.texts) == 0 {
-		return ""
+		return Printable(a.refusal.oauth)
 	}
 	return Printable(a.refusal.texts[0])
 }
@@ -137,7 +163,7 @@ var words = []struct {
 	},
 	{regexp.MustCompile(`\baudiences?\b|\baud\b|\bresource_id\b`), AudienceRefused},
 	{regexp.MustCompile(`\bissuers?\b|\biss\b|issued by|\btenants?\b|\btid\b`), IssuerRefused},
-	{regexp.MustCompile(`signature|signing|no matching key|unable to match key|another algorithm|public key|\bkid\b|\bjwks?\b.*(key|set|fetch)|verification fail`), SignatureRefused},
+	{regexp.MustCompile(`signature|signing (key|cert)|no matching key|unable to match key|another algorithm|public key|\bkid\b|\bjwks?\b.*(key|set|fetch)|verification fail`), SignatureRefused},
 }
 
 // longQuote is a quoted value, which may hold any words; short ones are names of claims.

@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -95,6 +96,7 @@ func TestSaid(t *testing.T) {
 		{"a part of a token", "application/json", "", `{"message":"got ` + jwt[:30] + `"}`, "got …"},
 		{"an opaque token", "application/json", "", `{"message":"got ` + opaque + `!"}`, "got …!"},
 		{"an opaque token at the cut", "application/json", "", `{"message":"` + strings.Repeat("x ", 95) + opaque + `"}`, strings.Repeat("x ", 95) + "…"},
+		{"an error alone", "", `Bearer error="invalid_token"`, "", "invalid_token"},
 		{"another token", "application/json", "", `{"message":"got 0123456789abcdefABCDEF0123456789xyz"}`, "got …"},
 		{"a GUID", "application/json", "", `{"message":"tenant 11111111-1111-4111-8111-111111111111"}`, "tenant 11111111-1111-4111-8111-111111111111"},
 		{"not printable", "application/json", "", "{\"message\":\"a\\u202eb\\u0000c\xff\"}", "ab c"},
@@ -115,6 +117,23 @@ func TestSaid(t *testing.T) {
 				t.Errorf("%q, want %q; %v", got, tt.want, err)
 			}
 		})
+	}
+}
+
+// A server may repeat the token anywhere in its answer.
+func TestTokenNowhere(t *testing.T) {
+	const token = "Opaque-Token-42"
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/"+token)
+		w.Header().Set("Location", "https://"+token+".example.org/"+token)
+		w.Header().Set("X-Correlation-Id", token)
+		w.Header().Set("WWW-Authenticate", token+` error="`+token+`"`)
+		w.WriteHeader(http.StatusFound)
+		_, _ = io.WriteString(w, `{"resourceType":"`+token+`"}`) // to memory
+	})
+	a, err := c.Read(t.Context(), CountPatients(), secret.New(token))
+	if text := fmt.Sprintf("%+v", a); err != nil || strings.Contains(strings.ToLower(text), strings.ToLower(token)) {
+		t.Errorf("%s %v", text, err)
 	}
 }
 

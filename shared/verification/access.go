@@ -34,7 +34,7 @@ func (r *run) readCode(a fhir.Answer) string {
 	case r.kind.Microsoft() && (a.NotFound() || a.Status == http.StatusGone && a.Outcome != nil):
 		return ""
 	}
-	return r.deniedCode(a, "read_inconclusive")
+	return r.deniedCode(a)
 }
 
 // answeredCode judges a 2xx: only the FHIR answer to the probe is a read. Web pages, gateways and
@@ -78,7 +78,7 @@ func contents(a fhir.Answer) string {
 
 // deniedCode classifies the refusal of a request with a token: a 401 is not always about the
 // token, a 403 not always about the role.
-func (r *run) deniedCode(a fhir.Answer, other string) string {
+func (r *run) deniedCode(a fhir.Answer) string {
 	if code := transientCode(a); code != "" {
 		return code
 	}
@@ -91,12 +91,16 @@ func (r *run) deniedCode(a fhir.Answer, other string) string {
 	case http.StatusForbidden:
 		return r.forbiddenCode(a)
 	}
-	return unexpectedCode(a, other)
+	return "read_inconclusive"
 }
 
 func (r *run) unauthorizedCode(a fhir.Answer) string {
 	if a.Outcome != nil && a.Outcome.Code == "exception" {
 		return "fhir_401_backend"
+	}
+	if a.IsAmazon() {
+		r.facts["{seen}"] = r.foreignSignIn(a)
+		return "sign_in_unsupported"
 	}
 	switch a.Reason() {
 	case fhir.GatewayKeyMissing:
@@ -198,7 +202,7 @@ func (r *run) write(ctx context.Context) Check {
 	if err != nil {
 		return r.found(r.brokenCode(a, err), a)
 	}
-	if a.Status == http.StatusOK || a.Status == http.StatusCreated {
+	if (a.Status == http.StatusOK || a.Status == http.StatusCreated) && a.MayBeJSON() {
 		return r.created(ctx, a)
 	}
 	if code := r.writeCode(a); code != "" {

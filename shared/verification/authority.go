@@ -50,7 +50,7 @@ func (r *run) authorityCheck(a fhir.Answer, code string, challenge fhir.Challeng
 	case code != "":
 		return r.found(code, a)
 	case elsewhere != "":
-		r.facts["{other}"] = elsewhere
+		r.facts["{other}"] = r.nameOf(elsewhere)
 		return r.found("authority_elsewhere", a)
 	case r.namedGUID != "" && r.wanted == "" && r.Audience == r.Server.String():
 		r.facts["{wanted}"] = r.namedGUID
@@ -106,6 +106,10 @@ func (r *run) open(a fhir.Answer) bool {
 // unknownCode distinguishes why no tenant is known: it is named in another way, or another sign-in
 // is wanted.
 func (r *run) unknownCode(a fhir.Answer) string {
+	r.facts["{asks}"] = ""
+	if a.Status != http.StatusUnauthorized {
+		r.facts["{asks}"] = " It answered a read without a token with status " + r.facts["{status}"] + "."
+	}
 	switch r.namedTenant {
 	case "":
 		if seen := r.foreignSignIn(a); seen != "" {
@@ -121,54 +125,6 @@ func (r *run) unknownCode(a fhir.Answer) string {
 	return "tenant_unknown/domain"
 }
 
-// foreignSignIn says what the server wants instead of a token of Entra, or "".
-func (r *run) foreignSignIn(a fhir.Answer) string {
-	switch {
-	case a.IsAmazon():
-		return "a demand for requests signed for Amazon Web Services (Signature Version 4)"
-	case a.SignIn():
-		return "a redirect to a sign-in page at " + a.RedirectHost
-	case a.Status >= 300 && a.Status < 400:
-		return "a redirect to " + r.facts["{redirect}"]
-	case a.Challenge != nil:
-		return foreignRealm(*a.Challenge)
-	case a.Status < 300 && a.IsPage():
-		return "a web page (" + a.MediaType + ")"
-	}
-	var schemes []string
-	for _, s := range a.Schemes {
-		if s = cmp.Or(schemeNames[strings.ToLower(s)], fhir.Printable(s)); !slices.Contains(schemes, s) && len(schemes) < 4 {
-			schemes = append(schemes, s)
-		}
-	}
-	if schemes == nil {
-		return ""
-	}
-	return "a demand for sign-in by " + strings.Join(schemes, ", ")
-}
-
-var schemeNames = map[string]string{
-	"ntlm": "NTLM (Windows accounts)", "negotiate": "Negotiate (Windows accounts, Kerberos)", "kerberos": "Kerberos",
-	"basic": "Basic (user name and password)", "digest": "Digest (user name and password)",
-}
-
-// providers are other identity providers, by the end of their host names.
-var providers = []string{
-	"accounts.google.com", "googleapis.com", "okta.com", "oktapreview.com", "auth0.com", "amazoncognito.com", "amazonaws.com", "pingone.com", "onelogin.com",
-}
-
-// foreignRealm says which provider a Bearer challenge names instead of Entra, or "".
-func foreignRealm(c fhir.Challenge) string {
-	for _, name := range []string{"realm", "issuer", "as_uri", "authorization_uri", "authorization"} {
-		n, path := parseAuthority(c.Params[name])
-		known := slices.ContainsFunc(providers, func(p string) bool { return n.host == p || strings.HasSuffix(n.host, "."+p) })
-		if known || n.host != "" && strings.Contains(path, "/realms/") { // of Keycloak
-			return "a demand for a token of " + n.host
-		}
-	}
-	return ""
-}
-
 // namedAuthority is an authority that a server names. name is a tenant that is not named by its id.
 type namedAuthority struct{ host, tenant, name string }
 
@@ -182,6 +138,9 @@ func (r *run) decideTenant(ctx context.Context, challenge fhir.Challenge) (elsew
 	}
 	sources := r.challengeSources(challenge)
 	sources = append(sources, r.sources(r.capability.OAuth.Token, r.capability.OAuth.Authorize)...)
+	if c := r.described.Challenge; c != nil && !anyTenant(sources) {
+		sources = append(sources, r.challengeSources(*c)...)
+	}
 	if r.TenantID == "" && !anyTenant(sources) {
 		// An unreadable answer names no authority, which is judged below.
 		configuration, _, _ := r.client.SMARTConfiguration(ctx)
@@ -217,7 +176,9 @@ func (r *run) weighSources(sources []namedAuthority) (elsewhere, code string) {
 			continue // what our authority says first still counts
 		case tenant == "":
 			tenant = s.tenant
-			r.namedTenant = cmp.Or(r.namedTenant, s.name)
+			if s.name != "" && (r.namedTenant == "" || manyTenants[r.namedTenant]) {
+				r.namedTenant = s.name
+			}
 		case s.tenant != "" && s.tenant != tenant && (r.TenantID == "" || first):
 			r.facts["{tenant}"], r.facts["{other}"] = tenant, s.tenant
 			return "", "tenant_conflict"
@@ -231,12 +192,16 @@ func (r *run) weighSources(sources []namedAuthority) (elsewhere, code string) {
 	return elsewhere, ""
 }
 
+func (r *run) nameOf(host string) string {
+	if host == r.Server.Host() {
+		return "itself"
+	}
+	return host
+}
+
 // noteMismatch records the foreign authority, and a tenant of ours that is named beside it.
 func (r *run) noteMismatch(host string, sources []namedAuthority) {
-	r.facts["{other}"] = host
-	if host == r.Server.Host() {
-		r.facts["{other}"] = host + " (itself)"
-	}
+	r.facts["{other}"] = r.nameOf(host)
 	for _, s := range sources {
 		if s.tenant != "" && sameAuthority(s.host, hostOf(r.configured)) {
 			r.facts["{issuerTenant}"] = " It also names the tenant " + s.tenant + "."
@@ -322,92 +287,4 @@ func mismatchCode(host string) string {
 		return "cloud_unsupported"
 	}
 	return "authority_mismatch"
-}
-
-// decideAudience takes the audience from the user, else from the challenge, else from the base
-// URL.
-func (r *run) decideAudience(challenge fhir.Challenge) (code string) {
-	named := namedAudience(challenge)
-	r.wanted, r.namedGUID = usableAudience(named), guidAudience(named)
-	r.noteWanted()
-	audience := r.Audience
-	if audience == "" {
-		audience = cmp.Or(r.wanted, r.Server.String())
-		if !r.trusted(audience) {
-			return "audience_foreign"
-		}
-	}
-	r.Audience, r.report.Audience, r.facts["{audience}"], r.facts["{aud}"] = audience, audience, audience, audience
-	return ""
-}
-
-// noteWanted records the audience that the server named, and what to do if it refuses another one.
-func (r *run) noteWanted() {
-	switch {
-	case r.wanted != "":
-		r.facts["{wanted}"] = r.wanted
-		r.facts["{audienceFix}"] = "Leave audience empty, so that it is taken from the server, or set it to " + r.wanted + "."
-	case r.namedGUID != "":
-		r.facts["{wanted}"] = r.namedGUID
-		r.facts["{audienceFix}"] = "If " + r.namedGUID + " is the client id of the FHIR server's API registration, give it as audience in the link."
-	default:
-		r.facts["{wanted}"] = "an audience that it does not name"
-		r.facts["{audienceFix}"] = "Find out which audience the FHIR server is configured to check, and give that one as audience in the link."
-	}
-}
-
-// namedAudience returns what a challenge says about the audience.
-func namedAudience(c fhir.Challenge) string {
-	return cmp.Or(c.Params["resource_id"], c.Params["resource"], c.Params["realm"])
-}
-
-// guidAudience returns the GUID of an audience GUID, spn:GUID or api://GUID, or "".
-func guidAudience(text string) string {
-	text = strings.TrimRight(strings.ToLower(strings.TrimSpace(text)), "/")
-	for _, prefix := range []string{"spn:", "api://"} {
-		text = strings.TrimPrefix(text, prefix)
-	}
-	if !guid.MatchString(text) {
-		return ""
-	}
-	return text
-}
-
-var audienceText = regexp.MustCompile(`^(https://[A-Za-z0-9.-]+(:[0-9]+)?|api://[A-Za-z0-9.-]+)(/[A-Za-z0-9._~/-]*)?$`)
-
-// usableAudience drops trailing slashes: Entra's scope is the audience + "/.default", and
-// Microsoft's servers refuse a token for "…//.default". It returns "" for text that is not an
-// audience, because a realm may be any text.
-func usableAudience(text string) string {
-	text = strings.TrimRight(text, "/")
-	if len(text) > 512 || !audienceText.MatchString(text) {
-		return ""
-	}
-	return text
-}
-
-// sensitiveDomains holds domains whose tokens open more than a FHIR server: Graph, Resource
-// Manager, Key Vault, Storage, Office. Not even a Microsoft server may name one as its audience.
-var sensitiveDomains = []string{
-	"microsoft.com", "azure.com", "azure.net", "windows.net", "microsoftonline.com", "office.com", "office365.com", "office.net",
-	"outlook.com", "sharepoint.com", "dynamics.com", "powerbi.com", "visualstudio.com", "powerapps.com",
-	"azure.us", "microsoft.us", "microsoftonline.us", "office365.us", "usgovcloudapi.net",
-}
-
-// trusted reports whether to request a token for an audience that the server named. The token
-// will be sent to that server. A malicious server could name a real clinic's server as its
-// audience, and would receive a token for it (counterfeit resource server, RFC 9700 §4.9.1). So
-// only a host with a Microsoft name, which TLS has proven, may name a host other than itself.
-func (r *run) trusted(audience string) bool {
-	u, err := url.Parse(audience)
-	if err != nil {
-		return false
-	}
-	host := strings.ToLower(u.Hostname())
-	if u.Scheme == "https" && host == r.Server.Host() {
-		return true
-	}
-	return r.kind.Microsoft() && u.Scheme == "https" && !slices.ContainsFunc(sensitiveDomains, func(domain string) bool {
-		return host == domain || strings.HasSuffix(host, "."+domain)
-	})
 }

@@ -47,7 +47,7 @@ type Outcome string
 // The outcomes, best first.
 const (
 	OutcomeActive        Outcome = "active"         // usable, perhaps with warnings
-	OutcomePendingAccess Outcome = "pending_access" // only the FHIR role is missing
+	OutcomePendingAccess Outcome = "pending_access" // the token works, but no read was answered yet
 	OutcomeTransient     Outcome = "degraded"       // only a temporary problem was found
 	OutcomeExpired       Outcome = "expired"        // Entra says that the secret has expired
 	OutcomeBroken        Outcome = "broken"         // a setting is wrong
