@@ -45,7 +45,10 @@ func parseOutcome(body []byte) *OperationOutcome {
 			Code        string `json:"code"`
 			Diagnostics string `json:"diagnostics"`
 			Details     struct {
-				Text string `json:"text"`
+				Text   string `json:"text"`
+				Coding []struct {
+					Display string `json:"display"`
+				} `json:"coding"`
 			} `json:"details"`
 		} `json:"issue"`
 	}
@@ -62,6 +65,9 @@ func parseOutcome(body []byte) *OperationOutcome {
 			if text != "" && (len(texts) == 0 || texts[len(texts)-1] != text) {
 				texts = append(texts, text)
 			}
+		}
+		if c := issue.Details.Coding; len(texts) == 0 && len(c) > 0 && c[0].Display != "" {
+			texts = append(texts, c[0].Display)
 		}
 	}
 	text := strings.Join(texts, "; ")

@@ -144,6 +144,7 @@ var (
 		"10222": OutsideLifetime, "10223": OutsideLifetime, "10224": OutsideLifetime, "10225": OutsideLifetime, "10230": OutsideLifetime,
 		"10500": SignatureRefused, "10501": SignatureRefused, "10503": SignatureRefused, "10504": SignatureRefused, "10506": SignatureRefused,
 		"10508": SignatureRefused, "10511": SignatureRefused, "10514": SignatureRefused, "10516": SignatureRefused, "10517": SignatureRefused, "10518": SignatureRefused,
+		"20803": SignatureRefused, "20804": SignatureRefused, // the keys could not be fetched
 	}
 )
 
@@ -158,7 +159,7 @@ var words = []struct {
 		RightMissing,
 	},
 	{
-		regexp.MustCompile(`\bexpired\b|not (yet valid|valid yet|valid before|active)|used before|no expiration|lifetime (is invalid|validation)|before the acceptable|\b(exp|nbf|iat)\b`),
+		regexp.MustCompile(`\bexpired\b|not (yet valid|valid yet|valid before|active)|used before|no expiration|lifetime (is invalid|validation)|clock skew|before the acceptable|\b(exp|nbf|iat)\b`),
 		OutsideLifetime,
 	},
 	{regexp.MustCompile(`\baudiences?\b|\baud\b|\bresource_id\b`), AudienceRefused},

@@ -158,7 +158,7 @@ var catalogue = map[string]Failure{
 		"The FHIR server says that a token issued a moment ago has expired or is not yet valid.{said}",
 		"Set the clock of the FHIR server and of the gateway in front of it: synchronize it with a time server."),
 	"fhir_401_signature": broken("401, words about the signature or an unknown signing key",
-		"The FHIR server could not check the token's signature: it does not know the signing key.{said}",
+		"The FHIR server could not check the token's signature: it does not know the signing key, or has an old one.{said}",
 		"Let the FHIR server read its signing keys from https://{authority}/{tenant}/discovery/v2.0/keys (its metadata address or JWKS URI must be of this tenant), let it accept RS256, and restart it if its keys are old."),
 	"fhir_401_scope": pending("401, error insufficient_scope or words about a missing scope or role",
 		"The FHIR server accepts the token but says that the application lacks a right. Its object id is {object}, its client id {client}.{said}",
