@@ -22,6 +22,7 @@ type answer struct {
 	FromSeparator string           `json:"fromSeparator,omitempty"`
 	To            smart.Dialect    `json:"to,omitempty"`
 	Scope         string           `json:"scope"`
+	Registrable   bool             `json:"registrable"` // by Entra: all of them
 	Results       smart.Results    `json:"results"`
 	Artefacts     *smart.Artefacts `json:"artefacts,omitempty"`
 }

@@ -31,7 +31,7 @@ func (j job) run(scopes []string) smart.Results {
 }
 
 func (j job) answer(results smart.Results, artefacts bool) answer {
-	a := answer{Direction: j.direction, Dialect: j.to.Dialect(), Separator: j.to.Separator().String(), Scope: results.Scope(), Results: results}
+	a := answer{Direction: j.direction, Dialect: j.to.Dialect(), Separator: j.to.Separator().String(), Scope: results.Scope(), Registrable: results.Registrable(), Results: results}
 	if j.direction == convert {
 		a.From, a.FromSeparator, a.To = j.from.Dialect(), j.from.Separator().String(), j.to.Dialect()
 	}

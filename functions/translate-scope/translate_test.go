@@ -79,7 +79,7 @@ func TestExactAnswer(t *testing.T) {
 		t.Errorf("warnings %v", warnings)
 	}
 	first["warnings"] = nil
-	const want = `{"dialect":"firely","direction":"encode",` +
+	const want = `{"dialect":"firely","direction":"encode","registrable":false,` +
 		`"results":[{"entra":{"length":42,"reasons":["character_not_allowed"],"registrable":false},"input":"patient/Observation.r?_id=Id-With-Dashes","kind":"resource","output":"patient-Observation.r?_id=Id\\-With\\-Dashes","warnings":null},` +
 		`{"entra":{"length":6,"reasons":[],"registrable":true},"input":"openid","kind":"oidc","output":"openid","warnings":[]}],` +
 		`"scope":"patient-Observation.r?_id=Id\\-With\\-Dashes openid","separator":"-"}`

@@ -80,7 +80,10 @@
 //	already_encoded, already_translated, already_prefixed  it looks encoded or translated already
 //	alias                                               the receiving server does not know the value
 //	escape_not_meant, lost_escape                       a proxy without escapes may misread or have lost something
+//	html_escaped, comma_joined                          it was copied out of HTML, or is a list of scopes
 //	context_missing, unknown_resource_type              the scope itself is doubtful
+//	wrong_case, unknown_launch_context
+//	stu3_resource_type                                  no server of R4 or later has the type
 //	malformed_permission, repeated_permission, permission_order, malformed_query
 //	modifier_not_supported, chaining_not_supported, include_not_supported   Microsoft's FHIR servers refuse it
 //	mixed_versions, mixed_contexts, default_not_alone   the scopes do not go together

@@ -20,6 +20,7 @@ const (
 	TooLong             = "too_long"
 	CharacterNotAllowed = "character_not_allowed"
 	LeadingPeriod       = "leading_period"
+	Untranslatable      = "untranslatable" // the scope was refused for another reason, which its error has
 )
 
 // Entra says whether Entra registers a value as an app role or a delegated permission.

@@ -2,6 +2,7 @@ package smart
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -37,6 +38,12 @@ func (t *Translator) spellingAdvice(r *Result) []Advice {
 		all = append(all, Advice{
 			"already_encoded", "It holds a plus sign before something that looks like a scope, as if a form had been encoded twice; it is carried as one scope.",
 			"If several scopes are meant, separate them by white space.",
+		})
+	}
+	if entity := htmlEntity.FindString(scope); entity != "" {
+		all = append(all, Advice{
+			"html_escaped", fmt.Sprintf("It holds %s, as if it had been copied out of the source of a web page; it is carried as it is.", entity),
+			`Write the character itself, such as & between search parameters.`,
 		})
 	}
 	if looksTranslated(scope) {
@@ -99,12 +106,19 @@ func plusJoined(scope string) bool {
 		if _, scope, plus = strings.Cut(scope, "+"); !plus {
 			return false
 		}
-		for _, begin := range []string{"patient/", "user/", "system/", "launch/", "openid", "offline_access", "fhirUser"} {
-			if strings.HasPrefix(scope, begin) {
-				return true
-			}
+		if beginsLikeScope(scope) {
+			return true
 		}
 	}
+}
+
+func beginsLikeScope(s string) bool {
+	for _, begin := range []string{"patient/", "user/", "system/", "launch/", "openid", "offline_access", "fhirUser"} {
+		if strings.HasPrefix(s, begin) {
+			return true
+		}
+	}
+	return false
 }
 
 // brokenCanonical reports whether a query holds …/CodeSystem/observation/category|…: FHIR ids
@@ -128,17 +142,92 @@ func brokenCanonical(s Scope) bool {
 func syntaxAdvice(s Scope, d Dialect) []Advice {
 	switch s.Kind {
 	case Custom:
-		return contextAdvice(s)
+		return append(append(caseAdvice(s), commaAdvice(s)...), contextAdvice(s)...)
+	case Launch:
+		return launchAdvice(s)
 	case Resource:
 		return append(append(typeAdvice(s), permissionAdvice(s)...), queryAdvice(s, d)...)
 	}
 	return nil
 }
 
+// htmlEntity is a character as HTML escapes it.
+var htmlEntity = regexp.MustCompile(`&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,6}|#[xX][0-9a-fA-F]{1,6});`)
+
+// named are the scopes of SMART and OpenID Connect that consist of a name.
+var named = []string{"openid", "profile", "email", "offline_access", "online_access", "fhirUser", "launch"}
+
+// caseAdvice warns of scopes that would be a known one but for capital letters.
+func caseAdvice(s Scope) []Advice {
+	for _, name := range named {
+		if s.text != name && strings.EqualFold(s.text, name) {
+			return wrongCase(s.text, name)
+		}
+	}
+	context, rest, slash := strings.Cut(s.text, "/")
+	if lower := strings.ToLower(context); slash && lower != context && (isContext(lower) || lower == "launch") {
+		if lower == "launch" {
+			rest = strings.ToLower(rest)
+		}
+		return wrongCase(s.text, lower+"/"+rest)
+	}
+	return nil
+}
+
+func wrongCase(is, meant string) []Advice {
+	return []Advice{{
+		"wrong_case", fmt.Sprintf("%s has capital letters where SMART has small ones or the other way round, which counts: servers do not know it.", brief(is)),
+		"Write " + brief(meant) + ".",
+	}}
+}
+
+// commaAdvice warns of a list that is separated by commas or semicolons.
+func commaAdvice(s Scope) []Advice {
+	head, _, _ := strings.Cut(s.text, "?")
+	for i := strings.IndexAny(head, ",;"); i >= 0; i = strings.IndexAny(head, ",;") {
+		head = head[i+1:]
+		if beginsLikeScope(head) {
+			return []Advice{{
+				"comma_joined", "It has a comma or semicolon before something that looks like a scope; it is carried as one scope.",
+				"If several scopes are meant, separate them by spaces.",
+			}}
+		}
+	}
+	return nil
+}
+
+// launchAdvice warns of launch contexts that no server has. A context is the name of a resource type
+// in small letters (SMART App Launch 2.2, "Scopes for requesting context data").
+func launchAdvice(s Scope) []Advice {
+	head, _, _ := strings.Cut(s.text, "?")
+	if head == "launch" || launchContexts[s.Type] {
+		return nil
+	}
+	if lower := strings.ToLower(s.Type); launchContexts[lower] {
+		return wrongCase(head, "launch/"+lower)
+	}
+	return []Advice{{
+		"unknown_launch_context", fmt.Sprintf("%s is no context that an app can ask for at its launch.", brief(s.Type)),
+		"Write launch/patient, launch/encounter or another resource type in small letters, or launch alone when the app is started out of a record.",
+	}}
+}
+
+// launchContexts are the names of all resource types in small letters.
+var launchContexts = func() map[string]bool {
+	set := map[string]bool{}
+	for name := range resourceTypes {
+		set[strings.ToLower(name)] = true
+	}
+	for name := range stu3Types {
+		set[strings.ToLower(name)] = true
+	}
+	return set
+}()
+
 func contextAdvice(s Scope) []Advice {
 	name, permissions, _ := strings.Cut(s.text, ".")
 	permissions, _, _ = strings.Cut(permissions, "?")
-	if !IsResourceType(name) || permissions == "" {
+	if !IsResourceType(name) && !IsSTU3ResourceType(name) || permissions == "" {
 		return nil
 	}
 	return []Advice{{"context_missing", "It looks like a resource scope without context.", "Begin it with patient/, user/ or system/."}}
@@ -148,8 +237,15 @@ func typeAdvice(s Scope) []Advice {
 	if s.Type == "*" || IsResourceType(s.Type) {
 		return nil
 	}
+	if replacement, found := stu3Types[s.Type]; found {
+		fix := "Ask for it at servers of FHIR STU3 only."
+		if replacement != "" {
+			fix += " At a later server, " + replacement + " takes its place."
+		}
+		return []Advice{{"stu3_resource_type", fmt.Sprintf("%s is a resource type of FHIR STU3 only: R4, R4B and R5 do not have it.", s.Type), fix}}
+	}
 	return []Advice{{
-		"unknown_resource_type", fmt.Sprintf("%s is no resource type of FHIR R4, R4B or R5.", brief(s.Type)),
+		"unknown_resource_type", fmt.Sprintf("%s is no resource type of FHIR STU3, R4, R4B or R5.", brief(s.Type)),
 		"Write a resource type, as in Observation, with its capitals, or *.",
 	}}
 }

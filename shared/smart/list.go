@@ -31,6 +31,16 @@ func (rs Results) Refused() bool {
 	return false
 }
 
+// Registrable reports whether Entra registers every value of the list.
+func (rs Results) Registrable() bool {
+	for _, r := range rs {
+		if !r.Entra.Registrable {
+			return false
+		}
+	}
+	return true
+}
+
 // Scope returns the outputs joined by single spaces (RFC 6749 section 3.3).
 func (rs Results) Scope() string {
 	outputs := make([]string, len(rs))
@@ -101,6 +111,9 @@ func (r *Result) refused(err error) {
 	r.Output, r.Error = "", err.(*Refusal)
 	r.Entra = entraOf(r.Input)
 	r.Entra.Registrable = false
+	if len(r.Entra.Reasons) == 0 {
+		r.Entra.Reasons = append(r.Entra.Reasons, Untranslatable)
+	}
 }
 
 // judge adds Entra's limits and the advice about one scope.

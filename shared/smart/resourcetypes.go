@@ -44,6 +44,21 @@ TestReport TestScript Transport ValueSet VerificationResult VisionPrescription`)
 // IsResourceType reports whether name is a resource type of FHIR R4, R4B or R5. Case matters.
 func IsResourceType(name string) bool { return resourceTypes[name] }
 
+// stu3Types holds the resource types of FHIR STU3 that R4 dropped, with the type that took their
+// place, or "" (hl7.org/fhir/R4, "R3 to R4 version maps").
+var stu3Types = map[string]string{
+	"BodySite": "BodyStructure", "DataElement": "StructureDefinition", "DeviceComponent": "Device", "EligibilityRequest": "CoverageEligibilityRequest",
+	"EligibilityResponse": "CoverageEligibilityResponse", "ExpansionProfile": "", "ImagingManifest": "ImagingStudy", "ProcedureRequest": "ServiceRequest",
+	"ProcessRequest": "Task", "ProcessResponse": "Task", "ReferralRequest": "ServiceRequest", "Sequence": "MolecularSequence", "ServiceDefinition": "PlanDefinition",
+}
+
+// IsSTU3ResourceType reports whether name is a resource type of FHIR STU3 that no later version has.
+// Case matters.
+func IsSTU3ResourceType(name string) bool {
+	_, found := stu3Types[name]
+	return found
+}
+
 func setOf(names string) map[string]bool {
 	set := map[string]bool{}
 	for name := range strings.FieldsSeq(names) {

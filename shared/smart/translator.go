@@ -63,7 +63,8 @@ func checkResource(resource string, d Dialect) *Refusal {
 		return nil
 	}
 	if r := checkToken(resource); r != nil {
-		return refuse("invalid_resource", "The resource is put before scopes as it is. "+r.Message, r.Fix)
+		return refuse("invalid_resource", "The resource is put before scopes as it is. "+r.Message,
+			"Send one App ID URI, such as api://fhir or https://fhir.example.org, or one client id, as it stands in Entra under Expose an API: printable ASCII, without white space, quotes and percent-encoding.")
 	}
 	if strings.HasSuffix(resource, "/.default") {
 		return refuse("invalid_resource", "The resource ends in /.default, which is a scope of it.", "Leave /.default out.")
