@@ -42,14 +42,12 @@ const maxURL = 2048
 // is nil if the URL is valid. With anyTarget, addresses and ports are checked only when they are
 // dialled (FHIRLINK_EGRESS_ALLOW is not empty).
 func ParseBaseURL(raw string, anyTarget bool) (base BaseURL, notes []string, mistake *problem.Field) {
-	text := strings.TrimSpace(raw)
-	if text != raw {
-		notes = append(notes, "removed the space around the FHIR server URL")
-	}
-	u, mistake := splitURL(text)
+	text, notes := bareURL(raw)
+	u, said, mistake := splitURL(text)
 	if mistake != nil {
 		return BaseURL{}, nil, mistake
 	}
+	notes = append(notes, said...)
 	authority, said, mistake := parseAuthority(u, anyTarget)
 	if mistake != nil {
 		return BaseURL{}, nil, mistake
@@ -64,29 +62,40 @@ func ParseBaseURL(raw string, anyTarget bool) (base BaseURL, notes []string, mis
 }
 
 // splitURL refuses what the later steps do not handle.
-func splitURL(text string) (*url.URL, *problem.Field) {
+func splitURL(text string) (u *url.URL, notes []string, mistake *problem.Field) {
 	if text == "" {
-		return nil, urlMistake("url_syntax", "The FHIR server URL is empty.", exampleFix)
+		return nil, nil, urlMistake("url_syntax", "The FHIR server URL is empty.", exampleFix)
+	}
+	if mistake := checkResourceID(text); mistake != nil {
+		return nil, nil, mistake
 	}
 	if len(text) > maxURL {
-		return nil, urlMistake("url_syntax", "The FHIR server URL is longer than "+strconv.Itoa(maxURL)+" characters.", exampleFix)
+		return nil, nil, urlMistake("url_syntax", "The FHIR server URL is longer than "+strconv.Itoa(maxURL)+" characters.", exampleFix)
 	}
 	for _, c := range []byte(text) {
 		if c <= ' ' || c >= 0x7f || strings.IndexByte("\\\"<>^`{|}", c) >= 0 {
-			return nil, urlMistake("url_syntax", "The FHIR server URL has a character that no URL may have (space, control character, letter outside ASCII, or one of \\ \" < > ^ ` { | }).",
+			return nil, nil, urlMistake("url_syntax", "The FHIR server URL has a character that no URL may have (space, control character, letter outside ASCII, or one of \\ \" < > ^ ` { | }).",
 				"Copy the URL again. Write an international domain name in its ASCII form (xn--…).")
 		}
 	}
 	scheme, rest, found := strings.Cut(text, "://")
-	if !found || !strings.EqualFold(scheme, "https") {
-		return nil, urlMistake("url_not_https", "The FHIR server URL does not begin with https://.", "Put https:// in front of the host name, e.g. "+exampleURL+".")
+	switch {
+	case found && strings.EqualFold(scheme, "http"):
+		return nil, nil, urlMistake("url_not_https", "The FHIR server URL begins with http://, which is not encrypted. Tokens and health data are sent over https:// only.",
+			"Write https:// instead of http://. If the server does not answer there, have a certificate installed on it first.")
+	case !found || !strings.EqualFold(scheme, "https"):
+		return nil, nil, urlMistake("url_not_https", "The FHIR server URL does not begin with https://.", "Put https:// in front of the host name, e.g. "+exampleURL+".")
 	}
 	u, err := url.Parse("https://" + rest)
 	if err != nil || u.Opaque != "" {
-		return nil, urlMistake("url_syntax", "The FHIR server URL is not a URL.", exampleFix)
+		return nil, nil, urlMistake("url_syntax", "The FHIR server URL is not a URL.", exampleFix)
 	}
 	u.Host = strings.TrimSuffix(u.Host, ":")
-	return u, checkPasted(u, strings.Contains(rest, "#"))
+	if host := u.Hostname(); len(host) > 1 && strings.HasSuffix(host, ".") {
+		u.Host = strings.Replace(u.Host, host, strings.TrimSuffix(host, "."), 1)
+		notes = append(notes, "removed the dot at the end of the host of the FHIR server URL")
+	}
+	return u, notes, checkPasted(u, strings.Contains(rest, "#"))
 }
 
 const (
@@ -176,35 +185,6 @@ func parsePort(port string, anyTarget bool) (suffix string, mistake *problem.Fie
 	return ":" + strconv.FormatUint(n, 10), nil
 }
 
-// trimPath removes what people copy along with the base URL.
-func trimPath(u *url.URL) (path string, notes []string) {
-	if u.RawQuery != "" || u.ForceQuery {
-		notes = append(notes, "removed the query from the FHIR server URL")
-	}
-	full := u.EscapedPath()
-	path = strings.TrimRight(full, "/")
-	slashed, bare := path != full, trimMetadata(path)
-	switch {
-	case bare != path:
-		notes = append(notes, "removed /metadata from the FHIR server URL")
-	case slashed:
-		notes = append(notes, "removed the trailing / from the FHIR server URL")
-	}
-	return bare, notes
-}
-
-// trimMetadata removes every trailing /metadata, so that the result is canonical.
-func trimMetadata(path string) string {
-	const metadata = "/metadata"
-	for {
-		i := len(path) - len(metadata)
-		if i < 0 || !strings.EqualFold(path[i:], metadata) {
-			return path
-		}
-		path = strings.TrimRight(path[:i], "/")
-	}
-}
-
 const pathCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@"
 
 func checkPath(path string, kind Kind) *problem.Field {
@@ -215,8 +195,8 @@ func checkPath(path string, kind Kind) *problem.Field {
 		return urlMistake("url_has_path", "The FHIR server URL has a path behind the host name; this service has none.", "Remove everything behind the host name.")
 	}
 	for segment := range strings.SplitSeq(path[1:], "/") {
-		if segment == "" || segment == "." || segment == ".." || strings.Trim(segment, pathCharacters) != "" {
-			return urlMistake("url_syntax", "The path of the FHIR server URL has an empty segment, a dot segment, or a character that is not allowed there.", "Copy the base URL of the FHIR server again: the part in front of /metadata.")
+		if segment == "." || segment == ".." || strings.Trim(segment, pathCharacters) != "" {
+			return urlMistake("url_syntax", "The path of the FHIR server URL has a dot segment, or a character that is not allowed there.", "Copy the base URL of the FHIR server again: the part in front of /metadata.")
 		}
 	}
 	return nil

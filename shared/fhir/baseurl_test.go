@@ -1,8 +1,10 @@
 package fhir_test
 
 import (
+	"encoding/json"
 	"net/netip"
 	"net/url"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -20,6 +22,14 @@ func TestParseBaseURL(t *testing.T) {
 		query    = "removed the query from the FHIR server URL"
 		lower    = "wrote the host of the FHIR server URL in lower case"
 		port     = "removed :443 from the FHIR server URL"
+		unseen   = "removed invisible characters from the FHIR server URL"
+		around   = "removed quotes, brackets or punctuation around the FHIR server URL"
+		behind   = "removed punctuation at the end from the FHIR server URL"
+		resource = "removed the resource type and what follows it from the FHIR server URL"
+		known    = "removed /.well-known and what follows it from the FHIR server URL"
+		dot      = "removed the dot at the end of the host of the FHIR server URL"
+		words    = "removed the words in front of the FHIR server URL"
+		r4       = "https://fhir.example.org/r4"
 	)
 	tests := []struct {
 		raw, want string
@@ -46,6 +56,53 @@ func TestParseBaseURL(t *testing.T) {
 		{"https://fhir.example.org/r4/", "https://fhir.example.org/r4", []string{slash}},
 		{"https://fhir.example.org/Base_R4/metadata", "https://fhir.example.org/Base_R4", []string{metadata}},
 		{"https://xn--klinik-gesund-0ob.example/fhir", "https://xn--klinik-gesund-0ob.example/fhir", nil},
+
+		{"https://eyes.example.org/API//R4", "https://eyes.example.org/API//R4", nil},
+		{"https://eyes.example.org/API//R4//metadata", "https://eyes.example.org/API//R4", []string{metadata}},
+		{"https://fhir.example.org//r4", "https://fhir.example.org//r4", nil},
+
+		{r4 + "/Patient", r4, []string{resource}},
+		{r4 + "/Patient/", r4, []string{resource}},
+		{r4 + "/Patient?name=x", r4, []string{query, resource}},
+		{r4 + "/Patient/123?", r4, []string{query, resource}},
+		{r4 + "/Patient/abc/_history/2", r4, []string{resource}},
+		{r4 + "/Patient/$everything", r4, []string{resource}},
+		{r4 + "/Observation/_search", r4, []string{resource}},
+		{r4 + "/Observation/4711", r4, []string{resource}},
+		{r4 + "/Endpoint", r4, []string{resource}},
+		{r4 + "/ProcedureRequest", r4, []string{resource}},
+		{r4 + "/Patient/12/Observation", r4, []string{resource}},
+		{r4 + "/Patient/metadata", r4, []string{metadata, resource}},
+		{clinic + "/Patient/1", clinic, []string{resource}},
+		{clinic + "/Observation/x", clinic, []string{resource}},
+		{"https://fhir.example.org/Organization/r4", "https://fhir.example.org/Organization/r4", nil},
+		{"https://fhir.example.org/patient", "https://fhir.example.org/patient", nil},
+
+		{r4 + "/.well-known/smart-configuration", r4, []string{known}},
+		{r4 + "/.well-known/smart-configuration.json?x=1", r4, []string{query, known}},
+		{r4 + "/.well-known", r4, []string{known}},
+		{clinic + "/.well-known/openid-configuration", clinic, []string{known}},
+
+		{clinic + ".", clinic, []string{around}},
+		{clinic + ",", clinic, []string{around}},
+		{clinic + ";", clinic, []string{around}},
+		{"\"" + clinic + "\"", clinic, []string{around}},
+		{"\"" + clinic + "\",", clinic, []string{around}},
+		{"“" + clinic + "”.", clinic, []string{around}},
+		{"'" + clinic + "/'", clinic, []string{around, slash}},
+		{"<" + clinic + ">", clinic, []string{around}},
+		{"(" + clinic + ").", clinic, []string{around}},
+		{clinic + "\u200b", clinic, []string{unseen}},
+		{"\ufeff" + clinic, clinic, []string{unseen}},
+		{"https://ws-clinic.fhir.\u200bazurehealth\u00adcareapis.com", clinic, []string{unseen}},
+		{"\u200e" + clinic + "/metadata\u202c ", clinic, []string{space, unseen, metadata}},
+		{"https://fhir.example.org./r4", r4, []string{dot}},
+		{"https://fhir.example.org.:443/r4", r4, []string{dot, port}},
+		{r4 + "./metadata", r4, []string{metadata, behind}},
+		{r4 + "%22", r4, []string{behind}},
+		{"FHIR metadata endpoint: " + clinic + "/metadata", clinic, []string{words, metadata}},
+		{"GET " + r4, r4, []string{words}},
+		{"url=" + r4, r4, []string{words}},
 	}
 	for _, tt := range tests {
 		base, notes, mistake := fhir.ParseBaseURL(tt.raw, false)
@@ -67,7 +124,7 @@ func TestParseBaseURLMistakes(t *testing.T) {
 			"javascript://x.example/", "//x.example",
 		},
 		"url_has_path": {
-			clinic + "/fhir", clinic + "/Patient/1", clinic + "/metadata/x", clinic + "/%6detadata", "https://contoso.azurehealthcareapis.com/a", "https://ws.fhir.azurehealthcareapis.us/a",
+			clinic + "/fhir", clinic + "/metadata/x", clinic + "/%6detadata", "https://contoso.azurehealthcareapis.com/a", "https://ws.fhir.azurehealthcareapis.us/a",
 		},
 		"url_dicom":  {"https://ws-img.dicom.azurehealthcareapis.com", "https://ws-img.dicom.azurehealthcareapis.us/v1"},
 		"url_portal": {"https://portal.azure.com/#@contoso.com/resource/subscriptions/1", "https://ms.portal.azure.com/", "https://portal.azure.us/", "https://entra.microsoft.com/#home"},
@@ -76,11 +133,11 @@ func TestParseBaseURLMistakes(t *testing.T) {
 			"https://user@fhir.example.org", "https://user:pass@fhir.example.org", "https://@fhir.example.org",
 			"https://fhir.example.org#", "https://fhir.example.org/#x", "https://fhir.example.org/?q#x",
 			"https://fhir.example.org:80", "https://fhir.example.org:8443/r4", "https://fhir.example.org:0", "https://fhir.example.org:0443", "https://fhir.example.org:99999", "https://fhir.example.org:x",
-			"https://fhir.example.org.", "https://.example.org", "https://fhir..org", "https://-a.example", "https://a-.example", "https://a_b.example",
+			"https://fhir.example.org..:443", "https://.example.org", "https://fhir..org", "https://-a.example", "https://a-.example", "https://a_b.example",
 			"https://" + long + "a.example", "https://" + strings.Repeat(long+".", 4) + "example", "https://fhir.example.org/" + strings.Repeat("a", 2048),
 			"https://fhir.example.org/a b", "https://fhir.exam ple.org", "https://fhir.example.org/\x00", "https://fhir.example.org/a\r\nHost: x", "https://fhir.example.org\\@evil.example",
-			"https://fhir.example.org/a//b", "https://fhir.example.org/../x", "https://fhir.example.org/a/./b", "https://fhir.example.org/a%2f..", "https://fhir.example.org/{a}",
-			"https://klinik-süd.example", "https://fhir。example。org", "https://\u200bfhir.example.org", "https://fhir.example.org/ü", "https://fhir%2eexample.org",
+			"https://fhir.example.org/../x", "https://fhir.example.org/a/..", "https://fhir.example.org/.", "https://fhir.example.org/a/./b", "https://fhir.example.org/a%2f..", "https://fhir.example.org/{a}",
+			"https://klinik-süd.example", "https://fhir。example。org", "https://fhir.example.org/ü", "https://fhir%2eexample.org",
 			// Addresses in every notation.
 			"https://127.0.0.1", "https://127.0.0.1.", "https://10.0.0.1", "https://8.8.8.8", "https://169.254.169.254/latest", "https://168.63.129.16",
 			"https://2130706433", "https://0x7f000001", "https://0X7F.1", "https://0x7f.0.0.1", "https://017700000001", "https://0177.0.0.1", "https://127.1", "https://127.0.1", "https://a.1",
@@ -119,7 +176,7 @@ func TestParseBaseURLAnyTarget(t *testing.T) {
 		}
 	}
 	for _, raw := range []string{
-		"https://2130706433", "https://0x7f.1", "https://127.1", "https://10.1.2.3.", "https://[fe80::1%25eth0]", "https://10.1.2.3:0", "https://10.1.2.3:65536",
+		"https://2130706433", "https://0x7f.1", "https://127.1", "https://[fe80::1%25eth0]", "https://10.1.2.3:0", "https://10.1.2.3:65536",
 		"https://user@10.1.2.3", "http://10.1.2.3",
 	} {
 		if base, _, mistake := fhir.ParseBaseURL(raw, true); mistake == nil {
@@ -155,7 +212,7 @@ func TestBaseURLHost(t *testing.T) {
 }
 
 func FuzzParseBaseURL(f *testing.F) {
-	for _, seed := range []string{clinic + "/metadata?x=1", "https://2130706433", "https://[::ffff:127.0.0.1]:443/", "https://a@b.c/#", " HTTPS://A.B:443//metadata/ ", "https://x.y/a/../b", "https://0x7f.1"} {
+	for _, seed := range []string{clinic + "/metadata?x=1", "https://2130706433", "https://[::ffff:127.0.0.1]:443/", "https://a@b.c/#", " HTTPS://A.B:443//metadata/ ", "https://x.y/a/../b", "https://0x7f.1", "<https://x.y./a//Patient/12.,/.well-known/x>;", "url: https://x.y/a%22/metadata./Endpoint"} {
 		f.Add(seed, true)
 		f.Add(seed, false)
 	}
@@ -179,4 +236,40 @@ func FuzzParseBaseURL(f *testing.F) {
 			t.Fatalf("%q gives the address %q", raw, base)
 		}
 	})
+}
+
+// TestFieldCases runs inputs that were typed or published in the field.
+func TestFieldCases(t *testing.T) {
+	data, err := os.ReadFile("testdata/base-url-cases.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct{ ID, Input, Right string }
+	if err := json.Unmarshal(data, &cases); err != nil || len(cases) == 0 {
+		t.Fatal(len(cases), err)
+	}
+	for _, c := range cases {
+		base, notes, mistake := fhir.ParseBaseURL(c.Input, false)
+		if mistake != nil || base.String() != c.Right || len(notes) != 1 {
+			t.Errorf("%s gives %q %q %+v, want %q and a note", c.ID, base, notes, mistake, c.Right)
+		}
+	}
+}
+
+// TestTypicalMistakes: what cannot be meant as a base URL is called what it is.
+func TestTypicalMistakes(t *testing.T) {
+	const id = "/subscriptions/33333333-3333-4333-8333-333333333333/resourceGroups/rg/providers/Microsoft.HealthcareApis/workspaces/WS/fhirservices/Clinic"
+	for raw, want := range map[string][3]string{
+		id: {"url_resource_id", "resource id", "https://ws-clinic.fhir.azurehealthcareapis.com"},
+		"https://management.azure.com" + id + "?api-version=2024-03-31":        {"url_resource_id", "resource id", "https://ws-clinic.fhir.azurehealthcareapis.com"},
+		"subscriptions/33333333-3333-4333-8333-333333333333/resourceGroups/rg": {"url_resource_id", "resource id", "FHIR metadata endpoint"},
+		"http://ws-clinic.fhir.azurehealthcareapis.com":                        {"url_not_https", "http://, which is not encrypted", "https:// instead of http://"},
+		"ws-clinic.fhir.azurehealthcareapis.com":                               {"url_not_https", "does not begin with https://", "Put https:// in front"},
+		"https://portal.azure.com/#@contoso.com/resource" + id:                 {"url_portal", "Azure portal", "FHIR metadata endpoint"},
+	} {
+		_, _, mistake := fhir.ParseBaseURL(raw, false)
+		if mistake == nil || mistake.Code != want[0] || !strings.Contains(mistake.Message, want[1]) || !strings.Contains(mistake.Fix, want[2]) {
+			t.Errorf("%q: %+v, want %q", raw, mistake, want)
+		}
+	}
 }
