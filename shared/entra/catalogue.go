@@ -10,12 +10,14 @@ type Failure struct {
 	Message string
 	Fix     string
 	Class   Class
+
+	OAuthError string // of a row that is recognized by the OAuth error, without a number
 }
 
 // Failures returns the catalogue of Entra's refusals. For a number that the catalogue does not
 // have, Entra's own sentence replaces the Message.
 func Failures() []Failure {
-	return append(catalogue[:len(catalogue):len(catalogue)], throttled, unknown)
+	return append(catalogue[:len(catalogue):len(catalogue)], userFlow, throttled, unknown)
 }
 
 func (f Failure) fill(c Credentials, audience string) Diagnosis {
@@ -52,6 +54,15 @@ var throttled = Failure{
 	Class:   Transient,
 }
 
+// userFlow is the answer of Azure AD B2C (AADB2C90086), which signs in people only.
+var userFlow = Failure{
+	OAuthError: "unsupported_grant_type",
+	Sign:       "400 `unsupported_grant_type`, “AADB2C90086: The supplied grant_type [client_credentials] is not supported”",
+	Message:    "The tenant {tenant} is one of Azure AD B2C or External ID, whose user flows sign in people and give applications no tokens.",
+	Fix:        "Register the application {client} in the tenant that the FHIR service trusts (FHIR service > Authentication > Authority), which is an organization's tenant of Microsoft Entra ID, and give its Tenant ID.",
+	Class:      Config,
+}
+
 // unknown documents what [Refusal.Diagnose] says about a number that has no row.
 var unknown = Failure{
 	Sign:    "any other error",
@@ -72,147 +83,224 @@ var hints = map[string]string{
 	"interaction_required": "Ask the administrator of the tenant {tenant} which policy stops the application {client}; nobody can be asked interactively here.",
 }
 
+// certificateHint takes the place of the hint for invalid_client.
+const certificateHint = "Check the client id, and that the certificate is uploaded: " + secrets + " > Certificates."
+
+// ofCertificate is what is said to an application with a certificate instead of a row that speaks of
+// its client secret, by the first number of the row.
+var ofCertificate = map[int]Diagnosis{
+	numberInvalid: {
+		"Entra does not accept the certificate of the application {client}.",
+		"Upload the public part of the certificate in " + secrets + " > Certificates. If the application has another certificate now, send that one with its private key as clientCertificate.",
+	},
+	numberExpired: {
+		"The certificate of the application {client} has expired.",
+		"Create a new certificate, upload its public part in " + secrets + " > Certificates, and send it with its private key as clientCertificate.",
+	},
+	7000218: {"The request to Entra had no proof of who the application {client} is.", ours},
+	700025: {
+		"The application {client} is registered as a public client, which cannot have a certificate.",
+		"In " + registrations + " > the app {client} > Authentication add the platform Web and set “Allow public client flows” to No, then upload the certificate.",
+	},
+}
+
 // catalogue maps AADSTS numbers to a message and a fix
 // (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
 var catalogue = []Failure{
 	{
-		[]int{7000215},
+		[]int{numberInvalid},
 		"401 `invalid_client`, “Invalid client secret provided”",
 		"Entra does not accept this client secret for the application {client}.",
 		"In " + secrets + " create a new client secret and copy its Value, not its Secret ID; the Value is shown only until you leave the page. Paste it without spaces. If the secret is less than two minutes old, wait and send it again: Entra may not know it everywhere yet.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{numberExpired}, // 7000222
 		"401 `invalid_client`, “The provided client secret keys … are expired”",
 		"The client secret of the application {client} has expired.",
-		"In " + secrets + " choose New client secret, copy its Value and set it on this link. The old secret can stay there until the new one is confirmed.",
-		Expired,
+		"In " + secrets + " choose New client secret, copy its Value and send it instead of the expired one: with the registration, or with PUT /api/links/SLUG/secret for what is registered already. The old secret can stay in Entra until the new one is confirmed.",
+		Expired, "",
 	},
 	{
 		[]int{700016, 700011, 700005, 700038},
 		"400 `unauthorized_client`, “Application with identifier … was not found in the directory”",
 		"There is no application with the client id {client} in the tenant {tenant}.",
 		"Copy the Application (client) ID, not the Object ID, from the app's Overview in " + registrations + ", in the tenant of the FHIR service ({tenant}). An application registered in another tenant cannot be used.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{7000229},
 		"401 `invalid_client`, “missing service principal in the tenant”",
 		"The application {client} has no service principal in the tenant {tenant}.",
 		"Run `az ad sp create --id {client}` while signed in to the tenant {tenant}, or have an administrator of that tenant consent to the application.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{7000112, 70001},
 		"400 or 401 `unauthorized_client`, “Application … is disabled”",
 		"The application {client} is disabled in the tenant {tenant}.",
 		"In " + enterprise + " > the app {client} > Properties set “Enabled for users to sign-in?” to Yes; in App registrations, activate the app if it is deactivated.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{90002},
 		"400 `invalid_tenant` or `invalid_request`, “Tenant … not found”",
 		"The tenant {tenant} was not found at {authority}.",
 		"Copy the Tenant ID from {admin} > Entra ID > Overview of the tenant that the FHIR service belongs to. A tenant of Azure for US Government or of Azure China is not found at the public authority.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{900023},
 		"400 `invalid_request`, “neither a valid DNS name, nor a valid external domain”",
 		"The tenant id {tenant} is malformed.",
 		"Copy the Tenant ID, a GUID, from {admin} > Entra ID > Overview.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{50059, 50128, 90019},
 		"400 `invalid_request`, “No tenant-identifying information found”",
 		"Entra could not tell which tenant is meant.",
 		"Give the Tenant ID of the FHIR service, from {admin} > Entra ID > Overview.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{90038, 900382, 900432, 1000104},
 		"400 `invalid_request`, redirection to a national cloud, or cross-cloud request",
 		"The tenant {tenant} or the application {client} lives in another Azure cloud than {authority}.",
 		"Register the application in the cloud of the FHIR service and use an instance of this service that is set up for that cloud. Nothing works across clouds.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{500011, 50001, 650052, 650057},
 		"400 `invalid_resource`, “The resource principal named … was not found in the tenant”",
 		"Entra does not know the FHIR service {audience} in the tenant {tenant}.",
 		"Check the FHIR server URL and the audience: the audience is the server's own URL without a trailing slash. If both are right, register the resource provider Microsoft.HealthcareApis in the subscription, or run `az ad sp create --id " + healthcareAPIs + "` (Azure Healthcare APIs) in the tenant {tenant}.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{1002012, 70011, 28002, 700022},
 		"400 `invalid_scope`, “must have a scope value with /.default suffixed”",
 		"Entra cannot make a scope of the audience {audience}.",
 		"Correct the audience: the FHIR server's own URL, such as https://workspace-service.fhir.azurehealthcareapis.com, without a path and a trailing slash. If it is that already, report it with the correlation id.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{901002},
 		"400 `invalid_request`, “The 'resource' request parameter isn't supported”",
 		"The token was asked for in a form that Entra does not support (parameter resource).",
 		ours,
-		Config,
+		Config, "",
 	},
 	{
 		[]int{501051, 50105},
 		"400 `invalid_grant`, “is not assigned to a role for the application”",
 		"The tenant {tenant} lets assigned applications only use Azure Healthcare APIs, and {client} is not assigned.",
 		"In " + enterprise + " > Azure Healthcare APIs (" + healthcareAPIs + ") either assign the application {client} under Users and groups, or set Properties > “Assignment required?” to No.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{65001, 90094, 650056},
 		"400 `invalid_grant` or `consent_required`, “has not consented”",
 		"The application {client} has no administrator's consent in the tenant {tenant}.",
 		"In " + registrations + " > the app {client} > API permissions choose “Grant admin consent” as Cloud Application Administrator or higher.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{53003, 530032, 530035},
 		"400 `invalid_grant`, “blocked by Conditional Access policies”",
 		"A Conditional Access policy of the tenant {tenant} blocks the application {client} from here.",
 		"In {admin} > Entra ID > Conditional Access > Policies exclude the application {client} from the policy for workload identities, or add the outbound IP addresses of this service to a named location that the policy allows.",
-		Config,
+		Config, "",
 	},
 	{
-		[]int{7000218},
+		[]int{7000218, 7000216},
 		"401 `invalid_client`, “must contain … 'client_assertion' or 'client_secret'”",
 		"The client secret of the application {client} is empty.",
 		"In " + secrets + " create a client secret, copy its Value and enter it.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{700025},
 		"401 `invalid_client`, “Client is public so neither 'client_assertion' nor 'client_secret' should be presented”",
 		"The application {client} is registered as a public client, which cannot have a secret.",
 		"In " + registrations + " > the app {client} > Authentication add the platform Web and set “Allow public client flows” to No, then create a client secret.",
-		Config,
+		Config, "",
 	},
 	{
 		[]int{50194, 90130, 9001023},
 		"400 `invalid_request`, the endpoint /common for an application of one tenant",
 		"The token was asked for at an endpoint that this application cannot use.",
 		ours,
-		Config,
+		Config, "",
 	},
 	{
-		[]int{700027, 700024, 5002723, 5002738, 50012},
+		[]int{700027, 700024, 5002723, 5002738, numberAssertion, 500133},
 		"401 `invalid_client`, the assertion's signature, key or time",
 		"Entra does not accept the certificate of the application {client}, or the time of its assertion.",
 		"Upload the current public certificate in " + secrets + " > Certificates, and check the clock of this service.",
-		Config,
+		Config, "",
 	},
 	{
-		[]int{70021, 700213, 700211, 90061},
+		[]int{70021, 700213, 700211, 90061, 700212},
 		"400 `invalid_request`, “No matching federated identity record found”",
 		"The application {client} has no federated credential that matches.",
 		"In " + secrets + " > Federated credentials copy issuer, subject and audience exactly; upper and lower case and trailing slashes matter.",
-		Config,
+		Config, "",
+	},
+	{
+		[]int{1000502},
+		"401 `invalid_client`, “The provided certificate is not within its specified validity window”",
+		"The certificate of the application {client} has ended, or its time has not begun.",
+		"Create a new certificate, upload its public part in " + secrets + " > Certificates, and send it with its private key as clientCertificate.",
+		Config, "",
+	},
+	{
+		[]int{700030},
+		"401 `invalid_client`, “Invalid certificate - subject name in certificate is not authorized” or “the issuer of the certificate is from a different cloud”",
+		"Entra does not accept the subject or the issuer of the certificate of the application {client}.",
+		"Upload this very certificate in " + secrets + " > Certificates. In the text that is sent, the application's own certificate stands first, those of certificate authorities behind it. A certificate of another Azure cloud than {authority} cannot be used.",
+		Config, "",
+	},
+	{
+		[]int{700023, 700021},
+		"401 `invalid_client`, “Client assertion audience claim does not match Realm issuer” or “application identifier doesn't match 'client_id' parameter”",
+		"Entra does not accept the signed assertion as one of the application {client} for the tenant {tenant}.",
+		"Check that the tenant {tenant} and the application {client} belong to the cloud of {authority}. If they do: " + ours,
+		Config, "",
+	},
+	{
+		[]int{500014},
+		"400 `invalid_resource`, “The service principal for resource … is disabled”",
+		"In the tenant {tenant} the service behind {audience} is disabled: an administrator has switched it off, or a subscription of the tenant has lapsed.",
+		"In " + enterprise + ", with the filter Application type set to All applications, open the application of the FHIR service (Azure Healthcare APIs, " + healthcareAPIs + ", for Azure Health Data Services) and set Properties > “Enabled for users to sign-in?” to Yes. If it is Yes, renew the tenant's Azure subscription.",
+		Config, "",
+	},
+	{
+		[]int{5000225},
+		"400 `invalid_request` or `invalid_grant`, “This tenant has been blocked due to inactivity”",
+		"Microsoft has blocked the tenant {tenant}, because it was not used for a long time.",
+		"A Global Administrator of the tenant has to ask Microsoft's support for its reactivation, which is possible within 20 days of the block (https://aka.ms/TenantLifecycle). If it is not the FHIR service's tenant, correct the tenant id.",
+		Config, "",
+	},
+	{
+		[]int{90009},
+		"400 `invalid_request`, “Application … is requesting a token for itself”",
+		"The client id {client} is that of the FHIR server's own app registration: the application asks for a token for itself.",
+		"Register an application of its own for this in " + registrations + " > New registration, and give its client id. Or give the server's Application (client) ID, a GUID, as audience: only by its GUID can an application ask for itself.",
+		Config, "",
+	},
+	{
+		[]int{90124},
+		"400 `invalid_resource`, “Resource … is not supported over the /common or /consumers endpoints”",
+		"The tenant {tenant} has no tokens for {audience}: it stands for personal accounts, or for many tenants.",
+		"Give the Tenant ID of the organization that the FHIR service belongs to, from {admin} > Entra ID > Overview.",
+		Config, "",
+	},
+	{
+		[]int{650051},
+		"400 or 401, “Consent action for Application … failed”, or a service that the organization has not subscribed to",
+		"The tenant {tenant} did not let the application {client}, or the service behind {audience}, be added to it.",
+		"If the application was deleted there a short time ago, wait 15 minutes. Otherwise look in " + enterprise + " whether {client} is there, and have an administrator grant consent in App registrations > API permissions. The subscription of the FHIR service must be active, with the resource provider Microsoft.HealthcareApis registered.",
+		Config, "",
 	},
 }

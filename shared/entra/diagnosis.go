@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"fhirlink/shared/credential"
 )
 
 // Diagnosis describes what went wrong and what to do about it. Neither text contains a secret.
@@ -15,17 +17,45 @@ type Diagnosis struct {
 
 // Diagnose looks the refusal up in the catalogue. audience is the resource that the token was
 // requested for. For a number that the catalogue does not have, the diagnosis gives Entra's own
-// sentence and the ids that Microsoft's support needs.
+// sentence and the ids that Microsoft's support needs. Of c.Credential only the type counts: an
+// application with a certificate is not told about client secrets.
 func (r *Refusal) Diagnose(c Credentials, audience string) Diagnosis {
 	if r.Class() == Transient {
 		return throttled.fill(c, audience)
 	}
-	for _, f := range catalogue {
-		if slices.Contains(f.Numbers, r.Number) {
-			return f.fill(c, audience)
+	_, certificate := c.Credential.(credential.Certificate)
+	number := r.Number
+	if number == numberAssertion && !certificate && aboutSecret(r.Sentence) {
+		number = numberInvalid
+	}
+	f, found := rowOf(number)
+	switch {
+	case found:
+		if other, has := ofCertificate[f.Numbers[0]]; has && certificate {
+			f.Message, f.Fix = other.Message, other.Fix
 		}
+		return f.fill(c, audience)
+	case number == 0 && r.OAuthError == userFlow.OAuthError:
+		return userFlow.fill(c, audience)
 	}
 	return r.unknown(c, audience)
+}
+
+// rowOf returns the row of the catalogue for a number.
+func rowOf(number int) (f Failure, found bool) {
+	for _, f := range catalogue {
+		if slices.Contains(f.Numbers, number) {
+			return f, true
+		}
+	}
+	return Failure{}, false
+}
+
+// aboutSecret reports whether a sentence of Entra speaks of a client secret and not of an
+// assertion: AADSTS50012 has both meanings.
+func aboutSecret(sentence string) bool {
+	sentence = strings.ToLower(sentence)
+	return strings.Contains(sentence, "secret") && !strings.Contains(sentence, "assertion") && !strings.Contains(sentence, "certificate")
 }
 
 // Diagnose says what can be done when the authority gave no usable answer.
@@ -47,7 +77,11 @@ func (r *Refusal) unknown(c Credentials, audience string) Diagnosis {
 		name = "AADSTS" + strconv.Itoa(r.Number)
 	}
 	var fix []string
-	if hint, ok := hints[r.OAuthError]; ok {
+	hint, ok := hints[r.OAuthError]
+	if _, certificate := c.Credential.(credential.Certificate); certificate && r.OAuthError == "invalid_client" {
+		hint = certificateHint
+	}
+	if ok {
 		fix = append(fix, Failure{Fix: hint}.fill(c, audience).Fix)
 	}
 	if r.Number != 0 {

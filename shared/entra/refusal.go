@@ -22,8 +22,8 @@ import (
 type Refusal struct {
 	HTTPStatus    int
 	OAuthError    string // "error", e.g. invalid_client
-	Number        int    // first of "error_codes" (AADSTS…); 0 when there is none
-	Sentence      string // first sentence of "error_description" without its AADSTS prefix; printable, bounded
+	Number        int    // the most telling AADSTS number of "error_codes" and "error_description"; 0 when there is none
+	Sentence      string // first sentence of "error_description" behind that number; printable, bounded
 	TraceID       string
 	CorrelationID string
 	RetryAfter    time.Duration // 0: not given
@@ -40,9 +40,11 @@ const (
 )
 
 const (
-	numberExpired = 7000222 // the provided client secret keys are expired
-	maxBody       = 64 << 10
-	maxSentence   = 300 // runes
+	numberExpired   = 7000222 // the provided client secret keys are expired
+	numberInvalid   = 7000215 // invalid client secret
+	numberAssertion = 50012   // invalid client secret, or an assertion with an invalid signature
+	maxBody         = 64 << 10
+	maxSentence     = 300 // runes
 )
 
 // transient lists the numbers of failures that end without any change: throttling, loops, outages
@@ -71,14 +73,15 @@ func ParseRefusal(status int, header http.Header, body []byte) (r *Refusal, ok b
 		}
 		wire.Error = "temporarily_unavailable"
 	}
-	prefix, sentence := split(string(wire.Description))
+	number := telling(append(numbers(wire.Codes), numbersIn(string(wire.Description))...))
+	said := idsIn(string(wire.Description))
 	return &Refusal{
 		HTTPStatus:    status,
 		OAuthError:    string(wire.Error),
-		Number:        first(wire.Codes, prefix),
-		Sentence:      sentence,
-		TraceID:       identifier(string(wire.TraceID), header.Get("X-Ms-Request-Id")),
-		CorrelationID: identifier(string(wire.Correlation), header.Get("Client-Request-Id")),
+		Number:        number,
+		Sentence:      sentenceOf(string(wire.Description), number),
+		TraceID:       identifier(string(wire.TraceID), header.Get("X-Ms-Request-Id"), said["trace"]),
+		CorrelationID: identifier(string(wire.Correlation), header.Get("Client-Request-Id"), said["correlation"]),
 		RetryAfter:    problem.RetryAfter(header),
 	}, true
 }
@@ -129,8 +132,12 @@ func (r *Refusal) Hide(v secret.Value) *Refusal {
 var (
 	oauthError    = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,63}$`)
 	correlationID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
-	aadsts        = regexp.MustCompile(`^\s*AADSTS([0-9]{1,9}):\s*`)
 	sentenceEnd   = regexp.MustCompile(`\.\s|[\r\n]`)
+
+	// prefix is the number in front of a sentence of Entra or of Azure AD B2C. A number within a
+	// word, as in a URL that Entra repeats, is none.
+	prefix = regexp.MustCompile(`(?:^|[\s\[("'])(AADSTS|AADB2C)([0-9]{1,9}):\s*`)
+	idLine = regexp.MustCompile(`(?m)^\s*(Trace|Correlation) ID: ([0-9A-Za-z-]{1,64})\s*$`)
 )
 
 // text is a JSON string; any other value reads as "".
@@ -156,26 +163,82 @@ func (n *number) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// first returns the first usable code, or else the number in the prefix of the description.
-func first(codes []number, prefix int) int {
+func numbers(codes []number) []int {
+	var all []int
 	for _, n := range codes {
-		if n != 0 {
-			return int(n)
-		}
+		all = append(all, int(n))
 	}
-	return prefix
+	return all
 }
 
-// split divides a description into its AADSTS number and its first sentence.
-func split(description string) (prefix int, sentence string) {
-	if m := aadsts.FindStringSubmatch(description); m != nil {
-		prefix, _ = strconv.Atoi(m[1]) // the pattern allows at most nine digits
-		description = description[len(m[0]):]
+// numbersIn returns the AADSTS numbers of a description in their order.
+func numbersIn(description string) []int {
+	var all []int
+	for _, m := range prefix.FindAllStringSubmatch(description, -1) {
+		if m[1] == "AADSTS" {
+			n, _ := strconv.Atoi(m[2]) // the pattern allows at most nine digits
+			all = append(all, n)
+		}
 	}
+	return all
+}
+
+// general lists numbers that only repeat the OAuth error, beside which another number tells more.
+var general = []int{50000, 70000, 70002}
+
+// telling returns the number that says most about what is wrong: an expired secret, then a number of
+// the catalogue, the longer the more special, then any other. Among equals the first counts.
+func telling(numbers []int) (best int) {
+	for _, n := range numbers {
+		if weight(n) > weight(best) {
+			best = n
+		}
+	}
+	return best
+}
+
+func weight(n int) int {
+	_, listed := rowOf(n)
+	switch {
+	case n == 0:
+		return 0
+	case n == numberExpired:
+		return 100
+	case listed || slices.Contains(transient, n):
+		return 10 + len(strconv.Itoa(n))
+	case slices.Contains(general, n):
+		return 1
+	}
+	return 2
+}
+
+// sentenceOf returns the first sentence behind a number, or behind the first number if the
+// description does not have that one.
+func sentenceOf(description string, number int) string {
+	from := 0
+	for i, at := range prefix.FindAllStringSubmatchIndex(description, -1) {
+		of, _ := strconv.Atoi(description[at[4]:at[5]])
+		if i == 0 || of == number {
+			from = at[1]
+		}
+		if of == number {
+			break
+		}
+	}
+	description = description[from:]
 	if end := sentenceEnd.FindStringIndex(description); end != nil {
 		description = description[:end[0]] + "."
 	}
-	return prefix, printable(description, maxSentence)
+	return printable(description, maxSentence)
+}
+
+// idsIn returns the ids at the end of a description, for answers that have them nowhere else.
+func idsIn(description string) map[string]string {
+	ids := map[string]string{}
+	for _, m := range idLine.FindAllStringSubmatch(description, -1) {
+		ids[strings.ToLower(m[1])] = m[2]
+	}
+	return ids
 }
 
 // printable replaces characters that could forge a log line or change the text direction, and

@@ -107,7 +107,6 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	}
 	asked := entra.Credentials{Authority: s.authority(server), TenantID: l.TenantID, ClientID: l.ClientID, Credential: by}
 	_, err = s.source.Token(ctx, asked, l.Audience+"/.default")
-	asked.Credential = nil // a diagnosis needs none
 	report := verification.OfToken(err, asked, l.Audience)
 	return s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
 }

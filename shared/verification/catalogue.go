@@ -58,6 +58,9 @@ func Failures() []Failure {
 // stands for every number that Entra may return.
 func ofEntra(e entra.Failure) Failure {
 	f := Failure{Code: "aadsts_<number>", Sign: e.Sign, Message: e.Message, Fix: e.Fix, Status: Fail, Outcome: outcomes[e.Class]}
+	if e.OAuthError != "" {
+		f.Code = "entra_" + e.OAuthError
+	}
 	for i, n := range e.Numbers {
 		code := "aadsts_" + strconv.Itoa(n)
 		if i == 0 {

@@ -163,6 +163,7 @@ func TestScenarios(t *testing.T) {
 		{"entra-no-token", fail, "token", "entra_no_token", none, transient, nil},
 		{"entra-unreachable", fail, "token", "entra_unreachable", none, transient, nil},
 		{"entra-interaction-required", fail, "token", "entra_interaction_required", none, broken, nil},
+		{"entra-unsupported-grant-type", fail, "token", "entra_unsupported_grant_type", none, broken, nil},
 		{"token-aud", fail, "claims", "token_aud", none, broken, nil},
 		{"token-tid", fail, "claims", "token_tid", none, broken, nil},
 		{"token-appid", fail, "claims", "token_appid", none, broken, nil},

@@ -55,14 +55,15 @@ var scenarios = allScenarios()
 
 func allScenarios() map[string]reply {
 	all := map[string]reply{
-		"entra-interaction-required": refusing(http.StatusBadRequest, "interaction_required", 0, "A policy of the directory asks for more than a secret."),
-		"entra-unreachable":          before(WebPage(http.StatusServiceUnavailable)),
-		"entra-no-token":             before(Answer(http.StatusOK, "application/json", `{"token_type":"Bearer","expires_in":3599,"access_token":""}`)),
-		"token-aud":                  claiming(map[string]any{"aud": "https://another.example"}),
-		"token-tid":                  claiming(map[string]any{"tid": unknownID}),
-		"token-appid":                claiming(map[string]any{"appid": unknownID}),
-		"token-short":                short,
-		"token-opaque":               opaque,
+		"entra-interaction-required":   refusing(http.StatusBadRequest, "interaction_required", 0, "A policy of the directory asks for more than a secret."),
+		"entra-unsupported-grant-type": userFlow,
+		"entra-unreachable":            before(WebPage(http.StatusServiceUnavailable)),
+		"entra-no-token":               before(Answer(http.StatusOK, "application/json", `{"token_type":"Bearer","expires_in":3599,"access_token":""}`)),
+		"token-aud":                    claiming(map[string]any{"aud": "https://another.example"}),
+		"token-tid":                    claiming(map[string]any{"tid": unknownID}),
+		"token-appid":                  claiming(map[string]any{"appid": unknownID}),
+		"token-short":                  short,
+		"token-opaque":                 opaque,
 	}
 	for _, r := range refusals {
 		for _, n := range r.numbers {
@@ -87,6 +88,11 @@ func refusing(status int, oauth string, number int, text string) reply {
 		}
 		g.refuse(w, refusal{status, oauth, number, fill.Replace(text)})
 	}
+}
+
+// userFlow answers like Azure AD B2C.
+func userFlow(_ grant, w http.ResponseWriter, r *http.Request) {
+	Answer(http.StatusBadRequest, "application/json", `{"error":"unsupported_grant_type","error_description":"AADB2C90086: The supplied grant_type [client_credentials] is not supported.\r\nCorrelation ID: 00000000-0000-4000-8000-000000000002\r\nTimestamp: 2026-11-28 10:00:00Z\r\n"}`)(w, r)
 }
 
 // claiming issues the usual token with changed claims.
@@ -137,12 +143,20 @@ var refusals = []struct {
 	{[]int{501051, 50105}, 400, "invalid_grant", "Application '{client}' is not assigned to a role for the application '4f6778d8-5aef-43dc-a1ff-b073724b9495'(Azure Healthcare APIs)."},
 	{[]int{65001, 90094, 650056}, 400, "invalid_grant", "The user or administrator has not consented to use the application with ID '{client}'. Send an interactive authorization request for this user and resource."},
 	{[]int{53003, 530032, 530035}, 400, "invalid_grant", "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance."},
-	{[]int{7000218}, 401, "invalid_client", "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."},
+	{[]int{7000218, 7000216}, 401, "invalid_client", "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."},
 	{[]int{700025}, 401, "invalid_client", "Client is public so neither 'client_assertion' nor 'client_secret' should be presented."},
 	{[]int{50194, 90130, 9001023}, 400, "invalid_request", "Application '{client}' is not configured as a multi-tenant application. Usage of the /common endpoint is not supported for such apps."},
 	{[]int{700027, 5002723, 5002738, 50012}, 401, "invalid_client", "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - The key was not found.]"},
-	{[]int{700024}, 401, "invalid_client", "Client assertion is not within its valid time range. Review the documentation."},
-	{[]int{70021, 700213, 700211, 90061}, 400, "invalid_request", "No matching federated identity record found for presented assertion. Assertion Audience: 'api://AzureADTokenExchange'."},
+	{[]int{700024, 500133}, 401, "invalid_client", "Client assertion is not within its valid time range. Review the documentation."},
+	{[]int{70021, 700213, 700211, 90061, 700212}, 400, "invalid_request", "No matching federated identity record found for presented assertion. Assertion Audience: 'api://AzureADTokenExchange'."},
+	{[]int{1000502}, 401, "invalid_client", "The provided certificate is not within its specified validity window."},
+	{[]int{700030}, 401, "invalid_client", "Invalid certificate - subject name in certificate is not authorized. SubjectNames/SubjectAlternativeNames (up to 10) in token certificate are: clinic."},
+	{[]int{700023, 700021}, 401, "invalid_client", "Client assertion audience claim does not match Realm issuer. Review the documentation."},
+	{[]int{500014}, 400, "invalid_resource", "The service principal for resource '{resource}' is disabled. This indicate that a subscription within the tenant has lapsed, or that the administrator for this tenant has disabled the application, preventing tokens from being issued for it."},
+	{[]int{5000225}, 400, "invalid_request", "This tenant has been blocked due to inactivity. To learn more about tenant lifecycle policies, see https://aka.ms/TenantLifecycle."},
+	{[]int{90009}, 400, "invalid_request", "Application '{client}' is requesting a token for itself. This scenario is supported only if resource is specified using the GUID based App Identifier."},
+	{[]int{90124}, 400, "invalid_resource", "Resource '{resource}' is not supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint."},
+	{[]int{650051}, 400, "invalid_request", "Consent action for Application '{client}' failed due to the following error: the service principal name is already present for the tenant."},
 	{[]int{90055}, 429, "temporarily_unavailable", "There are too many incoming requests."},
 	{[]int{50196}, 400, "invalid_grant", "The server terminated an operation because it encountered a client request loop. Please contact your app vendor."},
 	{[]int{90024, 90033, 90006, 50033}, 503, "temporarily_unavailable", "A transient error has occurred. Please try again."},

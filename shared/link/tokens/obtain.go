@@ -182,11 +182,11 @@ func (s *Service) obtain(ctx context.Context, l link.Link, c tokenKey) held {
 			h.failure, h.until = nil, time.Time{}
 		}
 		if c.secretVersion == l.Secret.Version { // an answer to the previous one says nothing of the link
-			s.links.TokenAnswered(ctx, l, verification.OfToken(err, c.credentials(nil), c.audience))
+			s.links.TokenAnswered(ctx, l, verification.OfToken(err, c.credentials(h.by), c.audience))
 		}
 	}
 	if err != nil {
-		h.until, h.failure = s.failure(c, err)
+		h.until, h.failure = s.failure(c, h.by, err)
 	}
 	s.credentials.held.Add(c, h)
 	return h
@@ -212,12 +212,12 @@ func (s *Service) readSecret(ctx context.Context, c tokenKey, h *held) error {
 }
 
 // failure is until when an error is remembered, and what the caller is told of it.
-func (s *Service) failure(c tokenKey, err error) (until time.Time, told error) {
+func (s *Service) failure(c tokenKey, by credential.Credential, err error) (until time.Time, told error) {
 	now := s.now()
 	var refusal *entra.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Class() != entra.Transient:
-		d := refusal.Diagnose(c.credentials(nil), c.audience)
+		d := refusal.Diagnose(c.credentials(by), c.audience)
 		return now.Add(refusedFor), &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Fix, CorrelationID: refusal.CorrelationID}
 	case errors.Is(err, secret.ErrNotFound):
 		missing := verification.SecretMissing()
