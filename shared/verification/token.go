@@ -108,9 +108,11 @@ func (r *run) noteToken(c entra.Claims) {
 func (r *run) claimsCode(c entra.Claims) string {
 	// "aud" of a v2 token is the client id of the API, whatever its identifier URI is
 	// (learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
-	clientIDAudience := c.Version == "2.0" && len(c.Audience) == 1 && guid.MatchString(strings.ToLower(c.Audience[0]))
+	// For an audience that is a GUID it is that GUID; tokens of version 1 may spell it spn:GUID or
+	// api://GUID.
+	clientIDAudience := c.Version == "2.0" && len(c.Audience) == 1 && guid.MatchString(strings.ToLower(c.Audience[0])) && !guid.MatchString(r.Audience)
 	switch {
-	case !slices.Contains(c.Audience, r.Audience) && !clientIDAudience && !sameGUID(c.Audience, r.Audience):
+	case !slices.ContainsFunc(c.Audience, r.isAudience) && !clientIDAudience:
 		return "token_aud"
 	case !strings.EqualFold(c.TenantID, r.TenantID):
 		return "token_tid"
@@ -122,9 +124,7 @@ func (r *run) claimsCode(c entra.Claims) string {
 	return ""
 }
 
-// sameGUID reports whether the token's only audience and the one asked for are the same GUID,
-// perhaps in different forms: Entra issues tokens for spn:GUID, too.
-func sameGUID(audience []string, asked string) bool {
-	id := guidAudience(asked)
-	return id != "" && len(audience) == 1 && guidAudience(audience[0]) == id
+// isAudience reports whether aud names the audience that was asked for.
+func (r *run) isAudience(aud string) bool {
+	return aud == r.Audience || guid.MatchString(r.Audience) && guidAudience(aud) == r.Audience
 }

@@ -1,9 +1,12 @@
 package intake
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
+	"unicode"
 
+	"fhirlink/shared/credential"
 	"fhirlink/shared/problem"
 )
 
@@ -23,7 +26,7 @@ func Slug(s string) (string, *problem.Field) {
 		return "", &problem.Field{
 			Field: "slug", Code: "slug_syntax",
 			Message: "A slug has 3 to 63 characters, only a-z, 0-9 and single hyphens, and a letter or digit at both ends.",
-			Fix:     "Write it in lower case with hyphens between words, e.g. good-health-clinic.",
+			Fix:     "Write it in lower case with hyphens between words, e.g. " + cmp.Or(suggestion(s), "good-health-clinic") + ".",
 		}
 	case reservedSlugs[s] || isResourceType(s):
 		return "", &problem.Field{
@@ -37,4 +40,47 @@ func Slug(s string) (string, *problem.Field) {
 
 func required(field, fix string) *problem.Field {
 	return &problem.Field{Field: field, Code: "required", Message: "The field " + field + " is required.", Fix: fix}
+}
+
+// spelledOut writes letters outside ASCII in the ASCII letters that are usual for them.
+var spelledOut = strings.NewReplacer(
+	"ä", "ae", "ö", "oe", "ü", "ue", "ß", "ss", "æ", "ae", "ø", "o", "œ", "oe", "å", "a", "ł", "l", "đ", "d", "ð", "d", "þ", "th",
+	"à", "a", "á", "a", "â", "a", "ã", "a", "ç", "c", "č", "c", "ć", "c", "è", "e", "é", "e", "ê", "e", "ë", "e", "ě", "e", "ę", "e", "ą", "a",
+	"ì", "i", "í", "i", "î", "i", "ï", "i", "ñ", "n", "ń", "n", "ò", "o", "ó", "o", "ô", "o", "õ", "o", "ř", "r", "š", "s", "ś", "s",
+	"ù", "u", "ú", "u", "û", "u", "ů", "u", "ý", "y", "ÿ", "y", "ž", "z", "ź", "z", "ż", "z", "ş", "s", "ğ", "g", "ı", "i", "&", " and ", "'", "", "’", "",
+)
+
+var otherThanSlug = regexp.MustCompile(`[^a-z0-9]+`)
+
+// suggestion makes a slug of what was typed: of the last part of a URL, in lower case, with a hyphen
+// for everything that a slug cannot have. It is "" when nothing sensible comes of it, and for a text
+// that may be a client secret, because messages show none.
+func suggestion(typed string) string {
+	const longest = 63
+	if mayBeSecret(typed) {
+		return ""
+	}
+	if _, path, isURL := strings.Cut(typed, "://"); isURL {
+		typed = strings.TrimRight(path, "/")
+		typed = typed[strings.LastIndexByte(typed, '/')+1:]
+	}
+	slug := strings.Trim(otherThanSlug.ReplaceAllString(spelledOut.Replace(strings.ToLower(typed)), "-"), "-")
+	if len(slug) > longest {
+		slug = strings.Trim(slug[:longest], "-")
+	}
+	switch {
+	case !slugSyntax.MatchString(slug):
+		return ""
+	case reservedSlugs[slug] || isResourceType(slug):
+		return slug + "-clinic"
+	}
+	return slug
+}
+
+// mayBeSecret reports whether a text is one long word of mixed letters and digits, or has a tilde.
+func mayBeSecret(s string) bool {
+	s = strings.TrimSpace(s)
+	lower, upper, digit := strings.ContainsFunc(s, unicode.IsLower), strings.ContainsFunc(s, unicode.IsUpper), strings.ContainsFunc(s, unicode.IsDigit)
+	mixed := len(s) >= 16 && !strings.ContainsAny(s, " /") && lower && upper && digit
+	return mixed || strings.Contains(s, "~") || credential.LooksLikePEM(s)
 }

@@ -1,0 +1,82 @@
+package intake
+
+import (
+	"regexp"
+	"strings"
+
+	"fhirlink/shared/paste"
+)
+
+var audienceSyntax = regexp.MustCompile(`^(?:https|api)://[!-~]+$`)
+
+// maxAudience bounds an App ID URI, in characters (Microsoft Graph, identifierUris of application).
+const maxAudience = 255
+
+// audience reads the resource that tokens are asked for: an App ID URI (https://… or api://…), or
+// the API's client id. spn: is only a prefix that tokens of version 1 and some tools put before
+// both.
+func (r *Reader) audience(raw string) string {
+	s, hidden := paste.Trim(raw)
+	s = r.unwrapAudience(s, hidden)
+	if rest := strings.TrimSuffix(s, "/.default"); rest != s {
+		r.Note("removed /.default from the audience")
+		s = rest
+	}
+	if len(s) > 4 && strings.EqualFold(s[:4], "spn:") {
+		r.Note("removed spn: from the audience")
+		s = s[4:]
+	}
+	if trimmed := strings.TrimRight(s, "/"); trimmed != s {
+		r.Note("removed the slash at the end of the audience")
+		s = trimmed
+	}
+	if s == "" {
+		return ""
+	}
+	if id, found := bareGUID(s); found {
+		if id != strings.ToLower(s) {
+			r.Note("took the GUID out of what was given as audience")
+		}
+		return id
+	}
+	if scheme, rest, found := strings.Cut(s, "://"); found {
+		scheme = strings.ToLower(scheme)
+		if id := strings.ToLower(rest); scheme == "api" && guid.MatchString(id) {
+			rest = id
+		}
+		s = scheme + "://" + rest
+	}
+	if len(s) > maxAudience || !audienceSyntax.MatchString(s) || strings.ContainsAny(s, "\"'<>\\?#") {
+		r.fail("audience", "audience_syntax",
+			"Give the audience as the FHIR server expects it: a URI such as https://ws-clinic.fhir.azurehealthcareapis.com or api://name, or the client id of the server's own app registration (a GUID). Or leave the field out: it is found from the server.",
+			"The audience is neither an https:// or api:// URI nor a GUID.")
+	}
+	return s
+}
+
+// unwrapAudience removes quotes, brackets and punctuation around an audience.
+func (r *Reader) unwrapAudience(s string, hidden bool) string {
+	before := s
+	for {
+		inner, _ := paste.Unwrap(s, paste.Quotes+paste.Brackets)
+		if inner = strings.TrimRight(inner, ".,;"); inner == s {
+			break
+		}
+		s = inner
+	}
+	switch {
+	case s != before:
+		r.Note("removed quotes, brackets or punctuation around the audience")
+	case hidden:
+		r.Note("removed invisible characters from the audience")
+	}
+	return s
+}
+
+// bareGUID reads a GUID that stands for itself, unlike api://GUID, which is a URI.
+func bareGUID(s string) (id string, found bool) {
+	if strings.Contains(s, "://") {
+		return "", false
+	}
+	return guidIn(s, nil)
+}

@@ -1,0 +1,180 @@
+package intake
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+
+	"fhirlink/shared/credential"
+	"fhirlink/shared/paste"
+	"fhirlink/shared/secret"
+)
+
+// maxSecret bounds the client secret, in bytes; Entra's have 40.
+const maxSecret = 1024
+
+const secretFix = "In the Microsoft Entra admin center open App registrations, your app, Certificates & secrets, create a new client secret, and copy its Value: it is shown only once."
+
+// secret reads a client secret. It takes off what was copied along, and refuses what cannot be the
+// value. Entra makes secrets of letters, digits and the characters ~ . _ and -; older ones, which
+// people chose, may have others. No note and no message shows any part of the value.
+func (r *Reader) secret(v secret.Value) secret.Value {
+	if v.IsZero() {
+		r.bad(required("clientSecret", secretFix))
+		return v
+	}
+	text := r.unwrapSecret(v.Reveal())
+	if code, message, fix := notSecret(text); code != "" {
+		r.fail("clientSecret", code, fix, "%s", message)
+	}
+	return secret.New(text)
+}
+
+// secretLabel is a name in front of a secret, as in configuration files, forms, the portal and the
+// answers of the Azure CLI and Microsoft Graph.
+var secretLabel = regexp.MustCompile(`(?i)^(?:export\s+|set\s+|setx\s+|\$env:|--?)?["'“]?(?:[a-z0-9_.:-]*client[ _-]?secret(?:[ _-]?(?:value|text))?|[a-z0-9_.:-]*secret[ _-]?(?:value|text)|secret|value|password|credential)["'”]?\s*(?:=>|:=|[:=\t])\s*`)
+
+// formRest is what follows a secret in the form of a token request.
+var formRest = regexp.MustCompile(`&(?:grant_type|scope|client_id|resource|tenant|client_assertion[a-z_]*)=.*$`)
+
+// unwrapSecret removes white space, invisible characters, a label, quotes and percent-encoding.
+func (r *Reader) unwrapSecret(raw string) string {
+	text := strings.TrimSpace(raw)
+	if text != raw {
+		r.Note("removed white space around the client secret")
+	}
+	if visible, hidden := paste.Trim(text); hidden {
+		r.Note("removed invisible characters from the client secret")
+		text = visible
+	}
+	if bare := unlabelled(text); bare != text {
+		r.Note("removed the name in front of the client secret")
+		text = bare
+	}
+	if bare := unquoted(text); bare != text {
+		r.Note("removed the quotes around the client secret")
+		text = bare
+	}
+	if plain := paste.Hyphens(text); plain != text {
+		r.Note("replaced characters that look like hyphens by hyphens in the client secret")
+		text = plain
+	}
+	if decoded := unescaped(text); decoded != text {
+		r.Note("decoded the percent-encoded client secret")
+		text = decoded
+	}
+	return text
+}
+
+// unlabelled removes a name, and the rest of the form that the secret was copied from.
+func unlabelled(text string) string {
+	label := secretLabel.FindString(strings.TrimLeft(text, "{,? "))
+	if label == "" {
+		return text
+	}
+	rest := strings.TrimLeft(text, "{,? ")[len(label):]
+	rest = strings.TrimRight(formRest.ReplaceAllString(rest, ""), ",; ")
+	if strings.HasPrefix(text, "{") {
+		rest = strings.TrimSpace(strings.TrimSuffix(rest, "}"))
+	}
+	if rest == "" || strings.Trim(rest, "=") == "" {
+		return text
+	}
+	return rest
+}
+
+// ofEntra is the shape of the secrets that Entra makes.
+var ofEntra = regexp.MustCompile(`^[A-Za-z0-9~._-]{30,64}$`)
+
+// unquoted removes quotes, with the comma or semicolon behind them. Brackets and a single quote come
+// off a value that looks like Entra's; otherwise brackets mark a placeholder.
+func unquoted(text string) string {
+	for {
+		inner, unwrapped := paste.Unwrap(strings.TrimRight(text, ",; "), paste.Quotes)
+		if !unwrapped {
+			break
+		}
+		text = inner
+	}
+	if inner := strings.Trim(text, paste.Quotes+paste.Brackets+"”’»>})],; "); ofEntra.MatchString(inner) {
+		return inner
+	}
+	return text
+}
+
+var (
+	triple   = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+	ordinary = regexp.MustCompile(`^[A-Za-z0-9~._+/=-]+$`)
+)
+
+// unescaped decodes a secret of which every percent sign begins a percent triple and which is
+// then made of the characters of Entra's secrets.
+func unescaped(text string) string {
+	decoded, err := url.PathUnescape(text)
+	if err != nil || len(triple.FindAllString(text, -1)) != strings.Count(text, "%") || !ordinary.MatchString(decoded) {
+		return text
+	}
+	return decoded
+}
+
+var (
+	reference   = regexp.MustCompile(`(?i)@microsoft\.keyvault|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/`)
+	token       = regexp.MustCompile(`^(?:(?i:bearer)\s+)?eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.`)
+	placeholder = regexp.MustCompile(`(?i)^(?:<[^<>]*>|\[[^\[\]]*\]|\$?\{\{?[^{}]*\}\}?|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\(?(?:hidden|redacted|masked|secret|not shown)\)?|(?:your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|change[ _-]?me)$`)
+	stars       = regexp.MustCompile(`\*{3,}$|^\*{3,}`)
+	dots        = regexp.MustCompile(`\.{3,}$|^\.{3,}`)
+)
+
+// bullets are the characters that hide a password on a screen, and the ones that stand for a part
+// that was left out.
+const bullets = "•●∙·⋅○◦■▪✱＊⁎∗…⬤⚫"
+
+// notSecret says why a text cannot be a client secret; code is "" if it can.
+func notSecret(text string) (code, message, fix string) {
+	switch {
+	case text == "":
+		return "secret_blank", "The client secret is blank.", secretFix
+	case isID(text):
+		return "secret_is_id", "This is a GUID: the Secret ID (or the client id) was pasted instead of the secret's Value.", secretFix
+	case credential.LooksLikePEM(text):
+		return "secret_is_certificate", "This is a PEM block, not a client secret.", "Send it as clientCertificate, together with its private key."
+	case reference.MatchString(text):
+		return "secret_is_reference", "This is a reference to a secret in Azure Key Vault (or its address), not the secret itself, and nothing here can follow it.",
+			"Open the secret in Key Vault, choose Show Secret Value, and copy the value; or create a new client secret under Certificates & secrets."
+	case strings.HasPrefix(strings.ToLower(text), "https://"), strings.HasPrefix(strings.ToLower(text), "http://"):
+		return "secret_is_url", "This is a URL, not a client secret.", secretFix
+	case token.MatchString(text):
+		return "secret_is_token", "This is a token, not a client secret.", secretFix
+	case len(text) > maxSecret:
+		return "secret_too_long", "The client secret is longer than the 1024 bytes that are allowed.", secretFix
+	case masked(text):
+		return "secret_masked", "The client secret is masked: a part of it is hidden behind stars or dots, as the portal shows it after the page was left. The whole value cannot be seen again.", secretFix
+	case placeholder.MatchString(text):
+		return "secret_placeholder", "This is a placeholder or the name of a variable, not the client secret itself.", secretFix
+	case strings.ContainsAny(text, paste.Dashes):
+		return "secret_dash", "The client secret has a long dash, which a text program put in the place of one or two hyphens: which of them cannot be known.",
+			"Copy the Value again from where it was stored first, not by way of a document or a mail. If that is not possible: " + secretFix
+	case strings.ContainsFunc(text, unprintable):
+		return "secret_syntax", "The client secret holds a line break, a control character or another one that cannot be shown.", secretFix
+	}
+	return "", "", ""
+}
+
+// isID reports whether a text is a GUID, in braces and the like too.
+func isID(text string) bool {
+	_, found := guidIn(text, nil)
+	return found && strings.Contains(text, "-")
+}
+
+// masked reports whether a part of a text is hidden. Three dots are legal in a secret, so they count
+// only where the text is shorter than Entra's secrets.
+func masked(text string) bool {
+	if strings.ContainsAny(text, bullets) || stars.MatchString(text) {
+		return true
+	}
+	if dots.MatchString(text) && len(text) < 34 {
+		return true
+	}
+	first := text[:1]
+	return len(text) >= 4 && strings.Trim(text, first) == "" && strings.Contains("*.xX-_#?", first)
+}

@@ -1,0 +1,137 @@
+package intake
+
+import (
+	"regexp"
+	"strings"
+
+	"fhirlink/shared/paste"
+)
+
+var (
+	guid  = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	plain = regexp.MustCompile(`^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$`)
+
+	clientLabel = regexp.MustCompile(`^["']?(?:[a-z0-9_.:-]*client[ _-]?id|application \(client\) id|application[ _-]?id|app[ _-]?id|client)["']?\s*[:=\t]\s*`)
+	tenantLabel = regexp.MustCompile(`^["']?(?:[a-z0-9_.:-]*tenant[ _-]?id|directory \(tenant\) id|directory[ _-]?id|tenant)["']?\s*[:=\t]\s*`)
+
+	idScheme = regexp.MustCompile(`^(?:api://|urn:uuid:|spn:|uuid:)`)
+)
+
+// guidIn returns the GUID, in lower case, of a text that holds nothing else than one GUID in one
+// of the forms in which people find it: in braces or quotes, without hyphens, as api://GUID or
+// urn:uuid:GUID, or behind its name.
+func guidIn(text string, label *regexp.Regexp) (id string, found bool) {
+	s, _ := paste.Trim(text)
+	s = strings.ToLower(anyHyphens(s))
+	if label != nil {
+		s = s[len(label.FindString(s)):]
+	}
+	for {
+		inner, _ := paste.Unwrap(s, paste.Quotes+paste.Brackets)
+		inner = strings.Trim(inner, ".,; \t")
+		inner = strings.TrimSuffix(inner[len(idScheme.FindString(inner)):], "/")
+		if inner == s {
+			break
+		}
+		s = inner
+	}
+	if m := plain.FindStringSubmatch(s); m != nil {
+		s = strings.Join(m[1:], "-")
+	}
+	return s, guid.MatchString(s)
+}
+
+// id reads the GUID of a field, and notes it when more than letter case and white space differs.
+func (r *Reader) id(field, text string, label *regexp.Regexp) (id string, found bool) {
+	id, found = guidIn(text, label)
+	if found && id != strings.ToLower(strings.TrimSpace(text)) {
+		r.Note("took the GUID out of what was given as %s", field)
+	}
+	return id, found
+}
+
+// healthcareAPIs is Microsoft's own application "Azure Healthcare APIs" in every tenant.
+const healthcareAPIs = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
+
+func (r *Reader) clientID(raw, tenantID string) string {
+	const fix = "Copy Application (client) ID from the Overview page of your app registration in the Microsoft Entra admin center."
+	if trimmed, _ := paste.Trim(raw); trimmed == "" {
+		r.bad(required("clientId", fix))
+		return ""
+	}
+	id, found := r.id("clientId", raw, clientLabel)
+	switch {
+	case !found:
+		r.fail("clientId", "client_id_syntax", fix, "The client id is not a GUID.")
+		return ""
+	case id == healthcareAPIs:
+		r.fail("clientId", "client_id_is_healthcare_apis", fix, "This is the id of Microsoft's own application Azure Healthcare APIs, not of your app registration.")
+	case id == tenantID:
+		r.fail("clientId", "client_id_is_tenant", fix, "The client id is the same as the tenant id.")
+	}
+	return id
+}
+
+// personalAccounts is the tenant of Microsoft accounts that belong to no organization.
+const personalAccounts = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+func (r *Reader) tenantID(raw string) string {
+	const (
+		fix    = "Copy Directory (tenant) ID from the Overview page of your app registration, or leave the field out: it is found from the FHIR server."
+		howTo  = "Find the tenant's GUID in the Microsoft Entra admin center under Entra ID > Overview > Tenant ID, or with `az account show --query tenantId`, or in https://login.microsoftonline.com/YOUR-DOMAIN/v2.0/.well-known/openid-configuration behind \"issuer\". You can also leave the field out: it is found from the FHIR server."
+		shared = "common organizations consumers"
+	)
+	text, _ := paste.Trim(raw)
+	if text == "" {
+		return ""
+	}
+	id, found := r.id("tenantId", raw, tenantLabel)
+	if !found {
+		if name, ofAuthority := tenantOfAuthority(text); ofAuthority {
+			if id, found = guidIn(name, nil); found {
+				r.Note("took the tenant's GUID out of the authority's URL")
+			}
+			text = name
+		}
+	}
+	switch name := strings.ToLower(text); {
+	case found && id == personalAccounts:
+		r.fail("tenantId", "tenant_id_personal", fix, "This is the tenant of personal Microsoft accounts; a FHIR server belongs to an organization's tenant.")
+	case found:
+	case name != "" && strings.Contains(" "+shared+" ", " "+name+" "):
+		r.fail("tenantId", "tenant_id_syntax", howTo, "This names no tenant: it is a word that stands for many tenants.")
+	case domain.MatchString(name):
+		r.fail("tenantId", "tenant_id_syntax", howTo, "This is a domain name, and the tenant id is needed as a GUID: a domain can move to another tenant, its GUID stays.")
+	default:
+		r.fail("tenantId", "tenant_id_syntax", fix, "The tenant id is not a GUID.")
+	}
+	if !found {
+		return ""
+	}
+	return id
+}
+
+var (
+	domain    = regexp.MustCompile(`^(?:[a-z0-9._+-]*@)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$`)
+	authority = regexp.MustCompile(`^(?i)["'<]?(?:https?://)?(?:(?:login|sts)\.[a-z0-9.-]+|[a-z0-9-]+\.(?:ciamlogin|b2clogin)\.com)/([^/?#\s"'>]+)`)
+)
+
+// tenantOfAuthority returns the tenant that a URL of Microsoft's sign-in names, such as
+// https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token.
+func tenantOfAuthority(text string) (tenant string, found bool) {
+	m := authority.FindStringSubmatch(text)
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// anyHyphens replaces dashes too, where only a hyphen can be meant.
+func anyHyphens(s string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(paste.Dashes, r) {
+			return '-'
+		}
+		return r
+	}, paste.Hyphens(s))
+}
