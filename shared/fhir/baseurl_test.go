@@ -101,6 +101,9 @@ func TestParseBaseURL(t *testing.T) {
 		{r4 + "./metadata", r4, []string{metadata, behind}},
 		{r4 + "%22", r4, []string{behind}},
 		{"FHIR metadata endpoint: " + clinic + "/metadata", clinic, []string{words, metadata}},
+		{"[FHIR](" + r4 + ")", r4, []string{words}},
+		{r4 + "/$export", r4, []string{"removed the operation at the end from the FHIR server URL"}},
+		{r4 + "/0/!!/", r4 + "/0", []string{behind}},
 		{"GET " + r4, r4, []string{words}},
 		{"url=" + r4, r4, []string{words}},
 	}

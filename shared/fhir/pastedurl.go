@@ -41,10 +41,14 @@ func bareURL(raw string) (text string, notes []string) {
 
 var label = regexp.MustCompile(`^(?i)(?:[a-z][a-z ()_-]{0,40}[:=]\s*|(?:get|url)\s+)(["'<]?https?://.*)$`)
 
+var markdown = regexp.MustCompile(`^\[[^\[\]]*\]\((https?://[^()\s]+)\)$`)
+
 // splitLabel finds a URL behind a few words, as in "FHIR metadata endpoint: https://…".
 func splitLabel(text string) (found bool, url string) {
-	if m := label.FindStringSubmatch(text); m != nil {
-		return true, m[1]
+	for _, around := range []*regexp.Regexp{label, markdown} {
+		if m := around.FindStringSubmatch(text); m != nil {
+			return true, m[1]
+		}
 	}
 	return false, ""
 }
@@ -116,6 +120,9 @@ func trimPath(u *url.URL) (path string, notes []string) {
 // comma, zero-width characters.
 var pastedEnd = regexp.MustCompile(`(?i)(?:[.,;!']|%22|%27|%3c|%3e|%20|%2c|%3b|%e2%80%8[b-f]|%e2%80%9[89cd]|%ef%bb%bf|%c2%a0)+$`)
 
+// dotSegment is a dot segment at the end of a path (RFC 3986 §3.3).
+var dotSegment = regexp.MustCompile(`/\.{1,2}$`)
+
 // trimTail removes one thing from the end of a path that has no trailing slash. what says in words
 // what it was, "" if there was nothing.
 func trimTail(path string, microsoft bool) (rest, what string) {
@@ -126,11 +133,14 @@ func trimTail(path string, microsoft bool) (rest, what string) {
 	if at := strings.Index(strings.ToLower(path)+"/", wellKnown+"/"); at >= 0 {
 		return path[:at], "/.well-known and what follows it"
 	}
-	if at := pastedEnd.FindStringIndex(path); at != nil && !strings.HasSuffix(path[:at[0]], "/") {
+	if at := pastedEnd.FindStringIndex(path); at != nil && !dotSegment.MatchString(path) {
 		return path[:at[0]], "punctuation at the end"
 	}
 	if at := resourcePath(path, microsoft); at >= 0 {
 		return path[:at], "the resource type and what follows it"
+	}
+	if at := strings.LastIndexByte(path, '/'); at >= 0 && isInteraction(path[at+1:]) {
+		return path[:at], "the operation at the end"
 	}
 	return path, ""
 }

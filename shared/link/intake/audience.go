@@ -9,6 +9,8 @@ import (
 
 var audienceSyntax = regexp.MustCompile(`^(?:https|api)://[!-~]+$`)
 
+var audienceLabel = regexp.MustCompile(`(?i)^["']?(?:audience|aud|resource(?:[ _-]?id)?|scope|app(?:lication)? id uri|identifier[ _-]?uri)["']?\s*[:=]\s*`)
+
 // maxAudience bounds an App ID URI, in characters (Microsoft Graph, identifierUris of application).
 const maxAudience = 255
 
@@ -17,6 +19,10 @@ const maxAudience = 255
 // both.
 func (r *Reader) audience(raw string) string {
 	s, hidden := paste.Trim(raw)
+	if label := audienceLabel.FindString(s); label != "" {
+		r.Note("removed the name in front of the audience")
+		s = s[len(label):]
+	}
 	s = r.unwrapAudience(s, hidden)
 	if rest := strings.TrimSuffix(s, "/.default"); rest != s {
 		r.Note("removed /.default from the audience")

@@ -63,8 +63,15 @@ func (r *Reader) unwrapSecret(raw string) string {
 		r.Note("decoded the percent-encoded client secret")
 		text = decoded
 	}
+	if m := embedded.FindAllStringSubmatch(text, 2); len(m) == 1 && m[0][1] != text && !masked(text) && !reference.MatchString(text) {
+		r.Note("took the client secret out of the text around it")
+		text = m[0][1]
+	}
 	return text
 }
+
+// embedded finds a secret of Entra's present form, such as abc8Q~…, among other words.
+var embedded = regexp.MustCompile(`(?:^|[^A-Za-z0-9~._-])([A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{31,40})(?:$|[^A-Za-z0-9~._%+/=-])`)
 
 // unlabelled removes a name, and the rest of the form that the secret was copied from.
 func unlabelled(text string) string {
@@ -96,7 +103,7 @@ func unquoted(text string) string {
 		}
 		text = inner
 	}
-	if inner := strings.Trim(text, paste.Quotes+paste.Brackets+"”’»>})],; "); ofEntra.MatchString(inner) {
+	if inner := strings.Trim(text, paste.Quotes+paste.Brackets+">})],; "); ofEntra.MatchString(inner) {
 		return inner
 	}
 	return text
@@ -107,18 +114,29 @@ var (
 	ordinary = regexp.MustCompile(`^[A-Za-z0-9~._+/=-]+$`)
 )
 
-// unescaped decodes a secret of which every percent sign begins a percent triple and which is
-// then made of the characters of Entra's secrets.
+// unescaped decodes a secret that was percent-encoded once or twice, if every percent sign begins a
+// percent triple, and the result is made of the characters of Entra's secrets.
 func unescaped(text string) string {
-	decoded, err := url.PathUnescape(text)
-	if err != nil || len(triple.FindAllString(text, -1)) != strings.Count(text, "%") || !ordinary.MatchString(decoded) {
+	decoded := text
+	for range 2 {
+		if len(triple.FindAllString(decoded, -1)) != strings.Count(decoded, "%") {
+			return text
+		}
+		plain, err := url.PathUnescape(decoded)
+		if err != nil {
+			return text
+		}
+		decoded = plain
+	}
+	if !ordinary.MatchString(decoded) {
 		return text
 	}
 	return decoded
 }
 
 var (
-	reference   = regexp.MustCompile(`(?i)@microsoft\.keyvault|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/`)
+	reference   = regexp.MustCompile(`(?i)@microsoft\.keyvault|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/|^(?:azure)?[ _-]?(?:key[ _-]?vault|akv|kv|vault|op)://`)
+	address     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 	token       = regexp.MustCompile(`^(?:(?i:bearer)\s+)?eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.`)
 	placeholder = regexp.MustCompile(`(?i)^(?:<[^<>]*>|\[[^\[\]]*\]|\$?\{\{?[^{}]*\}\}?|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\(?(?:hidden|redacted|masked|secret|not shown)\)?|(?:your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|change[ _-]?me)$`)
 	stars       = regexp.MustCompile(`\*{3,}$|^\*{3,}`)
@@ -139,9 +157,9 @@ func notSecret(text string) (code, message, fix string) {
 	case credential.LooksLikePEM(text):
 		return "secret_is_certificate", "This is a PEM block, not a client secret.", "Send it as clientCertificate, together with its private key."
 	case reference.MatchString(text):
-		return "secret_is_reference", "This is a reference to a secret in Azure Key Vault (or its address), not the secret itself, and nothing here can follow it.",
+		return "secret_is_reference", "This is a reference to a secret in a vault (or its address), not the secret itself, and nothing here can follow it.",
 			"Open the secret in Key Vault, choose Show Secret Value, and copy the value; or create a new client secret under Certificates & secrets."
-	case strings.HasPrefix(strings.ToLower(text), "https://"), strings.HasPrefix(strings.ToLower(text), "http://"):
+	case address.MatchString(text):
 		return "secret_is_url", "This is a URL, not a client secret.", secretFix
 	case token.MatchString(text):
 		return "secret_is_token", "This is a token, not a client secret.", secretFix

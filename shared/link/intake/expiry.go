@@ -31,6 +31,8 @@ func (r *Reader) expiresOn(raw string) date.Date {
 			"Entra's client secrets end after 24 months at the latest, so there is always a date.")
 	case !ok && span.MatchString(text):
 		r.fail(field, "expiry_is_span", fix, "This is a length of time, not the date on which the secret ends.")
+	case !ok && short.MatchString(text):
+		r.fail(field, "expiry_syntax", fix, "The year of the date has two digits only, so that day, month and year cannot be told apart.")
 	case !ok:
 		r.fail(field, "expiry_syntax", fix, "The value is not a date of the form YYYY-MM-DD.")
 	case !other.IsZero():
@@ -58,7 +60,9 @@ var (
 
 	// clock is a time of day behind a date: with a T or a space, seconds and fractions of them, AM
 	// or PM, and an offset from UTC.
-	clock   = regexp.MustCompile(`(?i)^(?:t|,? +|,? *at +)([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]{1,9})?)? *([ap]\.?m\.?)? *(z|utc|gmt|[+-][0-9]{2}:?[0-9]{2})?$`)
+	clock   = regexp.MustCompile(`(?i)^(?:t|,? +|,? *at +)([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]{1,9})?)? *([ap]\.?m\.?)? *(?:z|utc|gmt)? *([+-][0-9]{2}:?[0-9]{2})? *(?:utc|\[[a-z/]+\])?$`)
+	aside   = regexp.MustCompile(`\s*\([^()]*\)$`)
+	short   = regexp.MustCompile(`(?i)^[0-9]{1,2}[-/. ](?:[0-9]{1,2}|[a-z]{3,9})[-/. ][0-9]{2}\b`)
 	weekday = regexp.MustCompile(`(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? +`)
 
 	dayMonth = regexp.MustCompile(`(?i)^([0-9]{1,2})(?:st|nd|rd|th|\.)?(?: +of)?[- ,]*([a-z]{3,9})\.?[- ,]+([0-9]{4})(.*)$`)
@@ -69,7 +73,7 @@ var (
 // Dots stand between day and month in this order wherever they are used. With slashes or hyphens,
 // either may come first: when both are possible, other is the reading with the day first.
 func readDate(text string) (d, other date.Date, ok bool) {
-	text = weekday.ReplaceAllString(text, "")
+	text = weekday.ReplaceAllString(aside.ReplaceAllString(text, ""), "")
 	if m := yearFirst.FindStringSubmatch(text); m != nil {
 		d, ok = onClock(m[1], m[2], m[3], m[4])
 		return d, date.Date{}, ok

@@ -11,8 +11,8 @@ var (
 	guid  = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 	plain = regexp.MustCompile(`^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$`)
 
-	clientLabel = regexp.MustCompile(`^["']?(?:[a-z0-9_.:-]*client[ _-]?id|application \(client\) id|application[ _-]?id|app[ _-]?id|client)["']?\s*[:=\t]\s*`)
-	tenantLabel = regexp.MustCompile(`^["']?(?:[a-z0-9_.:-]*tenant[ _-]?id|directory \(tenant\) id|directory[ _-]?id|tenant)["']?\s*[:=\t]\s*`)
+	clientLabel = regexp.MustCompile(`^["']?(?:[a-z0-9_.:-]*client[ _-]?id|application \(client\) id|application[ _-]?id|app[ _-]?id|client)["']?(?:\s*[:=]\s*|\s+)`)
+	tenantLabel = regexp.MustCompile(`^["']?(?:[a-z0-9_.:-]*tenant[ _-]?id|directory \(tenant\) id|directory[ _-]?id|tenant)["']?(?:\s*[:=]\s*|\s+)`)
 
 	idScheme = regexp.MustCompile(`^(?:api://|urn:uuid:|spn:|uuid:)`)
 )
@@ -59,6 +59,10 @@ func (r *Reader) clientID(raw, tenantID string) string {
 		r.bad(required("clientId", fix))
 		return ""
 	}
+	if m := portalApp.FindStringSubmatch(raw); m != nil {
+		raw = m[1]
+		r.Note("took the GUID out of what was given as clientId")
+	}
 	id, found := r.id("clientId", raw, clientLabel)
 	switch {
 	case !found:
@@ -94,7 +98,7 @@ func (r *Reader) tenantID(raw string) string {
 			text = name
 		}
 	}
-	switch name := strings.ToLower(text); {
+	switch name := strings.Trim(strings.ToLower(text), "/. "); {
 	case found && id == personalAccounts:
 		r.fail("tenantId", "tenant_id_personal", fix, "This is the tenant of personal Microsoft accounts; a FHIR server belongs to an organization's tenant.")
 	case found:
@@ -112,7 +116,9 @@ func (r *Reader) tenantID(raw string) string {
 }
 
 var (
-	domain    = regexp.MustCompile(`^(?:[a-z0-9._+-]*@)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$`)
+	// portalApp is the address of an application's page in the portal or the admin center.
+	portalApp = regexp.MustCompile(`(?i)^\s*https://(?:[a-z.]+\.)?(?:portal\.azure\.(?:com|us)|entra\.microsoft\.(?:com|us))/.*/appId/([0-9a-f-]{36})(?:[/?].*)?$`)
+	domain    = regexp.MustCompile(`^(?:https?://)?(?:[a-z0-9._+-]*@)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$`)
 	authority = regexp.MustCompile(`^(?i)["'<]?(?:https?://)?(?:(?:login|sts)\.[a-z0-9.-]+|[a-z0-9-]+\.(?:ciamlogin|b2clogin)\.com)/([^/?#\s"'>]+)`)
 )
 

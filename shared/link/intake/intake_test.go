@@ -120,7 +120,8 @@ func TestClientSecret(t *testing.T) {
 		"AZURE_CLIENT_SECRET=" + value: value, "export ARM_CLIENT_SECRET='" + value + "'": value, "$env:AZURE_CLIENT_SECRET = \"" + value + "\"": value, "AzureAd:ClientSecret=" + value: value,
 		"Value: " + value: value, "Value\t" + value: value, "Secret value: " + value: value, "Secret: " + value: value, `"password": "` + value + `"`: value, `"secretText": "` + value + `",`: value,
 		"client_secret=" + value + "&grant_type=client_credentials": value, "--client-secret=" + value: value, "Client Secret = " + value + ";": value,
-		"sandbox%2Dsecret%2dvalue": value, "abc8Q%7Edefghijklmnopqrstuvwxyz0123456789AB": ofApp, "client_secret=abc8Q%7Edefghijklmnopqrstuvwxyz0123456789AB": ofApp, "a%2Fb%2Bc%3D": "a/b+c=",
+		"Client secret value " + ofApp: ofApp, "curl -d client_secret=" + ofApp + " https://login.example": ofApp, ofApp + " (Value)": ofApp, "name\t5/1/2027\t" + ofApp + "\t" + client: ofApp, "pass:" + ofApp: ofApp, `\"` + ofApp + `\"`: ofApp,
+		"client_secret: >\n" + ofApp: ofApp, "abc8Q%257Edefghijklmnopqrstuvwxyz0123456789AB": ofApp, "sandbox%2Dsecret%2dvalue": value, "abc8Q%7Edefghijklmnopqrstuvwxyz0123456789AB": ofApp, "client_secret=abc8Q%7Edefghijklmnopqrstuvwxyz0123456789AB": ofApp, "a%2Fb%2Bc%3D": "a/b+c=",
 		"sandbox\u2011secret\u2010value": value, "sandbox\u2212secret\uff0dvalue": value,
 
 		"": "!required", "   ": "!secret_blank", "\u200b": "!secret_blank", `""`: "!secret_blank", "sandbox\u2013secret\u2014value": "!secret_dash",
@@ -131,7 +132,8 @@ func TestClientSecret(t *testing.T) {
 		"@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s/)": "!secret_is_reference", "@Microsoft.KeyVault(VaultName=v;SecretName=s)": "!secret_is_reference",
 		"https://v.vault.azure.net/secrets/s/0123456789abcdef": "!secret_is_reference", "v.vault.usgovcloudapi.net/secrets/s": "!secret_is_reference",
 		"client_secret=@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s)": "!secret_is_reference",
-		"https://portal.azure.com/": "!secret_is_url", "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln": "!secret_is_token", "-----BEGIN CERTIFICATE-----\nMII": "!secret_is_certificate",
+		"keyvault://v/s": "!secret_is_reference", "op://vault/item/field": "!secret_is_reference", ofApp + "***": "!secret_masked", "https://v.vault.azure.net/secrets/" + ofApp: "!secret_is_reference",
+		"https://portal.azure.com/": "!secret_is_url", "ftp://x": "!secret_is_url", "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln": "!secret_is_token", "-----BEGIN CERTIFICATE-----\nMII": "!secret_is_certificate",
 		"a\nb": "!secret_syntax", "a\x00b": "!secret_syntax", strings.Repeat("a1", 600): "!secret_too_long",
 	})
 }
@@ -160,7 +162,8 @@ func TestIDs(t *testing.T) {
 	}
 	check(t, "clientId", map[string]string{
 		"client_id=" + client: client, "Application (client) ID: " + client: client, `"appId": "` + client + `",`: client, "AZURE_CLIENT_ID=" + client: client,
-		"": "!required", "\u200b": "!required", "Object ID: " + client: "!client_id_syntax", "tenant_id=" + client: "!client_id_syntax", "fhirlink": "!client_id_syntax", client + client: "!client_id_syntax", bareOf(client)[1:]: "!client_id_syntax",
+		"ClientId " + client: client, "https://portal.azure.com/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Overview/appId/" + client + "/isMSAApp~/false": client,
+		"https://entra.microsoft.com/#view/Blade/objectId/" + client: "!client_id_syntax", "": "!required", "\u200b": "!required", "Object ID: " + client: "!client_id_syntax", "tenant_id=" + client: "!client_id_syntax", "fhirlink": "!client_id_syntax", client + client: "!client_id_syntax", bareOf(client)[1:]: "!client_id_syntax",
 	})
 	check(t, "tenantId", map[string]string{
 		"": "", "  ": "", "Directory (tenant) ID: " + tenant: tenant, "tenantId=" + tenant: tenant,
@@ -168,10 +171,10 @@ func TestIDs(t *testing.T) {
 		"login.microsoftonline.us/" + tenant + "/v2.0": tenant, "https://sts.windows.net/" + strings.ToUpper(tenant) + "/": tenant, "https://login.windows.net/" + tenant: tenant,
 		`"https://login.microsoftonline.com/` + tenant + `/v2.0"`: tenant,
 		"contoso.onmicrosoft.com":                                 "!tenant_id_syntax", "Contoso.com": "!tenant_id_syntax", "admin@contoso.com": "!tenant_id_syntax", "https://login.microsoftonline.com/contoso.com/v2.0": "!tenant_id_syntax",
-		"common": "!tenant_id_syntax", "https://login.microsoftonline.com/organizations/oauth2/v2.0/authorize": "!tenant_id_syntax",
+		"common": "!tenant_id_syntax", "Tenant ID " + tenant: tenant, "https://login.microsoftonline.com/organizations/oauth2/v2.0/authorize": "!tenant_id_syntax",
 		"https://fhir.example.org/" + tenant: "!tenant_id_syntax", "contoso": "!tenant_id_syntax", "9188040d-6c67-4c5b-b112-36a304b66dad": "!tenant_id_personal",
 	})
-	for input, want := range map[string]string{"contoso.com": "domain name", "https://login.microsoftonline.com/contoso.com/": "domain name", "common": "many tenants"} {
+	for input, want := range map[string]string{"contoso.com": "domain name", "contoso.com.": "domain name", "https://contoso.com/": "domain name", "common/": "many tenants", "https://login.microsoftonline.com/contoso.com/": "domain name", "common": "many tenants"} {
 		got := read(t, "tenantId", input)
 		if !strings.Contains(got.mistakes[0].Message, want) || !strings.Contains(got.mistakes[0].Fix, "Entra ID > Overview > Tenant ID") {
 			t.Errorf("%q: %+v", input, got.mistakes)
@@ -187,7 +190,7 @@ func TestAudience(t *testing.T) {
 		"": "", uri: uri, api: api, strings.ToUpper(api): api, "{" + api + "}": api, "spn:" + api: api, "SPN:" + api: api, api + "/.default": api, "spn:" + api + "/": api,
 		"spn:" + uri: uri, uri + "/": uri, uri + "/.default": uri, "HTTPS://fhir.example.org/r4": uri, `"` + uri + `"`: uri, "<" + uri + ">": uri, uri + "\u200b": uri, uri + ".": uri,
 		"api://" + api: "api://" + api, "API://" + strings.ToUpper(api): "api://" + api, "api://contoso.com/fhir": "api://contoso.com/fhir", "api://" + api + "/fhir": "api://" + api + "/fhir", "api://name/": "api://name",
-		"fhir": "!audience_syntax", "http://fhir.example.org": "!audience_syntax", "urn:fhir": "!audience_syntax", uri + "?x": "!audience_syntax", "api://" + strings.Repeat("a", 260): "!audience_syntax", "spn:fhir": "!audience_syntax", "https://a b": "!audience_syntax",
+		"audience=" + api: api, `"resource": "` + uri + `"`: uri, "spn:api://" + api: "api://" + api, "fhir": "!audience_syntax", "http://fhir.example.org": "!audience_syntax", "urn:fhir": "!audience_syntax", uri + "?x": "!audience_syntax", "api://" + strings.Repeat("a", 260): "!audience_syntax", "spn:fhir": "!audience_syntax", "https://a b": "!audience_syntax",
 	})
 }
 
@@ -198,12 +201,12 @@ func TestExpiry(t *testing.T) {
 		"2027-05-01T23:59:59Z": day, "2027-05-01T00:00:00Z": day, "2027-05-01T23:59:59.1234567Z": day, "2027-05-01T23:59:59+00:00": day, "2027-05-02T01:00:00+02:00": day, "2027-04-30T20:00:00-07:00": day, "2027-04-30T20:00:00-0700": day,
 		"2027-05-01 23:59:59": day, "2027-05-01T23:59": day, "2027-05-01t23:59:59z": day, "2027-05-01 12:00 UTC": day, "2027-5-1": day, "2027/05/01": day, "2027.05.01": day, "20270501": day,
 		"01.05.2027": day, "1.5.2027": day, "1 May 2027": day, "01-May-2027": day, "1st May 2027": day, "1. May 2027": day, "May 1, 2027": day, "May 1 2027": day, "may 1st, 2027": day, "Saturday, May 1, 2027": day, "Sat, 01 May 2027 23:59:59 GMT": day,
-		"May 1, 2027 11:59:59 PM": day, "5/13/2027": "2027-05-13", "13/5/2027": "2027-05-13", "5/5/2027": "2027-05-05", "5/13/2027, 11:59:59 PM": "2027-05-13", "Expires: " + day: day, "Sept 3, 2027": "2027-09-03", "15 December 2027": "2027-12-15",
+		"May 1, 2027 11:59:59 PM": day, "5/13/2027": "2027-05-13", "13/5/2027": "2027-05-13", "5/5/2027": "2027-05-05", "5/13/2027, 11:59:59 PM": "2027-05-13", "Expires: " + day: day, "Sept 3, 2027": "2027-09-03", "Sat May 01 2027 23:59:59 GMT+0200": day, "2027-05-01T23:59:59Z[UTC]": day, "2027-05-01 23:59:59.0 +0000 UTC": day, "13/5/2027 (in 5 months)": "2027-05-13", "15 December 2027": "2027-12-15",
 
 		"5/1/2027": "!expiry_ambiguous", "05/01/2027": "!expiry_ambiguous", "1-5-2027": "!expiry_ambiguous", "5/1/2027 12:00:00 AM": "!expiry_ambiguous",
 		"Never": "!expiry_never", "never expires": "!expiry_never", "N/A": "!expiry_never", "6 months": "!expiry_is_span", "730 days (24 months)": "!expiry_is_span", "Recommended: 180 days (6 months)": "!expiry_is_span", "Expires in 6 months": "!expiry_is_span",
 		"12/31/2299": "!expiry_too_far", "2299-12-31T00:00:00Z": "!expiry_too_far", "2025-05-01": "!expiry_past", "1 May 2025": "!expiry_past",
-		"tomorrow": "!expiry_syntax", "2027-13-01": "!expiry_syntax", "2027-02-30": "!expiry_syntax", "31.04.2027": "!expiry_syntax", "05.13.2027": "!expiry_syntax", "5/1/27": "!expiry_syntax", "1 Foo 2027": "!expiry_syntax", "May 2027": "!expiry_syntax",
+		"tomorrow": "!expiry_syntax", "2027-13-01": "!expiry_syntax", "2027-02-30": "!expiry_syntax", "31.04.2027": "!expiry_syntax", "05.13.2027": "!expiry_syntax", "5/1/27": "!expiry_syntax", "1-May-27": "!expiry_syntax", "1 Foo 2027": "!expiry_syntax", "May 2027": "!expiry_syntax",
 		"2027-05-01T25:00:00Z": "!expiry_syntax", "2027-05-01 x": "!expiry_syntax", "13/13/2027": "!expiry_syntax", "1777593599": "!expiry_syntax",
 	})
 	m := read(t, "secretExpiresOn", "5/1/2027").mistakes[0].Message
