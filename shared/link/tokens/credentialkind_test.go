@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +81,27 @@ func TestCredentialKind(t *testing.T) {
 		var refused *tokens.Refused
 		if _, err := st.token(t.Context()); err == nil || errors.As(err, &refused) || asked != nil {
 			t.Errorf("a kind that is not known: asked with %v, %v", asked, err)
+		}
+	})
+}
+
+// TestRefusedCertificate: a caller is told of the certificate, and not of a client secret that
+// the link does not have.
+func TestRefusedCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		if _, err := st.SetSecret(t.Context(), orgA, slug, "*", intake.NewSecret{ClientCertificate: certificate(t)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(48 * time.Hour) // the previous secret no longer stands in
+		for _, number := range []int{7000215, 700025} {
+			time.Sleep(time.Hour)
+			st.source.answer = refuse(number)
+			_, err := st.token(t.Context())
+			var refused *tokens.Refused
+			if !errors.As(err, &refused) || !strings.Contains(refused.Message, "certificate") || strings.Contains(refused.Message+refused.Fix, "client secret") {
+				t.Errorf("%d: %+v, %v", number, refused, err)
+			}
 		}
 	})
 }
