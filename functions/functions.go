@@ -6,17 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"fhirlink/functions/directory"
-	"fhirlink/functions/health"
-	"fhirlink/functions/links"
-	"fhirlink/functions/openapi"
-	"fhirlink/functions/register"
-	secretexpiry "fhirlink/functions/secret-expiry"
-	"fhirlink/functions/token"
-	translatescope "fhirlink/functions/translate-scope"
-	"fhirlink/functions/verify"
-	"fhirlink/functions/webhooks"
-	"fhirlink/shared/azfunc"
 	"fhirlink/shared/caller"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/httpx"
@@ -53,47 +42,6 @@ const (
 	Burst     = 200
 )
 
-// Routes lists every public route. Every path also answers OPTIONS, and HEAD where it answers
-// GET.
-func (d Deps) Routes() []Route {
-	var (
-		links     = links.Handler{Links: d.Links, Now: d.Now}
-		webhooks  = webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
-		translate = translatescope.Handler{Aliases: d.Aliases}.Translate
-	)
-	return []Route{
-		{Function: "register", Method: "POST", Path: "/api/register", Right: caller.Manage, CORS: FrontEnds, Handle: register.Handler{Links: d.Links, Now: d.Now}.Register},
-		{Function: "verify", Method: "POST", Path: "/api/verify", Right: caller.Manage, CORS: FrontEnds, Handle: verify.Handler{Links: d.Links}.Verify},
-		{Function: "token", Method: "POST", Path: "/api/token", Right: caller.Token, Errors: OAuth, Rate: Unlimited, Handle: token.Handler{Tokens: d.Tokens, Log: d.Log, Now: d.Now}.Issue},
-		{Function: "translate-scope", Method: "GET", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: translate},
-		{Function: "translate-scope", Method: "POST", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
-		{Function: "links", Method: "GET", Path: "/api/links", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue", "expiringWithin", "status", "secretState"}, Handle: links.List},
-		{Function: "links", Method: "GET", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Get},
-		{Function: "links", Method: "PATCH", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Handle: links.Patch},
-		{Function: "links", Method: "DELETE", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Delete},
-		{Function: "links", Method: "PUT", Path: "/api/links/{slug}/secret", Right: caller.Manage, CORS: FrontEnds, Handle: links.SetSecret},
-		{Function: "links", Method: "GET", Path: "/api/links/{slug}/events", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue"}, Handle: links.Events},
-		{Function: "webhooks", Method: "GET", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.List},
-		{Function: "webhooks", Method: "POST", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Create},
-		{Function: "webhooks", Method: "GET", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Get},
-		{Function: "webhooks", Method: "PATCH", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Patch},
-		{Function: "webhooks", Method: "DELETE", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Delete},
-		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/test", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Test},
-		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/rotate", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Rotate},
-		{Function: "directory", Method: "GET", Path: "/api/directory/{slug}", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: directory.Handler{Links: d.Links}.Get},
-		{Function: "health", Method: "GET", Path: "/api/health", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: health.Handler{Program: d.Program, Version: d.Version, Reach: d.Reach}.Get},
-		{Function: "openapi", Method: "GET", Path: "/api/openapi.yaml", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: openapi.Handler{Document: document}.Get},
-	}
-}
-
-// Triggers lists the routes that only the Azure Functions host may call. Each path is the name
-// of its function.
-func (d Deps) Triggers() []Route {
-	return []Route{
-		{Function: "secret-expiry", Method: "POST", Path: "/secret-expiry", Right: caller.FunctionsHost, Query: AnyQuery, Body: azfunc.MaxEnvelope, Handle: secretexpiry.Handler{Sweep: d.Sweep.RunUnlessRecent, Log: d.Log}.Run},
-	}
-}
-
 // New returns the handler of Routes and GET /, which cmd/local and cmd/lambda serve.
 func New(d Deps) http.Handler {
 	d = d.withDefaults()
@@ -113,8 +61,3 @@ func (d Deps) withDefaults() Deps {
 	}
 	return d
 }
-
-// root answers the Functions host, which asks for / until it gets an answer.
-var root = Route{Method: "GET", Path: "/{$}", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: func(w http.ResponseWriter, _ *http.Request) error {
-	return httpx.WriteJSON(w, http.StatusOK, map[string]string{"service": "fhirlink", "description": "/api/openapi.yaml"})
-}}
