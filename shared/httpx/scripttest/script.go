@@ -2,6 +2,7 @@ package scripttest
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -134,6 +135,9 @@ func (p *parser) line() error {
 
 func (p *parser) begin(name string) error {
 	conditions, name := conditionsOf(name)
+	if name == "" {
+		return errors.New("the exchange has no name")
+	}
 	for _, e := range p.script.Exchanges {
 		if e.Name == name {
 			return fmt.Errorf("there are two exchanges %q", name)

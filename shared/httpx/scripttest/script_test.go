@@ -96,6 +96,7 @@ func TestReadFiles(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add("-- [a] b --\nGET /x\nA: b\n\nbody\n=> 200\n[!c] json a[x=y].b == 1\n")
+	f.Add("-- [a]  --\nA /\n=> 200")
 	f.Add("# c\n-- a --\nGET /\n=> 200\nbody empty\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := scripttest.Parse("f", text)
