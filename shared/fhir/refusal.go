@@ -57,7 +57,7 @@ func (r *refusal) add(mediaType string, o *OperationOutcome, body []byte) {
 	case o != nil:
 		r.text(o.text)
 	case json.Unmarshal(body, &members) == nil:
-		r.object(members)
+		r.object(members, 0)
 	case mediaType == "text/plain" && !strings.Contains(string(body), "<"):
 		r.text(string(body))
 	}
@@ -67,7 +67,10 @@ func (r *refusal) add(mediaType string, o *OperationOutcome, body []byte) {
 // first.
 var messages = []string{"error_description", "message", "Message", "errorMessage", "detail", "details", "title", "error", "reason", "fault"}
 
-func (r *refusal) object(members map[string]json.RawMessage) {
+// maxMessageDepth is how deep messages are looked for. Each level parses what is left of the body again.
+const maxMessageDepth = 4
+
+func (r *refusal) object(members map[string]json.RawMessage, depth int) {
 	for _, name := range messages {
 		var text string
 		var inner map[string]json.RawMessage
@@ -77,9 +80,9 @@ func (r *refusal) object(members map[string]json.RawMessage) {
 				r.oauth = strings.ToLower(text)
 			}
 			r.text(text)
-		case json.Unmarshal(value, &inner) == nil && len(members) < maxParams:
+		case depth < maxMessageDepth && len(members) < maxParams && json.Unmarshal(value, &inner) == nil:
 			delete(members, name)
-			r.object(inner)
+			r.object(inner, depth+1)
 		}
 	}
 }
@@ -109,6 +112,7 @@ func (a *Answer) hide(token secret.Value) {
 	for _, seen := range []*string{&a.MediaType, &a.ResourceType, &a.BundleType, &a.Redirect, &a.RedirectHost, &a.CorrelationID} {
 		*seen = withoutToken(*seen, text)
 	}
+	a.CorrelationID = hideTokens(a.CorrelationID)
 	for i, s := range a.Schemes {
 		a.Schemes[i] = withoutToken(s, text)
 	}

@@ -171,3 +171,17 @@ func TestIsAmazon(t *testing.T) {
 		}
 	}
 }
+
+// TestMessageDepth: a message is found inside a few objects. A server that nests thousands costs
+// nothing, although each level parses the rest of the body again.
+func TestMessageDepth(t *testing.T) {
+	nested := func(depth int) []byte {
+		return []byte(strings.Repeat(`{"error":`, depth) + `"x"` + strings.Repeat("}", depth))
+	}
+	for depth, found := range map[int]bool{1: true, 5: true, 6: false, 6500: false} {
+		var r refusal
+		if r.add("application/json", nil, nested(depth)); (len(r.texts) == 1) != found {
+			t.Errorf("%d objects: %q", depth, r.texts)
+		}
+	}
+}
