@@ -63,15 +63,29 @@ func (r *Reader) unwrapSecret(raw string) string {
 		r.Note("decoded the percent-encoded client secret")
 		text = decoded
 	}
-	if m := embedded.FindAllStringSubmatch(text, 2); len(m) == 1 && m[0][1] != text && !masked(text) && !reference.MatchString(text) {
+	if found, one := onlyEmbedded(text); one && !ofEntra.MatchString(strings.TrimSpace(raw)) && found != text && !masked(text) && !reference.MatchString(text) {
 		r.Note("took the client secret out of the text around it")
-		text = m[0][1]
+		text = found
 	}
 	return text
 }
 
-// embedded finds a secret of Entra's present form, such as abc8Q~…, among other words.
-var embedded = regexp.MustCompile(`(?:^|[^A-Za-z0-9~._-])([A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{31,40})(?:$|[^A-Za-z0-9~._%+/=-])`)
+// embedded finds a secret of Entra's present form, such as abc8Q~…, among other words, and without a
+// period behind it.
+var embedded = regexp.MustCompile(`(?:^|[^A-Za-z0-9~._-])([A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{31,40}?)\.?(?:$|[^A-Za-z0-9~._%+/=-])`)
+
+// onlyEmbedded returns the secret among other words, if there is exactly one.
+func onlyEmbedded(text string) (found string, one bool) {
+	at := embedded.FindStringSubmatchIndex(text)
+	if at == nil || embedded.MatchString(text[at[3]:]) { // the character between two ends one and begins the other
+		return "", false
+	}
+	found = text[at[2]:at[3]]
+	if len(found) < 40 && strings.HasPrefix(text[at[3]:], ".") { // Entra's have 40 characters: the period is a part of it
+		found += "."
+	}
+	return found, true
+}
 
 // unlabelled removes a name, and the rest of the form that the secret was copied from.
 func unlabelled(text string) string {
@@ -138,7 +152,7 @@ var (
 	reference   = regexp.MustCompile(`(?i)@microsoft\.keyvault|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/|^(?:azure)?[ _-]?(?:key[ _-]?vault|akv|kv|vault|op)://`)
 	address     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 	token       = regexp.MustCompile(`^(?:(?i:bearer)\s+)?eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.`)
-	placeholder = regexp.MustCompile(`(?i)^(?:<[^<>]*>|\[[^\[\]]*\]|\$?\{\{?[^{}]*\}\}?|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\(?(?:hidden|redacted|masked|secret|not shown)\)?|(?:your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|change[ _-]?me)$`)
+	placeholder = regexp.MustCompile(`(?i)^(?:<[\w .-]*>|\[[\w .-]*\]|\$?\{\{?[\w .-]*\}\}?|\$\([\w .-]*\)|(?-i:\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%)|\(?(?:hidden|redacted|masked|secret|not shown)\)?|(?:your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|change[ _-]?me)$`)
 	stars       = regexp.MustCompile(`\*{3,}$|^\*{3,}`)
 	dots        = regexp.MustCompile(`\.{3,}$|^\.{3,}`)
 )

@@ -122,9 +122,12 @@ func TestClientSecret(t *testing.T) {
 		"client_secret=" + value + "&grant_type=client_credentials": value, "--client-secret=" + value: value, "Client Secret = " + value + ";": value,
 		"Client secret value " + ofApp: ofApp, "curl -d client_secret=" + ofApp + " https://login.example": ofApp, ofApp + " (Value)": ofApp, "name\t5/1/2027\t" + ofApp + "\t" + client: ofApp, "pass:" + ofApp: ofApp, `\"` + ofApp + `\"`: ofApp,
 		"client_secret: >\n" + ofApp: ofApp, "abc8Q%257Edefghijklmnopqrstuvwxyz0123456789AB": ofApp, "sandbox%2Dsecret%2dvalue": value, "abc8Q%7Edefghijklmnopqrstuvwxyz0123456789AB": ofApp, "client_secret=abc8Q%7Edefghijklmnopqrstuvwxyz0123456789AB": ofApp, "a%2Fb%2Bc%3D": "a/b+c=",
+		"The secret is " + ofApp + ".": ofApp, ofApp + ". Keep it.": ofApp, "Secret: " + ofApp[:40] + ".": ofApp[:40], "It is " + ofApp[:39] + ".": ofApp[:39] + ".", ofApp[:39] + ".": ofApp[:39] + ".",
+		"$tr0ngPassw0rd2024": "$tr0ngPassw0rd2024", "[=N:s@TgaN1Q0/ab.Cd-eF_gh*Ij+K]": "[=N:s@TgaN1Q0/ab.Cd-eF_gh*Ij+K]", "<P@ssw0rd>": "<P@ssw0rd>", "{P@ssw0rd}": "{P@ssw0rd}",
 		"sandbox\u2011secret\u2010value": value, "sandbox\u2212secret\uff0dvalue": value,
 
-		"": "!required", "   ": "!secret_blank", "\u200b": "!secret_blank", `""`: "!secret_blank", "sandbox\u2013secret\u2014value": "!secret_dash",
+		ofApp + "\n" + ofApp[:39] + "X": "!secret_syntax",
+		"":                              "!required", "   ": "!secret_blank", "\u200b": "!secret_blank", `""`: "!secret_blank", "sandbox\u2013secret\u2014value": "!secret_dash",
 		client: "!secret_is_id", "{" + client + "}": "!secret_is_id", "Value: " + client: "!secret_is_id",
 		"abc******************": "!secret_masked", "abc8Q~***": "!secret_masked", "***": "!secret_masked", "abc…": "!secret_masked", "abc...": "!secret_masked", "••••••••": "!secret_masked", "abc●●●●": "!secret_masked",
 		"xxxxxxxx": "!secret_masked", `"abc***"`: "!secret_masked", "Hidden": "!secret_placeholder", "<your-client-secret>": "!secret_placeholder", "your_client_secret_here": "!secret_placeholder",
@@ -223,7 +226,9 @@ func TestSlugIsOffered(t *testing.T) {
 	for typed, want := range map[string]string{
 		"Good Health Clinic": "good-health-clinic", "good_health_clinic": "good-health-clinic", "Good--Health": "good-health", "-clinic-": "clinic", "Klinik Süd": "klinik-sued", "St. Mary's Hospital & Clinic": "st-marys-hospital-and-clinic",
 		"https://fhirlink.example/Good-Clinic/": "good-clinic", "PATIENT": "patient-clinic", strings.Repeat("clinic ", 20): "clinic-clinic", "ab": "e.g. good-health-clinic", "診療所": "e.g. good-health-clinic", ofApp: "e.g. good-health-clinic",
-		"A1b2C3d4E5f6G7h8I9": "e.g. good-health-clinic",
+		"A1b2C3d4E5f6G7h8I9": "e.g. good-health-clinic", "Zm9v/YmFyQmF6+cXV4YmE=": "e.g. good-health-clinic", "Secret: Abc123DefGhi456JklMno": "e.g. good-health-clinic",
+		"Abc123DefG": "e.g. good-health-clinic", "q=N:[s@TgaN1Q0/ab.Cd-eF_gh*Ij+Kl": "e.g. good-health-clinic", "aBcdEfgHijk Lmno": "e.g. good-health-clinic", "https://x.example/a?code=abcdefgh": "e.g. good-health-clinic",
+		"Clinic2024": "clinic2024", "ST MARY'S": "st-marys",
 	} {
 		got := read(t, "slug", typed)
 		if got.code() != "slug_syntax" || !strings.Contains(got.mistakes[0].Fix, want) {

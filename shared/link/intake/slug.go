@@ -3,6 +3,7 @@ package intake
 import (
 	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -77,10 +78,33 @@ func suggestion(typed string) string {
 	return slug
 }
 
-// mayBeSecret reports whether a text is one long word of mixed letters and digits, or has a tilde.
+// secretSigns are characters that secrets have and names do not, and words that stand before one.
+var secretSigns = regexp.MustCompile(`(?i)[~=+@%?:*$#!^]|secret|value|password`)
+
+// mayBeSecret reports whether a text has a sign of a secret, or a word that mixes letters with
+// digits, or capital letters into small ones, as generated text does.
 func mayBeSecret(s string) bool {
-	s = strings.TrimSpace(s)
-	lower, upper, digit := strings.ContainsFunc(s, unicode.IsLower), strings.ContainsFunc(s, unicode.IsUpper), strings.ContainsFunc(s, unicode.IsDigit)
-	mixed := len(s) >= 16 && !strings.ContainsAny(s, " /") && lower && upper && digit
-	return mixed || strings.Contains(s, "~") || credential.LooksLikePEM(s)
+	if _, path, isURL := strings.Cut(s, "://"); isURL {
+		s = path
+	}
+	if secretSigns.MatchString(s) || credential.LooksLikePEM(s) {
+		return true
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(s, func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) }), generated)
+}
+
+// generated reports whether a word looks like generated text. In names the digits stand at one end,
+// and only the first letter or all of them are capitals.
+func generated(word string) bool {
+	const short = 8
+	if len(word) < short {
+		return false
+	}
+	letters := strings.TrimFunc(word, unicode.IsDigit)
+	return strings.ContainsFunc(letters, unicode.IsDigit) || mixedCase(letters)
+}
+
+func mixedCase(letters string) bool {
+	rest := strings.TrimLeftFunc(letters, unicode.IsUpper)
+	return rest != "" && strings.ContainsFunc(rest, unicode.IsUpper)
 }
