@@ -143,7 +143,7 @@ func (r *run) noteNamed(a fhir.Answer) {
 		return
 	}
 	if id := guidAudience(namedAudience(*a.Challenge)); id != "" {
-		r.facts["{named}"] = " Its answer names the audience " + id + ", which is not believed; it can be given as audience in the link."
+		r.facts["{named}"] = " Its answer names the audience " + id + ", which is not believed: give it as audience in the link only if it is the client id of this FHIR server's own app registration."
 	}
 }
 

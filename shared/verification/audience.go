@@ -30,12 +30,15 @@ func (r *run) decideAudience(challenge fhir.Challenge) (code string) {
 // noteWanted records the audience that the server named, and what to do if it refuses another one.
 func (r *run) noteWanted() {
 	switch {
+	case r.wanted != "" && !r.trusted(r.wanted):
+		r.facts["{wanted}"] = r.wanted
+		r.facts["{audienceFix}"] = "Give " + r.wanted + " as audience in the link only if it names this FHIR server's own app registration, and no other service."
 	case r.wanted != "":
 		r.facts["{wanted}"] = r.wanted
 		r.facts["{audienceFix}"] = "Leave audience empty, so that it is taken from the server, or set it to " + r.wanted + "."
 	case r.namedGUID != "":
 		r.facts["{wanted}"] = r.namedGUID
-		r.facts["{audienceFix}"] = "If " + r.namedGUID + " is the client id of the FHIR server's API registration, give it as audience in the link."
+		r.facts["{audienceFix}"] = "Give " + r.namedGUID + " as audience in the link only if it is the client id of this FHIR server's own app registration, and of no other service."
 	default:
 		r.facts["{wanted}"] = "an audience that it does not name"
 		r.facts["{audienceFix}"] = "Find out which audience the FHIR server is configured to check, and give that one as audience in the link."
