@@ -75,3 +75,15 @@ func TestAbandonDuringDelete(t *testing.T) {
 		t.Errorf("in the end it is %q, %v", l.Phase, err)
 	}
 }
+
+// TestUnfinishedRowIsDue: what a killed process left is due for the timer, whatever else the row
+// says.
+func TestUnfinishedRowIsDue(t *testing.T) {
+	since := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for _, phase := range []link.Phase{link.Reserved, link.Abandoned, link.Deleting} {
+		l := link.Link{Slug: slug, Phase: phase, PhaseSince: since}
+		if due := l.Due(); !due.Equal(since.Add(link.Grace)) {
+			t.Errorf("%s: due %v", phase, due)
+		}
+	}
+}

@@ -272,7 +272,9 @@ var operations = []operation{
 			_, err := s.Tend(context.Background(), slug)
 			return err
 		},
-		done: func(l link.Link, _ bool, v string) bool { return l.Secret.Previous == "" && v == "second-secret" },
+		done: func(l link.Link, _ bool, v string) bool {
+			return l.Secret.Previous == "" && l.Secret.PreviousKind == "" && v == "second-secret"
+		},
 	},
 }
 
