@@ -31,7 +31,7 @@ func TestFieldCases(t *testing.T) {
 		t.Fatal(len(cases), err)
 	}
 	for _, c := range cases {
-		r, ok := entra.ParseRefusal(c.Status, nil, []byte(c.Body))
+		r, ok := entra.ParseRefusal(c.Status, nil, []byte(c.Body), secret.Value{})
 		if !ok {
 			t.Errorf("%s is not read", c.ID)
 			continue
@@ -66,7 +66,7 @@ func TestTellingNumber(t *testing.T) {
 		{`[]`, "No number at all. More.", 0, "No number at all."},
 	} {
 		body := `{"error":"invalid_client","error_codes":` + c.codes + `,"error_description":` + quoted(c.description) + `}`
-		r, ok := entra.ParseRefusal(401, nil, []byte(body))
+		r, ok := entra.ParseRefusal(401, nil, []byte(body), secret.Value{})
 		if !ok || r.Number != c.number || r.Sentence != c.sentence {
 			t.Errorf("%s %q: %+v", c.codes, c.description, r)
 		}
@@ -84,7 +84,7 @@ func quoted(s string) string {
 // TestIDsInTheText: ids count that stand in the description only.
 func TestIDsInTheText(t *testing.T) {
 	body := `{"error":"invalid_client","error_description":"AADSTS7000215: No.\r\nTrace ID: ` + traceID + `\r\nCorrelation ID: ` + corrID + `\r\nTimestamp: 2026-11-28 10:00:00Z"}`
-	r, ok := entra.ParseRefusal(401, http.Header{}, []byte(body))
+	r, ok := entra.ParseRefusal(401, http.Header{}, []byte(body), secret.Value{})
 	if !ok || r.TraceID != traceID || r.CorrelationID != corrID {
 		t.Errorf("%+v", r)
 	}

@@ -54,8 +54,9 @@ var transient = []int{90055, 50196, 90024, 90033, 90006, 50033}
 // ParseRefusal reads an error answer of the token endpoint or of openid-configuration. It ignores
 // members that are missing or of the wrong type, and reads at most 64 KiB. ok is false for a body
 // that is not an OAuth error, such as a web page. A 429 is always a Refusal, so that its
-// Retry-After is kept.
-func ParseRefusal(status int, header http.Header, body []byte) (r *Refusal, ok bool) {
+// Retry-After is kept. sent is the secret of the request, which is hidden in case Entra repeats it;
+// zero if there was none.
+func ParseRefusal(status int, header http.Header, body []byte, sent secret.Value) (r *Refusal, ok bool) {
 	var wire struct {
 		Error       text     `json:"error"`
 		Description text     `json:"error_description"`
@@ -73,13 +74,14 @@ func ParseRefusal(status int, header http.Header, body []byte) (r *Refusal, ok b
 		}
 		wire.Error = "temporarily_unavailable"
 	}
-	number := telling(append(numbers(wire.Codes), numbersIn(string(wire.Description))...))
-	said := idsIn(string(wire.Description))
+	description := hide(string(wire.Description), sent) // before it is cut: half a secret is not found again
+	number := telling(append(numbers(wire.Codes), numbersIn(description)...))
+	said := idsIn(description)
 	return &Refusal{
 		HTTPStatus:    status,
 		OAuthError:    string(wire.Error),
 		Number:        number,
-		Sentence:      sentenceOf(string(wire.Description), number),
+		Sentence:      sentenceOf(description, number),
 		TraceID:       identifier(string(wire.TraceID), header.Get("X-Ms-Request-Id"), said["trace"]),
 		CorrelationID: identifier(string(wire.Correlation), header.Get("Client-Request-Id"), said["correlation"]),
 		RetryAfter:    problem.RetryAfter(header),
@@ -120,13 +122,12 @@ func (r *Refusal) Class() Class {
 	return Config
 }
 
-// Hide removes v from the Sentence, in case Entra repeats what it was sent.
-func (r *Refusal) Hide(v secret.Value) *Refusal {
-	if !v.IsZero() {
-		r.Sentence = strings.ReplaceAll(r.Sentence, v.Reveal(), v.String())
-		r.Sentence = strings.ReplaceAll(r.Sentence, url.QueryEscape(v.Reveal()), v.String())
+// hide removes v from a text, as it is and as it stands in a form.
+func hide(text string, v secret.Value) string {
+	if v.IsZero() {
+		return text
 	}
-	return r
+	return strings.NewReplacer(v.Reveal(), v.String(), url.QueryEscape(v.Reveal()), v.String()).Replace(text)
 }
 
 var (

@@ -112,7 +112,7 @@ func TestRefusals(t *testing.T) {
 		{400, "invalid_grant", 7654321, "Something new. It will be explained.", "Something new.", entra.Config, "“Something new.” (AADSTS7654321)", "https://login.microsoftonline.com/error?code=7654321"},
 	} {
 		t.Run(fmt.Sprintf("%s %d", c.oauth, c.number), func(t *testing.T) {
-			r, ok := entra.ParseRefusal(c.status, nil, body(c.oauth, c.number, c.text))
+			r, ok := entra.ParseRefusal(c.status, nil, body(c.oauth, c.number, c.text), secret.Value{})
 			if !ok {
 				t.Fatal("not recognized")
 			}
@@ -159,7 +159,7 @@ func TestParseRefusalTolerates(t *testing.T) {
 		{"control characters", `{"error":"invalid_client","error_description":"a\u0007b\u202ec\u0000 d"}`, nil, entra.Refusal{OAuthError: "invalid_client", Sentence: "a b c  d"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, ok := entra.ParseRefusal(400, c.header, []byte(c.body))
+			r, ok := entra.ParseRefusal(400, c.header, []byte(c.body), secret.Value{})
 			c.want.HTTPStatus = 400
 			if !ok || *r != c.want {
 				t.Errorf("got %+v (%v)\nwant %+v", r, ok, c.want)
@@ -179,18 +179,18 @@ func TestParseRefusalLeavesOthers(t *testing.T) {
 		"truncated":        `{"error":"invalid_client"`,
 		"too large":        `{"error":"invalid_client","x":"` + strings.Repeat("x", 64<<10) + `"}`,
 	} {
-		if r, ok := entra.ParseRefusal(503, nil, []byte(body)); ok {
+		if r, ok := entra.ParseRefusal(503, nil, []byte(body), secret.Value{}); ok {
 			t.Errorf("%s: taken for %+v", name, r)
 		}
 		header := http.Header{"Retry-After": {"7"}}
-		if r, ok := entra.ParseRefusal(429, header, []byte(body)); !ok || r.Class() != entra.Transient || r.RetryAfter != 7*time.Second {
+		if r, ok := entra.ParseRefusal(429, header, []byte(body), secret.Value{}); !ok || r.Class() != entra.Transient || r.RetryAfter != 7*time.Second {
 			t.Errorf("%s with 429: %+v (%v), want a transient refusal with Retry-After", name, r, ok)
 		}
 	}
 }
 
 func TestUnknownWithoutNumber(t *testing.T) {
-	r, ok := entra.ParseRefusal(400, nil, []byte(`{"error":"invalid_client"}`))
+	r, ok := entra.ParseRefusal(400, nil, []byte(`{"error":"invalid_client"}`), secret.Value{})
 	if !ok || r.Code() != "entra_invalid_client" {
 		t.Fatalf("got %+v (%v)", r, ok)
 	}
@@ -200,17 +200,15 @@ func TestUnknownWithoutNumber(t *testing.T) {
 	}
 }
 
-func TestHide(t *testing.T) {
+// TestSecretHidden: a secret that Entra repeats is hidden, also where the sentence is cut within it.
+func TestSecretHidden(t *testing.T) {
 	for _, echo := range []string{canary, "canary~8Q.%2B%2F%3Dsecret"} {
-		r, ok := entra.ParseRefusal(400, nil, body("invalid_client", 1, "You sent "+echo+"; no."))
-		if !ok || !strings.Contains(r.Sentence, echo) {
-			t.Fatalf("sentence %q", r.Sentence)
-		}
-		if r.Hide(secret.New(canary)); strings.Contains(r.Sentence, "canary") || !strings.Contains(r.Sentence, "You sent") {
-			t.Errorf("sentence %q", r.Sentence)
-		}
-		if r.Hide(secret.Value{}); !strings.Contains(r.Sentence, "You sent") {
-			t.Errorf("an empty secret took the sentence away: %q", r.Sentence)
+		for _, before := range []int{0, 280, 286, 290, 295, 298} {
+			text := body("invalid_client", 1, strings.Repeat("x", before)+" You sent "+echo+"; no.")
+			r, ok := entra.ParseRefusal(400, nil, text, secret.New(canary))
+			if !ok || strings.Contains(r.Sentence, "can") || before == 0 && r.Sentence != "You sent [redacted]; no." {
+				t.Errorf("%d characters before it: sentence %q", before, r.Sentence)
+			}
 		}
 	}
 }
@@ -222,7 +220,7 @@ func FuzzParseRefusal(f *testing.F) {
 	f.Add(503, []byte(`{"error":"temporarily_unavailable","error_codes":["90055",{}]}`))
 	f.Add(200, []byte("{\"error\":\"x\",\"error_description\":\"\u202e AADSTS1: \\r\\n\"}"))
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
-		r, ok := entra.ParseRefusal(status, http.Header{}, body)
+		r, ok := entra.ParseRefusal(status, http.Header{}, body, secret.Value{})
 		if !ok {
 			return
 		}

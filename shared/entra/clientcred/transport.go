@@ -64,8 +64,8 @@ func (t *transport) explain(ctx context.Context, sent credential.Credential) err
 	case t.err != nil || ctx.Err() != nil || t.status == 0:
 		return entra.NotReached(ctx, t.err)
 	}
-	if r, refused := entra.ParseRefusal(t.status, t.header, t.body); refused {
-		return r.Hide(sent.Text())
+	if r, refused := entra.ParseRefusal(t.status, t.header, t.body, sent.Text()); refused {
+		return r
 	}
 	return entra.NotUsable(t.status, t.body)
 }

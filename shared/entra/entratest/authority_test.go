@@ -2,9 +2,12 @@ package entratest_test
 
 import (
 	"context"
+	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
@@ -332,6 +337,30 @@ func TestScenarios(t *testing.T) {
 		}
 		if _, got := ask(nil, name+".example.org"); got != "aadsts_500011" {
 			t.Errorf("%s outside of the zone: %q", name, got)
+		}
+	}
+}
+
+// TestSign: the signatures are true ones, so that a test in which one is refused shows that its
+// algorithm is, and not its signature.
+func TestSign(t *testing.T) {
+	a := entratest.New(entratest.Tenant{ID: tenant})
+	answer := httptest.NewRecorder()
+	a.ServeHTTP(answer, httptest.NewRequest("GET", "/common/discovery/v2.0/keys", nil))
+	var set struct{ Keys []struct{ N string } }
+	if err := json.Unmarshal(answer.Body.Bytes(), &set); err != nil || len(set.Keys) != 1 {
+		t.Fatalf("%+v, %v", set, err)
+	}
+	modulus, err := base64.RawURLEncoding.DecodeString(set.Keys[0].N)
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: 65537}
+	for _, alg := range []string{"RS256", "RS512", "PS256"} {
+		token, err := jwt.NewParser(jwt.WithValidMethods([]string{alg})).Parse(
+			a.Sign(map[string]any{"alg": alg}, map[string]any{"a": 1}), func(*jwt.Token) (any, error) { return published, nil })
+		if err != nil || !token.Valid {
+			t.Errorf("%s: %v", alg, err)
 		}
 	}
 }

@@ -97,7 +97,8 @@ func (a *Authority) firstTenant() string {
 }
 
 // Sign returns a JWS (RFC 7515) of the payload, signed with the current key. header overrides the
-// members of the usual header.
+// members of the usual header. The signature is a true one for the algorithms RS256, RS512 and
+// PS256 (RFC 7518 §3.1); for any other it is RS256's.
 func (a *Authority) Sign(header map[string]any, payload any) string {
 	keys := a.signers()
 	s := keys[len(keys)-1]
@@ -105,12 +106,22 @@ func (a *Authority) Sign(header map[string]any, payload any) string {
 	maps.Copy(all, header)
 	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
 	text := segment(all) + "." + segment(payload)
-	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(nil, s.key, crypto.SHA256, sum[:])
-	if err != nil {
-		panic(err) // the key fits the hash
+	return text + "." + base64.RawURLEncoding.EncodeToString(s.sign(all["alg"], text))
+}
+
+func (s *signer) sign(alg any, text string) []byte {
+	var options crypto.SignerOpts = crypto.SHA256
+	switch alg {
+	case "RS512":
+		options = crypto.SHA512
+	case "PS256":
+		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
 	}
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+	signature, err := crypto.SignMessage(s.key, rand.Reader, []byte(text), options)
+	if err != nil {
+		panic(err) // the key fits the hashes
+	}
+	return signature
 }
 
 // segment encodes a part of a token. A json.RawMessage is used unchanged.

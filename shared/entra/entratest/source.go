@@ -50,8 +50,8 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 }
 
 func (s *Source) read(c entra.Credentials, response *http.Response, body []byte) (entra.Token, error) {
-	if r, refused := entra.ParseRefusal(response.StatusCode, response.Header, body); refused {
-		return entra.Token{}, r.Hide(c.Credential.Text())
+	if r, refused := entra.ParseRefusal(response.StatusCode, response.Header, body, c.Credential.Text()); refused {
+		return entra.Token{}, r
 	}
 	var wire struct {
 		AccessToken string  `json:"access_token"`

@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"fhirlink/shared/entra"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/upstream"
 )
 
@@ -58,7 +59,7 @@ func answered(response *http.Response) string {
 	if err != nil {
 		body = nil // a partial answer cannot be parsed
 	}
-	refusal, ok := entra.ParseRefusal(response.StatusCode, response.Header, body)
+	refusal, ok := entra.ParseRefusal(response.StatusCode, response.Header, body, secret.Value{})
 	if !ok {
 		return entra.NotUsable(response.StatusCode, body).Reason
 	}
