@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +54,7 @@ func checkDocumented(t *testing.T, r *http.Request, a answer) {
 			return
 		}
 	}
-	for _, operation := range operations(doc, template, r.Method) {
+	for _, operation := range operations(doc, template, r.Method, r.URL.Path) {
 		input := &openapi3filter.RequestValidationInput{
 			Request: r, PathParams: params, Options: &openapi3filter.Options{
 				IncludeResponseStatus: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
@@ -77,10 +78,14 @@ func checkDocumented(t *testing.T, r *http.Request, a answer) {
 
 // operations returns the operations whose answers a path and a method may have. Every operation
 // of a path documents the answer to methods that the path does not have. Unknown paths have one
-// answer.
-func operations(doc *openapi3.T, template, method string) []*openapi3.Operation {
+// answer, which below the token endpoint has the form of its errors.
+func operations(doc *openapi3.T, template, method, asked string) []*openapi3.Operation {
 	if template == "" {
-		return []*openapi3.Operation{{Responses: openapi3.NewResponses(openapi3.WithStatus(http.StatusNotFound, doc.Components.Responses["NotFound"]))}}
+		missing := doc.Components.Responses["NotFound"]
+		if strings.HasPrefix(path.Clean(asked)+"/", "/api/token/") {
+			missing = doc.Paths.Value("/api/token").Post.Responses.Value("400")
+		}
+		return []*openapi3.Operation{{Responses: openapi3.NewResponses(openapi3.WithStatus(http.StatusNotFound, missing))}}
 	}
 	item := doc.Paths.Value(template)
 	if operation := item.GetOperation(method); operation != nil {

@@ -14,8 +14,8 @@ import (
 	"fhirlink/shared/caller"
 )
 
-// verbs are all methods that a route can have, and two that no route has.
-var verbs = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "LINK"}
+// verbs are all methods that a route can have, and three that no route has.
+var verbs = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "LINK"}
 
 // Two organizations, every route, every verb: no organization sees or touches another's link,
 // and a link of another organization gets exactly the answer of one that does not exist.

@@ -15,10 +15,11 @@ import (
 // serve returns one handler for all routes, with what surrounds every route.
 func (d Deps) serve(routes []Route) http.Handler {
 	mux := http.NewServeMux()
-	for _, resource := range d.resources(routes) {
+	resources := d.resources(routes)
+	for _, resource := range resources {
 		mux.Handle(resource.path, resource)
 	}
-	missing := d.missing()
+	missing := d.missing(resources)
 	mux.Handle("/", missing)
 	return httpx.Drain(httpx.Correlate(httpx.AccessLog(d.Log, clean(mux, missing))))
 }
@@ -27,7 +28,7 @@ func (d Deps) serve(routes []Route) http.Handler {
 // rewrites paths it would point nowhere, and a POST does not survive it.
 func clean(mux, missing http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodConnect || !isClean(r.URL.EscapedPath()) {
+		if !isClean(r.URL.EscapedPath()) {
 			missing.ServeHTTP(w, r)
 			return
 		}
@@ -43,11 +44,26 @@ func isClean(p string) bool {
 	return strings.HasPrefix(p, "/") && p == cleaned
 }
 
-func (d Deps) missing() http.Handler {
-	return httpx.Handle(d.Log, func(w http.ResponseWriter, r *http.Request) error {
-		httpx.CORS{Origins: d.Origins}.SetHeaders(w, r, "")
-		return problem.New(problem.NotFound, "There is nothing at this path. /api/openapi.yaml lists what there is; paths have no trailing slash.")
-	}, d.fail(errorForms[Problems]))
+// missing answers paths that do not exist. Those at or below a path whose errors are OAuth's are
+// answered in OAuth's words, because an OAuth client with a mistyped address reads no others.
+func (d Deps) missing(resources []*resource) http.Handler {
+	answer := func(in errorForm) http.Handler {
+		return httpx.Handle(d.Log, func(http.ResponseWriter, *http.Request) error {
+			return problem.New(problem.NotFound, "There is nothing at this path. /api/openapi.yaml lists what there is; paths have no trailing slash.")
+		}, d.fail(in))
+	}
+	problems, inOAuth, cors := answer(errorForms[Problems]), answer(errorForms[OAuth]), httpx.CORS{Origins: d.Origins}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		below := path.Clean("/"+r.URL.Path) + "/"
+		if slices.ContainsFunc(resources, func(res *resource) bool {
+			return res.policy.errors == OAuth && strings.HasPrefix(below, res.path+"/")
+		}) {
+			inOAuth.ServeHTTP(w, r)
+			return
+		}
+		cors.SetHeaders(w, r, "")
+		problems.ServeHTTP(w, r)
+	})
 }
 
 // resource is a path with its methods.
@@ -87,7 +103,7 @@ func (d Deps) resource(first Route) *resource {
 		cors: httpx.CORS{Origins: d.Origins},
 	}
 	if r.policy.hostOnly {
-		r.host = d.missing()
+		r.host = d.missing(nil)
 	}
 	r.other = r.methodNotAllowed(d, errorForms[first.Errors])
 	return r

@@ -154,10 +154,20 @@ func TestPathsAreTakenAsTheyAre(t *testing.T) {
 	r := newRig(t)
 	for _, target := range []string{
 		"/api", "/api/", "/api/links/", "/api//links", "//api/links", "/api/./links", "/api/links/../links", "/api/Links", "/API/links",
-		"/api/links/a/b", "/api/links/a/secret/", "/api/links//secret", "/api/register/", "/api/token/", "/api/health/x", "/links", "//", "/api/openapi",
+		"/api/links/a/b", "/api/links/a/secret/", "/api/links//secret", "/api/register/", "/api/tokens", "/api/health/x", "/links", "//", "/api/openapi",
 	} {
 		for _, method := range []string{"GET", "POST", "OPTIONS"} {
 			r.send(t, request{caller: manager(orgA), method: method, target: target}).want(t, http.StatusNotFound, "not_found")
+		}
+	}
+	// An OAuth client with a mistyped address of the token endpoint reads OAuth's words only.
+	for _, target := range []string{"/api/token/", "/api/token/x", "/api//token", "//api/token", "/api/./token", "/api/links/../token"} {
+		for _, method := range []string{"GET", "POST", "OPTIONS", "CONNECT"} {
+			a := r.send(t, request{caller: app(orgA), method: method, target: target})
+			a.want(t, http.StatusNotFound, "invalid_request")
+			if a.header.Get("Vary") != "" {
+				t.Errorf("%s %s: Vary %q", method, target, a.header.Get("Vary"))
+			}
 		}
 	}
 	for _, q := range []struct{ method, uri, path string }{{"OPTIONS", "*", "*"}, {"GET", "http://x", ""}, {"CONNECT", "example.com:443", ""}} {

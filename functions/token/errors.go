@@ -23,6 +23,7 @@ var codes = map[problem.Code]string{
 	problem.BodyTooLarge:         oauth.InvalidRequest,
 	problem.UnsupportedMediaType: oauth.InvalidRequest,
 	problem.MethodNotAllowed:     oauth.InvalidRequest,
+	problem.NotFound:             oauth.InvalidRequest,
 	problem.LinkNotFound:         oauth.InvalidTarget,
 	problem.InvalidFields:        oauth.InvalidTarget, // the slug is the only field
 	problem.Unauthenticated:      oauth.InvalidToken,
