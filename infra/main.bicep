@@ -34,6 +34,9 @@ param corsOrigins string = ''
 @description('FHIRLINK_EGRESS_ALLOW: comma-separated networks, e.g. 10.1.0.0/16, in which FHIR servers may be reached although they are not public. Empty: none.')
 param egressAllow string = ''
 
+@description('FHIRLINK_PUBLIC_URL: the origin under which browsers reach this deployment, e.g. https://links.contoso.com, without a path. Empty: none.')
+param publicUrl string = ''
+
 @description('FHIRLINK_MAX_LINKS: how many links an organization may have.')
 @minValue(1)
 param maxLinks int = 500
@@ -267,6 +270,7 @@ module app 'modules/app.bicep' = {
     operatorTenant: operatorTenant
     corsOrigins: corsOrigins
     egressAllow: egressAllow
+    publicUrl: publicUrl
     maxLinks: maxLinks
     scopeAliases: scopeAliases
     expiryThresholds: expiryThresholds

@@ -62,6 +62,9 @@ param corsOrigins string
 @description('FHIRLINK_EGRESS_ALLOW.')
 param egressAllow string
 
+@description('FHIRLINK_PUBLIC_URL.')
+param publicUrl string
+
 @description('FHIRLINK_MAX_LINKS.')
 param maxLinks int
 
@@ -190,6 +193,7 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     FHIRLINK_OPERATOR_TENANT: operatorTenant
     FHIRLINK_CORS_ORIGINS: corsOrigins
     FHIRLINK_EGRESS_ALLOW: egressAllow
+    FHIRLINK_PUBLIC_URL: publicUrl
     FHIRLINK_MAX_LINKS: string(maxLinks)
     FHIRLINK_SCOPE_ALIASES: empty(scopeAliases) ? '' : string(scopeAliases)
     FHIRLINK_EXPIRY_THRESHOLDS: expiryThresholds

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"fhirlink/shared/egress"
 	"fhirlink/shared/notify/mail"
@@ -23,6 +24,7 @@ const (
 	CORSOrigins           = "FHIRLINK_CORS_ORIGINS"
 	EgressAllow           = "FHIRLINK_EGRESS_ALLOW"
 	MaxLinks              = "FHIRLINK_MAX_LINKS"
+	PublicURL             = "FHIRLINK_PUBLIC_URL"
 	ScopeAliases          = "FHIRLINK_SCOPE_ALIASES"
 	ExpiryThresholds      = "FHIRLINK_EXPIRY_THRESHOLDS"
 	ClientID              = "AZURE_CLIENT_ID"
@@ -46,7 +48,8 @@ type Config struct {
 	OperatorTenant        string       // allowed in addition to Tenants; "" for none
 	Origins               []string     // of web front ends
 	EgressAllow           []netip.Prefix
-	MaxLinks              int // per organization
+	MaxLinks              int    // per organization
+	PublicURL             string // origin under which browsers reach this deployment; "" for none
 	ScopeAliases          smart.Aliases
 	ClientID              string // of the user-assigned managed identity; "" for none
 	CoreTools             bool   // running under Azure Functions Core Tools: the Azure CLI provides the credential
@@ -114,6 +117,7 @@ func (e *reader) common() Config {
 		Origins:               list(e, CORSOrigins, parseOrigin),
 		EgressAllow:           e.egress(),
 		MaxLinks:              e.maxLinks(),
+		PublicURL:             e.publicURL(),
 		ScopeAliases:          e.aliases(),
 		ClientID:              e.guid(ClientID),
 		CoreTools:             e.get(CoreTools) == "true",
@@ -136,6 +140,9 @@ func (e *reader) required() {
 	}
 	if e.get(APIAudience) == "" {
 		e.addProblem(APIAudience, "is not set. Set it to the client id of the API's app registration: callers' tokens must carry it as aud")
+	}
+	if e.get(PublicURL) != "" && e.get(APIAudience) != "" && !slices.ContainsFunc(e.audiences(), guidPattern.MatchString) {
+		e.addProblem(APIAudience, "has no client id (GUID), which people who sign in at "+PublicURL+" need. Add the API's client id")
 	}
 	if e.get(AllowedTenants) == "" {
 		e.addProblem(AllowedTenants, "is not set. Set it to the tenant ids whose members may call, separated by commas, or to * for every organization's tenant")

@@ -55,6 +55,7 @@ func TestFromEnv(t *testing.T) {
 		config.CORSOrigins:           "https://App.contoso.com:443,http://localhost:3000",
 		config.EgressAllow:           "10.1.0.0/16,fd12::/48",
 		config.MaxLinks:              "7",
+		config.PublicURL:             "https://Links.contoso.com:443",
 		config.ClientID:              tenantA,
 		config.CoreTools:             "true",
 	}))
@@ -65,7 +66,7 @@ func TestFromEnv(t *testing.T) {
 		!slices.Equal(got.Audiences, []string{tenantB, "api://fhirlink"}) || !slices.Equal(got.Tenants, []string{tenantA, tenantB}) ||
 		got.OperatorTenant != tenantB || !slices.Equal(got.Origins, []string{"https://app.contoso.com", "http://localhost:3000"}) ||
 		!slices.Equal(got.EgressAllow, []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd12::/48")}) ||
-		got.MaxLinks != 7 || got.ClientID != tenantA || !got.CoreTools {
+		got.MaxLinks != 7 || got.PublicURL != "https://links.contoso.com" || got.ClientID != tenantA || !got.CoreTools {
 		t.Errorf("%+v", got)
 	}
 }
@@ -138,6 +139,16 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{config.EgressAllow, "0.0.0.0/0", false},
 		{config.ScopeAliases, "canary", false},
 		{config.ScopeAliases, `{"patient/DocumentReference.rs?category=x":"docref-x"}`, true},
+		{config.PublicURL, "https://links.contoso.com", true},
+		{config.PublicURL, "https://links.contoso.com:8443", true},
+		{config.PublicURL, "http://localhost:7071", true},
+		{config.PublicURL, "http://[::1]:7071", true},
+		{config.PublicURL, "https://links.contoso.com/", false},
+		{config.PublicURL, "https://links.contoso.com/api", false},
+		{config.PublicURL, "http://links.contoso.com", false},
+		{config.PublicURL, "https://user:canary@links.contoso.com", false},
+		{config.PublicURL, "links.contoso.com", false},
+		{config.PublicURL, "https://*.contoso.com", false},
 		{config.MaxLinks, "0", false},
 		{config.MaxLinks, "-1", false},
 		{config.MaxLinks, "1.5", false},
@@ -198,6 +209,19 @@ func TestNoValueIsPrinted(t *testing.T) {
 	got, err := config.FromEnv(env(map[string]string{config.TableEndpoint: "", config.TableConnectionString: account}))
 	if err != nil || strings.Contains(fmt.Sprintf("%v %+v %#v", got, got, got), "Y2FuYXJ5") {
 		t.Errorf("the account key is printed: %+v, %v", got, err)
+	}
+}
+
+// TestPublicURLNeedsAClientID: who signs in on a page does so to a client id.
+func TestPublicURLNeedsAClientID(t *testing.T) {
+	settings := map[string]string{config.PublicURL: "https://links.contoso.com", config.APIAudience: "api://fhirlink"}
+	_, err := config.FromEnv(env(settings))
+	if got := config.Problems(err); len(got) != 1 || got[0].Name != config.APIAudience || !strings.Contains(got[0].Message, "client id") {
+		t.Errorf("problems %v", got)
+	}
+	settings[config.APIAudience] += "," + tenantA
+	if _, err := config.FromEnv(env(settings)); err != nil {
+		t.Error(err)
 	}
 }
 

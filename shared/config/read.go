@@ -101,11 +101,16 @@ func parseURL(text string) (*url.URL, error) {
 
 // tableURL allows http on loopback only, for Azurite. Its path is the account's name.
 func tableURL(u *url.URL) error {
-	loopback := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
-	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
+	if !isEncrypted(u) {
 		return errors.New("must be https, e.g. https://contoso.table.core.windows.net")
 	}
 	return nil
+}
+
+// isEncrypted reports whether u is https, or http that never leaves the machine.
+func isEncrypted(u *url.URL) bool {
+	loopback := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && loopback
 }
 
 func (e *reader) connectionString() secret.Value {
@@ -223,6 +228,20 @@ func parseOrigin(text string) (string, error) {
 		origin = strings.TrimSuffix(origin, ":"+port)
 	}
 	return origin, nil
+}
+
+// publicURL reads the origin of this deployment itself. It is https, or http on loopback.
+func (e *reader) publicURL() string {
+	text := e.get(PublicURL)
+	if text == "" {
+		return ""
+	}
+	origin, err := parseOrigin(text)
+	if u, failed := url.Parse(origin); err != nil || failed != nil || !isEncrypted(u) {
+		e.addProblem(PublicURL, "is not an origin such as https://links.contoso.com: scheme, host and port only, no path and no trailing slash; http on loopback only")
+		return ""
+	}
+	return origin
 }
 
 func (e *reader) maxLinks() int {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -214,18 +215,29 @@ func anyTenant(sources []namedAuthority) bool {
 	return slices.ContainsFunc(sources, func(n namedAuthority) bool { return n.tenant != "" })
 }
 
-// sources extracts the authorities from URIs. The SMART proxy of Microsoft's server sits in front
-// of the authority and does not name it (retired on 2026-09-21, still in statements).
+// sources extracts the authorities from URIs. What sits in front of the authority does not name it:
+// this deployment's own SMART endpoints, and the SMART proxy of Microsoft's server (retired on
+// 2026-09-21, still in statements).
 func (r *run) sources(uris ...string) []namedAuthority {
 	var out []namedAuthority
 	for _, uri := range uris {
-		n, path := parseAuthority(uri)
-		proxy := r.kind.Microsoft() && n.host == r.Server.Host() && strings.HasPrefix(path, "/AadSmartOnFhirProxy/")
-		if n.host != "" && !proxy {
+		n, at := parseAuthority(uri)
+		proxy := r.kind.Microsoft() && n.host == r.Server.Host() && strings.HasPrefix(at, "/AadSmartOnFhirProxy/")
+		if n.host != "" && !proxy && !r.ownIssuer(uri) {
 			out = append(out, n)
 		}
 	}
 	return out
+}
+
+// ownIssuer reports whether a URI is below this deployment's SMART endpoints.
+func (r *run) ownIssuer(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil || r.publicURL == "" {
+		return false
+	}
+	origin := u.Scheme + "://" + strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	return origin == r.publicURL && strings.HasPrefix(path.Clean(u.Path), "/api/smart/")
 }
 
 var (
@@ -235,7 +247,7 @@ var (
 
 // parseAuthority reads https://{host}/{tenant}/…. Only a GUID counts as a tenant; name is a domain or
 // one of Entra's words for many tenants.
-func parseAuthority(uri string) (n namedAuthority, path string) {
+func parseAuthority(uri string) (n namedAuthority, at string) {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "https" {
 		return namedAuthority{}, ""

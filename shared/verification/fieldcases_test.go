@@ -33,6 +33,7 @@ type fieldCase struct {
 	Input struct {
 		Base      string      `json:"base"`
 		Authority string      `json:"authority"`
+		PublicURL string      `json:"publicURL"`
 		Tenant    string      `json:"tenant"`
 		Audience  string      `json:"audience"`
 		Metadata  wireAnswer  `json:"metadata"`
@@ -123,7 +124,7 @@ func (s *fieldServer) verify(t *testing.T, tokens entra.TokenSource) verificatio
 	}
 	v := verification.Verifier{
 		Client: &http.Client{Transport: s, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		Tokens: tokens, Authority: func(fhir.BaseURL) string { return s.Input.Authority + "/" },
+		Tokens: tokens, Authority: func(fhir.BaseURL) string { return s.Input.Authority + "/" }, PublicURL: s.Input.PublicURL,
 	}
 	return v.Verify(t.Context(), verification.Target{
 		Server: base, TenantID: s.Input.Tenant, Audience: s.Input.Audience, ClientID: client, Credential: credential.ClientSecret{Value: secret.New(good)},

@@ -35,6 +35,10 @@ type Verifier struct {
 	Authority func(fhir.BaseURL) string // the configured authority for a server; never a discovered one
 	Now       func() time.Time
 
+	// PublicURL is the origin of this deployment, empty if it has none. A server that names an
+	// authority below its path /api/smart/ names fhirlink itself, which says nothing about a tenant.
+	PublicURL string
+
 	// Kind returns the kind of a server. Nil means that the host name decides. Only cmd/local
 	// sets it, for the servers of its sandbox.
 	Kind func(fhir.BaseURL) fhir.Kind
@@ -83,6 +87,7 @@ type run struct {
 	client     fhir.Client
 	tokens     entra.TokenSource
 	configured string // authority
+	publicURL  string // of this deployment
 	kind       fhir.Kind
 	now        func() time.Time
 	probe      string // id of a Basic resource that does not exist
@@ -102,7 +107,7 @@ type run struct {
 
 func (v *Verifier) run(t Target) *run {
 	r := &run{
-		Target: t, tokens: v.Tokens, configured: v.Authority(t.Server), kind: t.Server.Kind(), now: v.Now, probe: fhir.NewID(),
+		Target: t, tokens: v.Tokens, configured: v.Authority(t.Server), publicURL: v.PublicURL, kind: t.Server.Kind(), now: v.Now, probe: fhir.NewID(),
 		client: fhir.Client{HTTP: v.Client, Base: t.Server},
 		report: Report{Status: Pass, Access: NoAccess, TenantID: t.TenantID, Audience: t.Audience},
 	}

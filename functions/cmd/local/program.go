@@ -169,7 +169,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 	p.links = link.New(link.Deps{
 		Stores:     stores,
 		Secrets:    secrets,
-		Verifier:   &verification.Verifier{Client: out.servers, Tokens: source, Authority: out.authority, Kind: out.kind},
+		Verifier:   &verification.Verifier{Client: out.servers, Tokens: source, Authority: out.authority, PublicURL: c.PublicURL, Kind: out.kind},
 		Tokens:     shiftedSource{source, o.ahead},
 		Authority:  out.authority,
 		Channel:    p.webhooks,

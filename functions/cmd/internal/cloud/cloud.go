@@ -74,7 +74,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 	of = link.Deps{
 		Stores:     stores,
 		Secrets:    secrets,
-		Verifier:   &verification.Verifier{Client: servers, Tokens: source, Authority: authority},
+		Verifier:   &verification.Verifier{Client: servers, Tokens: source, Authority: authority, PublicURL: c.PublicURL},
 		Tokens:     source,
 		Authority:  authority,
 		Channel:    channels,
