@@ -80,7 +80,10 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Program:  "local",
 		Version:  version,
 	})
-	public = metrics.with(withSink(public, clients.sink))
+	if clients.box != nil {
+		public = clients.box.Controls(public)
+	}
+	public = metrics.with(public)
 	refuser := refuser{log}
 	if signIn == nil {
 		public = refuser.refuseTokens(public)
@@ -97,7 +100,7 @@ type clients struct {
 	webhooks  *http.Client // FHIRLINK_EGRESS_ALLOW does not apply here
 	authority func(fhir.BaseURL) string
 	kind      func(fhir.BaseURL) fhir.Kind // nil: decided by the host name
-	sink      *sandbox.Sink                // nil: there is no sandbox
+	box       *sandbox.Sandbox             // nil: there is none
 }
 
 // watchedBy returns a copy in which watch sees every call.
@@ -116,10 +119,11 @@ func (p *program) connect(o options, c config.Config, log *slog.Logger) (out cli
 		out.use(egress.NewClient(egress.Options{Allow: c.EgressAllow}), egress.NewClient(egress.Options{}))
 		return out, nil
 	}
-	if out.sink, err = sandbox.NewSink(filepath.Join(o.data, sinkFile), log); err != nil {
+	sink, err := sandbox.NewSink(filepath.Join(o.data, sinkFile), log)
+	if err != nil {
 		return out, err
 	}
-	box, err := sandbox.New(out.sink)
+	box, err := sandbox.New(sink)
 	if err != nil {
 		return out, err
 	}
@@ -131,7 +135,7 @@ func (p *program) connect(o options, c config.Config, log *slog.Logger) (out cli
 	box.Trust(roots)
 	out.use(egress.NewClient(egress.Options{Allow: c.EgressAllow, Intercept: box.Intercept, RootCAs: roots}),
 		egress.NewClient(egress.Options{Intercept: box.Intercept, RootCAs: roots}))
-	out.kind = box.Kind
+	out.box, out.kind = box, box.Kind
 	return out, nil
 }
 
@@ -173,7 +177,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 		Tokens:     shiftedSource{source, o.ahead},
 		Authority:  out.authority,
 		Channel:    p.webhooks,
-		Mailer:     mailer(c, out.sink),
+		Mailer:     mailer(c, out.box),
 		Ends:       &graph.Client{HTTP: out.graph, Tokens: source},
 		Thresholds: c.ExpiryThresholds,
 		AnyTarget:  len(c.EgressAllow) > 0,
@@ -189,31 +193,14 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 }
 
 // mailer returns the configured mail server, otherwise the sandbox's sink, otherwise nil.
-func mailer(c config.Config, sink *sandbox.Sink) notify.Mailer {
+func mailer(c config.Config, box *sandbox.Sandbox) notify.Mailer {
 	switch {
 	case c.Mail.Host != "":
 		return c.Mail
-	case sink != nil:
-		return sink
+	case box != nil:
+		return box.Sink
 	}
 	return nil
-}
-
-// sinkPath shows what the sandbox has received.
-const sinkPath = "/sandbox/notifications"
-
-// withSink answers sinkPath if there is a sandbox.
-func withSink(next http.Handler, sink *sandbox.Sink) http.Handler {
-	if sink == nil {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == sinkPath && r.Method == http.MethodGet {
-			sink.Show(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // bearer validates callers' tokens as the cloud does. It returns nil unless audience and tenants

@@ -172,6 +172,35 @@ func TestSinkShowsNothingWithoutASandbox(t *testing.T) {
 	i.want(404, i.call("GET", "/sandbox/notifications", ""))
 }
 
+// TestRehearsal: an outage can be rehearsed. Entra starts to refuse a secret that it has accepted, the
+// link shows it, and is well again once the secret is accepted.
+func TestRehearsal(t *testing.T) {
+	i := start(t, t.TempDir(), nil)
+	status := func() (status, code any) {
+		i.t.Helper()
+		for _, c := range i.want(200, i.call("POST", "/api/verify", `{"slug":"good-health-clinic"}`))["checks"].([]any) {
+			if c := c.(map[string]any); c["id"] == "token" {
+				code = c["code"]
+			}
+		}
+		return i.want(200, i.call("GET", "/api/links/good-health-clinic", ""))["status"], code
+	}
+	i.want(201, i.call("POST", "/api/register", registration("good-health-clinic", "clinic", sandbox.RevocableSecret)))
+	for _, step := range []struct{ path, said, status, code string }{
+		{"/sandbox/revoke", "refused", "broken", "aadsts_7000215"},
+		{"/sandbox/restore", "accepted", "active", "ok"},
+	} {
+		if said := i.want(200, i.call("POST", step.path, ""))["revocableSecret"]; said != step.said {
+			t.Errorf("%s: %v", step.path, said)
+		}
+		if status, code := status(); status != step.status || code != step.code {
+			t.Errorf("after %s: %v, %v", step.path, status, code)
+		}
+	}
+	i.want(403, i.call("POST", "/sandbox/revoke", "", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"))
+	i.want(404, i.call("GET", "/sandbox/revoke", ""))
+}
+
 // FuzzAhead: for any argument the clock moves forward, and by two years at most.
 func FuzzAhead(f *testing.F) {
 	for _, s := range []string{"", "+61d", "+36h", "2027-05-01", "2027-05-01T08:00:00Z", "-1d", "+9223372036854775807d", "+1e9h"} {

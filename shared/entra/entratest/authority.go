@@ -52,6 +52,9 @@ type Authority struct {
 	Now func() time.Time
 	// Lifetime is the lifetime of access tokens; 0: 3599 s, as Entra's usual one.
 	Lifetime time.Duration
+	// Removed, unless nil, reports whether somebody has deleted this client secret from the
+	// application. It is then as wrong as any other text.
+	Removed func(value string) bool
 	// Before, unless nil, is called first with every request. It returns true if it has answered
 	// the request. See [Authority.Throttle], [WebPage], [Hang], [Redirect].
 	Before func(http.ResponseWriter, *http.Request) bool

@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ type Registration struct {
 	TenantID      string
 	ClientID      string
 	Secret        string // the valid secret
+	SecondSecret  string // valid too; empty: there is none
 	ExpiredSecret string // is answered with AADSTS7000222
 	Zone          string // FHIR servers below this DNS name are known resources, e.g. sandbox.test; see Scenarios
 }
@@ -31,6 +33,7 @@ func Sandbox(r Registration) *Authority {
 			ObjectID: "55555555-5555-4555-8555-555555555555",
 			Secrets: []Secret{
 				{Value: r.Secret},
+				{Value: cmp.Or(r.SecondSecret, r.Secret)},
 				{Value: r.ExpiredSecret, ExpiresOn: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
 			},
 		}},

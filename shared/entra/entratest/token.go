@@ -24,7 +24,7 @@ func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, tenantRefusal(id, "invalid_request"))
 		return
 	}
-	app, bad := authenticate(tenant, form, a.now())
+	app, bad := a.authenticate(tenant, form)
 	if bad != nil {
 		a.refuse(w, *bad)
 		return
@@ -80,9 +80,9 @@ func missing(parameter string) *refusal {
 }
 
 // authenticate finds the application and checks its secret.
-func authenticate(t Tenant, form url.Values, now time.Time) (App, *refusal) {
+func (a *Authority) authenticate(t Tenant, form url.Values) (App, *refusal) {
 	id := strings.ToLower(form.Get("client_id"))
-	i := slices.IndexFunc(t.Apps, func(a App) bool { return a.ClientID == id })
+	i := slices.IndexFunc(t.Apps, func(app App) bool { return app.ClientID == id })
 	if i < 0 {
 		return App{}, &refusal{http.StatusBadRequest, "unauthorized_client", 700016, "Application with identifier '" + id + "' was not found in the directory '" + t.Name + "'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant."}
 	}
@@ -91,20 +91,20 @@ func authenticate(t Tenant, form url.Values, now time.Time) (App, *refusal) {
 		return App{}, &refusal{http.StatusUnauthorized, "unauthorized_client", 7000112, "Application '" + id + "' is disabled."}
 	}
 	if assertion := form.Get("client_assertion"); assertion != "" {
-		return app, checkAssertion(t, app, form.Get("client_assertion_type"), assertion, now)
+		return app, checkAssertion(t, app, form.Get("client_assertion_type"), assertion, a.now())
 	}
-	return app, checkSecret(app, form.Get("client_secret"), now)
+	return app, a.checkSecret(app, form.Get("client_secret"))
 }
 
-func checkSecret(app App, presented string, now time.Time) *refusal {
+func (a *Authority) checkSecret(app App, presented string) *refusal {
 	if presented == "" {
 		return &refusal{http.StatusUnauthorized, "invalid_client", 7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."}
 	}
 	i := slices.IndexFunc(app.Secrets, func(s Secret) bool { return s.Value == presented })
-	if i < 0 {
+	if i < 0 || a.Removed != nil && a.Removed(presented) {
 		return &refusal{http.StatusUnauthorized, "invalid_client", 7000215, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '" + app.ClientID + "'."}
 	}
-	if end := app.Secrets[i].ExpiresOn; !end.IsZero() && !now.Before(end) {
+	if end := app.Secrets[i].ExpiresOn; !end.IsZero() && !a.now().Before(end) {
 		return &refusal{http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys for app '" + app.ClientID + "' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds."}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"fhirlink/shared/entra/entratest"
@@ -25,6 +26,9 @@ const (
 	ClientID      = "22222222-2222-4222-8222-222222222222"
 	Secret        = "sandbox-secret-value"
 	ExpiredSecret = "sandbox-expired-value"
+
+	// RevocableSecret is valid, until POST /sandbox/revoke makes Entra refuse it.
+	RevocableSecret = "sandbox-revocable-value"
 
 	zone       = "sandbox.test"
 	loginHost  = "login." + zone
@@ -45,6 +49,7 @@ type Sandbox struct {
 	FHIR  *fhirtest.Server
 	Sink  *Sink
 
+	revoked  atomic.Bool // RevocableSecret is
 	root     *x509.Certificate
 	listener net.Listener
 	server   *http.Server
@@ -61,7 +66,7 @@ func New(sink *Sink) (*Sandbox, error) {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	authority := entratest.Sandbox(entratest.Registration{
-		URL: Authority, TenantID: TenantID, ClientID: ClientID, Secret: Secret, ExpiredSecret: ExpiredSecret, Zone: zone,
+		URL: Authority, TenantID: TenantID, ClientID: ClientID, Secret: Secret, SecondSecret: RevocableSecret, ExpiredSecret: ExpiredSecret, Zone: zone,
 	})
 	s := &Sandbox{
 		Entra: authority,
@@ -72,6 +77,7 @@ func New(sink *Sink) (*Sandbox, error) {
 		root:     root,
 		listener: listener,
 	}
+	authority.Removed = func(value string) bool { return value == RevocableSecret && s.revoked.Load() }
 	s.server = &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
