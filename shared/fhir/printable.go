@@ -27,13 +27,28 @@ func hideTokens(text string) string {
 	})
 }
 
-// Printable makes a server's text fit to be shown: without tokens, markup and control characters,
-// on one line, and cut.
+// name matches resource types, versions, media types and authentication schemes.
+var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+_/-]{0,63}$`)
+
+// Name makes a name that a server gave fit to be shown within a sentence of ours. What is no name is
+// put in quotation marks, so that it cannot pass as a part of the sentence.
+func Name(text string) string {
+	shown := Printable(text)
+	if shown == "" || name.MatchString(shown) {
+		return shown
+	}
+	return "“" + shown + "”"
+}
+
+// Printable makes a server's text fit to be shown between quotation marks: without tokens, markup,
+// control characters and quotation marks of its own, on one line, and cut.
 func Printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r), unicode.IsControl(r), strings.ContainsRune("<>{}", r):
 			return ' '
+		case strings.ContainsRune("\"“”„‟«»″＂", r):
+			return '\''
 		case r == unicode.ReplacementChar, !unicode.IsPrint(r):
 			return -1
 		}

@@ -60,16 +60,16 @@ func (r *run) answeredCode(a fhir.Answer) string {
 
 // contents says what a 2xx has instead of the FHIR answer.
 func contents(a fhir.Answer) string {
-	media := fhir.Printable(a.MediaType)
+	media := fhir.Name(a.MediaType)
 	switch {
 	case a.Status == http.StatusNoContent:
 		return "nothing"
 	case a.IsPage():
 		return "a web page (" + media + ")"
 	case a.ResourceType == "Bundle" && a.MayBeJSON():
-		return "a Bundle of the type " + fhir.Printable(a.BundleType)
+		return "a Bundle of the type " + fhir.Name(a.BundleType)
 	case a.ResourceType != "" && a.MayBeJSON():
-		return "a resource of the type " + fhir.Printable(a.ResourceType)
+		return "a resource of the type " + fhir.Name(a.ResourceType)
 	case media == "":
 		return "something without a media type that is no FHIR resource"
 	}

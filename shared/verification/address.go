@@ -41,7 +41,7 @@ func (r *run) note(a fhir.Answer) {
 	}
 	r.facts["{media}"] = ""
 	if a.MediaType != "" {
-		r.facts["{media}"] = " (It answered with the media type " + fhir.Printable(a.MediaType) + ".)"
+		r.facts["{media}"] = " (It answered with the media type " + fhir.Name(a.MediaType) + ".)"
 	}
 	r.noteRedirect(a)
 }
@@ -155,12 +155,12 @@ var versions = regexp.MustCompile(`^(3\.0|4\.0|4\.1|4\.3|5\.0)(\.[0-9]{1,4})?(-[
 
 // capabilityCode judges a 200.
 func (r *run) capabilityCode(a fhir.Answer) string {
-	r.facts["{version}"] = fhir.Printable(r.capability.FHIRVersion)
+	r.facts["{version}"] = fhir.Name(r.capability.FHIRVersion)
 	switch {
 	case a.IsPage():
 		return "metadata_html"
 	case !a.MayBeJSON():
-		r.facts["{found}"] = "It has the media type " + fhir.Printable(a.MediaType) + "."
+		r.facts["{found}"] = "It has the media type " + fhir.Name(a.MediaType) + "."
 		return "metadata_not_capability"
 	case strings.TrimSpace(r.capability.FHIRVersion) == "":
 		return "fhir_version_unsupported/none"
@@ -175,13 +175,13 @@ func (r *run) notCapabilityCode(a fhir.Answer, err error) string {
 	var other *fhir.OtherResourceError
 	switch {
 	case errors.As(err, &other) && other.FHIRVersion != "":
-		r.facts["{found}"] = "It is a " + other.Type + " statement of FHIR version " + fhir.Printable(other.FHIRVersion) + "."
+		r.facts["{found}"] = "It is a " + other.Type + " statement of FHIR version " + fhir.Name(other.FHIRVersion) + "."
 	case errors.As(err, &other) && other.Type != "":
-		r.facts["{found}"] = "It is a resource of the type " + fhir.Printable(other.Type) + "."
+		r.facts["{found}"] = "It is a resource of the type " + fhir.Name(other.Type) + "."
 	case a.MediaType == "":
 		r.facts["{found}"] = "It has no media type and is not FHIR in JSON."
 	default:
-		r.facts["{found}"] = "It has the media type " + fhir.Printable(a.MediaType) + " and is not FHIR in JSON."
+		r.facts["{found}"] = "It has the media type " + fhir.Name(a.MediaType) + " and is not FHIR in JSON."
 	}
 	return "metadata_not_capability"
 }

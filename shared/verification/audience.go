@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
 )
 
@@ -75,14 +75,6 @@ func usableAudience(text string) string {
 	return text
 }
 
-// sensitiveDomains holds domains whose tokens open more than a FHIR server: Graph, Resource
-// Manager, Key Vault, Storage, Office. Not even a Microsoft server may name one as its audience.
-var sensitiveDomains = []string{
-	"microsoft.com", "azure.com", "azure.net", "windows.net", "microsoftonline.com", "office.com", "office365.com", "office.net",
-	"outlook.com", "sharepoint.com", "dynamics.com", "powerbi.com", "visualstudio.com", "powerapps.com",
-	"azure.us", "microsoft.us", "microsoftonline.us", "office365.us", "usgovcloudapi.net",
-}
-
 // trusted reports whether to request a token for an audience that the server named. The token
 // will be sent to that server. A malicious server could name a real clinic's server as its
 // audience, and would receive a token for it (counterfeit resource server, RFC 9700 §4.9.1). So
@@ -96,7 +88,5 @@ func (r *run) trusted(audience string) bool {
 	if u.Scheme == "https" && host == r.Server.Host() {
 		return true
 	}
-	return r.kind.Microsoft() && u.Scheme == "https" && !slices.ContainsFunc(sensitiveDomains, func(domain string) bool {
-		return host == domain || strings.HasSuffix(host, "."+domain)
-	})
+	return r.kind.Microsoft() && u.Scheme == "https" && !entra.IsOtherService(audience)
 }

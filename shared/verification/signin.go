@@ -21,11 +21,11 @@ func (r *run) foreignSignIn(a fhir.Answer) string {
 	case a.Challenge != nil:
 		return foreignRealm(*a.Challenge)
 	case a.Status < 300 && a.IsPage():
-		return "a web page (" + a.MediaType + ")"
+		return "a web page (" + fhir.Name(a.MediaType) + ")"
 	}
 	var schemes []string
 	for _, s := range a.Schemes {
-		if s = cmp.Or(schemeNames[strings.ToLower(s)], fhir.Printable(s)); !slices.Contains(schemes, s) && len(schemes) < 4 {
+		if s = cmp.Or(schemeNames[strings.ToLower(s)], fhir.Name(s)); !slices.Contains(schemes, s) && len(schemes) < 4 {
 			schemes = append(schemes, s)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/paste"
 )
 
@@ -38,6 +39,12 @@ func (r *Reader) audience(raw string) string {
 	}
 	if s == "" {
 		return ""
+	}
+	if entra.IsOtherService(s) {
+		r.fail("audience", "audience_foreign",
+			"Give the audience of the FHIR server itself: its URL, its application ID URI (api://…), or the client id of its own app registration. Or leave the field out: it is found from the server.",
+			"This is a service of Microsoft's that is no FHIR server, such as Microsoft Graph. No token is asked for it.")
+		return s
 	}
 	if id, found := bareGUID(s); found {
 		if id != strings.ToLower(s) {

@@ -193,7 +193,7 @@ func TestAudience(t *testing.T) {
 		"": "", uri: uri, api: api, strings.ToUpper(api): api, "{" + api + "}": api, "spn:" + api: api, "SPN:" + api: api, api + "/.default": api, "spn:" + api + "/": api,
 		"spn:" + uri: uri, uri + "/": uri, uri + "/.default": uri, "HTTPS://fhir.example.org/r4": uri, `"` + uri + `"`: uri, "<" + uri + ">": uri, uri + "\u200b": uri, uri + ".": uri,
 		"api://" + api: "api://" + api, "API://" + strings.ToUpper(api): "api://" + api, "api://contoso.com/fhir": "api://contoso.com/fhir", "api://" + api + "/fhir": "api://" + api + "/fhir", "api://name/": "api://name",
-		"audience=" + api: api, `"resource": "` + uri + `"`: uri, "spn:api://" + api: "api://" + api, "fhir": "!audience_syntax", "http://fhir.example.org": "!audience_syntax", "urn:fhir": "!audience_syntax", uri + "?x": "!audience_syntax", "api://" + strings.Repeat("a", 260): "!audience_syntax", "spn:fhir": "!audience_syntax", "https://a b": "!audience_syntax",
+		"audience=" + api: api, `"resource": "` + uri + `"`: uri, "spn:api://" + api: "api://" + api, "https://graph.microsoft.com/.default": "!audience_foreign", "00000003-0000-0000-C000-000000000000": "!audience_foreign", "https://vault.azure.net": "!audience_foreign", "fhir": "!audience_syntax", "http://fhir.example.org": "!audience_syntax", "urn:fhir": "!audience_syntax", uri + "?x": "!audience_syntax", "api://" + strings.Repeat("a", 260): "!audience_syntax", "spn:fhir": "!audience_syntax", "https://a b": "!audience_syntax",
 	})
 }
 
