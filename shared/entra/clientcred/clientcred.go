@@ -30,13 +30,17 @@ const (
 	maxLifetime = 24 * time.Hour // the longest time for which a token is trusted, whatever its expires_in
 )
 
-// Source implements [entra.TokenSource]. The zero Source uses Go's default transport.
+// Source implements [entra.TokenSource]. The zero Source uses Go's default transport. A Source must
+// not be copied.
 type Source struct {
 	Client *http.Client // its redirect policy is ignored: redirects are never followed
+
+	known configurations
 }
 
-// Token requests a new token with one GET of openid-configuration and one POST, each tried at
-// most twice. It sends the secret over TLS to the host of c.Authority only.
+// Token requests a new token with one POST, and one GET before it unless the tenant's
+// openid-configuration is known. Each is tried at most twice. It sends the secret over TLS to the
+// host of c.Authority only.
 func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
 	if bad := check(c); bad != nil {
 		return entra.Token{}, bad
@@ -51,9 +55,20 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 	}
 	token, err := identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 	if err != nil {
-		return entra.Token{}, transport.explain(ctx, c.Credential)
+		err = transport.explain(ctx, c.Credential)
+		if !aboutCredentials(err) {
+			s.known.forget(transport.host, c.TenantID)
+		}
+		return entra.Token{}, err
 	}
 	return transport.usable(token)
+}
+
+// aboutCredentials reports whether an error is Entra's word on the credentials, which shows that the
+// tenant's endpoints are what they were.
+func aboutCredentials(err error) bool {
+	var refusal *entra.Refusal
+	return errors.As(err, &refusal) && (refusal.OAuthError == "invalid_client" || refusal.OAuthError == "unauthorized_client")
 }
 
 // check returns Entra's refusal for values that azidentity would reject itself or would put into
@@ -105,7 +120,7 @@ func (s *Source) transport(authority string) (*transport, error) {
 		client = *s.Client
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &transport{client: &client, host: u.Host}, nil
+	return &transport{client: &client, host: u.Host, known: &s.known}, nil
 }
 
 // usable rejects unusable answers that azidentity accepts.

@@ -89,7 +89,7 @@ func TestToken(t *testing.T) {
 	if err != nil || again.Access.Equal(token.Access) {
 		t.Errorf("the second call made no new request (%v)", err)
 	}
-	f.requests(t, 2, 2)
+	f.requests(t, 1, 2)
 }
 
 func TestRefusals(t *testing.T) {
