@@ -19,6 +19,9 @@ func (d Deps) authorized(route Route) httpx.HandlerFunc {
 		return handle
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if route.Ahead != nil {
+			r = route.Ahead(r)
+		}
 		from, err := d.Callers.Authenticate(r)
 		if err != nil {
 			return unauthenticated(err)

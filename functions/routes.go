@@ -24,12 +24,13 @@ func (d Deps) Routes() []Route {
 	var (
 		links     = links.Handler{Links: d.Links, Now: d.Now}
 		webhooks  = webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
+		ahead     = token.ReadAhead{Links: d.Tokens.ReadAhead}
 		translate = translatescope.Handler{Aliases: d.Aliases}.Translate
 	)
 	return []Route{
 		{Function: "register", Method: "POST", Path: "/api/register", Right: caller.Manage, CORS: FrontEnds, Handle: register.Handler{Links: d.Links, Now: d.Now}.Register},
 		{Function: "verify", Method: "POST", Path: "/api/verify", Right: caller.Manage, CORS: FrontEnds, Handle: verify.Handler{Links: d.Links}.Verify},
-		{Function: "token", Method: "POST", Path: "/api/token", Right: caller.Token, Errors: OAuth, Rate: Unlimited, Handle: token.Handler{Tokens: d.Tokens, Log: d.Log, Now: d.Now}.Issue},
+		{Function: "token", Method: "POST", Path: "/api/token", Right: caller.Token, Errors: OAuth, Rate: Unlimited, Ahead: ahead.Begin, Handle: token.Handler{Tokens: d.Tokens, Log: d.Log, Now: d.Now}.Issue},
 		{Function: "translate-scope", Method: "GET", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: translate},
 		{Function: "translate-scope", Method: "POST", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
 		{Function: "links", Method: "GET", Path: "/api/links", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue", "expiringWithin", "status", "secretState"}, Handle: links.List},

@@ -88,7 +88,7 @@ func newService(b *testing.B, known string) *service {
 		return false
 	}
 	s.assemble(b, authority)
-	s.insert(b)
+	s.link(b, slug)
 	s.caller = s.entra.Mint(map[string]any{"aud": audience, "roles": []string{"Links.Token.All"}, "exp": time.Now().Add(2 * time.Hour).Unix()})
 	return s
 }
@@ -128,9 +128,10 @@ func (s *service) assemble(b *testing.B, authority *httptest.Server) {
 	s.handler = public
 }
 
-func (s *service) insert(b *testing.B) {
+// link stores a link of the tenant.
+func (s *service) link(b *testing.B, slug string) {
 	b.Helper()
-	name := "link-bench"
+	name := "link-bench-" + slug
 	version, err := s.vault.Store.Put(b.Context(), name, secret.New(cloudtest.Secret), secret.Attributes{Slug: slug, Organization: tenant})
 	if err != nil {
 		b.Fatal(err)
@@ -150,10 +151,12 @@ func row(slug, name, version string) link.Link {
 	}
 }
 
-const form = "grant_type=client_credentials&slug=" + slug
-
 func request(ctx context.Context, url, caller string) *http.Request {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/token", strings.NewReader(form))
+	return requestFor(ctx, url, caller, slug)
+}
+
+func requestFor(ctx context.Context, url, caller, slug string) *http.Request {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/token", strings.NewReader("grant_type=client_credentials&slug="+slug))
 	if err != nil {
 		panic(err) // constants always parse
 	}

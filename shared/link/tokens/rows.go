@@ -81,6 +81,13 @@ func (c *rowCache) get(ctx context.Context, slug link.Slug) (link.Link, error) {
 	return l, err
 }
 
+// ahead begins to read a row for a get that will follow.
+func (c *rowCache) ahead(ctx context.Context, slug link.Slug) {
+	c.flights.Go(ctx, string(slug), readTimeout, func(ctx context.Context) (link.Link, error) {
+		return c.read(ctx, slug)
+	})
+}
+
 func (c *rowCache) read(ctx context.Context, slug link.Slug) (link.Link, error) {
 	started := c.now()
 	if cached, ok := c.rows.Get(slug); ok && started.Sub(cached.readAt) < rowFresh {
