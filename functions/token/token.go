@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fhirlink/shared/caller"
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
@@ -75,7 +76,7 @@ func (h Handler) checkScope(ctx context.Context, from caller.Caller, asked reque
 // issued logs who got a token for what, whether it came from the cache, and whether the previous
 // secret got it. It never logs the token.
 func (h Handler) issued(ctx context.Context, from caller.Caller, slug string, grant tokens.Grant) {
-	h.Log.LogAttrs(ctx, slog.LevelInfo, "token.issued",
+	eventlog.Log(ctx, h.Log, slog.LevelInfo, "token.issued",
 		slog.String("link", slug),
 		slog.String("tid", from.Organization),
 		slog.String("azp", from.AppID),

@@ -121,7 +121,7 @@ func (w *Work) Write(ctx context.Context, log *slog.Logger, level slog.Level, ms
 		attrs = append(attrs, w.notes()...)
 		w.mu.Unlock()
 	}
-	log.LogAttrs(ctx, level, msg, attrs...)
+	Log(ctx, log, level, msg, attrs...)
 }
 
 // tally counts calls by service.

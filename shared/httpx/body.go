@@ -19,7 +19,7 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength > MaxBody {
 		return nil, tooLarge()
 	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	data, err := readAll(io.LimitReader(r.Body, MaxBody+1), r.ContentLength)
 	switch {
 	case err != nil:
 		return nil, readError(err)
@@ -30,6 +30,14 @@ func ReadBody(r *http.Request) ([]byte, error) {
 			"the Azure Functions host drops bodies sent with Transfer-Encoding: chunked.")
 	}
 	return data, nil
+}
+
+// readAll is io.ReadAll with room for the announced length, and for the byte that shows the end.
+func readAll(r io.Reader, announced int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(max(announced, 0)) + bytes.MinRead)
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 func readError(err error) *problem.Error {

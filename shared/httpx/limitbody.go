@@ -23,7 +23,8 @@ const (
 
 // Drain discards the rest of the body before the answer is sent. Otherwise the server would close
 // the connection while the client is still sending. The client would never see the answer; behind
-// the Functions host it would get an empty 500.
+// the Functions host it would get an empty 500. Correlate must wrap Drain, because the server looks
+// at the body of its own request, of which Correlate makes a copy.
 func Drain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
@@ -31,7 +32,6 @@ func Drain(next http.Handler) http.Handler {
 			return
 		}
 		body := &drainable{ReadCloser: r.Body}
-		r = r.WithContext(r.Context()) // a copy, because the server checks the type of its own request's body
 		r.Body = body
 		next.ServeHTTP(w, r)
 		// A client that waits for 100 Continue has sent nothing, and now never will.

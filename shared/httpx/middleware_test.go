@@ -273,7 +273,7 @@ func TestDrain(t *testing.T) {
 		{"a body that waits for 100 Continue", unread, "Expect: 100-continue\r\n", 0, false, "401"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			conn := dial(t, httpx.Drain(httpx.LimitBody(httpx.MaxBody, httpx.Handle(slog.New(slog.DiscardHandler), tt.handle, problem.Write))))
+			conn := dial(t, httpx.Correlate(httpx.Drain(httpx.LimitBody(httpx.MaxBody, httpx.Handle(slog.New(slog.DiscardHandler), tt.handle, problem.Write)))))
 			length := "Content-Length: 20000000"
 			if tt.chunked {
 				length = "Transfer-Encoding: chunked"
@@ -300,7 +300,7 @@ func TestDrain(t *testing.T) {
 		})
 	}
 	t.Run("endless", func(t *testing.T) {
-		conn := dial(t, httpx.Drain(httpx.Handle(slog.New(slog.DiscardHandler), tooLarge, problem.Write)))
+		conn := dial(t, httpx.Correlate(httpx.Drain(httpx.Handle(slog.New(slog.DiscardHandler), tooLarge, problem.Write))))
 		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n")
 		n, err := io.CopyN(conn, endless{}, 1_000_000_000)
 		if err == nil {
@@ -308,7 +308,7 @@ func TestDrain(t *testing.T) {
 		}
 	})
 	t.Run("dawdling", func(t *testing.T) {
-		conn := dial(t, httpx.Drain(httpx.Handle(slog.New(slog.DiscardHandler), unread, problem.Write)))
+		conn := dial(t, httpx.Correlate(httpx.Drain(httpx.Handle(slog.New(slog.DiscardHandler), unread, problem.Write))))
 		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
 		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -82,19 +84,27 @@ func (e *Error) Write(w http.ResponseWriter) {
 
 // write answers with JSON. It does not escape & < >: the answer is never part of HTML.
 func write(w http.ResponseWriter, status int, body any) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+	b := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(b)
+	b.Reset()
+	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(body) // cannot fail: the two structs above hold strings and a number
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(b.Len()))
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
-	h.Set("X-Content-Type-Options", "nosniff")
+	maps.Copy(h, everyAnswer)
+	h["Content-Length"] = []string{strconv.Itoa(b.Len())}
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the client is gone
 }
+
+// buffers and everyAnswer spare each answer their allocation. Nothing changes the values of a header
+// in place.
+var (
+	buffers     = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+	everyAnswer = http.Header{
+		"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}, "Pragma": {"no-cache"}, "X-Content-Type-Options": {"nosniff"},
+	}
+)
 
 // typography maps the typographic characters of our texts to ASCII.
 var typography = strings.NewReplacer(

@@ -11,7 +11,23 @@ import (
 	"fhirlink/shared/problem"
 )
 
-var slugSyntax = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])$`)
+// longestSlug is the length of a DNS label, in characters.
+const longestSlug = 63
+
+// isSlug reports whether s has the syntax of a slug. Every request for a token asks it.
+func isSlug(s string) bool {
+	if len(s) < 3 || len(s) > longestSlug || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-' && s[i-1] != '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 var reservedSlugs = map[string]bool{
 	"api": true, "admin": true, "app": true, "directory": true, "fhir": true, "functions": true,
@@ -23,7 +39,7 @@ func Slug(s string) (string, *problem.Field) {
 	switch {
 	case s == "":
 		return "", required("slug", "Choose the customized URL of the link, e.g. good-health-clinic.")
-	case !slugSyntax.MatchString(s) || strings.Contains(s, "--"):
+	case !isSlug(s):
 		return "", &problem.Field{
 			Field: "slug", Code: "slug_syntax",
 			Message: "A slug has 3 to 63 characters, only a-z, 0-9 and single hyphens, and a letter or digit at both ends.",
@@ -57,7 +73,6 @@ var otherThanSlug = regexp.MustCompile(`[^a-z0-9]+`)
 // for everything that a slug cannot have. It is "" when nothing sensible comes of it, and for a text
 // that may be a client secret, because messages show none.
 func suggestion(typed string) string {
-	const longest = 63
 	if mayBeSecret(typed) {
 		return ""
 	}
@@ -66,11 +81,11 @@ func suggestion(typed string) string {
 		typed = typed[strings.LastIndexByte(typed, '/')+1:]
 	}
 	slug := strings.Trim(otherThanSlug.ReplaceAllString(spelledOut.Replace(strings.ToLower(typed)), "-"), "-")
-	if len(slug) > longest {
-		slug = strings.Trim(slug[:longest], "-")
+	if len(slug) > longestSlug {
+		slug = strings.Trim(slug[:longestSlug], "-")
 	}
 	switch {
-	case !slugSyntax.MatchString(slug):
+	case !isSlug(slug):
 		return ""
 	case reservedSlugs[slug] || isResourceType(slug):
 		return slug + "-clinic"

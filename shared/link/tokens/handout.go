@@ -66,6 +66,12 @@ func (s *Service) noteHandOut(ctx context.Context, l link.Link, refusal string) 
 	if entry.done || tried && now.Before(entry.after) {
 		return
 	}
+	s.enterHandOut(ctx, l, h, tried, now)
+}
+
+// enterHandOut is a separate function because its closure would cost every warm request a copy of
+// the link.
+func (s *Service) enterHandOut(ctx context.Context, l link.Link, h handOut, tried bool, now time.Time) {
 	written := s.handOuts.flights.Go(ctx, h.id(), trailTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.writeHandOut(ctx, l, h)
 	})
