@@ -803,11 +803,11 @@ func isWork(x ast.Expr) bool {
 	return ok && name.Name == "work"
 }
 
-// isLogger reports whether x looks like a logger, by its name.
+// isLogger reports whether x looks like a logger, or is package eventlog, by its name.
 func isLogger(x ast.Expr) bool {
 	switch x := x.(type) {
 	case *ast.Ident:
-		return x.Name == "log"
+		return x.Name == "log" || x.Name == "eventlog"
 	case *ast.SelectorExpr:
 		return x.Sel.Name == "Log" || x.Sel.Name == "log"
 	}

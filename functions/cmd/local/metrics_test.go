@@ -61,7 +61,7 @@ func TestMetrics(t *testing.T) {
 		`fhirlink_findings_total{code="metadata_html"}`:                           "1",
 		`fhirlink_tokens_issued_total{cached="false",previous="false"}`:           "1",
 		`fhirlink_tokens_issued_total{cached="true",previous="false"}`:            "2",
-		`fhirlink_upstream_calls_total{service="entra"}`:                          "4", // two for each of two tokens
+		`fhirlink_upstream_calls_total{service="entra"}`:                          "3", // openid-configuration, and two tokens
 		`fhirlink_sweeps_total{complete="true"}`:                                  "1",
 		`fhirlink_sweep_links_total{result="failed"}`:                             "0",
 	} {
