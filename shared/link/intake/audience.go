@@ -47,6 +47,9 @@ func (r *Reader) audience(raw string) string {
 		return s
 	}
 	if id, found := bareGUID(s); found {
+		if r.refuseZero("audience", id) {
+			return ""
+		}
 		if id != strings.ToLower(s) {
 			r.Note("took the GUID out of what was given as audience")
 		}

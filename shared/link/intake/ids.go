@@ -50,6 +50,21 @@ func (r *Reader) id(field, text string, label *regexp.Regexp) (id string, found 
 	return id, found
 }
 
+// zeroGUID is a GUID's default value in typed languages. Entra has no application and no tenant of
+// that id.
+const zeroGUID = "00000000-0000-0000-0000-000000000000"
+
+// refuseZero reports whether an id is the zero GUID, and refuses it then.
+func (r *Reader) refuseZero(field, id string) bool {
+	if id != zeroGUID {
+		return false
+	}
+	r.fail(field, "zero_guid",
+		"Set the field, or leave it out where it is optional. In a client generated from /api/openapi.yaml, leave it null; generate the client again if the field cannot be null there.",
+		"This is the all-zero GUID, which no application and no tenant has. The likely cause is a generated client that sends default values for what was left out.")
+	return true
+}
+
 // healthcareAPIs is Microsoft's own application "Azure Healthcare APIs" in every tenant.
 const healthcareAPIs = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
 
@@ -67,6 +82,8 @@ func (r *Reader) clientID(raw, tenantID string) string {
 	switch {
 	case !found:
 		r.fail("clientId", "client_id_syntax", fix, "The client id is not a GUID.")
+		return ""
+	case r.refuseZero("clientId", id):
 		return ""
 	case id == healthcareAPIs:
 		r.fail("clientId", "client_id_is_healthcare_apis", fix, "This is the id of Microsoft's own application Azure Healthcare APIs, not of your app registration.")
@@ -99,6 +116,8 @@ func (r *Reader) tenantID(raw string) string {
 		}
 	}
 	switch name := strings.Trim(strings.ToLower(text), "/. "); {
+	case r.refuseZero("tenantId", id):
+		return ""
 	case found && id == personalAccounts:
 		r.fail("tenantId", "tenant_id_personal", fix, "This is the tenant of personal Microsoft accounts; a FHIR server belongs to an organization's tenant.")
 	case found:

@@ -18,6 +18,7 @@ const (
 	client = "22222222-2222-4222-8222-222222222222"
 	tenant = "11111111-1111-4111-8111-111111111111"
 	api    = "33333333-3333-4333-8333-333333333333"
+	zero   = "00000000-0000-0000-0000-000000000000"
 	ofApp  = "abc8Q~defghijklmnopqrstuvwxyz0123456789AB" // in the shape of Entra's secrets
 )
 
@@ -164,6 +165,7 @@ func TestIDs(t *testing.T) {
 		})
 	}
 	check(t, "clientId", map[string]string{
+		zero: "!zero_guid", "{" + zero + "}": "!zero_guid", bareOf(zero): "!zero_guid",
 		"client_id=" + client: client, "Application (client) ID: " + client: client, `"appId": "` + client + `",`: client, "AZURE_CLIENT_ID=" + client: client,
 		"ClientId " + client: client, "https://portal.azure.com/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Overview/appId/" + client + "/isMSAApp~/false": client,
 		"https://entra.microsoft.com/#view/Blade/objectId/" + client: "!client_id_syntax", "": "!required", "\u200b": "!required", "Object ID: " + client: "!client_id_syntax", "tenant_id=" + client: "!client_id_syntax", "fhirlink": "!client_id_syntax", client + client: "!client_id_syntax", bareOf(client)[1:]: "!client_id_syntax",
@@ -176,6 +178,7 @@ func TestIDs(t *testing.T) {
 		"contoso.onmicrosoft.com":                                 "!tenant_id_syntax", "Contoso.com": "!tenant_id_syntax", "admin@contoso.com": "!tenant_id_syntax", "https://login.microsoftonline.com/contoso.com/v2.0": "!tenant_id_syntax",
 		"common": "!tenant_id_syntax", "Tenant ID " + tenant: tenant, "https://login.microsoftonline.com/organizations/oauth2/v2.0/authorize": "!tenant_id_syntax",
 		"https://fhir.example.org/" + tenant: "!tenant_id_syntax", "contoso": "!tenant_id_syntax", "9188040d-6c67-4c5b-b112-36a304b66dad": "!tenant_id_personal",
+		zero: "!zero_guid", "https://login.microsoftonline.com/" + zero: "!zero_guid",
 	})
 	for input, want := range map[string]string{"contoso.com": "domain name", "contoso.com.": "domain name", "https://contoso.com/": "domain name", "common/": "many tenants", "https://login.microsoftonline.com/contoso.com/": "domain name", "common": "many tenants"} {
 		got := read(t, "tenantId", input)
@@ -194,6 +197,7 @@ func TestAudience(t *testing.T) {
 		"spn:" + uri: uri, uri + "/": uri, uri + "/.default": uri, "HTTPS://fhir.example.org/r4": uri, `"` + uri + `"`: uri, "<" + uri + ">": uri, uri + "\u200b": uri, uri + ".": uri,
 		"api://" + api: "api://" + api, "API://" + strings.ToUpper(api): "api://" + api, "api://contoso.com/fhir": "api://contoso.com/fhir", "api://" + api + "/fhir": "api://" + api + "/fhir", "api://name/": "api://name",
 		"audience=" + api: api, `"resource": "` + uri + `"`: uri, "spn:api://" + api: "api://" + api, "https://graph.microsoft.com/.default": "!audience_foreign", "00000003-0000-0000-C000-000000000000": "!audience_foreign", "https://vault.azure.net": "!audience_foreign", "fhir": "!audience_syntax", "http://fhir.example.org": "!audience_syntax", "urn:fhir": "!audience_syntax", uri + "?x": "!audience_syntax", "api://" + strings.Repeat("a", 260): "!audience_syntax", "spn:fhir": "!audience_syntax", "https://a b": "!audience_syntax",
+		zero: "!zero_guid", "spn:" + zero: "!zero_guid",
 	})
 }
 
