@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,40 @@ func TestGeneratorsCanReadTheDocument(t *testing.T) {
 		t.Errorf("only %d properties of requests and %d parameters were looked at", c.properties, c.parameters)
 	}
 }
+
+// NSwag takes the first media type of a body, and sends JSON whatever that is.
+func TestJSONComesFirst(t *testing.T) {
+	data, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			RequestBody struct{ Content yaml.Node } `yaml:"requestBody"`
+		}
+	}
+	text, _, _ := strings.Cut(string(data), "\nwebhooks:\n") // what others receive
+	text = pathParameters.ReplaceAllString(text, "")         // which are no operation
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	bodies := 0
+	for path, item := range doc.Paths {
+		for method, operation := range item {
+			if content := operation.RequestBody.Content.Content; len(content) > 0 {
+				bodies++
+				if content[0].Value != "application/json" {
+					t.Errorf("%s %s: %s comes before application/json", method, path, content[0].Value)
+				}
+			}
+		}
+	}
+	if bodies < 8 {
+		t.Errorf("only %d bodies were looked at", bodies)
+	}
+}
+
+var pathParameters = regexp.MustCompile(`(?m)^    parameters:\n(?:      - .*\n)+`)
 
 // Every rule finds what it is there for.
 func TestGeneratorRules(t *testing.T) {
