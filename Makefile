@@ -9,7 +9,7 @@ GO_BUILD    = GOAMD64=v1 GOARM64=v8.0 GOFLAGS= GOEXPERIMENT= CGO_ENABLED=0 go bu
 PACK        = GOOS=$(shell go env GOHOSTOS) GOARCH=$(shell go env GOHOSTARCH) go run -buildvcs=false ./infra/pack
 
 .DEFAULT_GOAL := help
-.PHONY: help run start test lint vuln fuzz ci azurite-test receivers-test foreign-fhir-test examples-test bench azurite-bench dist dist-local dist-lambda fmt clean
+.PHONY: help run start test lint vuln fuzz ci azurite-test receivers-test foreign-fhir-test examples-test clients-test bench azurite-bench dist dist-local dist-lambda fmt clean
 
 ##@ Try it
 
@@ -37,13 +37,14 @@ start: ## Run the Azure program on this machine, under Core Tools
 test: ## Run the tests
 	go test -shuffle=on ./...
 
-lint: ## Check the format, go vet, staticcheck, go.mod, and with npm the Bicep files and KQL queries
+lint: ## Check the format, go vet, staticcheck, go.mod, and with npm the Bicep files, KQL queries and openapi.yaml
 	@unformatted=$$(go tool gofumpt -l functions shared infra); \
 		if [ -n "$$unformatted" ]; then echo "make fmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
-	@if command -v npm >/dev/null; then infra/lint/run; else echo "The Bicep files and the KQL queries were NOT CHECKED: that needs npm."; fi
+	@if command -v npm >/dev/null; then infra/lint/run && functions/clients/lint; \
+		else echo "The Bicep files, the KQL queries and openapi.yaml were NOT CHECKED: that needs npm."; fi
 
 vuln: ## Check the linked modules for known vulnerabilities (asks vuln.go.dev)
 	go tool govulncheck ./...
@@ -72,6 +73,9 @@ foreign-fhir-test: ## Verify a third-party FHIR server (needs npm)
 
 examples-test: ## Run the client examples (installs curl, Node.js, Python and Mono if missing)
 	.ci/examples go test -count=1 -v -run '^TestExamples$$' ./functions/cmd
+
+clients-test: ## Run clients generated from openapi.yaml (needs npm; installs Mono if missing)
+	.ci/clients go test -count=1 -v -run '^TestClients$$' ./functions/cmd
 
 ##@ Measure it
 
@@ -106,7 +110,7 @@ fmt: ## Format the code
 	go tool gofumpt -w functions shared infra
 
 clean: ## Remove what make built, but not the data of make run
-	rm -rf dist dist.zip dist-local dist-lambda
+	rm -rf dist dist.zip dist-local dist-lambda functions/clients/generated functions/clients/ogen/api
 
 # stage builds a script root. The Functions host looks for function.json only in the direct children
 # of the script root. stage removes the folder first, so it refuses one that make did not stage.
