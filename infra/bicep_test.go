@@ -206,7 +206,7 @@ func statements(text string) []string {
 	return out
 }
 
-// scan visits every byte outside comments, with the depth of brackets after it, and with whether
+// scan visits every byte outside comments and directives, with the depth of brackets after it, and with whether
 // it is code or part of a string. Interpolations count as part of their string.
 func scan(text string, visit func(i, depth int, code bool)) {
 	depth := 0
@@ -214,7 +214,7 @@ func scan(text string, visit func(i, depth int, code bool)) {
 		rest := text[i:]
 		n := 1
 		switch {
-		case strings.HasPrefix(rest, "//"):
+		case strings.HasPrefix(rest, "//"), strings.HasPrefix(rest, "#disable-next-line "):
 			i += len(firstLine(rest))
 			continue
 		case strings.HasPrefix(rest, "'''"):
@@ -282,6 +282,7 @@ func typeOf(r declaration) string {
 
 func TestReader(t *testing.T) {
 	const text = `// a comment's quote
+#disable-next-line no-rule // it's a directive
 var a = 'it\'s // no comment {' // one
 resource b 'C/d@1' = if (x) {
   name: 'n-${e ? 'f' : '}'}'

@@ -79,6 +79,8 @@ var rules = map[string]rule{
 	"Microsoft.Web/sites/config":                                {11, `^appsettings$`},
 	"Microsoft.Web/sites/basicPublishingCredentialsPolicies":    {3, `^(scm|ftp)$`},
 	"Microsoft.Network/virtualNetworks":                         {64, `^[A-Za-z0-9][\w.-]*\w$`},
+	"Microsoft.Network/natGateways":                             {80, `^[A-Za-z0-9][\w.-]*\w$`},
+	"Microsoft.Network/publicIPAddresses":                       {80, `^[A-Za-z0-9][\w.-]*\w$`},
 	"Microsoft.Network/privateEndpoints":                        {64, `^[A-Za-z0-9][\w.-]*\w$`},
 	"Microsoft.Network/privateEndpoints/privateDnsZoneGroups":   {80, `^[\w.-]+$`},
 	"Microsoft.Network/privateDnsZones":                         {63, `^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`},

@@ -69,6 +69,7 @@ param smtpPasswordSecretName string = ''
 param mailFrom string = ''
 
 @description('FHIRLINK_SECRET_EXPIRY_SCHEDULE: NCRONTAB in UTC of the timer that looks after secrets and links. The alert on its heartbeat expects at least one run an hour.')
+#disable-next-line secure-secrets-in-params // it says when the timer runs, and is no secret
 param secretExpirySchedule string = '0 * * * * *'
 
 @description('Which Key Vault of this deployment: one digit, because names of vaults have 24 characters at most.')
@@ -138,6 +139,9 @@ param privateNetwork bool = false
 @description('Address space of the virtual network, /23 or larger; used with privateNetwork only.')
 param networkAddressSpace string = '10.40.0.0/23'
 
+@description('true: the network gets a NAT gateway, through which the app reaches Entra and FHIR servers on the internet, from one public address. false: the network has another way out, such as a firewall that you add. Used with privateNetwork only.')
+param natGateway bool = true
+
 @description('true: an Event Grid topic for each vault carries its own near-expiry and expiry events to its subscribers.')
 param eventGridTopic bool = false
 
@@ -171,6 +175,8 @@ var names = {
   storage: 'stfhirlink${token}'
   vault: 'fhirlink${token}' // after kv and the generation's digit
   network: 'vnet-fhirlink-${token}'
+  natGateway: 'ng-fhirlink-${token}'
+  natAddress: 'pip-fhirlink-${token}'
   customTopic: 'evgt-fhirlink-${token}'
   alerts: 'fhirlink'
 }
@@ -179,7 +185,10 @@ var names = {
 var generations = concat(map(vaults, vault => vault.generation), spareVaults)
 
 // Built here because a lambda cannot read the outputs of a module loop.
-var vaultUrls = join(map(vaults, vault => '${vault.name}=https://kv${vault.generation}${names.vault}${environment().suffixes.keyvaultDns}'), ',')
+var vaultUrls = join(
+  map(vaults, vault => '${vault.name}=https://kv${vault.generation}${names.vault}${environment().suffixes.keyvaultDns}'),
+  ','
+)
 
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   name: empty(resourceGroupName) ? 'rg-${environmentName}' : resourceGroupName
@@ -208,6 +217,9 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     location: location
     tags: allTags
     addressSpace: networkAddressSpace
+    natGateway: natGateway
+    natGatewayName: names.natGateway
+    natAddressName: names.natAddress
   }
 }
 

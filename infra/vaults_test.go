@@ -57,7 +57,7 @@ func (v vault) keyVault(t *testing.T, main template) string {
 // vaultsSetting returns the value of the variable vaultUrls for these vaults.
 func vaultsSetting(t *testing.T, main template, vaults []vault) string {
 	t.Helper()
-	m := regexp.MustCompile(`^join\(map\(vaults, vault => ('[^']+')\), ','\)$`).FindStringSubmatch(main.vars["vaultUrls"].text)
+	m := regexp.MustCompile(`^join\(\s*map\(vaults, vault => ('[^']+')\),\s*','\s*\)$`).FindStringSubmatch(main.vars["vaultUrls"].text)
 	if m == nil {
 		t.Fatalf("this test cannot evaluate vaultUrls: %s", main.vars["vaultUrls"].text)
 	}

@@ -93,6 +93,7 @@ param smtpPasswordSecretName string
 param mailFrom string
 
 @description('FHIRLINK_SECRET_EXPIRY_SCHEDULE.')
+#disable-next-line secure-secrets-in-params // it says when the timer runs, and is no secret
 param secretExpirySchedule string
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
@@ -201,7 +202,9 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     FHIRLINK_SMTP_HOST: smtpHost
     FHIRLINK_SMTP_PORT: empty(smtpHost) ? '' : string(smtpPort) // the program refuses a port without a host
     FHIRLINK_SMTP_USERNAME: smtpUsername
-    FHIRLINK_SMTP_PASSWORD: empty(smtpPasswordSecretName) ? '' : '@Microsoft.KeyVault(SecretUri=${firstVaultUrl}secrets/${smtpPasswordSecretName})'
+    FHIRLINK_SMTP_PASSWORD: empty(smtpPasswordSecretName)
+      ? ''
+      : '@Microsoft.KeyVault(SecretUri=${firstVaultUrl}secrets/${smtpPasswordSecretName})'
     FHIRLINK_MAIL_FROM: mailFrom
     AZURE_CLIENT_ID: identity.properties.clientId
 
@@ -215,16 +218,22 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
     APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
+    AzureWebJobsFeatureFlags: 'DisableDiagnosticEventLogging' // the host would keep its events in a table, on which the identity has no role
+    AzureWebJobsDisableHomepage: 'true' // else / is a page that advertises the host
   }
 }
 
-// Publishing needs an Entra sign-in; the site has no publishing password.
+// Publishing needs an Entra sign-in; the site has no publishing password. A new site accepts one
+// change at a time and answers 409 to others, so the settings and these two wait for each other.
 resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
   parent: app
   name: 'scm'
   properties: {
     allow: false
   }
+  dependsOn: [
+    settings
+  ]
 }
 
 resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
@@ -233,6 +242,9 @@ resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
   properties: {
     allow: false
   }
+  dependsOn: [
+    noScmPassword
+  ]
 }
 
 @description('Name of the function app.')

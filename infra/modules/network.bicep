@@ -1,5 +1,6 @@
 // The virtual network of a private deployment: one subnet for the function app, one for the
-// private endpoints, and the DNS zones with their names.
+// private endpoints, and the DNS zones with their names. New networks have no way to the internet
+// of their own: the app's subnet gets it from a NAT gateway.
 
 @description('Name of the virtual network.')
 param name string
@@ -13,8 +14,48 @@ param tags object
 @description('Address space, /23 or larger: its first /24 is the app\'s, its second the endpoints\'.')
 param addressSpace string
 
+@description('Whether the app\'s subnet reaches the internet through a NAT gateway.')
+param natGateway bool
+
+@description('Name of the NAT gateway.')
+param natGatewayName string
+
+@description('Name of the public address that others see.')
+param natAddressName string
+
 // The DNS suffix of vaults behind private endpoints is not among environment().suffixes.
-var vaultZone = startsWith(environment().name, 'AzureUSGov') ? 'privatelink.vaultcore.usgovcloudapi.net' : 'privatelink.vaultcore.azure.net'
+var vaultZone = startsWith(environment().name, 'AzureUSGov')
+  ? 'privatelink.vaultcore.usgovcloudapi.net'
+  : 'privatelink.vaultcore.azure.net'
+
+resource address 'Microsoft.Network/publicIPAddresses@2024-10-01' = if (natGateway) {
+  name: natAddressName
+  location: location
+  tags: tags
+  sku: {
+    name: 'Standard'
+  }
+  properties: {
+    publicIPAddressVersion: 'IPv4'
+    publicIPAllocationMethod: 'Static'
+  }
+}
+
+resource gateway 'Microsoft.Network/natGateways@2024-10-01' = if (natGateway) {
+  name: natGatewayName
+  location: location
+  tags: tags
+  sku: {
+    name: 'Standard'
+  }
+  properties: {
+    publicIpAddresses: [
+      {
+        id: address.id
+      }
+    ]
+  }
+}
 
 resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
   name: name
@@ -31,6 +72,11 @@ resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
         name: 'app'
         properties: {
           addressPrefix: cidrSubnet(addressSpace, 24, 0)
+          natGateway: natGateway
+            ? {
+                id: gateway.id
+              }
+            : null
           delegations: [
             {
               name: 'flex-consumption'
