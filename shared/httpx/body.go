@@ -13,8 +13,7 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// ReadBody reads the body, at most MaxBody bytes. An empty body is an error: the Functions host
-// also delivers a chunked body as an empty one.
+// ReadBody reads the body, at most MaxBody bytes. An empty body is an error.
 func ReadBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength > MaxBody {
 		return nil, tooLarge()
@@ -26,8 +25,7 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	case len(data) > MaxBody:
 		return nil, tooLarge()
 	case len(data) == 0:
-		return nil, malformed("The body is empty. If you did send one, send it with a Content-Length: " +
-			"the Azure Functions host drops bodies sent with Transfer-Encoding: chunked.")
+		return nil, malformed("The body is empty. Send what this path needs in it, with a Content-Length.")
 	}
 	return data, nil
 }

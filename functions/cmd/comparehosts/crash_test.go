@@ -341,11 +341,13 @@ func (c *client) expect(s state, what string, status int) {
 	}
 }
 
-// lost records an answer that a kill swallowed. Any other failure is an error.
+// lost records an answer that a kill swallowed: the host's own 500 is empty. Any other failure is an
+// error.
 func (c *client) lost(what string, status int, body []byte) {
 	c.unsure = true
 	c.lostAnswers++
-	if status != http.StatusBadGateway && status != http.StatusServiceUnavailable {
+	hosts := status == http.StatusInternalServerError && len(body) == 0
+	if !hosts && status != http.StatusBadGateway && status != http.StatusServiceUnavailable {
 		c.t.Errorf("%s: %s: status %d: %s", c.slug, what, status, body)
 	}
 }

@@ -1,6 +1,8 @@
 package hosttest_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -50,6 +52,22 @@ func handle(port string) {
 		code, _ := strconv.Atoi(r.URL.Query().Get("code"))
 		os.Exit(code)
 	})
+	mux.HandleFunc("/api/close", breaking(0, false))
+	mux.HandleFunc("/api/reset", breaking(0, true))
+	mux.HandleFunc("/api/third", breaking(2, false))
+	mux.HandleFunc("/api/die", func(http.ResponseWriter, *http.Request) {
+		deliveries(1)
+		os.Exit(3)
+	})
+	mux.HandleFunc("/api/die-once", func(w http.ResponseWriter, r *http.Request) {
+		if deliveries(1) == 1 {
+			os.Exit(3)
+		}
+		echo(w, r)
+	})
+	mux.HandleFunc("/api/watch", watch)
+	mux.HandleFunc("/api/raw", raw)
+	mux.HandleFunc("/api/hasty", hasty)
 	mux.HandleFunc("/timer", func(w http.ResponseWriter, r *http.Request) {
 		var arrived arrival
 		arrived.take(r)
@@ -66,6 +84,85 @@ func handle(port string) {
 	fmt.Fprintln(os.Stderr, "a Warning")
 	fmt.Fprintln(os.Stderr, "something else")
 	log.Fatal(http.ListenAndServe(net.JoinHostPort("127.0.0.1", port), mux))
+}
+
+// deliveries counts the deliveries to all processes of a host, in a file that a setting names.
+func deliveries(more int) int {
+	file, err := os.OpenFile(os.Getenv("DELIVERIES"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Write(make([]byte, more)); err != nil {
+		log.Fatal(err)
+	}
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return int(size)
+}
+
+// breaking reads a request and ends the connection without an answer. If answerAfter is not 0, it
+// answers after that many deliveries.
+func breaking(answerAfter int, reset bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if n := deliveries(1); answerAfter > 0 && n > answerAfter {
+			echo(w, r)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			log.Fatal(err)
+		}
+		if reset {
+			_ = conn.(*net.TCPConn).SetLinger(0)
+		}
+		_ = conn.Close()
+	}
+}
+
+// watch writes to the file that a setting names when the request has come, and when the client has
+// gone.
+func watch(_ http.ResponseWriter, r *http.Request) {
+	for _, content := range []string{"", "gone"} {
+		if err := os.WriteFile(os.Getenv("GONE"), []byte(content), 0o600); err != nil {
+			log.Fatal(err)
+		}
+		<-r.Context().Done()
+	}
+}
+
+// raw answers with the bytes that a header holds.
+func raw(w http.ResponseWriter, r *http.Request) {
+	answer, err := base64.StdEncoding.DecodeString(r.Header.Get("X-Answer"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if file := r.Header.Get("X-Answer-File"); file != "" {
+		if answer, err = os.ReadFile(file); err != nil {
+			log.Fatal(err)
+		}
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		log.Fatal(err)
+	}
+	final := bytes.LastIndex(answer, []byte("HTTP/1.1 "))
+	lines := bytes.Replace(answer[final:], []byte("\r\n"), []byte("\r\nConnection: close\r\n"), 1)
+	_, _ = conn.Write(append(answer[:final:final], lines...))
+	_ = conn.Close()
+}
+
+// hasty answers without reading the body, and closes.
+func hasty(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	_ = conn.Close()
 }
 
 func answer(status int, contentType, body string) http.HandlerFunc {

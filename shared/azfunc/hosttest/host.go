@@ -1,7 +1,6 @@
 package hosttest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +20,18 @@ type Host struct {
 	Root     string   // the script root, as make dist stages it
 	Settings []string // the app's settings, NAME=value: the handler's environment, apart from what the host adds
 
+	// NoFrontEnd leaves out the front end of App Service. Clients then reach the host itself, which
+	// believes their X-Forwarded-Proto and DISGUISED-HOST.
+	NoFrontEnd bool
+
+	// EarlyProxying makes a proxying host one of the first generation: the handler gets the client's
+	// Host, and X-Forwarded-* as they came.
+	EarlyProxying bool
+
+	// ActivityTimeout is how long a proxying host waits for the head of an answer. Zero means the
+	// host's 240 s.
+	ActivityTimeout time.Duration
+
 	// Keys for functions that are not anonymous; "" is never a valid key.
 	FunctionKey, MasterKey string
 
@@ -37,6 +48,7 @@ type Host struct {
 	down    error         // why no further handler will run
 	errors  []time.Time   // of handlers that failed
 	starts  int
+	port    int // of every handler that this host starts
 }
 
 // Line is one line of the handler's output in the host's log.
@@ -83,21 +95,35 @@ func (h *Host) Down() error {
 
 // ServeHTTP is the host's public side, behind the front end of App Service.
 func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r = frontEnd(r)
-	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte("<!DOCTYPE html><title>Your Azure Function App is up and running.</title>\n"))
+	if !h.NoFrontEnd {
+		r = frontEnd(r)
+	}
+	in, status := receive(r)
+	if status != 0 {
+		w.WriteHeader(status)
 		return
 	}
-	f, ok := h.root.match(r.Method, r.URL.EscapedPath())
+	f, ok := h.root.match(in.Method, in.path)
 	switch {
+	case in.path == "/":
+		h.homepage(w)
 	case !ok:
 		w.WriteHeader(http.StatusNotFound)
 	case !h.authorized(f, r):
 		w.WriteHeader(http.StatusUnauthorized)
 	default:
-		h.invokeHTTP(w, r)
+		h.invokeHTTP(w, in)
 	}
+}
+
+// homepage simulates HomepageMiddleware.
+func (h *Host) homepage(w http.ResponseWriter) {
+	if off, _ := lookup(h.Settings, "AzureWebJobsDisableHomepage"); strings.EqualFold(off, "true") {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html")
+	_, _ = w.Write([]byte("<!DOCTYPE html><title>Your Azure Function App is up and running.</title>\n"))
 }
 
 // authorized checks the key of functions that are not anonymous.
@@ -114,20 +140,26 @@ func (h *Host) authorized(f Function, r *http.Request) bool {
 	return key != "" && (key == h.MasterKey || level != "admin" && key == h.FunctionKey)
 }
 
-func (h *Host) invokeHTTP(w http.ResponseWriter, r *http.Request) {
+// invokeHTTP calls the handler once it is ready. Whatever fails, the client gets an empty 500.
+func (h *Host) invokeHTTP(w http.ResponseWriter, in incoming) {
 	for name, value := range h.root.Host.CustomHeaders {
 		w.Header().Set(name, value)
 	}
-	worker, err := h.await(r.Context())
+	if !headersAreASCII(in.Header) || in.buffer(w) != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	worker, err := h.await(in.Context())
 	if err != nil {
 		http.Error(w, "Function host is not running.", http.StatusServiceUnavailable)
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(r.Context(), h.root.Host.FunctionTimeout, errFunctionTimeout)
-	defer cancel()
-	h.root.Host.mode()(w, r.WithContext(ctx), worker, newInvocation())
-	if context.Cause(ctx) == errFunctionTimeout {
+	err = h.root.Host.mode()(h, w, in, worker, newInvocation())
+	if errors.Is(err, errFunctionTimeout) {
 		h.replace(worker)
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
 	}
 }
 
@@ -135,14 +167,14 @@ func (h *Host) invokeHTTP(w http.ResponseWriter, r *http.Request) {
 var errFunctionTimeout = errors.New("the invocation took longer than functionTimeout: the host kills the handler")
 
 // mode is how a request reaches the handler. Proxying takes precedence over forwarding.
-type mode func(w http.ResponseWriter, r *http.Request, to *worker, invocation string)
+type mode func(h *Host, w http.ResponseWriter, in incoming, to *worker, invocation string) error
 
 func (f HostFile) mode() mode {
 	switch {
 	case f.Handler.Proxying:
-		return proxy
+		return (*Host).proxy
 	case f.Handler.Forwarding:
-		return forward
+		return (*Host).forward
 	}
 	return nil
 }

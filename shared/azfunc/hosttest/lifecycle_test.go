@@ -79,12 +79,12 @@ func TestExit200Restarts(t *testing.T) {
 
 // WorkerProcess.cs, OnProcessExited: on 0 the host does nothing, and every invocation fails.
 func TestExit0IsForgotten(t *testing.T) {
-	for mode, want := range map[string]int{forwarding: 500, proxying: 502} {
+	for _, mode := range []string{forwarding, proxying} {
 		host, url := serve(t, mode)
 		arrived(t, request(t, "GET", url+"/api/all", ""))
 		for range 2 { // the first request finds the handler gone
-			if response, _ := send(t, request(t, "POST", url+"/api/exit?code=0", "")); response.StatusCode != want {
-				t.Errorf("%s, want %d", response.Status, want)
+			if response, _ := send(t, request(t, "POST", url+"/api/exit?code=0", "")); response.StatusCode != 500 {
+				t.Errorf("%s", response.Status)
 			}
 		}
 		if _, err := host.RunTimer(t.Context(), "timer", hosttest.Timer{}); err == nil {

@@ -2,7 +2,6 @@ package hosttest
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 )
@@ -42,9 +41,12 @@ func parseTemplate(text string) (template, error) {
 	return t, nil
 }
 
-// match reports whether an escaped path matches. It ignores a trailing slash and the case of
-// literals; %2F does not separate segments.
+// match reports whether a path matches, as Kestrel hands it on. It ignores a trailing slash and the
+// case of literals; %2F does not separate segments. No path with an empty segment matches.
 func (t template) match(path string) bool {
+	if strings.Contains(path, "//") {
+		return false
+	}
 	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
 	for i, s := range t {
 		switch {
@@ -54,16 +56,9 @@ func (t template) match(path string) bool {
 			return s.optional // so are all that follow
 		case s.literal == "" && parts[i] == "":
 			return false
-		case s.literal != "" && !strings.EqualFold(s.literal, unescape(parts[i])):
+		case s.literal != "" && !strings.EqualFold(s.literal, parts[i]):
 			return false
 		}
 	}
 	return len(parts) <= len(t)
-}
-
-func unescape(segment string) string {
-	if text, err := url.PathUnescape(segment); err == nil {
-		return text
-	}
-	return segment
 }

@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,20 +75,23 @@ func (h *Host) invoke(ctx context.Context, to *worker, function string, envelope
 	if err != nil {
 		return Answer{}, err
 	}
-	// ObjectContent has no known length, so the body is sent in chunks.
-	body := struct{ io.Reader }{strings.NewReader(string(payload))}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url+"/"+function, body)
-	if err != nil {
-		return Answer{}, err
-	}
 	invocation := newInvocation()
-	r.Header.Set("Content-Type", "application/json; charset=utf-8")
-	r.Header.Set("User-Agent", userAgent)
-	r.Header.Set(hostVersionHeader, Version)
-	r.Header.Set(invocationIDHeader, invocation)
-	response, content, err := exchange(to, r)
+	response, err := to.deliver(ctx, &delivery{
+		method: http.MethodPost, target: "/" + function, host: to.address,
+		header: http.Header{
+			"Content-Type": {"application/json; charset=utf-8"}, "User-Agent": {userAgent},
+			hostVersionHeader: {Version}, invocationIDHeader: {invocation},
+		},
+		// ObjectContent has no known length, so the body is sent in chunks.
+		body: bytes.NewReader(payload), length: -1, hasContent: true,
+	})
 	if err != nil {
-		return Answer{Invocation: invocation}, fmt.Errorf("the handler did not answer: %w", err)
+		return Answer{Invocation: invocation}, fmt.Errorf("the handler did not answer: %w", because(ctx, err))
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return Answer{Invocation: invocation}, fmt.Errorf("the handler did not answer: %w", because(ctx, err))
 	}
 	answer, err := readAnswer(response, content)
 	answer.Invocation = invocation

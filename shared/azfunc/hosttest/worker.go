@@ -18,8 +18,8 @@ import (
 // worker is one process of the handler.
 type worker struct {
 	cmd     *exec.Cmd
-	url     string // http://127.0.0.1:port
-	client  *http.Transport
+	address string // 127.0.0.1:port
+	idle    chan *connection
 	ready   chan struct{} // closed by the first HTTP answer
 	exited  chan struct{}
 	dropped context.Context // ends when the host abandons the process
@@ -29,25 +29,28 @@ type worker struct {
 // pollInterval is the host's WorkerConstants.WorkerReadyCheckPollingIntervalMilliseconds.
 const pollInterval = 25 * time.Millisecond
 
+// newWorker starts a process. All processes of a host get the same port, which it chooses once.
 func (h *Host) newWorker() (*worker, error) {
-	port := h.root.Host.Handler.Port
-	if port == 0 {
+	if h.port == 0 {
+		h.port = h.root.Host.Handler.Port
+	}
+	if h.port == 0 {
 		free, err := freePort()
 		if err != nil {
 			return nil, err
 		}
-		port = free
+		h.port = free
 	}
-	cmd, err := h.command(port)
+	cmd, err := h.command(h.port)
 	if err != nil {
 		return nil, err
 	}
 	w := &worker{
-		cmd:    cmd,
-		url:    "http://127.0.0.1:" + strconv.Itoa(port),
-		client: &http.Transport{DisableCompression: true},
-		ready:  make(chan struct{}),
-		exited: make(chan struct{}),
+		cmd:     cmd,
+		address: "127.0.0.1:" + strconv.Itoa(h.port),
+		idle:    make(chan *connection, 256),
+		ready:   make(chan struct{}),
+		exited:  make(chan struct{}),
 	}
 	w.dropped, w.drop = context.WithCancel(context.Background())
 	if err := cmd.Start(); err != nil {
@@ -131,11 +134,7 @@ func (w *worker) poll(budget time.Duration) error {
 }
 
 func (w *worker) answers(ctx context.Context) bool {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/", nil)
-	if err != nil {
-		return false
-	}
-	answer, err := w.client.RoundTrip(r)
+	answer, err := w.send(ctx, &delivery{method: http.MethodGet, target: "/", host: w.address})
 	if err != nil {
 		return !isConnect(err) && ctx.Err() == nil
 	}
@@ -154,5 +153,12 @@ func (w *worker) kill() {
 	w.drop()
 	_ = w.cmd.Process.Kill() // it may have ended by itself
 	<-w.exited
-	w.client.CloseIdleConnections()
+	for {
+		select {
+		case c := <-w.idle:
+			_ = c.Close() // the process is gone
+		default:
+			return
+		}
+	}
 }
