@@ -23,7 +23,7 @@ func (d Deps) serve(routes []Route) http.Handler {
 	}
 	missing := d.missing(resources)
 	mux.Handle("/", missing)
-	return httpx.Correlate(httpx.Drain(httpx.AccessLog(d.Log, clean(mux, missing))))
+	return httpx.Correlate(httpx.Safe(d.Log, httpx.Drain(httpx.AccessLog(d.Log, clean(mux, missing)))))
 }
 
 // clean keeps the mux from answering an unclean path with a redirect: behind a host that

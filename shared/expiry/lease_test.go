@@ -151,6 +151,32 @@ func TestOvertaken(t *testing.T) {
 	})
 }
 
+// TestPanicOfTheLease: renewing runs in a goroutine, where a panic would end the process. Instead
+// the run ends, because it can no longer know that it is alone.
+func TestPanicOfTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cells, l := celltest.New(), slow(29*time.Second)
+		l.due = slugs(9)
+		beats := 0
+		cells.Fault = func(op string, before bool) error {
+			if op == "Swap" && before {
+				if beats++; beats == 2 {
+					panic("canary")
+				}
+			}
+			return nil
+		}
+		var log bytes.Buffer
+		start := time.Now()
+		if r, _ := (expiry.Sweep{Links: l, Cells: cells, Log: slog.New(slog.NewJSONHandler(&log, nil))}).Run(t.Context()); r.Done != 0 || time.Since(start) > 15*time.Second {
+			t.Errorf("%+v after %v", r, time.Since(start))
+		}
+		if !strings.Contains(log.String(), `"msg":"panic"`) || strings.Contains(log.String(), "canary") {
+			t.Error(log.String())
+		}
+	})
+}
+
 // TestRunUnlessRecent: a trigger that strangers can call runs the sweep once in 30 s, in
 // whichever instance. Run has no such limit.
 func TestRunUnlessRecent(t *testing.T) {

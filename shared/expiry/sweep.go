@@ -109,6 +109,12 @@ func (s Sweep) runAlone(ctx context.Context, apart time.Duration, lost func()) (
 	keeping, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(kept)
+		defer func() {
+			if recover() != nil { // the lease runs out: another run may begin
+				s.Log.ErrorContext(ctx, "panic", "route", "the lease of the sweep", "stack", string(debug.Stack()))
+				lost()
+			}
+		}()
 		lease.keepRenewing(keeping, func() int { return int(done.Load()) }, lost)
 	}()
 	r, err := s.run(ctx, &done)

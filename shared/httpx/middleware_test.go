@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -217,6 +218,61 @@ func TestHandle(t *testing.T) {
 				t.Errorf("stack logged: %t, want %t: %s", logged, tt.logged, &out)
 			}
 		})
+	}
+}
+
+// Safe answers what panics outside Handle, and lets an answer that there is already pass.
+func TestSafe(t *testing.T) {
+	tests := []struct {
+		name   string
+		handle http.HandlerFunc
+		status int
+		text   string
+	}{
+		{"answer", func(w http.ResponseWriter, _ *http.Request) { httpx.WriteBytes(w, 201, "text/plain", []byte("here")) }, 201, "here"},
+		{"nothing", func(http.ResponseWriter, *http.Request) {}, 200, ""},
+		{"panic", func(http.ResponseWriter, *http.Request) { panic("canary") }, 500, `"code":"internal"`},
+		{"abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 500, `"code":"internal"`},
+		{"panic after the answer", func(w http.ResponseWriter, _ *http.Request) {
+			httpx.WriteBytes(w, 202, "text/plain", []byte("done"))
+			panic("canary")
+		}, 202, "done"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			server := httptest.NewServer(httpx.Safe(eventlog.New(&out, slog.LevelError), tt.handle))
+			defer server.Close()
+			response, err := http.Get(server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if err != nil || response.StatusCode != tt.status || !strings.Contains(string(body), tt.text) || strings.Contains(string(body)+out.String(), "canary") {
+				t.Errorf("%s %s, %v; %s", response.Status, body, err, &out)
+			}
+		})
+	}
+}
+
+// Hosts answer an empty 500 in place of a header that is not ASCII.
+func TestSafeMakesHeadersASCII(t *testing.T) {
+	for name, finish := range map[string]func(http.ResponseWriter){
+		"status": func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) },
+		"body":   func(w http.ResponseWriter) { _, _ = io.WriteString(w, "x") },
+		"end":    func(http.ResponseWriter) {},
+	} {
+		w := httptest.NewRecorder()
+		httpx.Safe(slog.New(slog.DiscardHandler), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/Ä?a=b%20c")
+			w.Header()["X-Several"] = []string{"plain", "\xff"}
+			finish(w)
+		})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		got := w.Result().Header
+		if got.Get("Location") != "/%C3%84?a=b%20c" || !slices.Equal(got["X-Several"], []string{"plain", "%FF"}) {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

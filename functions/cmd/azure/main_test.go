@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
 
+	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/functions/cmd/internal/serve"
 	"fhirlink/shared/config"
 )
 
@@ -95,5 +98,30 @@ func TestEndsWithTheSignal(t *testing.T) {
 	}
 	if !strings.Contains(stdout.String(), `"msg":"listening"`) {
 		t.Errorf("stdout: %s", &stdout)
+	}
+}
+
+// No request ends the program.
+func TestSurvivesPanics(t *testing.T) {
+	c, err := config.FromEnv(env(good()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	h, err := handler(c, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- serve.Run(ctx, l, cloudtest.BrokenBodies(h), log) }()
+	cloudtest.SurvivesPanics(t, cloudtest.Calls(t, "http://"+l.Addr().String()))
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

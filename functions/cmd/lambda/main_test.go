@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/awslambda"
 	"fhirlink/shared/config"
 	"fhirlink/shared/eventlog"
@@ -216,4 +217,36 @@ func readmeSettings(t *testing.T) []string {
 		t.Fatalf("%v in %q", err, text)
 	}
 	return slices.Sorted(maps.Keys(file.Variables))
+}
+
+// No request ends the program, and none fails as an invocation.
+func TestSurvivesPanics(t *testing.T) {
+	good(t)
+	h, err := newHandler(os.LookupEnv, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.HTTP = cloudtest.BrokenBodies(h.HTTP)
+	cloudtest.SurvivesPanics(t, func(method, path string, header http.Header) int {
+		t.Helper()
+		lines := map[string]string{}
+		for name := range header {
+			lines[name] = header.Get(name)
+		}
+		event, err := json.Marshal(map[string]any{
+			"version": "2.0", "rawPath": path, "headers": lines, "body": "{}", "requestContext": map[string]any{"http": map[string]any{"method": method}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := h.Invoke(t.Context(), event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ StatusCode int }
+		if data, err := json.Marshal(answer); err != nil || json.Unmarshal(data, &got) != nil {
+			t.Fatalf("%s, %v", data, err)
+		}
+		return got.StatusCode
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/functions/cmd/local/sandbox"
 	"fhirlink/shared/config"
 	"fhirlink/shared/entra/entratest"
@@ -377,4 +378,12 @@ func TestAuthorityOfLink(t *testing.T) {
 			t.Errorf("%s: %s", raw, got)
 		}
 	}
+}
+
+// No request ends the program.
+func TestSurvivesPanics(t *testing.T) {
+	i := start(t, t.TempDir(), nil)
+	server := httptest.NewServer(cloudtest.BrokenBodies(i.handler))
+	defer server.Close()
+	cloudtest.SurvivesPanics(t, cloudtest.Calls(t, server.URL))
 }

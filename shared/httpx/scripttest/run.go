@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // Runner sends the requests of scripts to one server.
@@ -146,6 +147,11 @@ func (r run) send(ctx context.Context, e Exchange) (answer, error) {
 	a := answer{status: response.StatusCode, header: response.Header}
 	if a.body, err = io.ReadAll(response.Body); err != nil {
 		return a, err
+	}
+	for name, values := range a.header {
+		if strings.ContainsFunc(strings.Join(values, ""), func(r rune) bool { return r >= utf8.RuneSelf }) {
+			return a, fmt.Errorf("the header %s is not ASCII, so some hosts would not pass the answer on: %q", name, values)
+		}
 	}
 	if v, err := decode(a.body); err == nil {
 		a.json = v

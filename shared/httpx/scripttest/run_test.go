@@ -298,3 +298,13 @@ func TestTestRunsAScript(t *testing.T) {
 		t.Errorf("%q", answers)
 	}
 }
+
+// Every answer of every script must be one that all hosts pass on.
+func TestHeadersMustBeASCII(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Name", "Ä") }))
+	defer server.Close()
+	_, err := run(t, scripttest.Runner{URL: server.URL}, "-- one --\nGET /\n\n=> 200\n")
+	if err == nil || !strings.Contains(err.Error(), "X-Name is not ASCII") {
+		t.Error(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -104,8 +105,14 @@ func (c *cursor) next(ctx context.Context) string {
 }
 
 // fill reads pages until there are keys, or to the end. Table Storage may answer with an empty
-// page that is not the last one.
+// page that is not the last one. A panic becomes an error: in a goroutine of its own it would end
+// the process.
 func (c *cursor) fill(ctx context.Context) {
+	defer func() {
+		if recover() != nil {
+			c.err = fmt.Errorf("panic: %s", debug.Stack())
+		}
+	}()
 	for len(c.keys) == 0 && c.err == nil && c.pager.More() {
 		c.keys, c.err = nextKeys(ctx, c.pager)
 	}

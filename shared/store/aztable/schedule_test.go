@@ -2,6 +2,7 @@ package aztable
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
@@ -228,5 +230,19 @@ func TestTransaction(t *testing.T) {
 	}
 	if !regexp.MustCompile(`(?mi)^If-Match: W/`).Match(batch) {
 		t.Errorf("the update has no If-Match with the row's tag:\n%s", batch)
+	}
+}
+
+// The shards are read in goroutines, where a panic would end the process.
+func TestDueSurvivesAPanic(t *testing.T) {
+	c := &cursor{pager: runtime.NewPager(runtime.PagingHandler[aztables.ListEntitiesResponse]{
+		More: func(aztables.ListEntitiesResponse) bool { return true },
+		Fetcher: func(context.Context, *aztables.ListEntitiesResponse) (aztables.ListEntitiesResponse, error) {
+			panic("canary")
+		},
+	})}
+	c.fill(t.Context())
+	if c.err == nil || strings.Contains(c.err.Error(), "canary") || len(c.keys) > 0 {
+		t.Errorf("%v, %q", c.err, c.keys)
 	}
 }
