@@ -80,6 +80,15 @@ func TestForgedTimer(t *testing.T) {
 			}
 		}
 	}
+	// A host without a front end believes a scheme in which there is a path.
+	host.NoFrontEnd = true
+	for _, line := range []string{"X-Forwarded-Proto: http://e/secret-expiry?", "DISGUISED-HOST: e/secret-expiry?"} {
+		answer := post(t, address, "/api/health", "localhost\r\n"+line)
+		if !strings.HasPrefix(answer, "HTTP/1.1 404 ") && !strings.HasPrefix(answer, "HTTP/1.1 400 ") {
+			t.Errorf("%s: %.200s", line, answer)
+		}
+		sent++
+	}
 	if answer, err := host.RunTimer(t.Context(), "secret-expiry", hosttest.Timer{}); err != nil || len(answer.Logs) != 1 {
 		t.Errorf("the host's own call: %+v, %v", answer, err)
 	}
