@@ -2,6 +2,7 @@ package functions_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -229,5 +230,23 @@ func TestInvocationIDInTheLog(t *testing.T) {
 	id := strings.TrimPrefix(a.field(t, "instance").(string), "urn:uuid:")
 	if log := r.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, `"invocation":"3f1d0a56-7f2b-4f6e-9a3b-6b0f5f6c1d20"`) || !strings.Contains(log, `"correlation":"`+id+`"`) {
 		t.Errorf("%s", log)
+	}
+}
+
+// Hosts deliver a slash in a slug escaped once, twice or, having escaped it anew, once more.
+func TestEscapedPathsAreAnsweredAlike(t *testing.T) {
+	r := newRig(t)
+	for _, path := range []string{"/api/links/%s", "/api/links/%s/events", "/api/directory/%s", "/api/webhooks/%s"} {
+		var first string
+		for _, slug := range []string{"a%2Fb", "a%252Fb", "a%25252Fb", "%61%252fb"} {
+			a := ask(r.public, r.request(t, request{caller: manager(orgA), method: "GET", target: strings.Replace(path, "%s", slug, 1)}))
+			detail := fmt.Sprint(a.field(t, "detail"))
+			if first == "" {
+				first = detail
+			}
+			if a.status != http.StatusNotFound || detail != first || !strings.Contains(detail, `"a/b"`) {
+				t.Errorf(path+": %d %s, want 404 %s", slug, a.status, detail, first)
+			}
+		}
 	}
 }

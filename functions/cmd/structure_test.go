@@ -109,3 +109,76 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	name, ok := receiver.(*ast.Ident)
 	return ok && name.IsExported()
 }
+
+// TestGoroutinesRecover: a panic in a goroutine ends the process, and the third end of the process
+// within half an hour ends the Functions host. So each goroutine recovers, or calls what does.
+func TestGoroutinesRecover(t *testing.T) {
+	elsewhere := map[string]string{
+		"functions/cmd/internal/serve/serve.go": "net/http recovers for each request",
+		"functions/cmd/local/main.go":           "no host",
+		"functions/cmd/local/sandbox":           "no host",
+		"shared/eventlog/writer.go":             "it copies bytes that are there",
+		"shared/expiry/outbox.go":               "digest recovers",
+		"shared/expiry/sweep.go":                "tend recovers",
+		"shared/flight/flight.go":               "bounded recovers",
+		"shared/link/telling/send.go":           "deliver recovers",
+		"shared/link/tokens":                    "package flight recovers",
+		"shared/store/aztable/schedule.go":      "fill recovers",
+	}
+	used := map[string]bool{}
+	eachSource(t, func(name string, entry fs.DirEntry) error {
+		folder := path.Dir(name)
+		if entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasSuffix(folder, "test") || strings.Contains(name, "/testdata/") || strings.HasPrefix(name, "functions/examples/") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, name), nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if !startsGoroutine(n) || recovers(n) {
+				return true
+			}
+			switch {
+			case elsewhere[name] != "":
+				used[name] = true
+			case elsewhere[folder] != "":
+				used[folder] = true
+			default:
+				t.Errorf("%s: a goroutine does not recover from a panic", name)
+			}
+			return true
+		})
+		return nil
+	})
+	for name := range elsewhere {
+		if !used[name] {
+			t.Errorf("%s starts no goroutine that needs a reason", name)
+		}
+	}
+}
+
+// startsGoroutine recognizes the statement go, and methods called Go or DoChan.
+func startsGoroutine(n ast.Node) bool {
+	if _, ok := n.(*ast.GoStmt); ok {
+		return true
+	}
+	call, ok := n.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && (method.Sel.Name == "Go" || method.Sel.Name == "DoChan")
+}
+
+// recovers reports whether recover is called inside n.
+func recovers(n ast.Node) (found bool) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			name, _ := call.Fun.(*ast.Ident)
+			found = found || name != nil && name.Name == "recover"
+		}
+		return true
+	})
+	return found
+}
