@@ -36,31 +36,45 @@ func TestDeliveredAgain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			call, deliveries := startLossy(t, tt.setting, tt.deliveries-1)
-			call("POST", "/api/register", "lossy-a", http.StatusCreated)
-			call("DELETE", "/api/links/lossy-a", "", http.StatusNoContent)
+			etag, _ := call("POST", "/api/register", "lossy-a", http.StatusCreated)
+			call("DELETE", "/api/links/lossy-a", etag, http.StatusNoContent)
 			if n := deliveries(); n != tt.deliveries {
 				t.Errorf("answered after %d deliveries, want %d", n, tt.deliveries)
 			}
 			call("GET", "/api/links/lossy-a", "", http.StatusNotFound)
-			if n := strings.Count(call("GET", "/api/links/lossy-a/events", "", http.StatusOK), `"action":"delete"`); n != 1 {
-				t.Errorf("the trail has %d deletions", n)
+			if _, trail := call("GET", "/api/links/lossy-a/events", "", http.StatusOK); strings.Count(trail, `"action":"delete"`) != 1 {
+				t.Errorf("the link was not deleted once: %s", trail)
+			}
+		})
+		t.Run(tt.name+", a webhook", func(t *testing.T) {
+			t.Parallel()
+			call, deliveries := startLossy(t, tt.setting, tt.deliveries-1)
+			_, made := call("POST", "/api/webhooks", `{"url":"https://receiver.example/"}`, http.StatusCreated)
+			var webhook struct{ ID string }
+			if err := json.Unmarshal([]byte(made), &webhook); err != nil {
+				t.Fatal(err)
+			}
+			call("DELETE", "/api/webhooks/"+webhook.ID, "", http.StatusNoContent)
+			if n := deliveries(); n != tt.deliveries {
+				t.Errorf("answered after %d deliveries, want %d", n, tt.deliveries)
 			}
 		})
 		t.Run(tt.name+", no answer at all", func(t *testing.T) {
 			t.Parallel()
 			call, deliveries := startLossy(t, tt.setting, tt.deliveries)
-			call("POST", "/api/register", "lossy-b", http.StatusCreated)
-			if body := call("DELETE", "/api/links/lossy-b", "", http.StatusInternalServerError); body != "" || deliveries() != tt.deliveries {
+			etag, _ := call("POST", "/api/register", "lossy-b", http.StatusCreated)
+			if _, body := call("DELETE", "/api/links/lossy-b", etag, http.StatusInternalServerError); body != "" || deliveries() != tt.deliveries {
 				t.Errorf("%q after %d deliveries", body, deliveries())
 			}
-			call("DELETE", "/api/links/lossy-b", "", http.StatusNoContent) // the client tries again
+			call("DELETE", "/api/links/lossy-b", etag, http.StatusNoContent) // the client tries again
 		})
 	}
 }
 
-// startLossy starts the program behind a host and loses its first answers to DELETE. call registers
-// the slug in body, or sends no body, and returns the body of the answer.
-func startLossy(t *testing.T, setting string, lost int) (call func(method, path, slug string, want int) string, deliveries func() int) {
+// startLossy starts the program behind a host and loses its first answers to DELETE. call sends a
+// request and returns the answer's ETag and body. POST sends an object, or the registration of a
+// slug; other methods send no body, and an ETag as If-Match.
+func startLossy(t *testing.T, setting string, lost int) (call func(method, path, what string, want int) (etag, body string), deliveries func() int) {
 	t.Helper()
 	cloud := cloudtest.Start(t)
 	count := filepath.Join(t.TempDir(), "deliveries")
@@ -84,34 +98,39 @@ func startLossy(t *testing.T, setting string, lost int) (call func(method, path,
 		return err == nil && conn.Close() == nil
 	})
 	base := hosttest.Serve(t, host)
-	call = func(method, path, slug string, want int) string {
+	call = func(method, path, what string, want int) (etag, answer string) {
 		t.Helper()
+		header := http.Header{"Authorization": {"Bearer " + cloud.App(cloudtest.Tenant, manager)}}
 		var body io.Reader
-		if slug != "" {
-			payload, err := json.Marshal(cloud.Registration(slug))
+		switch {
+		case method == http.MethodPost && !strings.HasPrefix(what, "{"):
+			registration, err := json.Marshal(cloud.Registration(what))
 			if err != nil {
 				t.Fatal(err)
 			}
-			body = strings.NewReader(string(payload))
+			what = string(registration)
+			fallthrough
+		case method == http.MethodPost:
+			header.Set("Content-Type", "application/json")
+			body = strings.NewReader(what)
+		case what != "":
+			header.Set("If-Match", what)
 		}
 		r, err := http.NewRequestWithContext(t.Context(), method, base+path, body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header = http.Header{"Authorization": {"Bearer " + cloud.App(cloudtest.Tenant, manager)}, "If-Match": {"*"}}
-		if slug != "" {
-			r.Header.Set("Content-Type", "application/json")
-		}
+		r.Header = header
 		response, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
-		answer, err := io.ReadAll(response.Body)
+		text, err := io.ReadAll(response.Body)
 		if err != nil || response.StatusCode != want {
-			t.Fatalf("%s %s: %s %s, %v, want %d", method, path, response.Status, answer, err, want)
+			t.Fatalf("%s %s: %s %s, %v, want %d", method, path, response.Status, text, err, want)
 		}
-		return string(answer)
+		return response.Header.Get("ETag"), string(text)
 	}
 	deliveries = func() int {
 		info, err := os.Stat(count)

@@ -125,23 +125,37 @@ func (e *Endpoint) setEnabled(enabled bool, reason string, now time.Time) {
 	}
 }
 
-// Remove removes an endpoint and its keys. Events that are not yet delivered to it are dropped.
-// Errors: WebhookNotFound, UpstreamUnavailable.
+// Remove removes an endpoint and its keys. Events that are not yet delivered to it are dropped. A
+// repetition within a minute succeeds too, because a host may deliver a request without a body up
+// to 40 times when it gets no answer. Errors: WebhookNotFound, UpstreamUnavailable.
 //
-// The writes: mark the row, which makes it invisible; delete the key; delete the row.
+// The writes: mark the row, which makes it invisible; delete the key. The row stays to tell a
+// repetition, until the organization's endpoints are read after abandonedAfter.
 func (s *Service) Remove(ctx context.Context, organization, id string) error {
-	e, err := s.update(ctx, organization, id, func(e Endpoint) Endpoint {
-		e.RemovedAt = s.now()
-		return e
+	e, err := s.endpoints.Update(ctx, organization, id, func(e Endpoint) (Endpoint, error) {
+		switch {
+		case e.Live():
+			e.RemovedAt = s.now()
+			return e, nil
+		case s.now().Sub(e.RemovedAt) < repeatedWithin:
+			return Endpoint{}, errRemoved
+		}
+		return Endpoint{}, store.ErrNotFound
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errRemoved):
+		return nil
+	case err != nil:
 		return storeProblem(err, id)
 	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	s.logUnfinished(ctx, e, s.removeMarked(ctx, e))
+	s.logUnfinished(ctx, e, s.secrets.Delete(ctx, e.SecretName))
 	return nil
 }
+
+// errRemoved ends the update in Remove without a change of a row that was just marked.
+var errRemoved = errors.New("the endpoint was removed a moment ago")
 
 // undo removes what Create had written before it failed with err, and returns err.
 func (s *Service) undo(ctx context.Context, e Endpoint, err error) error {

@@ -25,6 +25,8 @@ const (
 
 	// maxKeys is the limit of keys that sign at the same time, however often they are replaced.
 	maxKeys = 4
+	// repeatedWithin is how long the answer to a removal is repeated.
+	repeatedWithin = time.Minute
 	// abandonedAfter is how old an incomplete endpoint must be before another call removes it.
 	abandonedAfter = 15 * time.Minute
 )

@@ -171,10 +171,25 @@ func TestRemove(t *testing.T) {
 	if err := r.Remove(t.Context(), contoso, e.ID); err != nil {
 		t.Fatal(err)
 	}
-	if rows, err := r.store.List(t.Context(), contoso); err != nil || len(rows) != 0 || len(r.vault.Names()) != 0 {
-		t.Errorf("%+v, %v, %v", rows, r.vault.Names(), err)
+	if live, err := r.List(t.Context(), contoso); err != nil || len(live) != 0 || len(r.vault.Names()) != 0 {
+		t.Errorf("%+v, %v, %v", live, r.vault.Names(), err)
 	}
-	wantCode(t, "again", r.Remove(t.Context(), contoso, e.ID), problem.WebhookNotFound)
+	for range 40 { // as often as a host may deliver the request
+		if err := r.Remove(t.Context(), contoso, e.ID); err != nil {
+			t.Errorf("again: %v", err)
+		}
+		r.now = r.now.Add(time.Second)
+	}
+	wantCode(t, "by others", r.Remove(t.Context(), fabrikam, e.ID), problem.WebhookNotFound)
+	r.now = r.now.Add(20 * time.Second)
+	wantCode(t, "after a minute", r.Remove(t.Context(), contoso, e.ID), problem.WebhookNotFound)
+	r.now = r.now.Add(14 * time.Minute)
+	if _, err := r.List(t.Context(), contoso); err != nil {
+		t.Error(err)
+	}
+	if rows, err := r.store.List(t.Context(), contoso); err != nil || len(rows) != 0 {
+		t.Errorf("the row is left: %+v, %v", rows, err)
+	}
 }
 
 // An endpoint of another organization is treated as if it did not exist.
