@@ -17,7 +17,7 @@ import (
 func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		answer := &recorder{ResponseWriter: w}
+		answer := record(w)
 		next.ServeHTTP(answer, r)
 		work := eventlog.Current(r.Context())
 		work.Write(r.Context(), log, slog.LevelInfo, "request",
@@ -47,40 +47,4 @@ func outcomeOf(status int) string {
 		return "ok"
 	}
 	return "http_" + strconv.Itoa(status)
-}
-
-// recorder records the status of an answer.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *recorder) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// Status returns the status of the answer; net/http sends 200 if the handler sends none.
-func (w *recorder) Status() int {
-	if w.status == 0 {
-		return http.StatusOK
-	}
-	return w.status
-}
-
-// Unwrap is for [http.ResponseController].
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func answered(w http.ResponseWriter) bool {
-	r, ok := w.(*recorder)
-	return ok && r.status != 0
 }

@@ -15,7 +15,7 @@ import (
 // without an answer up to 40 times. And headers are ASCII: a host answers others with an empty 500.
 func Safe(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := &recorder{ResponseWriter: &asciiWriter{ResponseWriter: w}}
+		answer := record(w)
 		defer recovered(log, answer, r, problem.Write)
 		next.ServeHTTP(answer, r)
 		if !answered(answer) {
@@ -24,27 +24,66 @@ func Safe(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// asciiWriter makes the headers of an answer ASCII.
-type asciiWriter struct{ http.ResponseWriter }
+// recorder records the status of an answer, and makes its headers ASCII.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
 
-func (w *asciiWriter) WriteHeader(status int) {
-	for _, values := range w.Header() {
-		for i, value := range values {
-			if strings.ContainsFunc(value, notASCII) {
-				values[i] = escapeNonASCII(value)
+// record returns w if it is a recorder already.
+func record(w http.ResponseWriter) *recorder {
+	if r, ok := w.(*recorder); ok {
+		return r
+	}
+	return &recorder{ResponseWriter: w}
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+		for _, values := range w.Header() {
+			for i, value := range values {
+				if escaped := escapeNonASCII(value); escaped != value { // the values may be shared
+					values[i] = escaped
+				}
 			}
 		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap is for [http.ResponseController].
-func (w *asciiWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
 
-func notASCII(r rune) bool { return r >= utf8.RuneSelf }
+// Status returns the status of the answer; net/http sends 200 if the handler sends none.
+func (w *recorder) Status() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func answered(w http.ResponseWriter) bool {
+	r, ok := w.(*recorder)
+	return ok && r.status != 0
+}
 
 // escapeNonASCII percent-encodes the bytes that are not ASCII, as addresses do.
 func escapeNonASCII(value string) string {
+	first := 0
+	for first < len(value) && value[first] < utf8.RuneSelf {
+		first++
+	}
+	if first == len(value) {
+		return value
+	}
 	var b strings.Builder
 	for i := range len(value) {
 		if value[i] < utf8.RuneSelf {
