@@ -36,6 +36,7 @@ import (
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/link/tokens"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/keyvault"
 	"fhirlink/shared/secret/keyvault/vaulttest"
@@ -343,7 +344,7 @@ func (g *grantor) Token(_ context.Context, _ entra.Credentials, _ string) (entra
 // withoutTrail keeps no trail, because a trail in memory would count as memory of the caches.
 type withoutTrail struct{ *linktest.Stores }
 
-func (withoutTrail) Append(context.Context, link.Event) error { return nil }
+func (withoutTrail) Append(context.Context, trail.Event) error { return nil }
 
 // BenchmarkMemory fills the caches to their limit, and then requests tokens for half as many
 // links again.

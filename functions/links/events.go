@@ -7,12 +7,12 @@ import (
 
 	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 )
 
 // Trail is the part of [link.Service] that reads events.
 type Trail interface {
-	Events(ctx context.Context, organization, slug string, limit int, continuation string) ([]link.Event, string, error)
+	Events(ctx context.Context, organization, slug string, limit int, continuation string) ([]trail.Event, string, error)
 }
 
 // Events answers GET /api/links/{slug}/events.
@@ -38,11 +38,11 @@ type events struct {
 }
 
 type event struct {
-	ID      string      `json:"id"`
-	At      time.Time   `json:"at"`
-	Action  link.Action `json:"action"`
-	Outcome string      `json:"outcome"` // "ok", or the code of what was wrong
-	By      actor       `json:"by"`
+	ID      string       `json:"id"`
+	At      time.Time    `json:"at"`
+	Action  trail.Action `json:"action"`
+	Outcome string       `json:"outcome"` // "ok", or the code of what was wrong
+	By      actor        `json:"by"`
 }
 
 // actor is who acted. Fields that the caller's token does not have are left out.
@@ -53,16 +53,16 @@ type actor struct {
 	AppID        string `json:"appId,omitempty"`
 }
 
-func eventOf(e link.Event) event {
+func eventOf(e trail.Event) event {
 	return event{
 		ID: e.ID, At: e.At.UTC().Truncate(time.Millisecond), Action: e.Action, Outcome: e.Outcome,
 		By: actor{Kind: kindOf(e.By), Organization: e.By.Organization, ObjectID: e.By.ObjectID, AppID: e.By.AppID},
 	}
 }
 
-func kindOf(a link.Actor) string {
+func kindOf(a trail.Actor) string {
 	switch {
-	case a == link.Actor{}:
+	case a == trail.Actor{}:
 		return "service"
 	case a.App:
 		return "application"

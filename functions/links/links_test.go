@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
 )
@@ -45,12 +46,12 @@ func (s *service) List(_ context.Context, organization string, f link.Filter, li
 	return []link.Link{stored}, "next", s.err
 }
 
-func (s *service) Events(_ context.Context, organization, slug string, limit int, after string) ([]link.Event, string, error) {
+func (s *service) Events(_ context.Context, organization, slug string, limit int, after string) ([]trail.Event, string, error) {
 	s.call = fmt.Sprintf("events %s %s %d %q", organization, slug, limit, after)
-	return []link.Event{
-		{ID: "1", At: now, Action: link.Registered, Outcome: "ok", By: link.Actor{Organization: organization, ObjectID: "oid", AppID: "azp"}, LinkID: "canary"},
-		{ID: "2", At: now, Action: link.TokenIssued, Outcome: "aadsts_7000222", By: link.Actor{Organization: organization, AppID: "azp", App: true}},
-		{ID: "3", At: now, Action: link.Retired, Outcome: "ok"},
+	return []trail.Event{
+		{ID: "1", At: now, Action: trail.Registered, Outcome: "ok", By: trail.Actor{Organization: organization, ObjectID: "oid", AppID: "azp"}, LinkID: "canary"},
+		{ID: "2", At: now, Action: trail.TokenIssued, Outcome: "aadsts_7000222", By: trail.Actor{Organization: organization, AppID: "azp", App: true}},
+		{ID: "3", At: now, Action: trail.Retired, Outcome: "ok"},
 	}, "next", s.err
 }
 

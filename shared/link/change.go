@@ -11,6 +11,7 @@ import (
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/telling"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -79,11 +80,11 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 }
 
 // actionOf is what the trail calls the patch.
-func actionOf(p intake.Patch) Action {
+func actionOf(p intake.Patch) trail.Action {
 	if p.BringsCredential() {
-		return SecretChanged
+		return trail.SecretChanged
 	}
-	return Changed
+	return trail.Changed
 }
 
 // edit is a change that was accepted and is to be written.
@@ -155,7 +156,7 @@ func (s *Service) writeEdit(ctx context.Context, e edit) (Link, error) {
 			row.Change = row.nextChange(marker, now)
 		}
 		e.apply(&row, now)
-		row.addEvent(ctx, Changed, now)
+		row.addEvent(ctx, trail.Changed, now)
 		return row, nil
 	})
 	if err != nil {
@@ -207,7 +208,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 			return Link{}, errLost
 		}
 		superseded = row.cutOver(e, name, version, report, now)
-		row.addEvent(ctx, SecretChanged, now)
+		row.addEvent(ctx, trail.SecretChanged, now)
 		if len(superseded) == 0 {
 			row.endChange()
 		}

@@ -13,6 +13,7 @@ import (
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/link/tokens"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -134,7 +135,7 @@ type operation struct {
 	prepare func(t *testing.T, w *world)
 	do      func(*process) error
 	done    func(row link.Link, exists bool, value string) bool // the effect of success
-	leaves  link.Action                                         // in the trail, "" when nothing
+	leaves  trail.Action                                        // in the trail, "" when nothing
 }
 
 func registered(t *testing.T, w *world) {
@@ -154,12 +155,12 @@ func prepared(t *testing.T, w *world, err error) {
 
 var operations = []operation{
 	{
-		name: "register", leaves: link.Registered,
+		name: "register", leaves: trail.Registered,
 		do:   func(s *process) error { return register(s.Service, "first-secret") },
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "first-secret" },
 	},
 	{
-		name: "register again over a tombstone", leaves: link.Registered,
+		name: "register again over a tombstone", leaves: trail.Registered,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			prepared(t, w, w.process(nil).Delete(t.Context(), orgA, slug, "*"))
@@ -168,7 +169,7 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "second-secret" },
 	},
 	{
-		name: "register over what a crash left", leaves: link.Registered,
+		name: "register over what a crash left", leaves: trail.Registered,
 		prepare: func(t *testing.T, w *world) {
 			c := &crashPoint{at: -1, mode: killed}
 			s := w.process(c)
@@ -187,13 +188,13 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, v string) bool { return l.Phase == link.Live && v == "second-secret" },
 	},
 	{
-		name: "change the description", leaves: link.Changed,
+		name: "change the description", leaves: trail.Changed,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do:      func(s *process) error { return patch(s.Service, intake.Patch{Description: ptr("New")}) },
 		done:    func(l link.Link, _ bool, _ string) bool { return l.Description == "New" },
 	},
 	{
-		name: "change the date", leaves: link.Changed,
+		name: "change the date", leaves: trail.Changed,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do: func(s *process) error {
 			return patch(s.Service, intake.Patch{SecretExpiresOn: intake.Nullable[string]{Present: true, Value: ptr("2027-02-03")}})
@@ -201,13 +202,13 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, _ string) bool { return l.Secret.ExpiresOn.String() == "2027-02-03" },
 	},
 	{
-		name: "new secret", leaves: link.SecretChanged,
+		name: "new secret", leaves: trail.SecretChanged,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do:      func(s *process) error { return setSecret(s.Service, "second-secret") },
 		done:    func(_ link.Link, _ bool, v string) bool { return v == "second-secret" },
 	},
 	{
-		name: "third secret", leaves: link.SecretChanged,
+		name: "third secret", leaves: trail.SecretChanged,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			prepared(t, w, setSecret(w.process(nil).Service, "second-secret"))
@@ -216,7 +217,7 @@ var operations = []operation{
 		done: func(_ link.Link, _ bool, v string) bool { return v == "third-secret" },
 	},
 	{
-		name: "new secret after the vault lost the old one", leaves: link.SecretChanged,
+		name: "new secret after the vault lost the old one", leaves: trail.SecretChanged,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			row, err := w.links.Get(t.Context(), slug)
@@ -230,7 +231,7 @@ var operations = []operation{
 		done: func(_ link.Link, _ bool, v string) bool { return v == "second-secret" },
 	},
 	{
-		name: "another application", leaves: link.SecretChanged,
+		name: "another application", leaves: trail.SecretChanged,
 		prepare: func(t *testing.T, w *world) { registered(t, w) },
 		do: func(s *process) error {
 			return patch(s.Service, intake.Patch{ClientID: ptr(otherClient), ClientSecret: secret.New("second-secret")})
@@ -238,7 +239,7 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, v string) bool { return l.ClientID == otherClient && v == "second-secret" },
 	},
 	{
-		name: "delete", leaves: link.Deleted,
+		name: "delete", leaves: trail.Deleted,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			prepared(t, w, setSecret(w.process(nil).Service, "second-secret"))
@@ -247,7 +248,7 @@ var operations = []operation{
 		done: func(l link.Link, exists bool, _ string) bool { return !exists || l.Phase != link.Live },
 	},
 	{
-		name: "fall back to the previous secret", leaves: link.FellBack,
+		name: "fall back to the previous secret", leaves: trail.FellBack,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			prepared(t, w, setSecret(w.process(nil).Service, "second-secret"))
@@ -259,7 +260,7 @@ var operations = []operation{
 		done: func(l link.Link, _ bool, _ string) bool { return !l.Secret.FellBackAt.IsZero() },
 	},
 	{
-		name: "retire the previous secret", leaves: link.Retired,
+		name: "retire the previous secret", leaves: trail.Retired,
 		prepare: func(t *testing.T, w *world) {
 			registered(t, w)
 			prepared(t, w, setSecret(w.process(nil).Service, "second-secret"))
@@ -417,7 +418,7 @@ func (w *world) check(t *testing.T, name string) {
 }
 
 // trailed counts the events of an action that succeeded.
-func (w *world) trailed(t *testing.T, action link.Action) (n int) {
+func (w *world) trailed(t *testing.T, action trail.Action) (n int) {
 	t.Helper()
 	events, err := w.links.Events(t.Context(), orgA, slug, "", 100)
 	if err != nil {
@@ -453,9 +454,9 @@ func (op operation) checkEffect(t *testing.T, w *world, name string, err error, 
 	}
 	done := op.done(row, exists, value)
 	switch {
-	case err == nil && !died && !done && op.leaves != link.FellBack: // a token is handed out although the row cannot be written
+	case err == nil && !died && !done && op.leaves != trail.FellBack: // a token is handed out although the row cannot be written
 		t.Errorf("%s: reported as done, but is not: %+v", name, row)
-	case err != nil && !died && done && op.leaves != link.FellBack && op.leaves != link.Retired && problem.CodeOf(err) != problem.UpstreamUnavailable:
+	case err != nil && !died && done && op.leaves != trail.FellBack && op.leaves != trail.Retired && problem.CodeOf(err) != problem.UpstreamUnavailable:
 		t.Errorf("%s: refused with %v, but done: %+v", name, err, row)
 	}
 	s := w.process(nil)
@@ -475,10 +476,10 @@ func (op operation) checkEffect(t *testing.T, w *world, name string, err error, 
 		t.Errorf("%s: reconcile after going on: %v", name, err)
 	}
 	w.check(t, name+", and gone on")
-	if told, changed := w.sink.distinct(notify.SecretRotated), w.trailed(t, link.SecretChanged); told != changed && row.ReservedUntil.IsZero() && !w.buried(t) {
+	if told, changed := w.sink.distinct(notify.SecretRotated), w.trailed(t, trail.SecretChanged); told != changed && row.ReservedUntil.IsZero() && !w.buried(t) {
 		t.Errorf("%s: %d changes of the secret, and %d were told", name, changed, told)
 	}
 }
 
 // buried reports whether the link was deleted once: notices that were not sent by then are dropped.
-func (w *world) buried(t *testing.T) bool { return w.trailed(t, link.Deleted) > 0 }
+func (w *world) buried(t *testing.T) bool { return w.trailed(t, trail.Deleted) > 0 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 )
 
@@ -26,7 +27,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 	case !l.visibleTo(organization):
 		return notFound(slug)
 	}
-	defer func() { s.refused(ctx, l, Deleted, err) }()
+	defer func() { s.refused(ctx, l, trail.Deleted, err) }()
 	row, err := s.update(ctx, Slug(slug), func(l Link) (Link, error) {
 		if !l.visibleTo(organization) {
 			return Link{}, notFound(slug)
@@ -35,7 +36,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 			return Link{}, err
 		}
 		l.Phase, l.PhaseSince, l.Change = Deleting, s.now(), nil
-		l.addEvent(ctx, Deleted, s.now())
+		l.addEvent(ctx, trail.Deleted, s.now())
 		return l, nil
 	})
 	if err != nil {

@@ -49,6 +49,7 @@
 //
 //	intake      what people typed, checked            condition   what verifications found; schedule
 //	telling     notices: words, receivers, sending    ending      when a credential ends
-//	tokens      access tokens, caches, fall-back      linkjson    links as the API shows them
-//	linktest    the stores in memory, and the conformance suite of every store
+//	tokens      access tokens, caches, fall-back      trail       who did what, and how long that is kept
+//	linkjson    links as the API shows them           linktest    the stores in memory, and the
+//	                                                              conformance suite of every store
 package link

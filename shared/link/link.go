@@ -12,6 +12,7 @@ import (
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/telling"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 )
@@ -107,7 +108,7 @@ type Link struct {
 	NoticeAt      time.Time   // when they are told next; zero: not planned
 	ToldCondition notify.Type `json:"Told"` // what people were told last of the condition: LinkBroken, SecretExpired or nothing
 	Notices       telling.Outbox
-	PendingEvents []Event `json:"Untold"` // not yet in the trail
+	PendingEvents trail.Pending `json:"Untold"` // not yet in the trail
 
 	Failures  int       // runs of the timer in a row that failed on this row
 	NotBefore time.Time // the timer leaves the row alone until then, because it failed
@@ -186,22 +187,8 @@ func (l Link) Stored() Link {
 	l.Discard = append([]string(nil), l.Discard...)
 	l.Contacts = append([]string(nil), l.Contacts...)
 	l.Notices = l.Notices.Stored()
-	l.PendingEvents = each(l.PendingEvents, Event.Stored)
+	l.PendingEvents = l.PendingEvents.Stored()
 	return l
-}
-
-// Stored is e as every Trail keeps it.
-func (e Event) Stored() Event {
-	e.At = storedTime(e.At)
-	return e
-}
-
-// each is a new list with f of every element; nil when it is empty.
-func each[T any](list []T, f func(T) T) (all []T) {
-	for _, v := range list {
-		all = append(all, f(v))
-	}
-	return all
 }
 
 func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -11,6 +11,7 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
@@ -48,7 +49,7 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 		l, err = s.store(ctx, newLink(organization, a, end, s.newSecretName(), report, s.now()), a.Target.Credential.Text())
 	}
 	if err != nil {
-		s.refused(ctx, Link{Slug: slug, Organization: organization}, Registered, err)
+		s.refused(ctx, Link{Slug: slug, Organization: organization}, trail.Registered, err)
 		return Result{}, err
 	}
 	return Result{Link: s.enterPending(ctx, l), Notes: reader.Notes(), Report: &report}, nil
@@ -278,7 +279,7 @@ func (s *Service) activate(ctx context.Context, l Link, version string) (Link, e
 		row.Phase, row.PhaseSince = Live, now
 		row.Secret.Version, row.Secret.Since = version, now
 		row.ReservedUntil = time.Time{}
-		row.addEvent(ctx, Registered, now)
+		row.addEvent(ctx, trail.Registered, now)
 		return row, nil
 	})
 }

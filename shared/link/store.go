@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 )
 
@@ -52,23 +53,12 @@ type Roster interface {
 	Slugs(ctx context.Context, organization string, after Slug, limit int) ([]Slug, error)
 }
 
-// Trail keeps what was done with links. Events are added and never changed. All events of an
-// organization about a slug are kept together, also those of earlier registrations of the slug.
-type Trail interface {
-	// Append adds the event under its ID. An event that is already there stays as it is, which is
-	// no error. ErrUnavailable.
-	Append(ctx context.Context, e Event) error
-	// Events returns up to limit events of the organization about the slug whose IDs are greater
-	// than after, in ascending order of IDs, which is the latest first.
-	Events(ctx context.Context, organization string, slug Slug, after string, limit int) ([]Event, error)
-}
-
 // Stores is all that a Service needs of a driver. In a cell it keeps the day of an
 // organization's latest digest.
 type Stores interface {
 	Store
 	Schedule
 	Roster
-	Trail
+	trail.Store
 	store.Cells
 }

@@ -10,6 +10,7 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
 )
 
@@ -65,7 +66,7 @@ func TestTrail(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := events[0]
-	if last.By != (link.Actor{Organization: orgA, ObjectID: "oid-1", AppID: "app-1"}) || last.LinkID == "" || !last.At.Equal(d.now.Add(-time.Minute)) {
+	if last.By != (trail.Actor{Organization: orgA, ObjectID: "oid-1", AppID: "app-1"}) || last.LinkID == "" || !last.At.Equal(d.now.Add(-time.Minute)) {
 		t.Errorf("the last event is %+v", last)
 	}
 	for _, e := range events {
@@ -153,7 +154,7 @@ func TestRefusedWhenWritten(t *testing.T) {
 		}
 		wantCode(t, change(d.Service), problem.ChangedMeanwhile)
 		events, _, err := d.Events(t.Context(), orgA, slug, 10, "")
-		if err != nil || !slices.ContainsFunc(events, func(e link.Event) bool { return e.Outcome == string(problem.ChangedMeanwhile) }) {
+		if err != nil || !slices.ContainsFunc(events, func(e trail.Event) bool { return e.Outcome == string(problem.ChangedMeanwhile) }) {
 			t.Errorf("%s: the trail is %+v, %v", name, events, err)
 		}
 	}

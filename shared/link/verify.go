@@ -11,6 +11,7 @@ import (
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
@@ -25,10 +26,10 @@ func (s *Service) Verify(ctx context.Context, organization, slug string) (verifi
 	}
 	report, err := s.reverify(ctx, l)
 	if err != nil {
-		s.refused(ctx, l, Verified, err)
+		s.refused(ctx, l, trail.Verified, err)
 		return report, err
 	}
-	s.append(ctx, l.event(ctx, Verified, outcomeOfReport(report), s.now()))
+	s.append(ctx, l.event(ctx, trail.Verified, outcomeOfReport(report), s.now()))
 	return report, nil
 }
 
@@ -37,7 +38,7 @@ func outcomeOfReport(report verification.Report) string {
 	if failed, found := report.Failed(); found {
 		return failed.Code
 	}
-	return OutcomeOK
+	return trail.OK
 }
 
 // reverify is Verify for a row that was read already. It also asks the directory when the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 	"fhirlink/shared/store/celltest"
 )
@@ -25,7 +26,7 @@ type Stores struct {
 	writes   int64 // counts every write; the receipts and the rows' versions come from it
 	rows     map[link.Slug]row
 	receipts map[entry]string
-	trail    map[entry]map[string]link.Event
+	trail    map[entry]map[string]trail.Event
 	cells    *celltest.Cells
 }
 
@@ -45,7 +46,7 @@ var _ link.Stores = (*Stores)(nil)
 func New() *Stores {
 	return &Stores{
 		rows: map[link.Slug]row{}, receipts: map[entry]string{},
-		trail: map[entry]map[string]link.Event{}, cells: celltest.New(),
+		trail: map[entry]map[string]trail.Event{}, cells: celltest.New(),
 	}
 }
 

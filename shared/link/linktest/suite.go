@@ -13,6 +13,7 @@ import (
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/telling"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/store"
 )
@@ -87,7 +88,7 @@ func full() link.Link {
 		},
 		Contacts: []string{"it@clinic.example", "ops@clinic.example"},
 		NoticeAt: noon.Add(9 * time.Hour), ToldCondition: notify.LinkBroken, Notices: telling.Outbox{notice(), {ID: "msg_2", Type: notify.SecretRotated, At: noon}},
-		PendingEvents: []link.Event{event("1")}, Failures: 2, NotBefore: noon.Add(-3 * time.Hour),
+		PendingEvents: []trail.Event{event("1")}, Failures: 2, NotBefore: noon.Add(-3 * time.Hour),
 		Change:  &link.Change{ID: "change-1", Since: noon.Add(1 * time.Hour), Unfinished: true},
 		Discard: []string{"contoso/link-b", "link-c"}, Enrolled: true, NoticedOn: date, Revision: 7,
 		ReservedUntil: noon.Add(2 * time.Hour), CreatedAt: noon.Add(3 * time.Hour),
@@ -109,10 +110,10 @@ func notice() telling.Notice {
 }
 
 // event returns an event in which no field is zero.
-func event(id string) link.Event {
-	return link.Event{
-		ID: id, At: noon, Organization: contoso, Slug: "good-health-clinic", LinkID: "id-1", Action: link.SecretChanged, Outcome: "ok",
-		By: link.Actor{Organization: fabrikam, ObjectID: "oid", AppID: "azp", App: true},
+func event(id string) trail.Event {
+	return trail.Event{
+		ID: id, At: noon, Organization: contoso, Slug: "good-health-clinic", LinkID: "id-1", Action: trail.SecretChanged, Outcome: "ok",
+		By: trail.Actor{Organization: fabrikam, ObjectID: "oid", AppID: "azp", App: true},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/telling"
+	"fhirlink/shared/link/trail"
 )
 
 // TestFull fails when a field of link.Link is missing in the suite, and so in every driver's test.
@@ -24,7 +25,7 @@ func notZero(t *testing.T, path string, v reflect.Value) {
 		t.Errorf("%s is zero in full()", path)
 	}
 	switch v.Interface().(type) {
-	case link.Link, condition.Condition, link.Secret, link.Change, telling.Notice, link.Event, link.Actor:
+	case link.Link, condition.Condition, link.Secret, link.Change, telling.Notice, trail.Event, trail.Actor:
 		for i := range v.NumField() {
 			notZero(t, path+"."+v.Type().Field(i).Name, v.Field(i))
 		}

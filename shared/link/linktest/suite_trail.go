@@ -7,9 +7,10 @@ import (
 	"testing"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 )
 
-func appendEvent(t *testing.T, s link.Stores, events ...link.Event) {
+func appendEvent(t *testing.T, s link.Stores, events ...trail.Event) {
 	t.Helper()
 	for _, e := range events {
 		if err := s.Append(t.Context(), e); err != nil {
@@ -18,7 +19,7 @@ func appendEvent(t *testing.T, s link.Stores, events ...link.Event) {
 	}
 }
 
-func trailOf(t *testing.T, s link.Stores, organization string, slug link.Slug, after string, limit int) (ids []string) {
+func trailOf(t *testing.T, s link.Stores, organization, slug, after string, limit int) (ids []string) {
 	t.Helper()
 	events, err := s.Events(t.Context(), organization, slug, after, limit)
 	if err != nil {
@@ -34,10 +35,10 @@ func trailKeeps(t *testing.T, s link.Stores) {
 	if ids := trailOf(t, s, contoso, "good-health-clinic", "", 10); len(ids) > 0 {
 		t.Errorf("an empty trail has %v", ids)
 	}
-	slim := link.Event{ID: "2", Organization: contoso, Slug: "good-health-clinic"}
+	slim := trail.Event{ID: "2", Organization: contoso, Slug: "good-health-clinic"}
 	appendEvent(t, s, event("1"), slim)
 	got, err := s.Events(t.Context(), contoso, "good-health-clinic", "", 10)
-	if want := []link.Event{event("1").Stored(), slim.Stored()}; err != nil || !reflect.DeepEqual(got, want) {
+	if want := []trail.Event{event("1").Stored(), slim.Stored()}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Events =\n%+v, %v, want\n%+v", got, err, want)
 	}
 }
@@ -48,7 +49,7 @@ func trailKeepsFirst(t *testing.T, s link.Stores) {
 	again.Outcome = "changed"
 	appendEvent(t, s, again, again)
 	got, err := s.Events(t.Context(), contoso, "good-health-clinic", "", 10)
-	if err != nil || !reflect.DeepEqual(got, []link.Event{event("1").Stored()}) {
+	if err != nil || !reflect.DeepEqual(got, []trail.Event{event("1").Stored()}) {
 		t.Errorf("after appending the ID again the trail is %+v, %v", got, err)
 	}
 }
@@ -85,8 +86,7 @@ func trailPages(t *testing.T, s link.Stores) {
 func trailKeepsApart(t *testing.T, s link.Stores) {
 	insert(t, s, slim("clinic"))
 	for i, about := range []struct {
-		organization string
-		slug         link.Slug
+		organization, slug string
 	}{{contoso, "clinic"}, {fabrikam, "clinic"}, {contoso, "clinic-2"}, {contoso, "clini"}} {
 		e := event(fmt.Sprint(i))
 		e.Organization, e.Slug = about.organization, about.slug

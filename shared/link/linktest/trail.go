@@ -6,16 +6,17 @@ import (
 	"slices"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 )
 
-// Append implements [link.Trail].
-func (s *Stores) Append(ctx context.Context, e link.Event) error {
-	return s.operate(ctx, "Append", e.Slug, func() error {
+// Append implements [trail.Store].
+func (s *Stores) Append(ctx context.Context, e trail.Event) error {
+	return s.operate(ctx, "Append", link.Slug(e.Slug), func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		about := entry{e.Organization, e.Slug}
+		about := entry{e.Organization, link.Slug(e.Slug)}
 		if s.trail[about] == nil {
-			s.trail[about] = map[string]link.Event{}
+			s.trail[about] = map[string]trail.Event{}
 		}
 		if _, there := s.trail[about][e.ID]; !there {
 			s.trail[about][e.ID] = e.Stored()
@@ -24,12 +25,12 @@ func (s *Stores) Append(ctx context.Context, e link.Event) error {
 	})
 }
 
-// Events implements [link.Trail].
-func (s *Stores) Events(ctx context.Context, organization string, slug link.Slug, after string, limit int) (events []link.Event, err error) {
-	err = s.operate(ctx, "Events", slug, func() error {
+// Events implements [trail.Store].
+func (s *Stores) Events(ctx context.Context, organization, slug, after string, limit int) (events []trail.Event, err error) {
+	err = s.operate(ctx, "Events", link.Slug(slug), func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		kept := s.trail[entry{organization, slug}]
+		kept := s.trail[entry{organization, link.Slug(slug)}]
 		for _, id := range slices.Sorted(maps.Keys(kept)) {
 			if id > after && len(events) < limit {
 				events = append(events, kept[id])

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"fhirlink/shared/entra"
-	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/tokens"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/secret"
 )
 
@@ -44,7 +44,7 @@ func (st *stage) by(t *testing.T) string {
 	return first
 }
 
-func (st *stage) actions(t *testing.T) (actions []link.Action) {
+func (st *stage) actions(t *testing.T) (actions []trail.Action) {
 	t.Helper()
 	events, _, err := st.Events(t.Context(), orgA, slug, 100, "")
 	if err != nil {
@@ -92,7 +92,7 @@ func TestFallBackExpired(t *testing.T) {
 		if err != nil || l.Secret.FellBackAt.IsZero() || l.Status(time.Now()) != condition.Expired {
 			t.Errorf("the row says %+v, %v", l.Secret, err)
 		}
-		if !slices.Contains(st.actions(t), link.FellBack) {
+		if !slices.Contains(st.actions(t), trail.FellBack) {
 			t.Errorf("the trail has %v", st.actions(t))
 		}
 		time.Sleep(6*24*time.Hour + 22*time.Hour)

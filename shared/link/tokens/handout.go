@@ -12,6 +12,7 @@ import (
 
 	"fhirlink/shared/flight"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 // refused them, in one UTC hour.
 type handOut struct {
 	linkID  string
-	by      link.Actor
+	by      trail.Actor
 	outcome string
 	hour    int64 // since 1970, UTC
 }
@@ -40,7 +41,7 @@ func (h handOut) id() string {
 	for _, part := range []string{h.linkID, h.outcome, h.by.Organization, h.by.ObjectID, h.by.AppID} {
 		_, _ = sum.Write([]byte(part + "\n")) // a hash never fails
 	}
-	return link.EventID(h.began(), hex.EncodeToString(sum.Sum(nil)[:12]))
+	return trail.ID(h.began(), hex.EncodeToString(sum.Sum(nil)[:12]))
 }
 
 // handOuts remembers which hand-outs of tokens are in the trail.
@@ -61,7 +62,7 @@ func newHandOuts() *handOuts { return &handOuts{entries: newLRU[handOut, handOut
 // trail cannot be written, tokens are handed out without it.
 func (s *Service) noteHandOut(ctx context.Context, l link.Link, refusal string) {
 	now := s.now()
-	h := handOut{l.ID, link.ActorOf(ctx), cmp.Or(refusal, link.OutcomeOK), now.Unix() / 3600}
+	h := handOut{l.ID, trail.ActorOf(ctx), cmp.Or(refusal, trail.OK), now.Unix() / 3600}
 	entry, tried := s.handOuts.entries.Get(h)
 	if entry.done || tried && now.Before(entry.after) {
 		return
@@ -92,9 +93,9 @@ func (s *Service) writeHandOut(ctx context.Context, l link.Link, h handOut) erro
 	if entry, _ := s.handOuts.entries.Get(h); entry.done {
 		return nil // a flight that ended just now has done it
 	}
-	err := s.links.Enter(ctx, link.Event{
-		ID: h.id(), At: h.began().UTC(), Organization: l.Organization, Slug: l.Slug, LinkID: l.ID,
-		Action: link.TokenIssued, Outcome: h.outcome, By: h.by,
+	err := s.links.Enter(ctx, trail.Event{
+		ID: h.id(), At: h.began().UTC(), Organization: l.Organization, Slug: string(l.Slug), LinkID: l.ID,
+		Action: trail.TokenIssued, Outcome: h.outcome, By: h.by,
 	})
 	s.handOuts.entries.Add(h, handOutEntry{done: err == nil, after: s.now().Add(trailPause)})
 	return err

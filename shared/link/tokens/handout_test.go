@@ -10,6 +10,7 @@ import (
 
 	"fhirlink/shared/caller"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 )
 
@@ -25,7 +26,7 @@ func (st *stage) asCaller(t *testing.T, s *instance, app string) {
 func (st *stage) issued(t *testing.T) (n int) {
 	t.Helper()
 	for _, a := range st.actions(t) {
-		if a == link.TokenIssued {
+		if a == trail.TokenIssued {
 			n++
 		}
 	}

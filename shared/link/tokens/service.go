@@ -8,6 +8,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/verification"
 )
@@ -22,7 +23,7 @@ type Links interface {
 	// StandIn writes down that the previous secret stands in for the current one.
 	StandIn(ctx context.Context, l link.Link)
 	// Enter adds an event to the trail.
-	Enter(ctx context.Context, e link.Event) error
+	Enter(ctx context.Context, e trail.Event) error
 	// OnWrite has changed called after every write of a row.
 	OnWrite(changed func(link.Slug))
 }

@@ -13,6 +13,7 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 )
 
@@ -118,7 +119,7 @@ var operations = []operation{
 		"Events", func(t *testing.T, s *Store) { must(t, s.Append(t.Context(), registered())) },
 		func(t *testing.T, s *Store) error {
 			events, err := s.Events(t.Context(), organization, "clinic", "", 10)
-			if err == nil && !reflect.DeepEqual(events, []link.Event{registered()}) {
+			if err == nil && !reflect.DeepEqual(events, []trail.Event{registered()}) {
 				t.Errorf("Events = %+v", events)
 			}
 			return err
@@ -140,8 +141,8 @@ var operations = []operation{
 	},
 }
 
-func registered() link.Event {
-	return link.Event{ID: "0001", At: noon, Organization: organization, Slug: "clinic", LinkID: "id", Action: link.Registered, Outcome: "ok"}
+func registered() trail.Event {
+	return trail.Event{ID: "0001", At: noon, Organization: organization, Slug: "clinic", LinkID: "id", Action: trail.Registered, Outcome: "ok"}
 }
 
 func trailed(t *testing.T, s *Store) {

@@ -9,11 +9,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 )
 
 // eventColumns lists the properties of an event, as Storage Explorer shows them. The organization
 // and the slug are in the PartitionKey; the ID is the RowKey.
-func eventColumns(e *link.Event) []column {
+func eventColumns(e *trail.Event) []column {
 	return []column{
 		{"At", &e.At},
 		{"LinkID", &e.LinkID},
@@ -23,13 +24,13 @@ func eventColumns(e *link.Event) []column {
 	}
 }
 
-func trailPartition(organization string, slug link.Slug) string {
-	return "e" + organization + "_" + string(slug)
+func trailPartition(organization, slug string) string {
+	return "e" + organization + "_" + slug
 }
 
-// Append implements [link.Trail]. If the event exists already, an earlier try of the same call
+// Append implements [trail.Store]. If the event exists already, an earlier try of the same call
 // may have written it.
-func (s *Store) Append(ctx context.Context, e link.Event) error {
+func (s *Store) Append(ctx context.Context, e trail.Event) error {
 	if err := checkEvent(e); err != nil {
 		return err
 	}
@@ -48,16 +49,16 @@ func (s *Store) Append(ctx context.Context, e link.Event) error {
 	return nil
 }
 
-func checkEvent(e link.Event) error {
+func checkEvent(e trail.Event) error {
 	if err := checkKey("event ID", e.ID); err != nil {
 		return err
 	}
-	return checkEntry(e.Organization, e.Slug)
+	return checkEntry(e.Organization, link.Slug(e.Slug))
 }
 
-// Events implements [link.Trail].
-func (s *Store) Events(ctx context.Context, organization string, slug link.Slug, after string, limit int) (events []link.Event, err error) {
-	if err := checkEntry(organization, slug); err != nil || limit <= 0 {
+// Events implements [trail.Store].
+func (s *Store) Events(ctx context.Context, organization, slug, after string, limit int) (events []trail.Event, err error) {
+	if err := checkEntry(organization, link.Slug(slug)); err != nil || limit <= 0 {
 		return nil, err
 	}
 	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey gt '%s'", trailPartition(organization, slug), quoted(after))
@@ -81,8 +82,8 @@ func (s *Store) Events(ctx context.Context, organization string, slug link.Slug,
 	return events[:min(limit, len(events))], nil
 }
 
-func decodeEvent(organization string, slug link.Slug, data []byte) (link.Event, error) {
-	e := link.Event{Organization: organization, Slug: slug}
+func decodeEvent(organization, slug string, data []byte) (trail.Event, error) {
+	e := trail.Event{Organization: organization, Slug: slug}
 	var entity aztables.EDMEntity
 	err := json.Unmarshal(data, &entity)
 	if err == nil {
@@ -90,7 +91,7 @@ func decodeEvent(organization string, slug link.Slug, data []byte) (link.Event, 
 		err = decodeColumns(entity, eventColumns(&e))
 	}
 	if err != nil {
-		return link.Event{}, fmt.Errorf("row %.80q in partition %s of the links' table cannot be read, repair it there: %w", entity.RowKey, trailPartition(organization, slug), err)
+		return trail.Event{}, fmt.Errorf("row %.80q in partition %s of the links' table cannot be read, repair it there: %w", entity.RowKey, trailPartition(organization, slug), err)
 	}
 	return e, nil
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 )
 
@@ -39,8 +39,8 @@ func FuzzDecodeEvent(f *testing.F) {
 // TestOddEvents: an invalid key is refused, and the error names a row that cannot be read.
 func TestOddEvents(t *testing.T) {
 	s := newTable(t).store(nil)
-	for _, change := range []func(*link.Event){
-		func(e *link.Event) { e.ID = "" }, func(e *link.Event) { e.ID = "a/b" }, func(e *link.Event) { e.Organization = "o'" }, func(e *link.Event) { e.Slug = "" },
+	for _, change := range []func(*trail.Event){
+		func(e *trail.Event) { e.ID = "" }, func(e *trail.Event) { e.ID = "a/b" }, func(e *trail.Event) { e.Organization = "o'" }, func(e *trail.Event) { e.Slug = "" },
 	} {
 		e := registered()
 		change(&e)

@@ -8,14 +8,14 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"fhirlink/shared/link"
+	"fhirlink/shared/link/trail"
 )
 
 // trailBucket maps organization, slug and ID → event as JSON.
 var trailBucket = []byte("links.trail")
 
-// Append implements [link.Trail].
-func (s *Store) Append(ctx context.Context, e link.Event) error {
+// Append implements [trail.Store].
+func (s *Store) Append(ctx context.Context, e trail.Event) error {
 	data, err := json.Marshal(e.Stored())
 	if err != nil {
 		return fmt.Errorf("event %q cannot be written: %w", e.ID, err)
@@ -30,8 +30,8 @@ func (s *Store) Append(ctx context.Context, e link.Event) error {
 	})
 }
 
-// Events implements [link.Trail].
-func (s *Store) Events(ctx context.Context, organization string, slug link.Slug, after string, limit int) (events []link.Event, err error) {
+// Events implements [trail.Store].
+func (s *Store) Events(ctx context.Context, organization, slug, after string, limit int) (events []trail.Event, err error) {
 	prefix := trailPrefix(organization, slug)
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(trailBucket).Cursor()
@@ -39,7 +39,7 @@ func (s *Store) Events(ctx context.Context, organization string, slug link.Slug,
 			if string(k[len(prefix):]) <= after {
 				continue
 			}
-			var e link.Event
+			var e trail.Event
 			if err := json.Unmarshal(data, &e); err != nil {
 				return fmt.Errorf("the event %q of link %q in the links' file cannot be read: %w; restore the file, or remove that event", k[len(prefix):], slug, err)
 			}
@@ -50,6 +50,6 @@ func (s *Store) Events(ctx context.Context, organization string, slug link.Slug,
 	return events, err
 }
 
-func trailPrefix(organization string, slug link.Slug) []byte {
-	return []byte(organization + "\x00" + string(slug) + "\x00")
+func trailPrefix(organization, slug string) []byte {
+	return []byte(organization + "\x00" + slug + "\x00")
 }
