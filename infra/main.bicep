@@ -41,6 +41,11 @@ param publicUrl string = ''
 @minValue(1)
 param maxLinks int = 500
 
+@description('FHIRLINK_TRAIL_DAYS: how many days the events of the audit trail are kept.')
+@minValue(30)
+@maxValue(3650)
+param trailDays int = 400
+
 @description('FHIRLINK_SCOPE_ALIASES: short names that translate-scope gives to SMART scopes which Entra cannot hold, as {"<scope>": "<alias>"}. Empty: none.')
 param scopeAliases object = {}
 
@@ -284,6 +289,7 @@ module app 'modules/app.bicep' = {
     egressAllow: egressAllow
     publicUrl: publicUrl
     maxLinks: maxLinks
+    trailDays: trailDays
     scopeAliases: scopeAliases
     expiryThresholds: expiryThresholds
     eventGridEndpoint: eventGridCustomTopic ? (events.?outputs.endpoint ?? '') : eventGridEndpoint

@@ -68,6 +68,9 @@ param publicUrl string
 @description('FHIRLINK_MAX_LINKS.')
 param maxLinks int
 
+@description('FHIRLINK_TRAIL_DAYS.')
+param trailDays int
+
 @description('FHIRLINK_SCOPE_ALIASES.')
 param scopeAliases object
 
@@ -196,6 +199,7 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     FHIRLINK_EGRESS_ALLOW: egressAllow
     FHIRLINK_PUBLIC_URL: publicUrl
     FHIRLINK_MAX_LINKS: string(maxLinks)
+    FHIRLINK_TRAIL_DAYS: string(trailDays)
     FHIRLINK_SCOPE_ALIASES: empty(scopeAliases) ? '' : string(scopeAliases)
     FHIRLINK_EXPIRY_THRESHOLDS: expiryThresholds
     FHIRLINK_EVENTGRID_ENDPOINT: eventGridEndpoint

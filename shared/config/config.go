@@ -25,6 +25,7 @@ const (
 	EgressAllow           = "FHIRLINK_EGRESS_ALLOW"
 	MaxLinks              = "FHIRLINK_MAX_LINKS"
 	PublicURL             = "FHIRLINK_PUBLIC_URL"
+	TrailDays             = "FHIRLINK_TRAIL_DAYS"
 	ScopeAliases          = "FHIRLINK_SCOPE_ALIASES"
 	ExpiryThresholds      = "FHIRLINK_EXPIRY_THRESHOLDS"
 	ClientID              = "AZURE_CLIENT_ID"
@@ -35,6 +36,7 @@ const (
 const (
 	DefaultAuthority = "https://login.microsoftonline.com/"
 	DefaultMaxLinks  = 500
+	DefaultTrailDays = 400
 )
 
 // Config holds all settings, checked.
@@ -49,6 +51,7 @@ type Config struct {
 	Origins               []string     // of web front ends
 	EgressAllow           []netip.Prefix
 	MaxLinks              int    // per organization
+	TrailDays             int    // how long events of the trail are kept
 	PublicURL             string // origin under which browsers reach this deployment; "" for none
 	ScopeAliases          smart.Aliases
 	ClientID              string // of the user-assigned managed identity; "" for none
@@ -118,6 +121,7 @@ func (e *reader) common() Config {
 		EgressAllow:           e.egress(),
 		MaxLinks:              e.maxLinks(),
 		PublicURL:             e.publicURL(),
+		TrailDays:             e.trailDays(),
 		ScopeAliases:          e.aliases(),
 		ClientID:              e.guid(ClientID),
 		CoreTools:             e.get(CoreTools) == "true",

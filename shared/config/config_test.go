@@ -37,7 +37,7 @@ func TestFromEnvDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Equal(got.Vaults, []config.Vault{{Name: "contoso", URL: "https://contoso.vault.azure.net"}}) || got.TableEndpoint != "https://contoso.table.core.windows.net" ||
-		!got.TableConnectionString.IsZero() || got.Authority != "https://login.microsoftonline.com/" || got.MaxLinks != 500 ||
+		!got.TableConnectionString.IsZero() || got.Authority != "https://login.microsoftonline.com/" || got.MaxLinks != 500 || got.TrailDays != 400 ||
 		!slices.Equal(got.Audiences, []string{tenantB}) || !slices.Equal(got.Tenants, []string{tenantA}) ||
 		got.OperatorTenant != "" || got.Origins != nil || got.EgressAllow != nil || got.ClientID != "" || got.CoreTools {
 		t.Errorf("%+v", got)
@@ -56,6 +56,7 @@ func TestFromEnv(t *testing.T) {
 		config.EgressAllow:           "10.1.0.0/16,fd12::/48",
 		config.MaxLinks:              "7",
 		config.PublicURL:             "https://Links.contoso.com:443",
+		config.TrailDays:             "90",
 		config.ClientID:              tenantA,
 		config.CoreTools:             "true",
 	}))
@@ -66,7 +67,7 @@ func TestFromEnv(t *testing.T) {
 		!slices.Equal(got.Audiences, []string{tenantB, "api://fhirlink"}) || !slices.Equal(got.Tenants, []string{tenantA, tenantB}) ||
 		got.OperatorTenant != tenantB || !slices.Equal(got.Origins, []string{"https://app.contoso.com", "http://localhost:3000"}) ||
 		!slices.Equal(got.EgressAllow, []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd12::/48")}) ||
-		got.MaxLinks != 7 || got.PublicURL != "https://links.contoso.com" || got.ClientID != tenantA || !got.CoreTools {
+		got.MaxLinks != 7 || got.TrailDays != 90 || got.PublicURL != "https://links.contoso.com" || got.ClientID != tenantA || !got.CoreTools {
 		t.Errorf("%+v", got)
 	}
 }
@@ -153,6 +154,11 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{config.MaxLinks, "-1", false},
 		{config.MaxLinks, "1.5", false},
 		{config.MaxLinks, "many", false},
+		{config.TrailDays, "29", false},
+		{config.TrailDays, "30", true},
+		{config.TrailDays, "3650", true},
+		{config.TrailDays, "3651", false},
+		{config.TrailDays, "400d", false},
 		{config.ClientID, "canary", false},
 	}
 	for _, tt := range tests {

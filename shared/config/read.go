@@ -245,13 +245,22 @@ func (e *reader) publicURL() string {
 }
 
 func (e *reader) maxLinks() int {
-	text := e.get(MaxLinks)
+	return e.number(MaxLinks, DefaultMaxLinks, func(n int) bool { return n > 0 }, "above 0")
+}
+
+func (e *reader) trailDays() int {
+	return e.number(TrailDays, DefaultTrailDays, func(n int) bool { return 30 <= n && n <= 3650 }, "of days from 30 to 3650")
+}
+
+// number reads a whole number. which says in words what fits accepts.
+func (e *reader) number(name string, unset int, fits func(int) bool, which string) int {
+	text := e.get(name)
 	if text == "" {
-		return DefaultMaxLinks
+		return unset
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		e.addProblem(MaxLinks, "must be a whole number above 0")
+	if err != nil || !fits(n) {
+		e.addProblem(name, "must be a whole number "+which)
 	}
 	return n
 }

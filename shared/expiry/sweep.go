@@ -42,10 +42,18 @@ type Links interface {
 	Digest(ctx context.Context, letters []telling.Letter) error
 }
 
-// Sweep is the timer's function. Without Cells, runs may overlap and there is no heartbeat. A nil
-// Now is time.Now, a nil Log slog.Default().
+// Trail is the part of the trail that a sweep needs. [fhirlink/shared/link/trail.Trimmer]
+// implements it.
+type Trail interface {
+	// Trim removes a part of the old events, and returns how many.
+	Trim(ctx context.Context) (removed int, err error)
+}
+
+// Sweep is the timer's function. Without a Trail, no event is removed. Without Cells, runs may
+// overlap and there is no heartbeat. A nil Now is time.Now, a nil Log slog.Default().
 type Sweep struct {
 	Links Links
+	Trail Trail
 	Cells store.Cells
 	Now   func() time.Time
 	Log   *slog.Logger
@@ -56,6 +64,7 @@ type Result struct {
 	Due, Done, Failed int
 	Left              int    // not taken up because the time was over; of the links beyond perRun, only one counts
 	Notices           int    // links whose secret's expiry has passed a threshold
+	Trimmed           int    // events that were removed from the trail
 	Skipped           string // why this run did nothing; empty: it ran
 
 	SucceededAt time.Time // from the heartbeat after the run; zero: never, or no Cells
@@ -129,12 +138,24 @@ func (s Sweep) runAlone(ctx context.Context, apart time.Duration, lost func()) (
 
 func (s Sweep) run(ctx context.Context, done *atomic.Int64) (Result, error) {
 	due, err := s.due(ctx)
-	if len(due) <= perRun {
-		return s.tendAll(ctx, due, done), err
-	}
-	r := s.tendAll(ctx, due[:perRun], done)
-	r.Due, r.Left = r.Due+1, r.Left+1
+	beyond := max(0, len(due)-perRun)
+	r := s.tendAll(ctx, due[:len(due)-beyond], done)
+	r.Due, r.Left = r.Due+beyond, r.Left+beyond
+	r.Trimmed = s.trim(ctx)
 	return r, err
+}
+
+// trim removes old events. It comes last, because links can wait less than the trail, which does
+// not mind if a run has no time for it.
+func (s Sweep) trim(ctx context.Context) int {
+	if s.Trail == nil || ctx.Err() != nil {
+		return 0
+	}
+	removed, err := s.Trail.Trim(ctx)
+	if err != nil {
+		s.Log.WarnContext(ctx, "trail.untrimmed", "left", "to the next run", "cause", err.Error())
+	}
+	return removed
 }
 
 // due returns the due links. If there are more than perRun, it returns one more than perRun.

@@ -49,10 +49,18 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 		l, err = s.store(ctx, newLink(organization, a, end, s.newSecretName(), report, s.now()), a.Target.Credential.Text())
 	}
 	if err != nil {
-		s.refused(ctx, Link{Slug: slug, Organization: organization}, trail.Registered, err)
+		s.logRefusal(ctx, organization, slug, report, err)
 		return Result{}, err
 	}
 	return Result{Link: s.enterPending(ctx, l), Notes: reader.Notes(), Report: &report}, nil
+}
+
+// logRefusal logs a registration that was verified and not stored. It is not in the trail: without a
+// link nobody could read it there.
+func (s *Service) logRefusal(ctx context.Context, organization string, slug Slug, report verification.Report, err error) {
+	by := trail.ActorOf(ctx)
+	s.log.InfoContext(ctx, "registration.refused", "link", slug, "tid", organization, "azp", by.AppID, "oid", by.ObjectID,
+		"code", string(problem.CodeOf(err)), "finding", report.Finding())
 }
 
 // Rehearse verifies r without storing anything; every finding is in the report.

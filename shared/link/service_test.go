@@ -1,9 +1,11 @@
 package link_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -31,12 +33,13 @@ type desk struct {
 	report verification.Report
 	asked  []verification.Target
 	asks   *asks
+	log    bytes.Buffer
 }
 
 func newDesk() *desk {
 	d := &desk{links: linktest.New(), vault: secrettest.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), report: healthy, asks: &asks{}}
 	d.deps = link.Deps{
-		Stores: d.links, Secrets: d.vault, Authority: testAuthority, Log: quiet, MaxLinks: 3,
+		Stores: d.links, Secrets: d.vault, Authority: testAuthority, Log: slog.New(slog.NewJSONHandler(&d.log, nil)), MaxLinks: 3,
 		Verifier: verifierFunc(func(t verification.Target) verification.Report { d.asked = append(d.asked, t); return d.report }),
 		Tokens:   d.asks,
 		Now:      func() time.Time { return d.now },

@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func TestTrail(t *testing.T) {
 	do(d.Delete(caller, orgA, slug, "*"))
 
 	want := []string{
-		"register verification_failed", "register ok", "verify ok", "verify x", "change_secret verification_failed", "change ok",
+		"register ok", "verify ok", "verify x", "change_secret verification_failed", "change ok",
 		"change secret_required", "change_secret ok", "change changed_meanwhile", "delete if_match_required", "delete ok",
 	}
 	if got := d.trail(t); !slices.Equal(got, want) {
@@ -157,5 +158,21 @@ func TestRefusedWhenWritten(t *testing.T) {
 		if err != nil || !slices.ContainsFunc(events, func(e trail.Event) bool { return e.Outcome == string(problem.ChangedMeanwhile) }) {
 			t.Errorf("%s: the trail is %+v, %v", name, events, err)
 		}
+	}
+}
+
+// TestRefusedRegistration: a registration that fails leaves nothing in the trail, where nobody could
+// read it, and a line in the log.
+func TestRefusedRegistration(t *testing.T) {
+	d := newDesk()
+	d.report = wrong
+	wantCode(t, register(d.Service, "bad-secret"), problem.VerificationFailed)
+	events, err := d.links.Events(t.Context(), orgA, slug, "", 10)
+	if err != nil || len(events) > 0 {
+		t.Errorf("the trail has %+v, %v", events, err)
+	}
+	var line struct{ Msg, Link, TID, Code, Finding string }
+	if err := json.Unmarshal(d.log.Bytes(), &line); err != nil || line.Msg != "registration.refused" || line.Link != slug || line.TID != orgA || line.Code != "verification_failed" || line.Finding != "x" {
+		t.Errorf("the log has %s, %v", &d.log, err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/tokens"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
 	secretbolt "fhirlink/shared/secret/bolt"
@@ -64,7 +65,10 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	if err := p.open(db, o, c, clients.watchedBy(watch), log); err != nil {
 		return p, err
 	}
-	p.sweep = expiry.Sweep{Links: p.links, Cells: p.stores, Now: o.ahead.now, Log: log}
+	p.sweep = expiry.Sweep{
+		Links: p.links, Trail: trail.Trimmer{Store: p.stores, Cells: p.stores, Days: c.TrailDays, Now: o.ahead.now},
+		Cells: p.stores, Now: o.ahead.now, Log: log,
+	}
 	signIn := bearer(c)
 	public := functions.New(functions.Deps{
 		Links:    p.links,

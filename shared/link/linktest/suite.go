@@ -58,6 +58,9 @@ func Run(t *testing.T, newStores func(*testing.T) link.Stores) {
 		{"trail keeps the first of an ID", trailKeepsFirst},
 		{"trail pages", trailPages},
 		{"trail keeps links apart", trailKeepsApart},
+		{"trail ends", trailEnds},
+		{"trail ends bit by bit", trailEndsBitByBit},
+		{"trail ends however long", trailEndsHoweverLong},
 		{"ends with the context", endsWithContext},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, newStores(t)) })
@@ -228,6 +231,7 @@ func endsWithContext(t *testing.T, s link.Stores) {
 		"Slugs":    func() error { _, err := s.Slugs(over, contoso, "", 10); return err },
 		"Append":   func() error { return s.Append(over, event("new")) },
 		"Events":   func() error { _, err := s.Events(over, contoso, "kept", "", 10); return err },
+		"Expire":   func() error { _, err := s.Expire(over, noon, "", plenty); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) || !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s with a cancelled context = %v, want ErrUnavailable and context.Canceled", name, err)

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/trail"
@@ -100,4 +101,110 @@ func trailKeepsApart(t *testing.T, s link.Stores) {
 		t.Errorf("without its row the trail has %v", got)
 	}
 	enrolled(t, s, contoso)
+}
+
+// plenty does not bound what the tests store.
+var plenty = trail.Bounds{Trails: 1000, Events: 10_000}
+
+// aged returns an event of a time before or after noon.
+func aged(slug string, age time.Duration, unique string) trail.Event {
+	e := event(trail.ID(noon.Add(-age), unique))
+	e.At, e.Slug = noon.Add(-age), slug
+	return e
+}
+
+func expire(t *testing.T, s link.Stores, from string, most trail.Bounds) trail.Progress {
+	t.Helper()
+	p, err := s.Expire(t.Context(), noon, from, most)
+	if err != nil {
+		t.Fatalf("Expire from %q: %v", from, err)
+	}
+	if p.Looked > most.Trails || p.Removed > most.Events {
+		t.Errorf("Expire from %q = %+v, more than %+v", from, p, most)
+	}
+	return p
+}
+
+// trailEnds: what is older than the time goes, to the microsecond, and nothing else.
+func trailEnds(t *testing.T, s link.Stores) {
+	if p := expire(t, s, "", plenty); p != (trail.Progress{Done: true}) {
+		t.Errorf("Expire of nothing = %+v", p)
+	}
+	kept := []trail.Event{aged("clinic", 0, "now"), aged("clinic", -time.Hour, "later")}
+	other := aged("clinic-2", 0, "now")
+	other.Organization = fabrikam
+	appendEvent(t, s, append(kept, other, aged("clinic", time.Microsecond, "a"), aged("clinic", time.Microsecond, "b"), aged("clinic", 9000*time.Hour, "c"), aged("gone", time.Hour, "d"))...)
+	insert(t, s, slim("clinic"))
+	enroll(t, s, contoso, "clinic")
+	p := expire(t, s, "", plenty)
+	if p.Looked != 3 || p.Removed != 4 || !p.Done {
+		t.Errorf("Expire = %+v, want 4 events of 3 trails", p)
+	}
+	if got := trailOf(t, s, contoso, "clinic", "", 10); !slices.Equal(got, []string{kept[1].ID, kept[0].ID}) {
+		t.Errorf("left are %v", got)
+	}
+	if got := trailOf(t, s, fabrikam, "clinic-2", "", 10); !slices.Equal(got, []string{other.ID}) {
+		t.Errorf("of another trail are left %v", got)
+	}
+	if got := trailOf(t, s, contoso, "gone", "", 10); len(got) > 0 {
+		t.Errorf("of a deleted link are left %v", got)
+	}
+	holds(t, s, slim("clinic"))
+	enrolled(t, s, contoso, "clinic")
+	if p := expire(t, s, "", plenty); p.Removed != 0 || !p.Done {
+		t.Errorf("Expire again = %+v", p)
+	}
+}
+
+// trailEndsBitByBit: whatever the bounds, calls that go on where the last one ended remove everything,
+// and end.
+func trailEndsBitByBit(t *testing.T, s link.Stores) {
+	for _, most := range []trail.Bounds{{Trails: 1, Events: 100}, {Trails: 100, Events: 1}, {Trails: 2, Events: 3}} {
+		var want []string
+		for i := range 5 {
+			slug := fmt.Sprintf("clinic-%d", i)
+			young := aged(slug, -time.Hour, "young")
+			appendEvent(t, s, young)
+			want = append(want, young.ID)
+			for j := range i {
+				appendEvent(t, s, aged(slug, time.Duration(j+1)*time.Hour, "old"))
+			}
+		}
+		removed, calls := 0, 0
+		for p := (trail.Progress{}); !p.Done; calls++ {
+			if calls > 30 {
+				t.Fatalf("%+v: no end after %d calls: %+v", most, calls, p)
+			}
+			p = expire(t, s, p.Last, most)
+			removed += p.Removed
+		}
+		if removed != 10 || calls < 3 {
+			t.Errorf("%+v: %d events in %d calls, want 10", most, removed, calls)
+		}
+		for i, id := range want {
+			if got := trailOf(t, s, contoso, fmt.Sprintf("clinic-%d", i), "", 10); !slices.Equal(got, []string{id}) {
+				t.Errorf("%+v: left are %v", most, got)
+			}
+		}
+	}
+}
+
+// trailEndsHoweverLong: more events of one trail than a transaction or an answer of a database has.
+func trailEndsHoweverLong(t *testing.T, s link.Stores) {
+	const many = 1234
+	for i := range many {
+		appendEvent(t, s, aged("clinic", time.Hour+time.Duration(i)*time.Minute, "old"))
+	}
+	young := aged("clinic", 0, "young")
+	appendEvent(t, s, young)
+	first := expire(t, s, "", trail.Bounds{Trails: 9, Events: many - 1})
+	if first.Removed != many-1 || first.Done || first.Last != "" {
+		t.Errorf("Expire = %+v, want all events but one", first)
+	}
+	if p := expire(t, s, first.Last, plenty); p.Removed != 1 || !p.Done {
+		t.Errorf("then Expire = %+v", p)
+	}
+	if got := trailOf(t, s, contoso, "clinic", "", 10); !slices.Equal(got, []string{young.ID}) {
+		t.Errorf("left are %v", got)
+	}
 }

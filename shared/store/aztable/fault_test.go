@@ -127,6 +127,19 @@ var operations = []operation{
 		func(t *testing.T, s *Store) { trailed(t, s) }, 1,
 	},
 	{
+		"Expire", func(t *testing.T, s *Store) {
+			must(t, errors.Join(s.Append(t.Context(), old()), s.Append(t.Context(), registered())))
+		},
+		func(t *testing.T, s *Store) error {
+			p, err := s.Expire(t.Context(), noon, "", trail.Bounds{Trails: 9, Events: 9})
+			if err == nil && !p.Done {
+				t.Errorf("Expire = %+v", p)
+			}
+			return err
+		},
+		func(t *testing.T, s *Store) { trailed(t, s) }, 4,
+	},
+	{
 		"Swap of no cell", func(t *testing.T, s *Store) { must(t, s.Ensure(t.Context())) },
 		func(t *testing.T, s *Store) error { return swap(t, s, "") },
 		func(t *testing.T, s *Store) { cellHolds(t, s, "next") }, 1,
@@ -143,6 +156,13 @@ var operations = []operation{
 
 func registered() trail.Event {
 	return trail.Event{ID: "0001", At: noon, Organization: organization, Slug: "clinic", LinkID: "id", Action: trail.Registered, Outcome: "ok"}
+}
+
+// old returns an event from before noon of the same trail.
+func old() trail.Event {
+	e := registered()
+	e.ID = trail.ID(noon.Add(-time.Hour), "old")
+	return e
 }
 
 func trailed(t *testing.T, s *Store) {

@@ -15,18 +15,30 @@ const maxPage = 1000
 
 // nextKeys reads a page of RowKeys. If the table does not exist, there are none.
 func nextKeys(ctx context.Context, pager *runtime.Pager[aztables.ListEntitiesResponse]) (keys []string, err error) {
+	rows, err := nextRows(ctx, pager)
+	for _, r := range rows {
+		keys = append(keys, r.RowKey)
+	}
+	return keys, err
+}
+
+// rowKey is the key of a row, as far as the query selects it.
+type rowKey struct{ PartitionKey, RowKey string }
+
+// nextRows reads a page of keys. If the table does not exist, there are none.
+func nextRows(ctx context.Context, pager *runtime.Pager[aztables.ListEntitiesResponse]) (rows []rowKey, err error) {
 	page, err := pager.NextPage(ctx)
 	if err = explain(ctx, err); hasCode(err, aztables.TableNotFound) {
 		return nil, nil
 	}
 	for _, data := range page.Entities {
-		var e struct{ RowKey string }
-		if err := json.Unmarshal(data, &e); err != nil {
+		var r rowKey
+		if err := json.Unmarshal(data, &r); err != nil {
 			return nil, fmt.Errorf("a row of the links' table cannot be read: %w", err)
 		}
-		keys = append(keys, e.RowKey)
+		rows = append(rows, r)
 	}
-	return keys, err
+	return rows, err
 }
 
 // quoted doubles the quotes for an OData literal.

@@ -1,15 +1,18 @@
 package aztable
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/trail"
+	"fhirlink/shared/store"
 )
 
 // eventColumns lists the properties of an event, as Storage Explorer shows them. The organization
@@ -94,4 +97,94 @@ func decodeEvent(organization, slug string, data []byte) (trail.Event, error) {
 		return trail.Event{}, fmt.Errorf("row %.80q in partition %s of the links' table cannot be read, repair it there: %w", entity.RowKey, trailPartition(organization, slug), err)
 	}
 	return e, nil
+}
+
+// Expire implements [trail.Store]. A place is the PartitionKey of a trail.
+func (s *Store) Expire(ctx context.Context, before time.Time, from string, most trail.Bounds) (trail.Progress, error) {
+	p := trail.Progress{Last: from}
+	for p.Looked < most.Trails {
+		next, err := s.trailAfter(ctx, p.Last)
+		if err != nil {
+			return p, err
+		}
+		if next == "" {
+			p.Done = true
+			return p, nil
+		}
+		p.Looked++
+		removed, all, err := s.expirePartition(ctx, next, trail.Oldest(before), most.Events-p.Removed)
+		p.Removed += removed
+		if err != nil || !all {
+			return p, err
+		}
+		p.Last = next
+	}
+	return p, nil
+}
+
+// trailAfter returns the first partition of a trail after the given one, "" if there is none. It
+// skips the rows of a partition, however many they are.
+func (s *Store) trailAfter(ctx context.Context, partition string) (string, error) {
+	filter := fmt.Sprintf("PartitionKey gt '%s' and PartitionKey lt 'f'", quoted(cmp.Or(partition, "e")))
+	pager := s.client.NewListEntitiesPager(&aztables.ListEntitiesOptions{Filter: &filter, Top: to.Ptr(int32(1)), Select: to.Ptr("PartitionKey,RowKey")})
+	for pager.More() {
+		rows, err := nextRows(ctx, pager)
+		if err != nil {
+			return "", fmt.Errorf("looking for the next trail: %w", err)
+		}
+		if len(rows) > 0 {
+			return rows[0].PartitionKey, nil
+		}
+	}
+	return "", nil
+}
+
+// expirePartition removes up to limit old events of a trail. all means that it holds no others.
+func (s *Store) expirePartition(ctx context.Context, partition, oldest string, limit int) (removed int, all bool, err error) {
+	for range attempts {
+		old, err := s.oldEvents(ctx, partition, oldest, limit-removed+1)
+		all = len(old) <= limit-removed
+		old = old[:min(len(old), limit-removed)]
+		for err == nil && len(old) > 0 {
+			n := min(len(old), maxActions)
+			if err = s.removeEvents(ctx, partition, old[:n]); err == nil {
+				removed, old = removed+n, old[n:]
+			}
+		}
+		if !isNotFound(err) {
+			return removed, all, err
+		}
+		// The answer to an earlier try got lost, or another run is at it too: look again.
+	}
+	return removed, false, fmt.Errorf("%w: the trail in partition %s was trimmed by others %d times in a row", store.ErrUnavailable, partition, attempts)
+}
+
+// oldEvents reads the keys of up to limit old events.
+func (s *Store) oldEvents(ctx context.Context, partition, oldest string, limit int) (keys []string, err error) {
+	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey ge '%s'", quoted(partition), quoted(oldest))
+	pager := s.client.NewListEntitiesPager(&aztables.ListEntitiesOptions{Filter: &filter, Top: to.Ptr(int32(min(limit, maxPage))), Select: to.Ptr("RowKey")})
+	for len(keys) < limit && pager.More() {
+		page, err := nextKeys(ctx, pager)
+		if err != nil {
+			return nil, fmt.Errorf("looking for old events in partition %s: %w", partition, err)
+		}
+		keys = append(keys, page...)
+	}
+	return keys[:min(limit, len(keys))], nil
+}
+
+// removeEvents removes events of one trail in one transaction.
+func (s *Store) removeEvents(ctx context.Context, partition string, keys []string) error {
+	actions := make([]aztables.TransactionAction, len(keys))
+	for i, key := range keys {
+		entity, err := json.Marshal(newEntity(partition, key))
+		if err != nil {
+			return err
+		}
+		actions[i] = aztables.TransactionAction{ActionType: aztables.TransactionTypeDelete, Entity: entity}
+	}
+	if err := s.submit(ctx, actions); err != nil {
+		return fmt.Errorf("removing old events in partition %s: %w", partition, err)
+	}
+	return nil
 }

@@ -1,9 +1,12 @@
 package aztable
 
 import (
+	"io"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
@@ -54,4 +57,47 @@ func TestOddEvents(t *testing.T) {
 	if _, _, err := s.Swap(t.Context(), "a/b", store.Cell{}, "x"); err == nil {
 		t.Error("Swap took a name that cannot be a key")
 	}
+}
+
+// TestExpireReadsNothingAlive: how long the trails are makes no difference. Two requests for each
+// trail, one for the next trail, and their answers are as long as before.
+func TestExpireReadsNothingAlive(t *testing.T) {
+	requests, bytes := map[int]int{}, map[int]int64{}
+	for _, long := range []int{1, 150} {
+		tb := newTable(t)
+		clean := tb.store(http.DefaultTransport)
+		for _, slug := range []string{"clinic-a", "clinic-b", "clinic-c"} {
+			for i := range long {
+				must(t, clean.Append(t.Context(), trail.Event{ID: trail.ID(noon.Add(time.Duration(i)*time.Minute), "young"), At: noon, Organization: organization, Slug: slug}))
+			}
+			must(t, clean.Append(t.Context(), trail.Event{ID: trail.ID(noon.Add(-time.Minute), "old"), At: noon, Organization: organization, Slug: slug}))
+		}
+		w := &answers{}
+		p, err := tb.store(w).Expire(t.Context(), noon, "", trail.Bounds{Trails: 9, Events: 9})
+		if err != nil || p.Looked != 3 || p.Removed != 3 || !p.Done {
+			t.Errorf("Expire = %+v, %v", p, err)
+		}
+		requests[long], bytes[long] = w.n, w.bytes
+	}
+	if requests[1] != 3*3+1 || requests[150] != requests[1] || bytes[150] > bytes[1]+300 { // a name of the next partition may differ
+		t.Errorf("short trails took %d requests and %d bytes, long ones %d and %d", requests[1], bytes[1], requests[150], bytes[150])
+	}
+}
+
+// answers counts requests and the bytes of their answers.
+type answers struct {
+	n     int
+	bytes int64
+}
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	_ = answer.Body.Close()
+	a.n, a.bytes = a.n+1, a.bytes+int64(len(body))
+	answer.Body = io.NopCloser(strings.NewReader(string(body)))
+	return answer, err
 }

@@ -136,6 +136,8 @@ func run(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) (to
 		t.Errorf("a second sweep finds work: %v, %v", again, err)
 	}
 	c.slug(http.StatusCreated, Other, "clinic-unlisted", "clinic-deleting")
+	start(500 * 24 * time.Hour) // events are kept for 400 days
+	c.forgets(r.At.Add(100 * 24 * time.Hour))
 	c.deletes()
 	return told, enabled
 }
@@ -151,6 +153,32 @@ func (c *checker) fresh() {
 	c.slug(http.StatusConflict, Clinic, "clinic-fresh")
 	body := fmt.Sprintf(`{"clientSecret":%q}`, sandbox.Secret)
 	c.want(http.StatusPreconditionFailed, Clinic, "PUT", "/api/links/clinic-busy/secret", body, "If-Match", "*")
+}
+
+// forgets checks that the trails have lost all events from before a time, and no others.
+func (c *checker) forgets(before time.Time) {
+	c.t.Helper()
+	result, err := c.Sweep(c.t.Context())
+	if err != nil || result.Trimmed < 20 {
+		c.t.Errorf("the sweep removed %d events, %v", result.Trimmed, err)
+	}
+	old, young := 0, 0
+	for _, organization := range []string{Clinic, Other} {
+		for slug := range c.Get(c.t, organization, All).links() {
+			for _, e := range c.Get(c.t, organization, "/api/links/"+slug+"/events?limit=200").Body.(map[string]any)["events"].([]any) {
+				at, err := time.Parse(time.RFC3339, e.(map[string]any)["at"].(string))
+				must(c.t, err)
+				if at.Before(before) {
+					old++
+				} else {
+					young++
+				}
+			}
+		}
+	}
+	if old > 0 || young == 0 {
+		c.t.Errorf("the trails have %d events from before %v, and %d later ones", old, before, young)
+	}
 }
 
 // answers compares the program's answers with the recorded ones.

@@ -30,6 +30,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/tokens"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/keyvault"
@@ -104,7 +105,7 @@ func (tb *Table) assemble(t *testing.T, now func() time.Time) (Program, *link.Se
 		Verifier: &verification.Verifier{Client: tb.egress, Tokens: source, Authority: authority, Kind: tb.box.Kind},
 		Channel:  webhooks, Mailer: tb.box.Sink, Now: now, Log: log,
 	})
-	sweep := expiry.Sweep{Links: links, Cells: stores, Now: now, Log: log}
+	sweep := expiry.Sweep{Links: links, Trail: trail.Trimmer{Store: stores, Cells: stores, Now: now}, Cells: stores, Now: now, Log: log}
 	public := functions.New(functions.Deps{
 		Links: links, Webhooks: webhooks, Callers: headerOnly{}, Sweep: sweep, Log: log, Now: now, Program: "before",
 		Tokens: tokens.New(tokens.Deps{Links: links, Rows: stores, Secrets: secrets, Source: laterExpiry{source, now}, Authority: authority, Now: now, Log: log}),

@@ -22,6 +22,7 @@ import (
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/tokens"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/eventgrid"
 	"fhirlink/shared/notify/webhook"
@@ -93,7 +94,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		}),
 		Webhooks: webhooks,
 		Callers:  caller.Bearer{Tokens: entra.NewAccessTokens(callers(c, toEntra))},
-		Sweep:    expiry.Sweep{Links: links, Cells: stores, Log: log},
+		Sweep:    expiry.Sweep{Links: links, Trail: trail.Trimmer{Store: stores, Cells: stores, Days: c.TrailDays}, Cells: stores, Log: log},
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
 		Limits:   httpx.NewRateLimit(functions.PerMinute, functions.Burst, nil),
