@@ -25,7 +25,7 @@ func (f Failure) fill(c Credentials, audience string) Diagnosis {
 		"{client}", printable(c.ClientID, 100), "{tenant}", printable(c.TenantID, 100), "{admin}", adminCenter(c.Authority),
 		"{audience}", printable(audience, 300), "{authority}", printable(c.Authority, 100),
 	)
-	return Diagnosis{Message: r.Replace(f.Message), Fix: r.Replace(f.Fix)}
+	return Diagnosis{Message: r.Replace(f.Message), Fix: r.Replace(f.Fix), Command: r.Replace(f.Command())}
 }
 
 // adminCenter names the site where the directory of the authority's cloud is managed.
@@ -90,18 +90,32 @@ const certificateHint = "Check the client id, and that the certificate is upload
 // its client secret, by the first number of the row.
 var ofCertificate = map[int]Diagnosis{
 	numberInvalid: {
-		"Entra does not accept the certificate of the application {client}.",
-		"Upload the public part of the certificate in " + secrets + " > Certificates. If the application has another certificate now, send that one with its private key as clientCertificate.",
+		Message: "Entra does not accept the certificate of the application {client}.",
+		Fix:     "Upload the public part of the certificate in " + secrets + " > Certificates. If the application has another certificate now, send that one with its private key as clientCertificate.",
 	},
 	numberExpired: {
-		"The certificate of the application {client} has expired.",
-		"Create a new certificate, upload its public part in " + secrets + " > Certificates, and send it with its private key as clientCertificate.",
+		Message: "The certificate of the application {client} has expired.",
+		Fix:     "Create a new certificate, upload its public part in " + secrets + " > Certificates, and send it with its private key as clientCertificate.",
 	},
-	7000218: {"The request to Entra had no proof of who the application {client} is.", ours},
+	7000218: {Message: "The request to Entra had no proof of who the application {client} is.", Fix: ours},
 	700025: {
-		"The application {client} is registered as a public client, which cannot have a certificate.",
-		"In " + registrations + " > the app {client} > Authentication add the platform Web and set “Allow public client flows” to No, then upload the certificate.",
+		Message: "The application {client} is registered as a public client, which cannot have a certificate.",
+		Fix:     "In " + registrations + " > the app {client} > Authentication add the platform Web and set “Allow public client flows” to No, then upload the certificate.",
 	},
+}
+
+// commands are what some fixes speak of, by the first number of the row.
+var commands = map[int]string{
+	7000229: "az ad sp create --id {client}",
+	500011:  "az ad sp create --id " + healthcareAPIs,
+}
+
+// Command returns a line for a shell that does what the fix says; empty when there is none.
+func (f Failure) Command() string {
+	if len(f.Numbers) == 0 {
+		return ""
+	}
+	return commands[f.Numbers[0]]
 }
 
 // catalogue maps AADSTS numbers to a message and a fix
@@ -132,7 +146,7 @@ var catalogue = []Failure{
 		[]int{7000229},
 		"401 `invalid_client`, “missing service principal in the tenant”",
 		"The application {client} has no service principal in the tenant {tenant}.",
-		"Run `az ad sp create --id {client}` while signed in to the tenant {tenant}, or have an administrator of that tenant consent to the application.",
+		"Have an administrator of the tenant {tenant} consent to the application, or run the command while signed in to that tenant.",
 		Config, "",
 	},
 	{
@@ -174,7 +188,7 @@ var catalogue = []Failure{
 		[]int{500011, 50001, 650052, 650057},
 		"400 `invalid_resource`, “The resource principal named … was not found in the tenant”",
 		"Entra does not know the FHIR service {audience} in the tenant {tenant}.",
-		"Check the FHIR server URL and the audience: the audience is the server's own URL without a trailing slash. If both are right, register the resource provider Microsoft.HealthcareApis in the subscription, or run `az ad sp create --id " + healthcareAPIs + "` (Azure Healthcare APIs) in the tenant {tenant}.",
+		"Check the FHIR server URL and the audience: the audience is the server's own URL without a trailing slash. If both are right, register the resource provider Microsoft.HealthcareApis in the subscription, or run the command, which adds Azure Healthcare APIs, while signed in to the tenant {tenant}.",
 		Config, "",
 	},
 	{

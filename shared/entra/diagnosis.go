@@ -9,10 +9,19 @@ import (
 	"fhirlink/shared/credential"
 )
 
-// Diagnosis describes what went wrong and what to do about it. Neither text contains a secret.
+// Diagnosis describes what went wrong and what to do about it. No text contains a secret.
 type Diagnosis struct {
 	Message string
 	Fix     string
+	Command string // one line for a shell that does it; empty when there is none
+}
+
+// Advice returns the fix with the command, for places that have one text only.
+func (d Diagnosis) Advice() string {
+	if d.Command == "" {
+		return d.Fix
+	}
+	return d.Fix + " Command: " + d.Command
 }
 
 // Diagnose looks the refusal up in the catalogue. audience is the resource that the token was

@@ -119,7 +119,7 @@ func verdict(report verification.Report) error {
 			Detail: "The verification could not be finished: " + failed.Message + " Nothing was stored; send the request again later.",
 		}
 	}
-	e := &problem.Error{Code: problem.VerificationFailed, Report: report, Detail: failed.Message + " " + failed.Fix}
+	e := &problem.Error{Code: problem.VerificationFailed, Report: report, Detail: failed.Message + " " + failed.Advice()}
 	if field := intake.FieldOf(failed); field != "" {
 		e.Fields = []problem.Field{{Field: field, Code: failed.Code, Message: failed.Message, Fix: failed.Fix}}
 	}

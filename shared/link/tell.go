@@ -189,7 +189,7 @@ func (l *Link) noticeCondition(failed verification.Check, now time.Time) {
 		l.noticeExpired(now)
 	case l.Health == condition.Broken && !l.Secret.Expired && l.ToldCondition != notify.LinkBroken:
 		l.ToldCondition = notify.LinkBroken
-		l.addNotice(telling.Notice{Type: notify.LinkBroken, Code: failed.Code, Message: failed.Message, Fix: failed.Fix}, instant(now), now)
+		l.addNotice(telling.Notice{Type: notify.LinkBroken, Code: failed.Code, Message: failed.Message, Fix: failed.Advice()}, instant(now), now)
 	case l.Health == condition.Active && l.ToldCondition != "":
 		l.ToldCondition = ""
 		l.addNotice(telling.Notice{Type: notify.LinkRecovered}, instant(now), now)

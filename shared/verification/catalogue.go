@@ -18,6 +18,7 @@ type Failure struct {
 	Sign    string   // how it shows on the wire
 	Message string
 	Fix     string
+	Command string // one line for a shell that does what the fix says; empty when there is none
 	Status  Status // Fail or Warn
 	Outcome Outcome
 
@@ -39,6 +40,12 @@ func (f Failure) elsewhere(message, fix string) Failure {
 	return f
 }
 
+// run sets the command that the fix speaks of.
+func (f Failure) run(command string) Failure {
+	f.Command = command
+	return f
+}
+
 // Failures returns the whole catalogue. First come the findings about FHIR servers and tokens,
 // sorted by code, then Entra's refusals, whose texts are from package entra.
 func Failures() []Failure {
@@ -57,7 +64,7 @@ func Failures() []Failure {
 // ofEntra converts a row of package entra to a finding of CheckToken. A row without a number
 // stands for every number that Entra may return.
 func ofEntra(e entra.Failure) Failure {
-	f := Failure{Code: "aadsts_<number>", Sign: e.Sign, Message: e.Message, Fix: e.Fix, Status: Fail, Outcome: outcomes[e.Class]}
+	f := Failure{Code: "aadsts_<number>", Sign: e.Sign, Message: e.Message, Fix: e.Fix, Command: e.Command(), Status: Fail, Outcome: outcomes[e.Class]}
 	if e.OAuthError != "" {
 		f.Code = "entra_" + e.OAuthError
 	}

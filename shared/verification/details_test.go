@@ -58,8 +58,8 @@ func TestRoleFix(t *testing.T) {
 		c := check(t, r, verification.CheckRead)
 		want := "az role assignment create --assignee-object-id " + objectID + ` --assignee-principal-type ServicePrincipal --role "FHIR Data Writer" --scope ` +
 			`"$(az resource list --resource-type Microsoft.HealthcareApis/workspaces/fhirservices --query "[?name=='fhir/403-rbac' || name=='fhir-403/rbac'].id" -o tsv)"`
-		if !strings.Contains(c.Fix, want) {
-			t.Errorf("the fix is\n%s\nand lacks\n%s", c.Fix, want)
+		if c.Command != want || strings.Contains(c.Fix, "az ") || !strings.HasSuffix(c.Advice(), c.Fix+" Command: "+want) {
+			t.Errorf("the command is\n%s\nwant\n%s\nand the fix is\n%s", c.Command, want, c.Fix)
 		}
 		if r.ObjectID != objectID || r.TenantID != tenant || r.Audience != "https://fhir-403-rbac.fhir.sandbox.test" {
 			t.Errorf("found %q %q %q", r.ObjectID, r.TenantID, r.Audience)

@@ -172,7 +172,7 @@ var catalogue = map[string]Failure{
 		elsewhere("The FHIR server has a problem of its own (status 401, exception).{said}", waitAgain+" If it lasts, the owner of the FHIR server should look at its log."),
 	"fhir_403_rbac": pending("403, OperationOutcome \"forbidden\"",
 		"The application has no FHIR role yet. Its object id is {object}.",
-		"FHIR service > Access control (IAM) > Add role assignment > FHIR Data Writer > the application {client}; or run: {assign} It takes up to 30 minutes until the role counts."),
+		"FHIR service > Access control (IAM) > Add role assignment > FHIR Data Writer > the application {client}; or run the command. It takes up to 30 minutes until the role counts.").run("{assign}"),
 	"fhir_403": pending("403 of a server that is not Microsoft's",
 		"The FHIR server does not let the application read. Its object id is {object}, its client id {client}.{said}",
 		"Give the application the right to read and write on the FHIR server."),
@@ -196,7 +196,7 @@ var catalogue = map[string]Failure{
 	// Writing.
 	"write_403": warning("403 on the write, after a read that was allowed",
 		"The application may read but not write.",
-		"If it should write: FHIR service > Access control (IAM) > Add role assignment > FHIR Data Writer > the application {client}; or run: {assign}"),
+		"If it should write: FHIR service > Access control (IAM) > Add role assignment > FHIR Data Writer > the application {client}; or run the command.").run("{assign}"),
 	"write_400_405": warning("400 or 405 on the write",
 		"The FHIR server does not take the write probe (status {status}), so it is not known whether the application may write.",
 		"Try a real write with a token of this link. If it works, nothing has to be done."),

@@ -21,7 +21,7 @@ func OfToken(answer error, asked entra.Credentials, audience string) Report {
 	}
 	if refusal != nil {
 		d := refusal.Diagnose(asked, audience)
-		check.Code, check.Message, check.Fix = refusal.Code(), d.Message, d.Fix
+		check.Code, check.Message, check.Fix, check.Command = refusal.Code(), d.Message, d.Fix, d.Command
 	}
 	return Report{Checks: []Check{check}}
 }

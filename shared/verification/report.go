@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/problem"
 )
 
@@ -70,6 +71,7 @@ type Check struct {
 	Code       string          `json:"code"` // "ok" for a passed check
 	Message    string          `json:"message"`
 	Fix        string          `json:"fix"`
+	Command    string          `json:"command,omitempty"` // one line for a shell that does what the fix says
 	DurationMS int64           `json:"durationMs"`
 	Evidence   *Evidence       `json:"evidence,omitempty"`
 	Errors     []problem.Field `json:"errors,omitempty"` // only for the check "fields"
@@ -77,6 +79,9 @@ type Check struct {
 	// Outcome is what a failing check leads to; empty means OutcomeBroken.
 	Outcome Outcome `json:"-"`
 }
+
+// Advice returns the fix with the command, for places that have one text only.
+func (c Check) Advice() string { return entra.Diagnosis{Fix: c.Fix, Command: c.Command}.Advice() }
 
 // Report is the result of a verification.
 type Report struct {

@@ -154,7 +154,7 @@ func (r *run) found(name string, a fhir.Answer) Check {
 	}
 	return Check{
 		Status: f.Status, Code: code, Outcome: f.Outcome,
-		Message: strings.TrimSpace(r.facts.fill(f.Message)), Fix: strings.TrimSpace(r.facts.fill(f.Fix)),
+		Message: strings.TrimSpace(r.facts.fill(f.Message)), Fix: strings.TrimSpace(r.facts.fill(f.Fix)), Command: r.facts.fill(f.Command),
 		Evidence: evidence(a), DurationMS: a.Elapsed.Milliseconds(),
 	}
 }

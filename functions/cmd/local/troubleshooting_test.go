@@ -53,7 +53,7 @@ func troubleshooting() string {
 	b.WriteString("| code | what you see | what it means | what to do | the sandbox shows it at |\n|---|---|---|---|---|\n")
 	for _, f := range verification.Failures() {
 		codes := "`" + strings.Join(append([]string{f.Code}, f.Also...), "` `") + "`"
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", codes, cell(f.Sign)+effect(f), both(f.Message, f.MessageElsewhere), both(f.Fix, f.FixElsewhere), shownBy(f.Name()))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", codes, cell(f.Sign)+effect(f), both(f.Message, f.MessageElsewhere), both(f.Fix, f.FixElsewhere)+command(f.Command), shownBy(f.Name()))
 	}
 	return b.String()
 }
@@ -79,9 +79,19 @@ var values = strings.NewReplacer(
 	"{said}", "", "{media}", "", "{signIn}", "", "{newBase}", "", "{named}", "", "{asks}", "", "{issuerTenant}", "",
 	"{found}", "It is something else.", "{seen}", "SOMETHING-ELSE", "{version}", "VERSION", "{aud}", "AUDIENCE", "{iss}", "ISSUER",
 	"{tokenVersion}", "1", "{otherVersion}", "2", "{audienceFix}", "Leave audience empty, so that it is taken from the server, or give the audience that the server checks as audience in the link.",
-	"{assign}", "`az role assignment create …` (the report has the whole line)",
 	"|", `\|`, "<", "&lt;",
 )
+
+// command returns the command of a finding, as far as it fits the table.
+func command(line string) string {
+	switch line {
+	case "":
+		return ""
+	case "{assign}":
+		return "<br>`az role assignment create …` (the report has the whole line)"
+	}
+	return "<br>`" + cell(line) + "`"
+}
 
 func cell(text string) string { return strings.TrimSpace(values.Replace(text)) }
 
