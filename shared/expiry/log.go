@@ -60,6 +60,9 @@ func (s Sweep) report(ctx context.Context, f link.Finding) {
 	if f.Status != "" {
 		attrs = append(attrs, "status", f.Status, "secretState", f.State)
 	}
+	if f.Code != "" {
+		attrs = append(attrs, "code", f.Code)
+	}
 	if !f.ExpiresOn.IsZero() {
 		attrs = append(attrs, "expiresOn", f.ExpiresOn, "daysLeft", f.DaysLeft)
 	}

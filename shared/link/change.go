@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"fhirlink/shared/date"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
@@ -65,7 +67,7 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	var report *verification.Report
 	if c.Verify {
 		r, end := s.verifyDated(ctx, reader, c.Target, e.end)
-		if err := verdict(r); err != nil {
+		if err := intake.Verdict(r); err != nil {
 			return Result{}, err
 		}
 		report, e.end = &r, end
@@ -75,6 +77,9 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	}
 	if err != nil {
 		return Result{}, err
+	}
+	if report != nil {
+		s.putReport(ctx, row, lastreport.Change, *report)
 	}
 	return Result{Link: s.enterPending(ctx, row), Notes: reader.Notes(), Report: report}, nil
 }
@@ -156,7 +161,7 @@ func (s *Service) writeEdit(ctx context.Context, e edit) (Link, error) {
 			row.Change = row.nextChange(marker, now)
 		}
 		e.apply(&row, now)
-		row.addEvent(ctx, trail.Changed, now)
+		row.addEvent(ctx, trail.Changed, trail.OK, now)
 		return row, nil
 	})
 	if err != nil {
@@ -208,7 +213,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 			return Link{}, errLost
 		}
 		superseded = row.cutOver(e, name, version, report, now)
-		row.addEvent(ctx, trail.SecretChanged, now)
+		row.addEvent(ctx, trail.SecretChanged, trail.OK, now)
 		if len(superseded) == 0 {
 			row.endChange()
 		}
@@ -275,7 +280,7 @@ func (l *Link) cutOver(e edit, name, version string, report verification.Report,
 	l.TenantID, l.Audience = report.TenantID, report.Audience
 	e.apply(l, now)
 	l.Secret.KeyID = e.end.KeyID
-	l.Health, l.Attempts, l.ToldCondition = "", 0, ""
+	l.Condition, l.ToldCondition = condition.Condition{}, ""
 	l.judge(report, now)
 	l.VerifiedAt = now
 	l.addNotice(telling.Notice{Type: notify.SecretRotated}, "", now)

@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -411,6 +412,9 @@ func (w *world) check(t *testing.T, name string) {
 	if err != nil || (len(listed) == 1) != live {
 		t.Errorf("%s: the organization's list has %d links, live is %v, error %v", name, len(listed), live, err)
 	}
+	if r, err := w.links.LastReport(t.Context(), slug); live && err == nil && r.LinkID != row.ID || !live && !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%s: the report is of %s, live is %v, error %v", name, r.LinkID, live, err)
+	}
 	entries, err := w.links.Slugs(t.Context(), orgA, "", 10)
 	if err != nil || slices.Contains(entries, slug) != live {
 		t.Errorf("%s: roster %v, live is %v, error %v", name, entries, live, err)
@@ -436,7 +440,8 @@ func (w *world) snapshot(t *testing.T) string {
 	t.Helper()
 	row, exists := w.row(t)
 	entries, err := w.links.Slugs(t.Context(), orgA, "", 10)
-	return fmt.Sprintf("%v %+v %v %v %v", exists, row, entries, err, w.vault.Entries())
+	data, e := json.Marshal(row)
+	return fmt.Sprintf("%v %s %v %v %v", exists, data, entries, errors.Join(err, e), w.vault.Entries())
 }
 
 // checkEffect: what was reported as done is done, what was refused for good is not, and the

@@ -15,8 +15,8 @@ const keepTombstone = 90 * 24 * time.Hour
 // Delete removes a link and its secret. ifMatch is the If-Match header, "" if absent. A
 // repetition within 60 s succeeds too. The slug stays reserved for the organization for 90 days.
 //
-// The writes: mark the row, which makes it invisible; delete the secret; leave a tombstone; remove
-// the roster entry. The timer finishes what a crash leaves.
+// The writes: mark the row, which makes it invisible; delete the secret and the report; leave a
+// tombstone; remove the roster entry. The timer finishes what a crash leaves.
 func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) (err error) {
 	l, err := s.find(ctx, slug)
 	switch {
@@ -36,7 +36,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 			return Link{}, err
 		}
 		l.Phase, l.PhaseSince, l.Change = Deleting, s.now(), nil
-		l.addEvent(ctx, trail.Deleted, s.now())
+		l.addEvent(ctx, trail.Deleted, trail.OK, s.now())
 		return l, nil
 	})
 	if err != nil {
@@ -67,6 +67,9 @@ func (s *Service) finishDeletion(ctx context.Context, row Link) error {
 		if err := s.secrets.Delete(ctx, name); err != nil {
 			return err
 		}
+	}
+	if err := s.stores.RemoveReport(ctx, string(row.Slug)); err != nil {
+		return err
 	}
 	_, err := s.update(ctx, row.Slug, func(l Link) (Link, error) {
 		if l.Phase != Deleting || l.ID != row.ID {

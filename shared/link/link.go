@@ -176,11 +176,12 @@ func (l Link) Stored() Link {
 		l.Phase = Abandoned
 	}
 	for _, t := range []*time.Time{
-		&l.ReservedUntil, &l.CreatedAt, &l.UpdatedAt, &l.VerifiedAt, &l.PhaseSince, &l.NextVerify,
+		&l.ReservedUntil, &l.CreatedAt, &l.UpdatedAt, &l.VerifiedAt, &l.PhaseSince,
 		&l.NoticeAt, &l.NotBefore, &l.Secret.Since, &l.Secret.PreviousUntil, &l.Secret.FellBackAt,
 	} {
 		*t = storedTime(*t)
 	}
+	l.Condition = l.Condition.Stored()
 	if l.Change != nil {
 		l.Change = &Change{ID: l.Change.ID, Since: storedTime(l.Change.Since), Unfinished: l.Change.Unfinished}
 	}

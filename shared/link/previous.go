@@ -39,7 +39,7 @@ func (s *Service) StandIn(ctx context.Context, l Link) {
 			return Link{}, errNothing
 		}
 		row.Secret.FellBackAt = s.now()
-		row.addEvent(ctx, trail.FellBack, s.now())
+		row.addEvent(ctx, trail.FellBack, trail.OK, s.now())
 		fresh = true
 		return row, nil
 	})
@@ -65,7 +65,7 @@ func (s *Service) disablePrevious(ctx context.Context, l Link) error {
 			return Link{}, errLost
 		}
 		row.Secret.Previous, row.Secret.PreviousKind, row.Secret.PreviousUntil, row.Secret.FellBackAt = "", "", time.Time{}, time.Time{}
-		row.addEvent(ctx, trail.Retired, s.now())
+		row.addEvent(ctx, trail.Retired, trail.OK, s.now())
 		return row, nil
 	})
 	if err != nil {

@@ -1,16 +1,14 @@
 package link
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -44,7 +42,7 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 		return Result{}, err
 	}
 	report, end := s.verifyDated(ctx, reader, a.Target, ending.Typed(a.ExpiresOn, a.Target.Credential))
-	l, err := Link{}, verdict(report)
+	l, err := Link{}, intake.Verdict(report)
 	if err == nil {
 		l, err = s.store(ctx, newLink(organization, a, end, s.newSecretName(), report, s.now()), a.Target.Credential.Text())
 	}
@@ -52,6 +50,7 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 		s.logRefusal(ctx, organization, slug, report, err)
 		return Result{}, err
 	}
+	s.putReport(ctx, l, lastreport.Register, report)
 	return Result{Link: s.enterPending(ctx, l), Notes: reader.Notes(), Report: &report}, nil
 }
 
@@ -104,28 +103,6 @@ func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t veri
 	return report.Prepend(intake.Check(end.On, s.now())), end
 }
 
-// verifyRetry is how long to wait after a transient failure that did not say so itself.
-const verifyRetry = 30 * time.Second
-
-// verdict is nil when the report allows the link to be stored.
-func verdict(report verification.Report) error {
-	failed, _ := report.Failed()
-	switch report.Outcome() {
-	case verification.OutcomeActive, verification.OutcomePendingAccess:
-		return nil
-	case verification.OutcomeTransient:
-		return &problem.Error{
-			Code: problem.UpstreamUnavailable, Report: report, RetryAfter: cmp.Or(report.RetryAfter, verifyRetry),
-			Detail: "The verification could not be finished: " + failed.Message + " Nothing was stored; send the request again later.",
-		}
-	}
-	e := &problem.Error{Code: problem.VerificationFailed, Report: report, Detail: failed.Message + " " + failed.Advice()}
-	if field := intake.FieldOf(failed); field != "" {
-		e.Fields = []problem.Field{{Field: field, Code: failed.Code, Message: failed.Message, Fix: failed.Fix}}
-	}
-	return e
-}
-
 // newLink is the reserved row of a registration that was verified.
 func newLink(organization string, a intake.Accepted, end ending.End, secretName string, report verification.Report, now time.Time) Link {
 	l := Link{
@@ -168,22 +145,11 @@ func (l Link) mayBeRegisteredBy(organization string, now time.Time) error {
 	case l.Phase == Reserved && mine && now.Sub(l.PhaseSince) >= takeOverAfter:
 		return nil
 	case l.Phase == Live && mine:
-		return slugTaken("Your organization has a link %q already.", "Change it with PATCH /api/links/%[1]s, give it a new secret with PUT /api/links/%[1]s/secret, or choose another slug.", l.Slug)
+		return intake.SlugTaken("Your organization has a link %q already.", "Change it with PATCH /api/links/%[1]s, give it a new secret with PUT /api/links/%[1]s/secret, or choose another slug.", string(l.Slug))
 	case l.Phase != Tombstone && mine:
-		return slugTaken("Your organization is registering or deleting the link %q just now.", "Send the request again in a minute, or choose another slug.", l.Slug)
+		return intake.SlugTaken("Your organization is registering or deleting the link %q just now.", "Send the request again in a minute, or choose another slug.", string(l.Slug))
 	}
-	return slugTaken("The slug %q is taken.", "Choose another one.", l.Slug)
-}
-
-// slugTaken is the error about a slug; message and fix may use it as their first argument.
-func slugTaken(message, fix string, slug Slug) error {
-	message = fmt.Sprintf(message, slug)
-	if strings.Contains(fix, "%") {
-		fix = fmt.Sprintf(fix, slug)
-	}
-	e := problem.New(problem.SlugTaken, "%s %s", message, fix)
-	e.Fields = []problem.Field{{Field: "slug", Code: string(problem.SlugTaken), Message: message, Fix: fix}}
-	return e
+	return intake.SlugTaken("The slug %q is taken.", "Choose another one.", string(l.Slug))
 }
 
 // checkQuota is an error when the organization would exceed its quota with so many more links.
@@ -235,7 +201,7 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 		return row, nil
 	}
 	if errors.Is(err, errLost) || errors.Is(err, store.ErrNotFound) {
-		return Link{}, slugTaken("Another registration of %q came first.", "Read the link before you register it again.", l.Slug)
+		return Link{}, intake.SlugTaken("Another registration of %q came first.", "Read the link before you register it again.", string(l.Slug))
 	}
 	return Link{}, storeProblem(err, slug)
 }
@@ -262,7 +228,7 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 		return claimed, nil
 	})
 	if errors.Is(err, store.ErrNotFound) { // removed between the two calls
-		return slugTaken("The slug %q is being released just now.", "Send the request again.", l.Slug)
+		return intake.SlugTaken("The slug %q is being released just now.", "Send the request again.", string(l.Slug))
 	}
 	return err
 }
@@ -287,7 +253,7 @@ func (s *Service) activate(ctx context.Context, l Link, version string) (Link, e
 		row.Phase, row.PhaseSince = Live, now
 		row.Secret.Version, row.Secret.Since = version, now
 		row.ReservedUntil = time.Time{}
-		row.addEvent(ctx, trail.Registered, now)
+		row.addEvent(ctx, trail.Registered, trail.OK, now)
 		return row, nil
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/linktest"
+	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/secrettest"
@@ -582,7 +583,8 @@ func (d *desk) sweep(t *testing.T) (findings []link.Finding) {
 }
 
 // TestPendingAccess: a link whose role is missing is verified again after 1, 3, 5, 10, 20 and
-// 30 minutes; then it is active, or broken. Whoever verifies meanwhile uses nothing up.
+// 30 minutes, then hourly; then it is active. Whoever verifies meanwhile uses nothing up, and nobody
+// is told before it is broken, after 14 days.
 func TestPendingAccess(t *testing.T) {
 	for name, spreads := range map[string]bool{"the role spreads": true, "the role never comes": false} {
 		t.Run(name, func(t *testing.T) {
@@ -607,12 +609,31 @@ func TestPendingAccess(t *testing.T) {
 			}
 			l, _ := d.Get(t.Context(), orgA, slug)
 			m := time.Minute
-			want, status := []time.Duration{1 * m, 3 * m, 5 * m, 10 * m, 20 * m, 30 * m}, condition.Broken
+			want, status := []time.Duration{1 * m, 3 * m, 5 * m, 10 * m, 20 * m, 30 * m, 90 * m}, condition.PendingAccess
 			if spreads {
 				want, status = want[:3], condition.Active
 			}
 			if !slices.Equal(at, want) || l.Status(d.now) != status {
 				t.Errorf("verified after %v, then %s; want %v, then %s", at, l.Status(d.now), want, status)
+			}
+			if spreads {
+				return
+			}
+			verified := 0
+			for ; l.Status(d.now) == condition.PendingAccess; l, _ = d.Get(t.Context(), orgA, slug) {
+				if d.now.Sub(start) > 20*24*time.Hour || l.ToldCondition != "" {
+					t.Fatalf("after %v it is %s, told %q", d.now.Sub(start), l.Status(d.now), l.ToldCondition)
+				}
+				d.now = l.RecheckAt()
+				d.sweep(t)
+				verified++
+			}
+			if after := d.now.Sub(start); after != 14*24*time.Hour+30*m || verified != 14*24-1 || l.Status(d.now) != condition.Broken || l.ToldCondition != notify.LinkBroken {
+				t.Errorf("%s after %v and %d more verifications, told %q", l.Status(d.now), after, verified, l.ToldCondition)
+			}
+			events, err := d.links.Events(t.Context(), orgA, slug, "", 1000)
+			if err != nil || len(events) != 1+180+1 { // the registration, the impatient one, and the change of status
+				t.Errorf("the trail has %d events, %v", len(events), err)
 			}
 		})
 	}
@@ -662,12 +683,13 @@ func TestDailyRecheck(t *testing.T) {
 		t.Errorf("both at minute %d of the day", minutes[slug])
 	}
 	d.asks.answer = refuse(7000222)
+	d.report = expired
 	d.now = d.now.Add(24 * time.Hour)
 	d.sweep(t)
 	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != condition.Expired {
 		t.Errorf("the day after the secret expired: %s", l.Status(d.now))
 	}
-	d.asks.answer = nil
+	d.asks.answer, d.report = nil, healthy
 	d.now = d.now.Add(24 * time.Hour)
 	d.sweep(t)
 	if l, _ := d.Get(t.Context(), orgA, slug); l.Status(d.now) != condition.Active {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 )
@@ -60,5 +61,6 @@ type Stores interface {
 	Schedule
 	Roster
 	trail.Store
+	lastreport.Store
 	store.Cells
 }

@@ -47,6 +47,9 @@ func (f *Finding) of(l Link, noticed bool, now time.Time) {
 	}
 	f.Notice = f.Notice || noticed
 	f.Status, f.State, f.ExpiresOn = l.Status(now), l.SecretState(now), l.Secret.ExpiresOn
+	if why := l.Reason(now); why != nil {
+		f.Code = why.Code
+	}
 	if !f.ExpiresOn.IsZero() {
 		f.DaysLeft = l.DaysLeft(now)
 	}

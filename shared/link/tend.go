@@ -8,6 +8,7 @@ import (
 
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/store"
 )
@@ -19,6 +20,7 @@ type Finding struct {
 	Did          []string // what was done: finished, removed, verified, …
 	Status       condition.Status
 	State        SecretState
+	Code         string    // why it is not active, if it is not
 	DaysLeft     int       // when ExpiresOn is known
 	ExpiresOn    date.Date // zero: not known
 	Notice       bool      // the secret's end has come nearer than a threshold
@@ -113,7 +115,7 @@ func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) 
 		return
 	}
 	if l.Condition.NeedsWhole(l.VerifiedAt, now) {
-		_, err := s.reverify(ctx, l)
+		_, err := s.reverify(ctx, l, lastreport.Service)
 		do(didVerify, err)
 	} else {
 		do(didVerify, s.recheckToken(ctx, l))
@@ -122,6 +124,9 @@ func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) 
 
 // freeSlug removes a tombstone, so that any organization may register the slug.
 func (s *Service) freeSlug(ctx context.Context, l Link) error {
+	if err := s.stores.RemoveReport(ctx, string(l.Slug)); err != nil { // of a verification that the deletion overtook
+		return err
+	}
 	if err := s.withdraw(ctx, l.Organization, l.Slug); err != nil {
 		return err
 	}

@@ -20,8 +20,8 @@ func (l Link) event(ctx context.Context, action trail.Action, outcome string, no
 }
 
 // addEvent puts an event on the row, in the write of what it is about.
-func (l *Link) addEvent(ctx context.Context, action trail.Action, now time.Time) {
-	l.PendingEvents = l.PendingEvents.Add(l.event(ctx, action, trail.OK, now))
+func (l *Link) addEvent(ctx context.Context, action trail.Action, outcome string, now time.Time) {
+	l.PendingEvents = l.PendingEvents.Add(l.event(ctx, action, outcome, now))
 }
 
 // enterPending moves a row's pending events into the trail. What fails is left to the timer.

@@ -11,6 +11,7 @@ import (
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
@@ -24,7 +25,7 @@ func (s *Service) Verify(ctx context.Context, organization, slug string) (verifi
 	if err != nil {
 		return verification.Report{}, err
 	}
-	report, err := s.reverify(ctx, l)
+	report, err := s.reverify(ctx, l, lastreport.Verify)
 	if err != nil {
 		s.refused(ctx, l, trail.Verified, err)
 		return report, err
@@ -42,8 +43,8 @@ func outcomeOfReport(report verification.Report) string {
 }
 
 // reverify is Verify for a row that was read already. It also asks the directory when the
-// secret ends.
-func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, error) {
+// secret ends. A change of status that it finds for the timer is in the trail.
+func (s *Service) reverify(ctx context.Context, l Link, by lastreport.By) (verification.Report, error) {
 	target, err := l.target()
 	if err != nil {
 		return verification.Report{}, err
@@ -64,17 +65,34 @@ func (s *Service) reverify(ctx context.Context, l Link) (verification.Report, er
 		return verification.Report{}, vaultProblem(err, string(l.Slug))
 	}
 	redated := found && end.On != l.Secret.ExpiresOn
-	err = s.writeFinding(ctx, l, func(row *Link, now time.Time) {
+	row, err := s.writeFinding(ctx, l, func(row *Link, now time.Time) {
 		if found {
 			row.redate(end, now)
 		}
-		row.judge(report, now)
+		if by == lastreport.Service {
+			row.judgeAlone(ctx, report, now)
+		} else {
+			row.judge(report, now)
+		}
 		row.VerifiedAt = now
 	})
+	if err == nil && row.ID != "" {
+		s.putReport(ctx, row, by, report)
+		s.enterPending(ctx, row)
+	}
 	if err == nil && redated {
 		s.tellVault(ctx, l, end.On)
 	}
 	return report, err
+}
+
+// judgeAlone is judge for the timer, whom nobody asked: a change of status is in the trail.
+func (l *Link) judgeAlone(ctx context.Context, report verification.Report, now time.Time) {
+	before := l.Status(now)
+	l.judge(report, now)
+	if l.Status(now) != before {
+		l.addEvent(ctx, trail.Verified, outcomeOfReport(report), now)
+	}
 }
 
 // lookUp asks the directory when the target's secret ends.
@@ -92,7 +110,8 @@ func (s *Service) tellVault(ctx context.Context, l Link, end date.Date) {
 	}
 }
 
-// recheckToken asks Entra for a token only, never a cache, and lets the answer change the link's status.
+// recheckToken asks Entra for a token only, never a cache. An answer that the row does not expect
+// makes it run all checks, so that there is a report about it.
 func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	server, err := l.Server()
 	if err != nil {
@@ -100,7 +119,7 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	}
 	by, err := credential.Load(ctx, s.secrets, l.Secret.Name, l.Secret.Version, l.Secret.Kind)
 	if errors.Is(err, secret.ErrNotFound) {
-		_, err := s.reverify(ctx, l)
+		_, err := s.reverify(ctx, l, lastreport.Service)
 		return err
 	}
 	if err != nil {
@@ -109,7 +128,28 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	asked := entra.Credentials{Authority: s.authority(server), TenantID: l.TenantID, ClientID: l.ClientID, Credential: by}
 	_, err = s.source.Token(ctx, asked, l.Audience+"/.default")
 	report := verification.OfToken(err, asked, l.Audience)
-	return s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) })
+	if l.unexpected(report) {
+		_, err := s.reverify(ctx, l, lastreport.Service)
+		return err
+	}
+	row, err := s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judgeAlone(ctx, report, now) })
+	if err == nil && row.ID != "" {
+		s.enterPending(ctx, row)
+	}
+	return err
+}
+
+// unexpected reports whether Entra's answer to a request for a token is new to the row. That it did
+// not answer says nothing.
+func (l Link) unexpected(report verification.Report) bool {
+	switch failed, found := report.Failed(); {
+	case !found:
+		return l.Failing != ""
+	case report.Outcome() == verification.OutcomeTransient:
+		return false
+	default:
+		return l.Problem == nil || l.Problem.Check != failed.ID || l.Problem.Code != failed.Code
+	}
 }
 
 // judge takes over what a verification of this row found, or a request for a token alone. A new
@@ -120,7 +160,7 @@ func (l *Link) judge(report verification.Report, now time.Time) {
 	if outcome == verification.OutcomeBroken && l.Spreading(failed.Code, now) {
 		outcome = verification.OutcomeTransient
 	}
-	l.Condition = l.Condition.After(outcome, failed.ID, string(l.Slug), now)
+	l.Condition = l.Condition.After(outcome, failed, string(l.Slug), now)
 	switch outcome {
 	case verification.OutcomeActive:
 		l.Secret.Expired, l.Secret.FellBackAt = false, time.Time{}
@@ -138,7 +178,7 @@ func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification
 	if !l.saysSomethingNew(report, s.now()) {
 		return
 	}
-	if err := s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
+	if _, err := s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
 		s.log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
 	}
 }
@@ -162,17 +202,17 @@ func (l Link) saysSomethingNew(report verification.Report, now time.Time) bool {
 	return true
 }
 
-// writeFinding writes what was found to the row, unless its settings or its secret were changed
-// since it was read.
-func (s *Service) writeFinding(ctx context.Context, l Link, found func(row *Link, now time.Time)) error {
-	_, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
+// writeFinding writes what was found to the row, and returns the row. If its settings or its secret
+// were changed since it was read, nothing is written, and the row is the zero Link.
+func (s *Service) writeFinding(ctx context.Context, l Link, found func(row *Link, now time.Time)) (Link, error) {
+	row, err := s.update(ctx, l.Slug, func(row Link) (Link, error) {
 		if row.Phase != Live || row.ID != l.ID || row.Revision != l.Revision {
 			return Link{}, errLost
 		}
 		found(&row, s.now())
 		return row, nil
 	})
-	return storeProblem(ignore(err, errLost, store.ErrNotFound), string(l.Slug))
+	return row, storeProblem(ignore(err, errLost, store.ErrNotFound), string(l.Slug))
 }
 
 // target is what a verification of the stored link is about; its Credential is not set.

@@ -34,6 +34,7 @@ const (
 	Internal             Code = "internal"
 
 	WebhookNotFound Code = "webhook_not_found"
+	ReportNotFound  Code = "report_not_found"
 	TooManyWebhooks Code = "too_many_webhooks"
 )
 
@@ -62,6 +63,7 @@ var kinds = map[Code]struct {
 	UpstreamUnavailable:  {http.StatusServiceUnavailable, "A service that is needed did not answer"},
 	Internal:             {http.StatusInternalServerError, "Something went wrong here"},
 
+	ReportNotFound:  {http.StatusNotFound, "No report of the link is kept"},
 	WebhookNotFound: {http.StatusNotFound, "There is no such webhook"},
 	TooManyWebhooks: {http.StatusConflict, "The organization has as many webhooks as it may have"},
 }

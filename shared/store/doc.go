@@ -2,7 +2,7 @@
 // operations, and [Cells], which belong to no kind of record.
 //
 // The contracts of the records stay with their owners. [fhirlink/shared/link.Stores] has links,
-// their schedule, rosters and trails; [fhirlink/shared/notify/webhook.Store] has webhook
+// their schedule, rosters, trails and reports; [fhirlink/shared/notify/webhook.Store] has webhook
 // endpoints. The drivers in the packages below implement all of them: aztable over Azure Table
 // Storage, bolt over one embedded file.
 //

@@ -9,7 +9,7 @@ import (
 // OfToken returns the report for a single token request. answer is the error of the request, nil
 // if there was a token; asked holds the credentials that it used.
 func OfToken(answer error, asked entra.Credentials, audience string) Report {
-	check := Check{ID: CheckToken, Status: Fail, Outcome: OutcomeBroken}
+	check := Check{ID: CheckToken, Title: Title(CheckToken), Status: Fail, Outcome: OutcomeBroken}
 	var refusal *entra.Refusal
 	switch {
 	case answer == nil:
@@ -22,6 +22,10 @@ func OfToken(answer error, asked entra.Credentials, audience string) Report {
 	if refusal != nil {
 		d := refusal.Diagnose(asked, audience)
 		check.Code, check.Message, check.Fix, check.Command = refusal.Code(), d.Message, d.Fix, d.Command
+	}
+	if check.Code == "" { // no answer, or none that OAuth knows
+		d := (&entra.Unreachable{}).Diagnose()
+		check.Code, check.Message, check.Fix = "entra_unreachable", d.Message, d.Fix
 	}
 	return Report{Checks: []Check{check}}
 }

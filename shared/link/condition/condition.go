@@ -28,11 +28,37 @@ type Condition struct {
 	Failing    string    // id of the check that failed, empty when Health is Active
 	Attempts   int       // transient failures in a row; of a link that waits for its role, the place in the schedule
 	NextVerify time.Time // when the timer verifies next; zero: not planned
+
+	PendingSince time.Time `json:",omitzero"`  // when the role was first found missing; zero unless Health is PendingAccess, and on older rows
+	Problem      *Problem  `json:",omitempty"` // what failed; of an Active link, what may make it Degraded
+}
+
+// Problem is what a verification found wrong, with the words of the last one.
+type Problem struct {
+	Check   string
+	Code    string
+	Message string
+	Fix     string
+	Command string    `json:",omitempty"`
+	Since   time.Time // when the check first failed with this code in a row
+}
+
+// Stored is c as a row keeps it: times in UTC and cut to the microsecond. It shares no memory with c.
+func (c Condition) Stored() Condition {
+	stored := func(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+	c.NextVerify, c.PendingSince = stored(c.NextVerify), stored(c.PendingSince)
+	if c.Problem != nil {
+		p := *c.Problem
+		p.Since = stored(p.Since)
+		c.Problem = &p
+	}
+	return c
 }
 
 // pendingSchedule is when a link whose FHIR role is missing is verified again, counted from
 // when it was first found missing. Role assignments take up to 30 minutes to spread
-// (https://learn.microsoft.com/azure/healthcare-apis/configure-azure-rbac-for-fhir).
+// (https://learn.microsoft.com/azure/healthcare-apis/configure-azure-rbac-for-fhir). Attempts is the
+// place in it, from 1 on, and stays at its end, because the version before knew no other values.
 var pendingSchedule = [...]time.Duration{time.Minute, 3 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute}
 
 const (
@@ -42,29 +68,54 @@ const (
 	transientPause = 5 * time.Minute
 	// degradedPause is how often the timer looks at a degraded link.
 	degradedPause = time.Hour
+	// pendingPause is how often the timer looks behind the end of pendingSchedule, because people may
+	// take days to assign the role.
+	pendingPause = time.Hour
+	// pendingFor is how long it does so.
+	pendingFor = 14 * 24 * time.Hour
 	// wholeEvery is how old a whole verification may be at the daily check of the token.
 	wholeEvery = 7*24*time.Hour - time.Hour
 )
 
 // After is the condition after a verification with this outcome, in which a check failed. slug
 // spreads the links over the day.
-func (c Condition) After(outcome verification.Outcome, failing, slug string, now time.Time) Condition {
+func (c Condition) After(outcome verification.Outcome, failed verification.Check, slug string, now time.Time) Condition {
+	if outcome == verification.OutcomeActive {
+		failed = verification.Check{}
+	}
+	c.Problem = c.problemAfter(outcome, failed, now)
 	switch outcome {
 	case verification.OutcomeActive:
 		c.settle(Active, "", slug, now)
 	case verification.OutcomePendingAccess:
-		c.pending(failing, slug, now)
+		c.pending(failed.ID, slug, now)
 	case verification.OutcomeTransient:
-		c.transient(failing, slug, now)
+		c.transient(failed.ID, slug, now)
 	case verification.OutcomeExpired, verification.OutcomeBroken:
-		c.settle(Broken, failing, slug, now)
+		c.settle(Broken, failed.ID, slug, now)
 	}
 	return c
 }
 
+// problemAfter is what is wrong after the outcome. A transient failure of a link that waits or is
+// broken is not why it waits or is broken.
+func (c Condition) problemAfter(outcome verification.Outcome, failed verification.Check, now time.Time) *Problem {
+	switch {
+	case outcome == verification.OutcomeActive:
+		return nil
+	case outcome == verification.OutcomeTransient && (c.Health == PendingAccess || c.Health == Broken):
+		return c.Problem
+	}
+	p := &Problem{Check: failed.ID, Code: failed.Code, Message: failed.Message, Fix: failed.Fix, Command: failed.Command, Since: now}
+	if c.Problem != nil && c.Problem.Check == p.Check && c.Problem.Code == p.Code {
+		p.Since = c.Problem.Since
+	}
+	return p
+}
+
 // settle sets a health that the timer looks at once a day.
 func (c *Condition) settle(health Status, failing string, slug string, now time.Time) {
-	c.Health, c.Failing, c.Attempts, c.NextVerify = health, failing, 0, nextDaily(slug, now)
+	c.Health, c.Failing, c.Attempts, c.NextVerify, c.PendingSince = health, failing, 0, nextDaily(slug, now), time.Time{}
 }
 
 // nextDaily is the link's own time of day, which spreads the links over the day.
@@ -93,22 +144,47 @@ func (c *Condition) pending(failing string, slug string, now time.Time) {
 	}
 	since := now
 	if c.Health == PendingAccess {
-		since = c.NextVerify.Add(-pendingSchedule[c.Attempts-1])
+		since = c.pendingSince()
 	}
+	attempts, after := place(now.Sub(since))
+	if attempts == 0 {
+		c.settle(Broken, failing, slug, now)
+		return
+	}
+	c.Health, c.Failing, c.Attempts, c.NextVerify, c.PendingSince = PendingAccess, failing, attempts, since.Add(after), since
+}
+
+// place is where a link that has waited so long is in the schedule: Attempts, and after which wait
+// it is verified next. Attempts is 0 when the schedule is over.
+func place(waited time.Duration) (attempts int, next time.Duration) {
 	for i, after := range pendingSchedule {
-		if now.Sub(since) < after {
-			c.Health, c.Failing, c.Attempts, c.NextVerify = PendingAccess, failing, i+1, since.Add(after)
-			return
+		if waited < after {
+			return i + 1, after
 		}
 	}
-	c.settle(Broken, failing, slug, now)
+	end := pendingSchedule[len(pendingSchedule)-1]
+	if waited >= end+pendingFor {
+		return 0, 0
+	}
+	return len(pendingSchedule), end + (waited - end).Truncate(pendingPause) + pendingPause
+}
+
+// pendingSince is when the role was first found missing. Rows of the version before do not say it,
+// but its schedule does.
+func (c Condition) pendingSince() time.Time {
+	if !c.PendingSince.IsZero() {
+		return c.PendingSince
+	}
+	place := min(max(c.Attempts, 1), len(pendingSchedule))
+	return c.NextVerify.Add(-pendingSchedule[place-1])
 }
 
 // transient counts a failure that may pass by itself. A link that waits for its role goes on waiting,
 // and a broken one stays broken, because nothing was learned about it.
 func (c *Condition) transient(failing string, slug string, now time.Time) {
 	switch c.Health {
-	case PendingAccess: // nothing was learned: as if the wait had begun so much later
+	case PendingAccess:
+		c.PendingSince = c.pendingSince()
 		if !now.Before(c.NextVerify) {
 			c.NextVerify = now.Add(transientPause)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 	"fhirlink/shared/store/celltest"
@@ -27,6 +28,7 @@ type Stores struct {
 	rows     map[link.Slug]row
 	receipts map[entry]string
 	trail    map[entry]map[string]trail.Event
+	reports  map[string]lastreport.Report
 	cells    *celltest.Cells
 }
 
@@ -46,7 +48,7 @@ var _ link.Stores = (*Stores)(nil)
 func New() *Stores {
 	return &Stores{
 		rows: map[link.Slug]row{}, receipts: map[entry]string{},
-		trail: map[entry]map[string]trail.Event{}, cells: celltest.New(),
+		trail: map[entry]map[string]trail.Event{}, reports: map[string]lastreport.Report{}, cells: celltest.New(),
 	}
 }
 

@@ -61,6 +61,9 @@ func Run(t *testing.T, newStores func(*testing.T) link.Stores) {
 		{"trail ends", trailEnds},
 		{"trail ends bit by bit", trailEndsBitByBit},
 		{"trail ends however long", trailEndsHoweverLong},
+		{"keeps the last report", keepsLastReport},
+		{"keeps a large report", keepsLargeReport},
+		{"report and row are apart", reportAndRow},
 		{"ends with the context", endsWithContext},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, newStores(t)) })
@@ -83,7 +86,9 @@ func full() link.Link {
 		Description: "Good Health Clinic", FHIRServerURL: "https://ws-clinic.fhir.azurehealthcareapis.com",
 		ClientID: "22222222-2222-4222-8222-222222222222", TenantID: fabrikam,
 		Audience: "https://ws-clinic.fhir.azurehealthcareapis.com", Listed: true,
-		Condition: condition.Condition{Health: condition.Degraded, Failing: "metadata", Attempts: 3, NextVerify: noon.Add(7 * time.Hour)},
+		Condition: condition.Condition{Health: condition.Degraded, Failing: "metadata", Attempts: 3, NextVerify: noon.Add(7 * time.Hour), PendingSince: noon.Add(-4 * time.Hour), Problem: &condition.Problem{
+			Check: "metadata", Code: "fhir_5xx", Message: "Was geschah 🏥", Fix: `<what> "to" do`, Command: "az x", Since: noon.Add(-5 * time.Hour),
+		}},
 		Secret: link.Secret{
 			Name: "contoso/link-a", Version: "v2", Previous: "v1", ExpiresOn: date.AddDays(159), Expired: true,
 			Source: ending.ByGraph, KeyID: "key-1", Since: noon.Add(-1 * time.Hour), PreviousUntil: noon.Add(8 * time.Hour),
@@ -223,15 +228,18 @@ func endsWithContext(t *testing.T, s link.Stores) {
 			_, err := s.Update(over, "kept", func(link.Link) (link.Link, error) { return slim("kept"), nil })
 			return err
 		},
-		"Remove":   func() error { _, err := s.Remove(over, "kept", always); return err },
-		"Due":      func() error { return s.Due(over, noon, func(link.Slug) bool { return true }) },
-		"Enroll":   func() error { _, err := s.Enroll(over, contoso, "new"); return err },
-		"Receipt":  func() error { _, err := s.Receipt(over, contoso, "kept"); return err },
-		"Withdraw": func() error { return s.Withdraw(over, contoso, "kept", receipt) },
-		"Slugs":    func() error { _, err := s.Slugs(over, contoso, "", 10); return err },
-		"Append":   func() error { return s.Append(over, event("new")) },
-		"Events":   func() error { _, err := s.Events(over, contoso, "kept", "", 10); return err },
-		"Expire":   func() error { _, err := s.Expire(over, noon, "", plenty); return err },
+		"Remove":       func() error { _, err := s.Remove(over, "kept", always); return err },
+		"Due":          func() error { return s.Due(over, noon, func(link.Slug) bool { return true }) },
+		"Enroll":       func() error { _, err := s.Enroll(over, contoso, "new"); return err },
+		"Receipt":      func() error { _, err := s.Receipt(over, contoso, "kept"); return err },
+		"Withdraw":     func() error { return s.Withdraw(over, contoso, "kept", receipt) },
+		"Slugs":        func() error { _, err := s.Slugs(over, contoso, "", 10); return err },
+		"Append":       func() error { return s.Append(over, event("new")) },
+		"Events":       func() error { _, err := s.Events(over, contoso, "kept", "", 10); return err },
+		"PutReport":    func() error { return s.PutReport(over, "new", lastReport()) },
+		"LastReport":   func() error { _, err := s.LastReport(over, "kept"); return err },
+		"RemoveReport": func() error { return s.RemoveReport(over, "kept") },
+		"Expire":       func() error { _, err := s.Expire(over, noon, "", plenty); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) || !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s with a cancelled context = %v, want ErrUnavailable and context.Canceled", name, err)

@@ -7,6 +7,7 @@
 //	PartitionKey      RowKey                         The row
 //	s00 … s3f         L_<slug>                       a link
 //	s00 … s3f         X_<due, µs since 1970>_<slug>  its entry in the schedule
+//	s00 … s3f         R_<slug>                       its last report
 //	o<tenant>         <slug>                         its entry in the organization's roster
 //	e<tenant>_<slug>  <ID>                           an event of its trail
 //	w<tenant>         <ID>                           a webhook endpoint of the organization

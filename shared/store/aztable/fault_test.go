@@ -13,8 +13,10 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
+	"fhirlink/shared/verification"
 )
 
 // operation is one call of a store. The tests lose each of its requests in turn.
@@ -140,6 +142,27 @@ var operations = []operation{
 		func(t *testing.T, s *Store) { trailed(t, s) }, 4,
 	},
 	{
+		"PutReport", func(*testing.T, *Store) {},
+		func(t *testing.T, s *Store) error { return s.PutReport(t.Context(), "clinic", lastReport) },
+		func(t *testing.T, s *Store) { reported(t, s, nil) }, 3,
+	},
+	{
+		"LastReport", putReport,
+		func(t *testing.T, s *Store) error {
+			r, err := s.LastReport(t.Context(), "clinic")
+			if err == nil && !reflect.DeepEqual(r, lastReport) {
+				t.Errorf("LastReport = %+v", r)
+			}
+			return err
+		},
+		func(t *testing.T, s *Store) { reported(t, s, nil) }, 1,
+	},
+	{
+		"RemoveReport", putReport,
+		func(t *testing.T, s *Store) error { return s.RemoveReport(t.Context(), "clinic") },
+		func(t *testing.T, s *Store) { reported(t, s, store.ErrNotFound) }, 1,
+	},
+	{
 		"Swap of no cell", func(t *testing.T, s *Store) { must(t, s.Ensure(t.Context())) },
 		func(t *testing.T, s *Store) error { return swap(t, s, "") },
 		func(t *testing.T, s *Store) { cellHolds(t, s, "next") }, 1,
@@ -163,6 +186,17 @@ func old() trail.Event {
 	e := registered()
 	e.ID = trail.ID(noon.Add(-time.Hour), "old")
 	return e
+}
+
+var lastReport = lastreport.Report{LinkID: "id", At: noon, By: lastreport.Service, Report: verification.Report{Status: verification.Pass}}
+
+func putReport(t *testing.T, s *Store) { must(t, s.PutReport(t.Context(), "clinic", lastReport)) }
+
+func reported(t *testing.T, s *Store, want error) {
+	t.Helper()
+	if _, err := s.LastReport(t.Context(), "clinic"); !errors.Is(err, want) {
+		t.Errorf("LastReport: %v, want %v", err, want)
+	}
 }
 
 func trailed(t *testing.T, s *Store) {

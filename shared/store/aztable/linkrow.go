@@ -83,6 +83,8 @@ func linkColumns(r *linkRow) []column {
 		{"Health", (*string)(&l.Health)},
 		{"Failing", &l.Failing},
 		{"Attempts", &l.Attempts},
+		{"PendingSince", &l.PendingSince},
+		{"Problem", jsonText{&l.Problem}},
 		{"SecretName", &l.Secret.Name},
 		{"SecretVersion", &l.Secret.Version},
 		{"SecretPrevious", &l.Secret.Previous},

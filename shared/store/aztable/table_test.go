@@ -120,7 +120,7 @@ func (tb table) contents(t *testing.T) contents {
 			case !strings.HasPrefix(e.PartitionKey, "s"): // rows of other kinds
 			case strings.HasPrefix(e.RowKey, "L_"):
 				c.links[e.RowKey] = e.DueRow
-			default:
+			case strings.HasPrefix(e.RowKey, "X_"):
 				c.index[e.RowKey] = true
 			}
 		}

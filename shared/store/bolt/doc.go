@@ -8,6 +8,7 @@
 //	links.due     due time, slug          nothing: a link's entry in the schedule
 //	links.roster  organization, slug      the receipt of the entry in the roster
 //	links.trail   organization, slug, ID  an event of the trail, as JSON
+//	links.report  slug                    the link's last report, as JSON
 //	links.cells   name                    a cell, as JSON
 //	webhooks      organization, ID        a webhook endpoint's row, as JSON
 //

@@ -92,7 +92,10 @@ func Check(t *testing.T, r Recorded, open func(*testing.T, time.Time) Program) {
 	if enabled != r.Enabled {
 		t.Errorf("%d versions of secrets are enabled, and the earlier program left %d", enabled, r.Enabled)
 	}
-	if !slices.Equal(told, r.Told) {
+	want := slices.DeleteFunc(slices.Clone(r.Told), func(line string) bool {
+		return line == "clinic-norole webhook fhirlink.link.broken 1" // the earlier program gave up after 30 minutes, not 14 days
+	})
+	if len(want) != len(r.Told)-1 || !slices.Equal(told, want) {
 		t.Errorf("people were told\n%s\nand the earlier program told them\n%s", strings.Join(told, "\n"), strings.Join(r.Told, "\n"))
 	}
 }
