@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -57,6 +58,21 @@ func loadedHost(t *testing.T) *openapi3.T {
 // checked remembers the errors that were valid, because compiling schemas is slow.
 var checked sync.Map
 
+var (
+	aTime   = regexp.MustCompile(`"\d{4}-\d\d-\d\d[T ][^"]*"`)
+	oneForm = regexp.MustCompile(`^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"$`)
+)
+
+// checkTimes holds every time in every answer to one form.
+func checkTimes(t *testing.T, r *http.Request, body string) {
+	t.Helper()
+	for _, text := range aTime.FindAllString(body, -1) {
+		if !oneForm.MatchString(text) {
+			t.Errorf("%s %s: the time %s is not written as all others", r.Method, r.URL, text)
+		}
+	}
+}
+
 // checkDocumented checks an answer against openapi.yaml, or the host's document if it has the path,
 // and the request too if the answer is a success.
 func checkDocumented(t *testing.T, r *http.Request, a answer) {
@@ -64,6 +80,7 @@ func checkDocumented(t *testing.T, r *http.Request, a answer) {
 	if r.Method == http.MethodHead || r.Method == http.MethodOptions {
 		return
 	}
+	checkTimes(t, r, a.body)
 	doc := loaded(t)
 	template, params := find(doc, r.URL.EscapedPath())
 	if template == "" {

@@ -39,6 +39,7 @@ func (d Deps) Routes() []Route {
 		{Function: "links", Method: "DELETE", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Delete},
 		{Function: "links", Method: "PUT", Path: "/api/links/{slug}/secret", Right: caller.Manage, CORS: FrontEnds, Handle: links.SetSecret},
 		{Function: "links", Method: "GET", Path: "/api/links/{slug}/events", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue"}, Handle: links.Events},
+		{Function: "links", Method: "GET", Path: "/api/links/{slug}/report", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Report},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.List},
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Create},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Get},

@@ -5,6 +5,7 @@
 //	PATCH  /api/links/{slug}          changes fields
 //	PUT    /api/links/{slug}/secret   replaces the client secret
 //	DELETE /api/links/{slug}
+//	GET    /api/links/{slug}/report   the report of its last verification
 //	GET    /api/links/{slug}/events   a page of what was done with it: limit, continue
 //
 // PATCH, PUT and DELETE need If-Match (RFC 9110 §13.1.1): 428 without it, 412 when it is stale.

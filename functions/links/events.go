@@ -3,9 +3,9 @@ package links
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"fhirlink/shared/caller"
+	"fhirlink/shared/date"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link/trail"
 )
@@ -38,11 +38,12 @@ type events struct {
 }
 
 type event struct {
-	ID      string       `json:"id"`
-	At      time.Time    `json:"at"`
-	Action  trail.Action `json:"action"`
-	Outcome string       `json:"outcome"` // "ok", or the code of what was wrong
-	By      actor        `json:"by"`
+	ID      string        `json:"id"`
+	At      date.Instant  `json:"at"`
+	FirstAt *date.Instant `json:"firstAt,omitempty"` // of an event that stands for all tokens of an hour: when the first one was issued, which is At
+	Action  trail.Action  `json:"action"`
+	Outcome string        `json:"outcome"` // "ok", or the code of what was wrong
+	By      actor         `json:"by"`
 }
 
 // actor is who acted. Fields that the caller's token does not have are left out.
@@ -54,10 +55,14 @@ type actor struct {
 }
 
 func eventOf(e trail.Event) event {
-	return event{
-		ID: e.ID, At: e.At.UTC().Truncate(time.Millisecond), Action: e.Action, Outcome: e.Outcome,
+	described := event{
+		ID: e.ID, At: date.At(e.At), Action: e.Action, Outcome: e.Outcome,
 		By: actor{Kind: kindOf(e.By), Organization: e.By.Organization, ObjectID: e.By.ObjectID, AppID: e.By.AppID},
 	}
+	if e.Action == trail.TokenIssued {
+		described.FirstAt = &described.At
+	}
+	return described
 }
 
 func kindOf(a trail.Actor) string {

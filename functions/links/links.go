@@ -33,6 +33,7 @@ type Handler struct {
 		Reader
 		Changer
 		Trail
+		Reporter
 	}
 	Now func() time.Time
 }

@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
+	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
@@ -25,7 +26,10 @@ const organization = "11111111-1111-4111-8111-111111111111"
 
 var (
 	now    = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	stored = link.Link{Slug: "clinic", ID: "id", Condition: condition.Condition{Health: condition.Broken}, Revision: 3, CreatedAt: now, UpdatedAt: now}
+	stored = link.Link{Slug: "clinic", ID: "id", Condition: condition.Condition{
+		Health: condition.Broken, NextVerify: now.Add(time.Hour),
+		Problem: &condition.Problem{Check: "read", Code: "fhir_403_rbac", Message: "m", Fix: "f", Command: "az x", Since: now},
+	}, Revision: 3, CreatedAt: now, UpdatedAt: now}
 )
 
 // service records the last call as text, and answers with stored.
@@ -53,6 +57,13 @@ func (s *service) Events(_ context.Context, organization, slug string, limit int
 		{ID: "2", At: now, Action: trail.TokenIssued, Outcome: "aadsts_7000222", By: trail.Actor{Organization: organization, AppID: "azp", App: true}},
 		{ID: "3", At: now, Action: trail.Retired, Outcome: "ok"},
 	}, "next", s.err
+}
+
+func (s *service) Report(_ context.Context, organization, slug string) (lastreport.Report, error) {
+	s.call = fmt.Sprintf("report %s %s", organization, slug)
+	return lastreport.Report{LinkID: "canary", At: now, By: lastreport.Service, Report: verification.Report{
+		Status: verification.Pass, Access: verification.Read, Checks: []verification.Check{{ID: "read", Status: verification.Pass, Code: "ok"}},
+	}}, s.err
 }
 
 func (s *service) Get(_ context.Context, organization, slug string) (link.Link, error) {
@@ -93,8 +104,9 @@ func call(t *testing.T, handle httpx.HandlerFunc, target, body string, ifMatch .
 }
 
 // linkJSON is the answer for stored, without its last brace.
-var linkJSON = `{"slug":"clinic","description":"","fhirServerUrl":"","clientId":"","tenantId":"","audience":"","listed":false,"status":"broken",` +
-	`"secret":{"expiresOn":null,"daysLeft":null,"state":"unknown"},"createdAt":"2026-11-23T10:00:00Z","updatedAt":"2026-11-23T10:00:00Z","verifiedAt":null,` +
+var linkJSON = `{"slug":"clinic","description":"","fhirServerUrl":"","clientId":"","tenantId":"","audience":"","listed":false,"contacts":null,"status":"broken",` +
+	`"problem":{"check":"read","code":"fhir_403_rbac","message":"m","fix":"f","command":"az x","since":"2026-11-23T10:00:00.000Z"},"recheckAt":"2026-11-23T11:00:00.000Z",` +
+	`"secret":{"expiresOn":null,"daysLeft":null,"state":"unknown"},"createdAt":"2026-11-23T10:00:00.000Z","updatedAt":"2026-11-23T10:00:00.000Z",` +
 	`"etag":"\"` + strings.Trim(stored.ETag(), `"`) + `\""`
 
 func TestGet(t *testing.T) {
@@ -137,13 +149,27 @@ func TestEvents(t *testing.T) {
 	s := &service{}
 	w, err := call(t, handler(s).Events, "/api/links/clinic/events?limit=3&continue=x", "")
 	want := `{"events":[` +
-		`{"id":"1","at":"2026-11-23T10:00:00Z","action":"register","outcome":"ok","by":{"kind":"user","organization":"` + organization + `","objectId":"oid","appId":"azp"}},` +
-		`{"id":"2","at":"2026-11-23T10:00:00Z","action":"token","outcome":"aadsts_7000222","by":{"kind":"application","organization":"` + organization + `","appId":"azp"}},` +
-		`{"id":"3","at":"2026-11-23T10:00:00Z","action":"retire_previous","outcome":"ok","by":{"kind":"service"}}],"continue":"next"}` + "\n"
+		`{"id":"1","at":"2026-11-23T10:00:00.000Z","action":"register","outcome":"ok","by":{"kind":"user","organization":"` + organization + `","objectId":"oid","appId":"azp"}},` +
+		`{"id":"2","at":"2026-11-23T10:00:00.000Z","firstAt":"2026-11-23T10:00:00.000Z","action":"token","outcome":"aadsts_7000222","by":{"kind":"application","organization":"` + organization + `","appId":"azp"}},` +
+		`{"id":"3","at":"2026-11-23T10:00:00.000Z","action":"retire_previous","outcome":"ok","by":{"kind":"service"}}],"continue":"next"}` + "\n"
 	if err != nil || w.Code != 200 || w.Body.String() != want || s.call != "events "+organization+` clinic 3 "x"` {
 		t.Errorf("%v, %d %s, %s", err, w.Code, w.Body, s.call)
 	}
 	if _, err := call(t, handler(s).Events, "/api/links/clinic/events?limit=0", ""); problem.CodeOf(err) != problem.InvalidFields {
+		t.Error(err)
+	}
+}
+
+func TestReport(t *testing.T) {
+	s := &service{}
+	w, err := call(t, handler(s).Report, "/api/links/clinic/report", "")
+	want := `{"at":"2026-11-23T10:00:00.000Z","by":"service","report":{"status":"pass","access":"read","tenantId":"","audience":"","objectId":"","checks":[` +
+		`{"id":"read","title":"","status":"pass","code":"ok","message":"","fix":"","durationMs":0}]}}` + "\n"
+	if err != nil || w.Code != 200 || w.Body.String() != want || s.call != "report "+organization+" clinic" {
+		t.Errorf("%v, %d %s, %s", err, w.Code, w.Body, s.call)
+	}
+	s.err = problem.New(problem.ReportNotFound, "none")
+	if _, err := call(t, handler(s).Report, "/", ""); problem.CodeOf(err) != problem.ReportNotFound {
 		t.Error(err)
 	}
 }

@@ -63,7 +63,7 @@ func TestRegister(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"slug":"good-health-clinic","description":"Good <Health> & Clinic","fhirServerUrl":"https://fhir.example","clientId":"c","tenantId":"t","audience":"a","listed":true,` +
-		`"status":"active","secret":{"expiresOn":"2027-05-01","daysLeft":159,"state":"ok","source":"typed"},` +
+		`"contacts":null,"status":"active","problem":null,"recheckAt":null,"secret":{"expiresOn":"2027-05-01","daysLeft":159,"state":"ok","source":"typed"},` +
 		`"createdAt":"2026-11-23T10:00:00.123Z","updatedAt":"2026-11-23T10:00:00.123Z","verifiedAt":"2026-11-23T10:00:00.123Z",` +
 		`"etag":"\"` + strings.Trim(stored.ETag(), `"`) + `\"","notes":["n"],` +
 		`"report":{"status":"pass","access":"","tenantId":"","audience":"","objectId":"","checks":[]}}` + "\n"

@@ -1,8 +1,7 @@
 package webhooks
 
 import (
-	"time"
-
+	"fhirlink/shared/date"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
 )
@@ -13,14 +12,14 @@ type list struct {
 
 // endpoint is a webhook as its organization sees it.
 type endpoint struct {
-	ID             string     `json:"id"`
-	URL            string     `json:"url"`
-	Description    string     `json:"description"`
-	Enabled        bool       `json:"enabled"`
-	DisabledAt     *time.Time `json:"disabledAt"`     // null: enabled
-	DisabledReason *string    `json:"disabledReason"` // null: enabled
-	CreatedAt      *time.Time `json:"createdAt"`
-	OverlapEndsAt  *time.Time `json:"overlapEndsAt"` // until when the previous key signs too; null: none does
+	ID             string        `json:"id"`
+	URL            string        `json:"url"`
+	Description    string        `json:"description"`
+	Enabled        bool          `json:"enabled"`
+	DisabledAt     *date.Instant `json:"disabledAt"`     // null: enabled
+	DisabledReason *string       `json:"disabledReason"` // null: enabled
+	CreatedAt      date.Instant  `json:"createdAt"`
+	OverlapEndsAt  *date.Instant `json:"overlapEndsAt,omitempty"` // until when the previous key signs too
 }
 
 // attempt is the result of a test delivery.
@@ -34,19 +33,10 @@ type attempt struct {
 func (h Handler) describe(e webhook.Endpoint) endpoint {
 	described := endpoint{
 		ID: e.ID, URL: e.URL, Description: e.Description, Enabled: e.Enabled(),
-		DisabledAt: instant(e.DisabledAt), CreatedAt: instant(e.CreatedAt), OverlapEndsAt: instant(e.OverlapEnds(h.Now())),
+		DisabledAt: date.AtOrNil(e.DisabledAt), CreatedAt: date.At(e.CreatedAt), OverlapEndsAt: date.AtOrNil(e.OverlapEnds(h.Now())),
 	}
 	if !e.Enabled() {
 		described.DisabledReason = &e.DisabledReason
 	}
 	return described
-}
-
-// instant returns t in UTC to the millisecond, or nil when it is zero.
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC().Truncate(time.Millisecond)
-	return &t
 }

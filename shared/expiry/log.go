@@ -64,7 +64,10 @@ func (s Sweep) report(ctx context.Context, f link.Finding) {
 		attrs = append(attrs, "code", f.Code)
 	}
 	if !f.ExpiresOn.IsZero() {
-		attrs = append(attrs, "expiresOn", f.ExpiresOn, "daysLeft", f.DaysLeft)
+		attrs = append(attrs, "expiresOn", f.ExpiresOn)
+	}
+	if f.DaysLeft != nil {
+		attrs = append(attrs, "daysLeft", *f.DaysLeft)
 	}
 	s.Log.Log(ctx, level, "sweep.finding", attrs...)
 }

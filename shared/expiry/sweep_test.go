@@ -161,13 +161,14 @@ func TestIndexDown(t *testing.T) {
 func TestFindings(t *testing.T) {
 	l := &ledger{due: slugs(1), tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
 		date, err := date.Parse("2026-12-01")
-		return link.Finding{Slug: s, Organization: "org", Did: []string{"verified"}, Status: condition.Active, State: link.SecretExpiring, DaysLeft: 8, ExpiresOn: date, Notice: true}, err
+		days := 8
+		return link.Finding{Slug: s, Organization: "org", Did: []string{"verified"}, Status: condition.Active, State: link.SecretExpiring, DaysLeft: &days, ExpiresOn: date, Notice: true, Code: "fhir_403_rbac"}, err
 	}}
 	r, log, err := run(t, l)
 	if err != nil || r.Notices != 1 || r.Due != 1 || r.Done != 1 || r.Failed != 0 || r.Left != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	for _, want := range []string{`"level":"WARN"`, `"msg":"sweep.finding"`, `"link":"clinic-0"`, `"secretState":"expiring"`, `"daysLeft":8`, `"expiresOn":"2026-12-01"`} {
+	for _, want := range []string{`"level":"WARN"`, `"msg":"sweep.finding"`, `"link":"clinic-0"`, `"secretState":"expiring"`, `"daysLeft":8`, `"code":"fhir_403_rbac"`, `"expiresOn":"2026-12-01"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %s: %s", want, log)
 		}

@@ -163,6 +163,13 @@ func (l Link) SecretSource() ending.Source {
 // Secret.ExpiresOn is zero.
 func (l Link) DaysLeft(now time.Time) int { return l.Secret.ExpiresOn.DaysFrom(date.Of(now)) }
 
+// KnownDaysLeft is DaysLeft where it says something: there is a date, and Entra has not refused the
+// secret as expired before it.
+func (l Link) KnownDaysLeft(now time.Time) (days int, known bool) {
+	days = l.DaysLeft(now)
+	return days, !l.Secret.ExpiresOn.IsZero() && (days < 0 || !l.Secret.Expired)
+}
+
 // ETag is a strong entity tag over ID and Revision, with its quotes.
 func (l Link) ETag() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", l.ID, l.Revision))

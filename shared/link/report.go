@@ -35,7 +35,7 @@ func (s *Service) Report(ctx context.Context, organization, slug string) (lastre
 func (s *Service) putReport(ctx context.Context, l Link, by lastreport.By, report verification.Report) {
 	ctx, cancel := aside(ctx)
 	defer cancel()
-	err := s.stores.PutReport(ctx, string(l.Slug), lastreport.Report{LinkID: l.ID, At: s.now(), By: by, Report: report})
+	err := s.stores.PutReport(ctx, string(l.Slug), lastreport.Report{LinkID: l.ID, At: l.VerifiedAt, By: by, Report: report})
 	if err != nil {
 		s.log.WarnContext(ctx, "report.unwritten", "link", l.Slug, "cause", describe(err))
 	}

@@ -77,7 +77,7 @@ func TestDateOfTheDirectory(t *testing.T) {
 	if after, _ := d.Get(t.Context(), orgA, slug); after.ETag() == before.ETag() {
 		t.Error("another date has the same tag")
 	}
-	if len(told) != 1 || told[0].DaysLeft != 19 {
+	if len(told) != 1 || *told[0].DaysLeft != 19 {
 		t.Errorf("of the earlier end was told %+v", told)
 	}
 	held := d.vault.Entries()[0].Versions

@@ -222,21 +222,7 @@ func vaultProblem(err error, slug string) error {
 	return fmt.Errorf("secret of link %s: %w", slug, err)
 }
 
-// match checks an If-Match header (RFC 9110 §13.1.1, strong comparison) against the link.
-func (l Link) match(header string) error {
-	if header == "" {
-		return problem.New(problem.IfMatchRequired, "Send the ETag of the link as you last read it in If-Match, or If-Match: * to overwrite whatever is there.")
-	}
-	if strings.TrimSpace(header) == "*" { // alone only
-		return nil
-	}
-	for tag := range strings.SplitSeq(header, ",") {
-		if strings.TrimSpace(tag) == l.ETag() {
-			return nil
-		}
-	}
-	return problem.New(problem.ChangedMeanwhile, "The link %q is not as your If-Match says. Read it again, look at what changed, and send the request with its ETag.", l.Slug)
-}
+func (l Link) match(header string) error { return intake.Match(header, l.ETag(), string(l.Slug)) }
 
 // attributes are what the store of secrets keeps beside the value.
 func (l Link) attributes() secret.Attributes {

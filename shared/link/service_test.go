@@ -710,7 +710,7 @@ func TestNotices(t *testing.T) {
 		d.now = d.now.Add(24 * time.Hour)
 		for _, f := range d.sweep(t) {
 			if f.Notice {
-				days = append(days, f.DaysLeft)
+				days = append(days, *f.DaysLeft)
 			}
 		}
 		if f := d.sweep(t); len(f) > 0 {
@@ -731,7 +731,7 @@ func TestNotices(t *testing.T) {
 		t.Fatal(err)
 	}
 	silent.now = silent.now.Add(60 * 24 * time.Hour)
-	if f := silent.sweep(t); len(f) != 1 || !f[0].Notice || f[0].DaysLeft != 10 || f[0].State != link.SecretExpiring {
+	if f := silent.sweep(t); len(f) != 1 || !f[0].Notice || *f[0].DaysLeft != 10 || f[0].State != link.SecretExpiring {
 		t.Errorf("after 60 days of silence: %+v", f)
 	}
 }

@@ -50,8 +50,8 @@ func (f *Finding) of(l Link, noticed bool, now time.Time) {
 	if why := l.Reason(now); why != nil {
 		f.Code = why.Code
 	}
-	if !f.ExpiresOn.IsZero() {
-		f.DaysLeft = l.DaysLeft(now)
+	if days, known := l.KnownDaysLeft(now); known {
+		f.DaysLeft = &days
 	}
 }
 

@@ -21,7 +21,7 @@ type Finding struct {
 	Status       condition.Status
 	State        SecretState
 	Code         string    // why it is not active, if it is not
-	DaysLeft     int       // when ExpiresOn is known
+	DaysLeft     *int      // see Link.KnownDaysLeft
 	ExpiresOn    date.Date // zero: not known
 	Notice       bool      // the secret's end has come nearer than a threshold
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+
+	"fhirlink/shared/date"
 )
 
 // Type says what happened (CloudEvents 1.0 §3.1.1, "type").
@@ -99,7 +101,7 @@ func (e Event) CloudEvent() ([]byte, error) {
 	return json.Marshal(envelope{
 		SpecVersion: "1.0", ID: e.ID, Type: e.Type, Subject: e.Slug,
 		Source:          "urn:fhirlink:organization:" + e.Organization,
-		Time:            e.Time.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano),
+		Time:            date.At(e.Time).String(),
 		DataContentType: "application/json",
 		Data: data{
 			Organization: e.Organization, Slug: e.Slug, Description: e.Description, Status: e.Status,

@@ -43,3 +43,20 @@ func SlugTaken(message, fix, slug string) error {
 	e.Fields = []problem.Field{{Field: "slug", Code: string(problem.SlugTaken), Message: message, Fix: fix}}
 	return e
 }
+
+// Match checks an If-Match header (RFC 9110 §13.1.1, strong comparison) against the entity tag of a
+// link. Errors: IfMatchRequired, ChangedMeanwhile.
+func Match(header, etag, slug string) error {
+	if header == "" {
+		return problem.New(problem.IfMatchRequired, "Send the ETag of the link as you last read it in If-Match, or If-Match: * to overwrite whatever is there.")
+	}
+	if strings.TrimSpace(header) == "*" { // alone only
+		return nil
+	}
+	for tag := range strings.SplitSeq(header, ",") {
+		if strings.TrimSpace(tag) == etag {
+			return nil
+		}
+	}
+	return problem.New(problem.ChangedMeanwhile, "The link %q is not as your If-Match says. Read it again, look at what changed, and send the request with its ETag.", slug)
+}

@@ -21,17 +21,36 @@ type Link struct {
 	TenantID      string           `json:"tenantId"`
 	Audience      string           `json:"audience"`
 	Listed        bool             `json:"listed"`
-	Contacts      []string         `json:"contacts,omitempty"` // e-mail addresses
+	Contacts      []string         `json:"contacts"` // e-mail addresses; null: none
 	Status        condition.Status `json:"status"`
+	Problem       *Problem         `json:"problem"`   // why it is not active; null: it is
+	RecheckAt     *date.Instant    `json:"recheckAt"` // when the timer verifies it next; null: it is not planned
 	Secret        Secret           `json:"secret"`
-	CreatedAt     *time.Time       `json:"createdAt"`
-	UpdatedAt     *time.Time       `json:"updatedAt"`
-	VerifiedAt    *time.Time       `json:"verifiedAt"` // null: never
+	CreatedAt     date.Instant     `json:"createdAt"`
+	UpdatedAt     date.Instant     `json:"updatedAt"`
+	VerifiedAt    *date.Instant    `json:"verifiedAt,omitempty"`
 	ETag          string           `json:"etag"`
 }
 
+// Problem is why a link is not active, with the words of the latest verification.
+type Problem struct {
+	Check   string       `json:"check"`
+	Code    string       `json:"code"`
+	Message string       `json:"message"`
+	Fix     string       `json:"fix"`
+	Command string       `json:"command,omitempty"` // one line for a shell that does what the fix says
+	Since   date.Instant `json:"since"`             // when it was first seen in a row
+}
+
+func problemOf(p *condition.Problem) *Problem {
+	if p == nil {
+		return nil
+	}
+	return &Problem{Check: p.Check, Code: p.Code, Message: p.Message, Fix: p.Fix, Command: p.Command, Since: date.At(p.Since)}
+}
+
 // Secret is what is known of a link's client secret. Without a known date ExpiresOn and
-// DaysLeft are null.
+// DaysLeft are null; DaysLeft also if Entra has refused the secret as expired before that date.
 type Secret struct {
 	ExpiresOn *date.Date       `json:"expiresOn"`
 	DaysLeft  *int             `json:"daysLeft"`
@@ -43,8 +62,8 @@ type Secret struct {
 // Fallback says that Entra refuses the current secret and that tokens are got by the previous
 // one.
 type Fallback struct {
-	Since time.Time `json:"since"`
-	Until time.Time `json:"until"` // then the previous secret is disabled
+	Since date.Instant `json:"since"`
+	Until date.Instant `json:"until"` // then the previous secret is disabled
 }
 
 // Of describes l as of now.
@@ -53,7 +72,8 @@ func Of(l link.Link, now time.Time) Link {
 		Slug: l.Slug, Description: l.Description, FHIRServerURL: l.FHIRServerURL, ClientID: l.ClientID,
 		TenantID: l.TenantID, Audience: l.Audience, Listed: l.Listed, Contacts: l.Contacts,
 		Status: l.Status(now), Secret: secretOf(l, now),
-		CreatedAt: instant(l.CreatedAt), UpdatedAt: instant(l.UpdatedAt), VerifiedAt: instant(l.VerifiedAt),
+		Problem: problemOf(l.Reason(now)), RecheckAt: date.AtOrNil(l.RecheckAt()),
+		CreatedAt: date.At(l.CreatedAt), UpdatedAt: date.At(l.UpdatedAt), VerifiedAt: date.AtOrNil(l.VerifiedAt),
 		ETag: l.ETag(),
 	}
 }
@@ -61,22 +81,15 @@ func Of(l link.Link, now time.Time) Link {
 func secretOf(l link.Link, now time.Time) Secret {
 	s := Secret{State: l.SecretState(now), Source: l.SecretSource()}
 	if end := l.Secret.ExpiresOn; !end.IsZero() {
-		days := l.DaysLeft(now)
-		s.ExpiresOn, s.DaysLeft = &end, &days
+		s.ExpiresOn = &end
 	}
-	if since := instant(l.Secret.FellBackAt); since != nil {
-		s.Fallback = &Fallback{Since: *since, Until: *instant(l.Secret.PreviousUntil)}
+	if days, known := l.KnownDaysLeft(now); known {
+		s.DaysLeft = &days
+	}
+	if !l.Secret.FellBackAt.IsZero() {
+		s.Fallback = &Fallback{Since: date.At(l.Secret.FellBackAt), Until: date.At(l.Secret.PreviousUntil)}
 	}
 	return s
-}
-
-// instant is t in UTC to the millisecond, nil when it is zero.
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC().Truncate(time.Millisecond)
-	return &t
 }
 
 // Write answers with a link and its entity tag.

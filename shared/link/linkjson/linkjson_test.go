@@ -37,7 +37,7 @@ func TestSecret(t *testing.T) {
 		{
 			"the previous one stands in",
 			link.Secret{Expired: true, FellBackAt: now.Add(-time.Hour), PreviousUntil: now.Add(time.Hour)},
-			`{"expiresOn":null,"daysLeft":null,"state":"expired","source":"observed","fallback":{"since":"2026-11-23T22:59:59Z","until":"2026-11-24T00:59:59Z"}}`, condition.Expired,
+			`{"expiresOn":null,"daysLeft":null,"state":"expired","source":"observed","fallback":{"since":"2026-11-23T22:59:59.000Z","until":"2026-11-24T00:59:59.000Z"}}`, condition.Expired,
 		},
 	}
 	for _, tt := range tests {

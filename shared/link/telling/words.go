@@ -8,6 +8,10 @@ import (
 	"fhirlink/shared/notify"
 )
 
+// expired is the state of a secret that has expired. Entra may say so before the date that is known,
+// which then counts no days any more.
+const expired = "expired"
+
 // event is the notice as receivers get it: the same at every attempt, but for a description
 // that was changed in between.
 func (a About) event(n Notice) notify.Event {
@@ -15,8 +19,7 @@ func (a About) event(n Notice) notify.Event {
 		ID: n.ID, Type: n.Type, Time: n.At, Organization: a.Organization, Slug: a.Slug, Description: a.Description,
 		Status: n.Status, SecretState: n.State, ExpiresOn: n.ExpiresOn.String(), Code: n.Code,
 	}
-	if !n.ExpiresOn.IsZero() {
-		days := n.ExpiresOn.DaysFrom(date.Of(n.At))
+	if days := n.ExpiresOn.DaysFrom(date.Of(n.At)); !n.ExpiresOn.IsZero() && (days < 0 || n.State != expired) {
 		e.DaysLeft = &days
 	}
 	if n.Type == notify.SecretExpiring {

@@ -94,7 +94,7 @@ func (s *Service) writeHandOut(ctx context.Context, l link.Link, h handOut) erro
 		return nil // a flight that ended just now has done it
 	}
 	err := s.links.Enter(ctx, trail.Event{
-		ID: h.id(), At: h.began().UTC(), Organization: l.Organization, Slug: string(l.Slug), LinkID: l.ID,
+		ID: h.id(), At: s.now(), Organization: l.Organization, Slug: string(l.Slug), LinkID: l.ID,
 		Action: trail.TokenIssued, Outcome: h.outcome, By: h.by,
 	})
 	s.handOuts.entries.Add(h, handOutEntry{done: err == nil, after: s.now().Add(trailPause)})

@@ -2,6 +2,7 @@ package trail
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"fhirlink/shared/continuation"
@@ -42,7 +43,9 @@ type Progress struct {
 func Oldest(from time.Time) string { return ID(from.Add(-time.Microsecond), "") }
 
 // Page reads up to limit events of a trail, the latest first, and says how to continue ("" at the
-// end). A continuation of another trail is a problem.InvalidFields error.
+// end). The event of an hour's tokens has the ID of the hour's beginning, so that all instances write
+// the same one; within a page it stands where its time belongs. A continuation of another trail is a
+// problem.InvalidFields error.
 func Page(ctx context.Context, s Store, organization, slug string, limit int, from string) ([]Event, string, error) {
 	list := organization + "\n" + slug
 	after, err := continuation.Parse(list, from)
@@ -50,9 +53,14 @@ func Page(ctx context.Context, s Store, organization, slug string, limit int, fr
 		return nil, "", err
 	}
 	events, err := s.Events(ctx, organization, slug, after, limit+1)
-	if err != nil || len(events) <= limit {
-		return events, "", err
+	if err != nil {
+		return nil, "", err
 	}
-	events = events[:limit]
-	return events, continuation.After(list, events[limit-1].ID), nil
+	next := ""
+	if len(events) > limit {
+		events = events[:limit]
+		next = continuation.After(list, events[limit-1].ID)
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return b.At.Compare(a.At) })
+	return events, next, nil
 }
