@@ -40,21 +40,21 @@ func gone(r *http.Request, err error) bool {
 }
 
 // finding returns the code of what Entra or a verification found wrong with the link. It is
-// empty when the error is about something else.
-func finding(err error) string {
+// empty when the error is about something else. A refusal of Entra is no warning.
+func finding(err error) (code string, warning bool) {
 	var (
 		refused *tokens.Refused
 		p       *problem.Error
 	)
 	switch {
 	case errors.As(err, &refused):
-		return refused.Code
+		return refused.Code, false
 	case errors.As(err, &p):
 		if report, ok := p.Report.(verification.Report); ok {
 			return report.Finding()
 		}
 	}
-	return ""
+	return "", false
 }
 
 // timedOut turns a deadline that no other code has explained into a problem that says to try

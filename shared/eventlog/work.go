@@ -18,6 +18,7 @@ type Work struct {
 	mu      sync.Mutex
 	outcome string
 	finding string
+	warning bool
 	calls   tally
 	late    func(tally) // receives calls that end after the line is written; nil before
 }
@@ -54,14 +55,15 @@ func (w *Work) End(code string) {
 	w.outcome = code
 }
 
-// Find notes the code of a finding about a link, from a verification or from Entra.
-func (w *Work) Find(code string) {
+// Find notes the code of a finding about a link, from a verification or from Entra. warning means
+// that the link works all the same.
+func (w *Work) Find(code string, warning bool) {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.finding = code
+	w.finding, w.warning = code, warning
 }
 
 // Called notes a call to a service, e.g. "vault", its duration, and whether it failed.
@@ -93,8 +95,8 @@ func (w *Work) Outcome(otherwise string) string {
 	return w.outcome
 }
 
-// Notes returns the notes except the outcome as attributes: "finding", and by service "calls",
-// "failedCalls" and "callMs", the total duration of the calls in milliseconds. Attributes without
+// Notes returns the notes except the outcome as attributes: "finding", with "warning" if it is one,
+// and by service "calls", "failedCalls" and "callMs", the total duration of the calls in milliseconds. Attributes without
 // a value are left out.
 func (w *Work) Notes() []slog.Attr {
 	if w == nil {
@@ -109,7 +111,11 @@ func (w *Work) notes() []slog.Attr {
 	if w.finding == "" {
 		return w.calls.attrs()
 	}
-	return append(w.calls.attrs(), slog.String("finding", w.finding))
+	notes := append(w.calls.attrs(), slog.String("finding", w.finding))
+	if w.warning {
+		notes = append(notes, slog.Bool("warning", true))
+	}
+	return notes
 }
 
 // Write writes the work's line, with its notes. A call that ends later, because nothing waited

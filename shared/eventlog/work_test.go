@@ -32,13 +32,17 @@ func TestWorkNotes(t *testing.T) {
 	w.Called("entra", 200*time.Millisecond, true)
 	w.Called("vault", 500*time.Microsecond, false)
 	w.End("invalid_grant")
-	w.Find("aadsts_7000222")
+	w.Find("aadsts_7000222", false)
 	want := `,"calls":{"vault":2,"entra":1},"failedCalls":{"entra":1},"callMs":{"vault":2,"entra":200},"finding":"aadsts_7000222"`
 	if got := line(t, w); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if got := w.Outcome("ok"); got != "invalid_grant" {
 		t.Errorf("outcome %q", got)
+	}
+	w.Find("write_403", true)
+	if got, want := line(t, w), strings.Replace(want, `"aadsts_7000222"`, `"write_403","warning":true`, 1); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 	calm := &eventlog.Work{}
 	calm.Called("table", time.Millisecond, false)
@@ -73,7 +77,7 @@ func TestLateCalls(t *testing.T) {
 func TestNoWork(t *testing.T) {
 	w := eventlog.Current(t.Context())
 	w.End("x")
-	w.Find("x")
+	w.Find("x", false)
 	w.Called("vault", time.Second, true)
 	if w != nil || w.Outcome("ok") != "ok" || w.Notes() != nil {
 		t.Errorf("%v", w)
@@ -102,7 +106,7 @@ func TestWorkOfManyGoroutines(t *testing.T) {
 		group.Go(func() {
 			w.Called("table", time.Millisecond, false)
 			w.End("x")
-			w.Find("y")
+			w.Find("y", false)
 			_ = w.Outcome("")
 			_ = w.Notes()
 		})

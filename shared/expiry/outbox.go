@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,25 +35,29 @@ func (o *outbox) add(letters []telling.Letter) {
 	}
 }
 
-// send sends one mail per organization. Letters that are not sent are taken up again when their
-// claim has expired.
-func (o *outbox) send(ctx context.Context, s Sweep) {
+// send sends one mail per organization, and returns how many notices were delivered. Letters that
+// are not sent are taken up again when their claim has expired.
+func (o *outbox) send(ctx context.Context, s Sweep) int64 {
+	var delivered atomic.Int64
 	var group errgroup.Group
 	group.SetLimit(mailsAtOnce)
 	for organization, letters := range o.letters {
 		group.Go(func() error {
-			if err := s.digest(ctx, letters); err != nil {
+			n, err := s.digest(ctx, letters)
+			delivered.Add(int64(n))
+			if err != nil {
 				s.Log.ErrorContext(ctx, "digest.failed", "organization", organization, "cause", err.Error())
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // the functions always return nil
+	return delivered.Load()
 }
 
-func (s Sweep) digest(ctx context.Context, letters []telling.Letter) (err error) {
+func (s Sweep) digest(ctx context.Context, letters []telling.Letter) (delivered int, err error) {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
 	defer func() {
 		if p := recover(); p != nil {

@@ -38,8 +38,8 @@ type Links interface {
 	Tend(ctx context.Context, slug link.Slug) (link.Finding, error)
 	// Postpone is called for every link whose Tend failed.
 	Postpone(ctx context.Context, slug link.Slug) error
-	// Digest receives the letters of one organization.
-	Digest(ctx context.Context, letters []telling.Letter) error
+	// Digest receives the letters of one organization, and returns how many notices it delivered.
+	Digest(ctx context.Context, letters []telling.Letter) (delivered int, err error)
 }
 
 // Trail is the part of the trail that a sweep needs. [fhirlink/shared/link/trail.Trimmer]
@@ -63,7 +63,7 @@ type Sweep struct {
 type Result struct {
 	Due, Done, Failed int
 	Left              int    // not taken up because the time was over; of the links beyond perRun, only one counts
-	Notices           int    // links whose secret's expiry has passed a threshold
+	Notices           int    // that receivers have taken
 	Trimmed           int    // events that were removed from the trail
 	Skipped           string // why this run did nothing; empty: it ran
 
@@ -190,9 +190,7 @@ func (s Sweep) tendAll(ctx context.Context, due []link.Slug, done *atomic.Int64)
 		group.Go(func() error {
 			f, err := s.tend(tending, slug)
 			mail.add(f.Letters)
-			if f.Notice {
-				notices.Add(1)
-			}
+			notices.Add(int64(f.Delivered))
 			if err != nil {
 				failed.Add(1)
 				s.failed(ctx, slug, err)
@@ -204,7 +202,7 @@ func (s Sweep) tendAll(ctx context.Context, due []link.Slug, done *atomic.Int64)
 		})
 	}
 	_ = group.Wait() // the functions always return nil
-	mail.send(ctx, s)
+	notices.Add(mail.send(ctx, s))
 	return Result{Due: len(due), Done: int(done.Load()), Failed: int(failed.Load()), Left: int(left.Load()), Notices: int(notices.Load())}
 }
 

@@ -54,7 +54,10 @@ func (l *ledger) Postpone(_ context.Context, s link.Slug) error {
 	return nil
 }
 
-func (l *ledger) Digest(context.Context, []telling.Letter) error { return nil }
+// Digest delivers every letter.
+func (l *ledger) Digest(_ context.Context, letters []telling.Letter) (int, error) {
+	return len(letters), nil
+}
 
 func slugs(n int) (all []link.Slug) {
 	for i := range n {
@@ -162,10 +165,10 @@ func TestFindings(t *testing.T) {
 	l := &ledger{due: slugs(1), tend: func(_ context.Context, s link.Slug) (link.Finding, error) {
 		date, err := date.Parse("2026-12-01")
 		days := 8
-		return link.Finding{Slug: s, Organization: "org", Did: []string{"verified"}, Status: condition.Active, State: link.SecretExpiring, DaysLeft: &days, ExpiresOn: date, Notice: true, Code: "fhir_403_rbac"}, err
+		return link.Finding{Slug: s, Organization: "org", Did: []string{"verified"}, Status: condition.Active, State: link.SecretExpiring, DaysLeft: &days, ExpiresOn: date, Notice: true, Code: "fhir_403_rbac", Delivered: 2, Letters: []telling.Letter{{}}}, err
 	}}
 	r, log, err := run(t, l)
-	if err != nil || r.Notices != 1 || r.Due != 1 || r.Done != 1 || r.Failed != 0 || r.Left != 0 {
+	if err != nil || r.Notices != 3 || r.Due != 1 || r.Done != 1 || r.Failed != 0 || r.Left != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for _, want := range []string{`"level":"WARN"`, `"msg":"sweep.finding"`, `"link":"clinic-0"`, `"secretState":"expiring"`, `"daysLeft":8`, `"code":"fhir_403_rbac"`, `"expiresOn":"2026-12-01"`} {

@@ -138,7 +138,7 @@ func TestAccessLogSaysWhatWasNoted(t *testing.T) {
 		work := eventlog.Current(r.Context())
 		work.Called("vault", time.Millisecond, true)
 		work.End("upstream_unavailable")
-		work.Find("aadsts_7000222")
+		work.Find("aadsts_7000222", false)
 		w.WriteHeader(503)
 	})
 	mux.HandleFunc("/unsaid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(418) })

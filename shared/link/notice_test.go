@@ -88,6 +88,8 @@ type office struct {
 	sink  *sink
 	mails []notify.Digest
 	mail  notify.Result
+
+	delivered int // as the timer's runs count it
 }
 
 func (o *office) Digest(_ context.Context, d notify.Digest) notify.Result {
@@ -122,14 +124,17 @@ func (o *office) fire(t *testing.T) {
 	t.Helper()
 	letters := map[string][]telling.Letter{}
 	for _, f := range o.sweep(t) {
+		o.delivered += f.Delivered
 		for _, l := range f.Letters {
 			letters[l.About.Organization] = append(letters[l.About.Organization], l)
 		}
 	}
 	for _, of := range letters {
-		if err := o.Service.Digest(t.Context(), of); err != nil {
+		n, err := o.Service.Digest(t.Context(), of)
+		if err != nil {
 			t.Fatal(err)
 		}
+		o.delivered += n
 	}
 }
 
@@ -281,6 +286,9 @@ func TestCondition(t *testing.T) {
 	if got := o.sink.told(); !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
+	if e := o.sink.got[1]; e.SecretState != "expired" || e.ExpiresOn != "2027-10-01" || e.DaysLeft != nil {
+		t.Errorf("Entra says that it expired before its date: %+v", e)
+	}
 	if e := o.sink.got[0]; e.Code != "x" || !strings.Contains(e.Message, "It failed.") || e.Fix != "Mend it." || e.Status != "broken" {
 		t.Errorf("broken: %+v", e)
 	}
@@ -314,8 +322,8 @@ func TestRetries(t *testing.T) {
 	if !slices.Equal(at, want) {
 		t.Errorf("attempts after %v, want %v", at, want)
 	}
-	if n := len(o.row(t).Notices); n > 0 {
-		t.Errorf("%d notices are left after the last attempt", n)
+	if n := len(o.row(t).Notices); n > 0 || o.delivered != 0 {
+		t.Errorf("%d notices are left after the last attempt, %d count as delivered", n, o.delivered)
 	}
 }
 
@@ -375,6 +383,9 @@ func TestDigest(t *testing.T) {
 	}
 	if len(days) != 8 {
 		t.Errorf("on %d days", len(days))
+	}
+	if want := len(o.sink.got) + 8*2; len(o.sink.got) != 16 || o.delivered != want {
+		t.Errorf("%d notices count as delivered, want %d, %d of them to the webhook", o.delivered, want, len(o.sink.got))
 	}
 }
 

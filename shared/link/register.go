@@ -58,8 +58,9 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 // link nobody could read it there.
 func (s *Service) logRefusal(ctx context.Context, organization string, slug Slug, report verification.Report, err error) {
 	by := trail.ActorOf(ctx)
+	finding, _ := report.Finding()
 	s.log.InfoContext(ctx, "registration.refused", "link", slug, "tid", organization, "azp", by.AppID, "oid", by.ObjectID,
-		"code", string(problem.CodeOf(err)), "finding", report.Finding())
+		"code", string(problem.CodeOf(err)), "finding", finding)
 }
 
 // Rehearse verifies r without storing anything; every finding is in the report.

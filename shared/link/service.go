@@ -105,10 +105,11 @@ type Result struct {
 	Report *verification.Report // nil when the change needed no verification
 }
 
-// Finding is the code of what the verification found; empty when it found nothing.
-func (r Result) Finding() string {
+// Finding is the code of what the verification found, and whether it is a warning only; empty when
+// it found nothing.
+func (r Result) Finding() (code string, warning bool) {
 	if r.Report == nil {
-		return ""
+		return "", false
 	}
 	return r.Report.Finding()
 }

@@ -35,6 +35,7 @@ func (s *Service) tell(ctx context.Context, slug Slug, f *Finding) (Link, error)
 		return l, err
 	}
 	s.sender.Send(ctx, l.about(), attempts)
+	f.Delivered += telling.Delivered(attempts)
 	f.Did = append(f.Did, fmt.Sprintf("sent %d of its notifications", len(attempts)))
 	return l, errors.Join(err, s.acknowledge(ctx, l.about(), attempts))
 }
@@ -114,42 +115,43 @@ func (s *Service) acknowledge(ctx context.Context, about telling.About, attempts
 
 // Digest sends one mail for all letters, which must be of one organization, unless it had one
 // today; then they wait for tomorrow. After a crash between the mail and the writes behind it
-// the mail is sent again.
-func (s *Service) Digest(ctx context.Context, letters []telling.Letter) error {
+// the mail is sent again. It returns how many notices the mail has delivered.
+func (s *Service) Digest(ctx context.Context, letters []telling.Letter) (delivered int, err error) {
 	if len(letters) == 0 {
-		return nil
+		return 0, nil
 	}
 	now := s.now()
 	name, today := "mail-"+letters[0].About.Organization, date.Of(now).String()
 	last, err := s.stores.Cell(ctx, name)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if last.Value == today {
-		return s.putOff(ctx, letters, now)
+		return 0, s.putOff(ctx, letters, now)
 	}
 	result, sent := s.sender.Mail(ctx, letters, now)
 	ctx, cancel := aside(ctx)
 	defer cancel()
 	if sent {
 		if _, _, err := s.stores.Swap(ctx, name, last, today); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	return s.settleLetters(ctx, letters, result)
 }
 
 // settleLetters writes down what became of the digest, for every link in it.
-func (s *Service) settleLetters(ctx context.Context, letters []telling.Letter, result notify.Result) (err error) {
+func (s *Service) settleLetters(ctx context.Context, letters []telling.Letter, result notify.Result) (delivered int, err error) {
 	for _, letter := range letters {
 		for i := range letter.Attempts {
 			letter.Attempts[i].Result = result
 		}
+		delivered += telling.Delivered(letter.Attempts)
 		if e := s.acknowledge(ctx, letter.About, letter.Attempts); e != nil {
 			err = e
 		}
 	}
-	return err
+	return delivered, err
 }
 
 // putOff leaves the letters to the next day's digest.

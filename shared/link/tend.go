@@ -24,6 +24,7 @@ type Finding struct {
 	DaysLeft     *int      // see Link.KnownDaysLeft
 	ExpiresOn    date.Date // zero: not known
 	Notice       bool      // the secret's end has come nearer than a threshold
+	Delivered    int       // notices that receivers have taken; Digest adds those of the mail
 
 	Letters []telling.Letter // for Digest, with those of the organization's other links
 }

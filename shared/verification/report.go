@@ -125,18 +125,18 @@ func (r Report) Failed() (Check, bool) {
 }
 
 // Finding returns the code of the first check that failed, or else of the first that warned; ""
-// if all passed. Other checks take precedence over CheckFields, which may complain about no more
-// than a missing date.
-func (r Report) Finding() string {
+// if all passed. warning means that none failed. Other checks take precedence over CheckFields,
+// which may complain about no more than a missing date.
+func (r Report) Finding() (code string, warning bool) {
 	for _, status := range []Status{Fail, Warn} {
 		for _, ofFields := range []bool{false, true} {
 			i := slices.IndexFunc(r.Checks, func(c Check) bool { return c.Status == status && (c.ID == CheckFields) == ofFields })
 			if i >= 0 {
-				return r.Checks[i].Code
+				return r.Checks[i].Code, status == Warn
 			}
 		}
 	}
-	return ""
+	return "", false
 }
 
 // Ran reports whether the check was run.

@@ -33,6 +33,9 @@ func TestSecret(t *testing.T) {
 		{"yesterday", link.Secret{ExpiresOn: on("2026-11-22")}, `{"expiresOn":"2026-11-22","daysLeft":-1,"state":"expired","source":"typed"}`, condition.Expired},
 		{"unknown", link.Secret{}, `{"expiresOn":null,"daysLeft":null,"state":"unknown"}`, condition.Active},
 		{"Entra said so", link.Secret{Expired: true}, `{"expiresOn":null,"daysLeft":null,"state":"expired","source":"observed"}`, condition.Expired},
+		{"Entra said so before the date", link.Secret{Expired: true, ExpiresOn: on("2027-05-01")}, `{"expiresOn":"2027-05-01","daysLeft":null,"state":"expired","source":"observed"}`, condition.Expired},
+		{"Entra said so on the last day", link.Secret{Expired: true, ExpiresOn: on("2026-11-23")}, `{"expiresOn":"2026-11-23","daysLeft":null,"state":"expired","source":"observed"}`, condition.Expired},
+		{"Entra said so after the date", link.Secret{Expired: true, ExpiresOn: on("2026-11-20")}, `{"expiresOn":"2026-11-20","daysLeft":-3,"state":"expired","source":"observed"}`, condition.Expired},
 		{"Graph said so", link.Secret{ExpiresOn: on("2027-05-01"), Source: ending.ByGraph}, `{"expiresOn":"2027-05-01","daysLeft":159,"state":"ok","source":"graph"}`, condition.Active},
 		{
 			"the previous one stands in",

@@ -77,6 +77,16 @@ func (s Sender) deliver(ctx context.Context, about About, a Attempt) (r notify.R
 	return r
 }
 
+// Delivered counts the attempts that a receiver has acknowledged.
+func Delivered(attempts []Attempt) (n int) {
+	for _, a := range attempts {
+		if a.Result.Outcome == notify.Delivered {
+			n++
+		}
+	}
+	return n
+}
+
 // LogAbandoned logs the deliveries that are not tried again although they failed.
 func (s Sender) LogAbandoned(ctx context.Context, about About, attempts []Attempt) {
 	for _, a := range attempts {

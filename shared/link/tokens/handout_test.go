@@ -51,6 +51,26 @@ func TestTokenEvents(t *testing.T) {
 	})
 }
 
+// TestTokenEventTime: the event of an hour has the time of its first token, and stands in its place
+// among the others on a page.
+func TestTokenEventTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		time.Sleep(25 * time.Minute)
+		first := time.Now()
+		st.asCaller(t, st.instance, "app-1")
+		time.Sleep(time.Minute)
+		if _, err := st.Verify(t.Context(), orgA, slug); err != nil {
+			t.Fatal(err)
+		}
+		st.asCaller(t, st.another(), "app-1")
+		events, _, err := st.Events(t.Context(), orgA, slug, 10, "")
+		if err != nil || events[0].Action != trail.Verified || events[1].Action != trail.TokenIssued || events[1].At.Sub(first) >= time.Second || events[1].At.Before(first) {
+			t.Errorf("the trail is %+v, %v, the first token was at %v", events, err, first)
+		}
+	})
+}
+
 // TestTokenWithoutTrail: a trail that hangs costs the first hand-out a short wait, and nobody
 // after it; when it works again, the event is written.
 func TestTokenWithoutTrail(t *testing.T) {
