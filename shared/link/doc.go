@@ -18,14 +18,15 @@
 // secret. Any write may be the last one of its process.
 //
 //	Register     insert the row as Reserved │ enroll it in the roster │ put the secret │
-//	             update the row to Live
+//	             update the row to Live │ put the report
 //	Patch        update the row, with a marker if the date changed │ update the secret's date │
 //	             remove the marker
 //	SetSecret    set the marker │ put the secret │ commit its version │ disable the versions that
-//	             cannot stand in for it │ remove the marker
-//	Delete       update the row to Deleting │ delete the secret │ update it to Tombstone │
-//	             withdraw it from the roster
-//	Verify       update the row │ update the secret's date, if the directory named another
+//	             cannot stand in for it │ remove the marker │ put the report
+//	Delete       update the row to Deleting │ delete the secret │ remove the report │
+//	             update it to Tombstone │ withdraw it from the roster
+//	Verify       update the row │ put the report │ update the secret's date, if the directory named
+//	             another
 //	tell         claim deliveries on the row │ send │ acknowledge on the row
 //
 // Every update also puts an event on the row, which then moves to the trail. Tend, the timer's
@@ -50,6 +51,6 @@
 //	intake      what people typed, checked            condition   what verifications found; schedule
 //	telling     notices: words, receivers, sending    ending      when a credential ends
 //	tokens      access tokens, caches, fall-back      trail       who did what, and how long that is kept
-//	linkjson    links as the API shows them           linktest    the stores in memory, and the
-//	                                                              conformance suite of every store
+//	lastreport  the report of the last verification   linkjson    links as the API shows them
+//	linktest    the stores in memory, and the conformance suite of every store
 package link

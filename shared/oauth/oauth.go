@@ -29,6 +29,13 @@ const (
 	InsufficientScope    = "insufficient_scope" // RFC 6750 §3.1
 )
 
+// Codes returns all of them.
+func Codes() []string {
+	return []string{
+		InvalidRequest, InvalidClient, InvalidGrant, InvalidScope, UnsupportedGrantType, ServerError, Unavailable, InvalidTarget, InvalidToken, InsufficientScope,
+	}
+}
+
 // Error is an error answer of the token endpoint.
 type Error struct {
 	Code        string

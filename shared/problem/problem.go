@@ -3,7 +3,9 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -67,6 +69,9 @@ var kinds = map[Code]struct {
 	WebhookNotFound: {http.StatusNotFound, "There is no such webhook"},
 	TooManyWebhooks: {http.StatusConflict, "The organization has as many webhooks as it may have"},
 }
+
+// Codes returns all codes, sorted.
+func Codes() []Code { return slices.Sorted(maps.Keys(kinds)) }
 
 // Status returns the HTTP status of the code, or 500 if the table does not list it.
 func (c Code) Status() int {

@@ -34,6 +34,11 @@ var required = []Service{Identity, Entra, Vault, Table}
 // sightingAge is how long an observation of a service counts.
 const sightingAge = 10 * time.Minute
 
+// Services returns all services.
+func Services() []Service {
+	return []Service{Identity, Entra, Vault, Table, FHIR, Graph, EventGrid, Webhook}
+}
+
 // Watch observes the calls of one program. The zero Watch is ready to use.
 type Watch struct {
 	mu   sync.Mutex

@@ -4,11 +4,19 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"fhirlink/functions"
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/upstream"
+	"fhirlink/shared/verification"
 )
 
 // metricsPath shows the metrics in Prometheus's text format.
@@ -31,6 +39,7 @@ type metrics struct {
 	callSeconds *prometheus.CounterVec
 	sweeps      *prometheus.CounterVec
 	swept       *prometheus.CounterVec
+	trimmed     prometheus.Counter
 	notices     prometheus.Counter
 	succeeded   prometheus.Gauge
 }
@@ -45,7 +54,7 @@ func newMetrics() *metrics {
 	}
 	m.requests = counter("requests_total", "Requests that were answered.", "method", "route", "status")
 	m.refusals = counter("refusals_total", "Requests that were refused or failed, by the code in the answer.", "code")
-	m.findings = counter("findings_total", "What verifications, or Entra, had against links, by code.", "code")
+	m.findings = counter("findings_total", "What verifications, or Entra, had against links, by code; severity: failure, or warning of a link that works.", "code", "severity")
 	m.issued = counter("tokens_issued_total", "Access tokens that were handed out; cached: from memory; previous: by the previous client secret.", "cached", "previous")
 	m.renewed = counter("tokens_renewed_total", "Tokens that were renewed in the background before their end.", "renewed")
 	m.calls = counter("upstream_calls_total", "Calls to services that fhirlink needs.", "service")
@@ -54,10 +63,67 @@ func newMetrics() *metrics {
 	m.sweeps = counter("sweeps_total", "Runs of the timer; complete: all that was due was taken up.", "complete")
 	m.swept = counter("sweep_links_total", "Links that runs of the timer were done with, failed on, or left for the next.", "result")
 	m.durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "fhirlink_request_duration_seconds", Help: "How long requests took."}, []string{"route"})
-	m.notices = prometheus.NewCounter(prometheus.CounterOpts{Name: "fhirlink_sweep_notices_total", Help: "Links whose secret's end came nearer past a threshold."})
+	m.notices = prometheus.NewCounter(prometheus.CounterOpts{Name: "fhirlink_sweep_notices_total", Help: "Notices that receivers have taken from runs of the timer."})
+	m.trimmed = prometheus.NewCounter(prometheus.CounterOpts{Name: "fhirlink_trail_trimmed_total", Help: "Events that were removed from the trail because of their age."})
 	m.succeeded = prometheus.NewGauge(prometheus.GaugeOpts{Name: "fhirlink_sweep_last_success_timestamp_seconds", Help: "The heartbeat: when a run of the timer last took up all that was due."})
-	m.registry.MustRegister(m.durations, m.notices, m.succeeded)
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "fhirlink_build_info", Help: "Which program this is; the value is always 1."}, []string{"version", "goversion"})
+	build.WithLabelValues(version, runtime.Version()).Set(1)
+	m.registry.MustRegister(m.durations, m.notices, m.trimmed, m.succeeded, build)
+	m.zero()
 	return m
+}
+
+// zero shows every series whose labels are known before it counts, because a series that begins
+// with its first event hides that event from rate().
+func (m *metrics) zero() {
+	for _, route := range (functions.Deps{}).Routes() {
+		for _, status := range append(successes[route.Method], "500", "503") {
+			m.requests.WithLabelValues(route.Method, route.Path, status)
+		}
+		m.durations.WithLabelValues(route.Path)
+	}
+	for _, code := range problem.Codes() {
+		m.refusals.WithLabelValues(string(code))
+	}
+	for _, code := range oauth.Codes() {
+		m.refusals.WithLabelValues(code)
+	}
+	for _, f := range verification.Failures() {
+		for _, code := range append(f.Also, f.Code) {
+			if !strings.Contains(code, "<") { // it stands for every other number of Entra
+				m.findings.WithLabelValues(code, severity(f.Status == verification.Warn))
+			}
+		}
+	}
+	for _, service := range upstream.Services() {
+		for _, counter := range []*prometheus.CounterVec{m.calls, m.failedCalls, m.callSeconds} {
+			counter.WithLabelValues(string(service))
+		}
+	}
+	for _, yes := range []string{"true", "false"} {
+		m.issued.WithLabelValues(yes, "true")
+		m.issued.WithLabelValues(yes, "false")
+		m.renewed.WithLabelValues(yes)
+		m.sweeps.WithLabelValues(yes)
+	}
+	for _, result := range sweepResults {
+		m.swept.WithLabelValues(result)
+	}
+}
+
+// successes are the statuses of requests that succeed, by method.
+var successes = map[string][]string{
+	http.MethodGet: {"200"}, http.MethodPost: {"200", "201"}, http.MethodPut: {"200"}, http.MethodPatch: {"200"}, http.MethodDelete: {"204"},
+}
+
+// sweepResults are what becomes of a link that is due, as fields of sweep.done.
+var sweepResults = []string{"done", "failed", "left"}
+
+func severity(warning bool) string {
+	if warning {
+		return "warning"
+	}
+	return "failure"
 }
 
 // counting returns a logger whose events are also counted.
@@ -114,16 +180,17 @@ func (m *metrics) request(e event) {
 		m.refusals.WithLabelValues(code).Inc()
 	}
 	if code := e.text("finding"); code != "" {
-		m.findings.WithLabelValues(code).Inc()
+		m.findings.WithLabelValues(code, severity(e.text("warning") == "true")).Inc()
 	}
 }
 
 func (m *metrics) sweep(e event) {
 	m.sweeps.WithLabelValues(e.text("complete")).Inc()
-	for _, result := range []string{"done", "failed", "left"} {
+	for _, result := range sweepResults {
 		m.swept.WithLabelValues(result).Add(e.number(result))
 	}
 	m.notices.Add(e.number("notices"))
+	m.trimmed.Add(e.number("trimmed"))
 	if at, ok := e["succeededAt"]; ok {
 		m.succeeded.Set(float64(at.Time().UnixMilli()) / 1000)
 	}

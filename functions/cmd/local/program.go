@@ -65,6 +65,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	if err := p.open(db, o, c, clients.watchedBy(watch), log); err != nil {
 		return p, err
 	}
+	metrics.registry.MustRegister(&census{rows: p.stores.Rows, now: o.ahead.now})
 	p.sweep = expiry.Sweep{
 		Links: p.links, Trail: trail.Trimmer{Store: p.stores, Cells: p.stores, Days: c.TrailDays, Now: o.ahead.now},
 		Cells: p.stores, Now: o.ahead.now, Log: log,

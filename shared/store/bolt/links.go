@@ -84,6 +84,31 @@ func (s *Store) Remove(ctx context.Context, slug link.Slug, still func(link.Link
 	return false, busyLink(slug)
 }
 
+// Rows returns up to limit rows in the order of their slugs, those behind after ("": the first), and
+// the slug to go on behind ("" at the end). It leaves out rows that cannot be read.
+func (s *Store) Rows(ctx context.Context, after link.Slug, limit int) (rows []link.Link, next link.Slug, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		c := tx.Bucket(linksBucket).Cursor()
+		k, _ := c.Seek([]byte(after))
+		if k != nil && string(k) == string(after) {
+			k, _ = c.Next()
+		}
+		for n := 0; k != nil; n++ {
+			if n == limit {
+				return nil
+			}
+			next = link.Slug(k)
+			if found, err := loadLink(tx, next); err == nil {
+				rows = append(rows, found.Link)
+			}
+			k, _ = c.Next()
+		}
+		next = ""
+		return nil
+	})
+	return rows, next, err
+}
+
 func (s *Store) readLink(ctx context.Context, slug link.Slug) (found linkRow, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) (err error) {
 		found, err = loadLink(tx, slug)
