@@ -269,7 +269,7 @@ func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 var mask = scripttest.Mask{
 	Headers: []string{"Etag", "X-Correlation-Id"},
 	Keys: []string{
-		"instance", "createdAt", "updatedAt", "verifiedAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and the program's name
+		"instance", "createdAt", "updatedAt", "verifiedAt", "since", "recheckAt", "firstAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and the program's name
 		"etag", "access_token", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time
 		"reachable", // depends on the services of the program
 	},
