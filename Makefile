@@ -81,12 +81,12 @@ clients-test: ## Run clients generated from openapi.yaml (needs npm; installs Mo
 
 bench: ## Measure the promised numbers and compare them with their bounds
 	go test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./functions/cmd
-	go test -count=1 -run '^$$' -bench SweepRequests -benchtime 1x ./shared/store/aztable
+	go test -count=1 -run '^$$' -bench "SweepRequests|TrimRequests" -benchtime 1x ./shared/store/aztable
 	@echo 'Scopes: x-replacer at most 1.5, allocs/scope at most 1, of-bare at least 0.15, of-json (a hostile 64 KiB against encoding/json) at most 8.'
 	go test -count=1 -run '^$$' -bench . -benchtime 0.5s ./shared/smart ./functions/translate-scope
 
 azurite-bench: ## Count the requests of a sweep of 100,000 links to Azurite (needs npm)
-	.ci/azurite go test -count=1 -timeout 30m -run '^$$' -bench SweepRequests -benchtime 1x ./shared/store/aztable
+	.ci/azurite go test -count=1 -timeout 30m -run '^$$' -bench "SweepRequests|TrimRequests" -benchtime 1x ./shared/store/aztable
 
 ##@ Host it
 

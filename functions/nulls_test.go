@@ -92,7 +92,7 @@ func shapeOf(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
 		for _, name := range []string{
-			"slug", "description", "createdAt", "updatedAt", "verifiedAt", "etag", "durationMs", "correlationId", "traceId", "url", "id", "signingSecret", "access_token", "expires_in",
+			"slug", "description", "createdAt", "updatedAt", "verifiedAt", "recheckAt", "etag", "durationMs", "correlationId", "traceId", "url", "id", "signingSecret", "access_token", "expires_in",
 		} {
 			delete(value, name)
 		}

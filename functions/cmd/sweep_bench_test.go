@@ -104,7 +104,7 @@ func sweepOf(b *testing.B, links int) (took time.Duration, memory float64, c *co
 		start := time.Now()
 		r, err := sweep.Run(b.Context())
 		times = append(times, time.Since(start))
-		if err != nil || r.Due != sweepDue || r.Notices != sweepDue || r.Failed > 0 {
+		if err != nil || r.Due != sweepDue || r.Done != sweepDue || r.Failed > 0 {
 			b.Fatalf("%v, %v", r, err)
 		}
 		var after runtime.MemStats

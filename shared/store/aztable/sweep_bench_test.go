@@ -20,6 +20,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/trail"
 	"fhirlink/shared/secret/secrettest"
 )
 
@@ -76,13 +77,56 @@ func BenchmarkSweepRequests(b *testing.B) {
 	start := time.Now()
 	r, err := expiry.Sweep{Links: service, Cells: store, Log: quiet}.Run(b.Context())
 	took := time.Since(start)
-	if err != nil || r.Due != due || r.Notices != due || r.Failed > 0 {
+	if err != nil || r.Due != due || r.Done != due || r.Failed > 0 {
 		b.Fatalf("%v, %v", r, err)
 	}
 	fmt.Printf("sweep of %d links, %d due, in a table: %d range requests returned %d rows, %d reads of links, %d writes, %d requests for the lease, %v\n",
 		links, due, c.ranges, c.rows, c.points, c.writes, c.cells, took.Round(time.Millisecond))
 	if c.ranges > shards || c.rows > due || c.points > due || c.writes > due {
 		b.Errorf("the bounds are %d ranges, %d rows, %d reads and %d writes", shards, due, due, due)
+	}
+}
+
+// BenchmarkTrimRequests counts the requests of a run that looks at 64 trails of 100 events, of which
+// 2 are too old: two range queries for each trail, which return one row and what is old, and one
+// transaction.
+func BenchmarkTrimRequests(b *testing.B) {
+	const trails, long, old = 64, 100, 2
+	tb := newTable(b)
+	now := time.Now()
+	clean := tb.store(http.DefaultTransport)
+	var group errgroup.Group
+	group.SetLimit(8)
+	for i := range trails {
+		group.Go(func() error {
+			for j := range long {
+				at := now.Add(-time.Duration(j) * time.Hour)
+				if j < old {
+					at = now.AddDate(-2, 0, -j)
+				}
+				e := trail.Event{ID: trail.ID(at, "x"), At: at, Organization: organization, Slug: fmt.Sprintf("clinic-%02d", i), Action: trail.TokenIssued, Outcome: trail.OK}
+				if err := clean.Append(b.Context(), e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	c := &tally{}
+	store := tb.store(c)
+	start := time.Now()
+	removed, err := trail.Trimmer{Store: store, Cells: store}.Trim(b.Context())
+	took := time.Since(start)
+	if err != nil || removed != trails*old {
+		b.Fatalf("%d, %v", removed, err)
+	}
+	fmt.Printf("trim of %d trails of %d events, %d of each too old: %d range requests returned %d rows, %d transactions, %d requests for the round, %v\n",
+		trails, long, old, c.ranges, c.rows, c.writes, c.cells, took.Round(time.Millisecond))
+	if c.ranges > 2*trails || c.rows > trails*(1+old) || c.writes > trails {
+		b.Errorf("the bounds are %d ranges, %d rows and %d transactions", 2*trails, trails*(1+old), trails)
 	}
 }
 
