@@ -20,6 +20,15 @@ type endpoint struct {
 	DisabledReason *string       `json:"disabledReason"` // null: enabled
 	CreatedAt      date.Instant  `json:"createdAt"`
 	OverlapEndsAt  *date.Instant `json:"overlapEndsAt,omitempty"` // until when the previous key signs too
+	LastDelivery   *delivery     `json:"lastDelivery"`            // null: none yet
+}
+
+// delivery is how the last attempt ended.
+type delivery struct {
+	At      date.Instant  `json:"at"`
+	Type    notify.Type   `json:"type"`
+	Outcome webhook.Heard `json:"outcome"`
+	Reason  string        `json:"reason"`
 }
 
 // attempt is the result of a test delivery.
@@ -37,6 +46,9 @@ func (h Handler) describe(e webhook.Endpoint) endpoint {
 	}
 	if !e.Enabled() {
 		described.DisabledReason = &e.DisabledReason
+	}
+	if d := e.LastDelivery; d != nil {
+		described.LastDelivery = &delivery{At: date.At(d.At), Type: d.Type, Outcome: d.Outcome, Reason: d.Reason}
 	}
 	return described
 }

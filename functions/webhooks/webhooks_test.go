@@ -32,9 +32,9 @@ var (
 
 const (
 	storedJSON = `{"id":"hook","url":"https://hooks.example/a?b&c","description":"ours","enabled":true,"disabledAt":null,"disabledReason":null,` +
-		`"createdAt":"2026-11-23T10:00:00.000Z","overlapEndsAt":"2026-11-23T11:00:00.000Z"`
+		`"createdAt":"2026-11-23T10:00:00.000Z","overlapEndsAt":"2026-11-23T11:00:00.000Z","lastDelivery":null`
 	disabledJSON = `{"id":"off","url":"","description":"","enabled":false,"disabledAt":"2026-11-23T10:00:00.000Z","disabledReason":"it answered 410 Gone",` +
-		`"createdAt":"2026-11-23T10:00:00.000Z"}`
+		`"createdAt":"2026-11-23T10:00:00.000Z","lastDelivery":null}`
 )
 
 // service records the last call as text, and answers with stored.

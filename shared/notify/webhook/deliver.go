@@ -68,7 +68,8 @@ func (s *Service) Test(ctx context.Context, organization, id string) (notify.Eve
 	return event, s.attempt(ctx, e, event), nil
 }
 
-// attempt signs and sends the event. It disables an endpoint that answers 410.
+// attempt signs and sends the event, and writes down how that ended. It disables an endpoint that
+// answers 410.
 func (s *Service) attempt(ctx context.Context, e Endpoint, event notify.Event) notify.Result {
 	body, err := event.CloudEvent()
 	if err != nil {
@@ -79,12 +80,11 @@ func (s *Service) attempt(ctx context.Context, e Endpoint, event notify.Event) n
 	if err != nil {
 		return notify.Result{Outcome: notify.Retry, Reason: keyReason(err)}
 	}
-	result, gone := s.post(ctx, message{
+	result, heard := s.post(ctx, message{
 		url: e.URL, id: event.ID, at: now, body: body, signature: signature(keys, event.ID, now, body),
 	})
-	if gone {
-		s.disableGone(ctx, e)
-	}
+	gone := heard == HeardRefused && result.Outcome == notify.Gone
+	s.noteDelivery(ctx, e, Delivery{At: now, Type: event.Type, Outcome: heard, Reason: result.Reason}, gone)
 	return result
 }
 
@@ -113,19 +113,4 @@ func keyReason(err error) string {
 		return "the store of secrets did not answer"
 	}
 	return "the endpoint's signing key cannot be used: replace it with POST /api/webhooks/{id}/rotate"
-}
-
-// disableGone disables the endpoint, unless its address has changed since the attempt.
-func (s *Service) disableGone(ctx context.Context, e Endpoint) {
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	_, err := s.update(ctx, e.Organization, e.ID, func(row Endpoint) Endpoint {
-		if row.URL == e.URL {
-			row.setEnabled(false, "it answered 410 Gone", s.now())
-		}
-		return row
-	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		s.log.WarnContext(ctx, "webhook.unfinished", "webhook", e.ID, "left", "to the next event, which it will refuse too", "cause", err.Error())
-	}
 }

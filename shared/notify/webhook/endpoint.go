@@ -20,6 +20,8 @@ type Endpoint struct {
 	RemovedAt      time.Time // zero unless the endpoint is being removed
 	DisabledAt     time.Time // zero: enabled
 	DisabledReason string    // for people
+
+	LastDelivery *Delivery `json:",omitempty"` // nil: none yet
 }
 
 // Key is a version of the signing key.
@@ -65,6 +67,11 @@ func (e Endpoint) Stored() Endpoint {
 	}
 	if len(e.Keys) == 0 {
 		e.Keys = nil
+	}
+	if e.LastDelivery != nil {
+		last := *e.LastDelivery
+		last.At = stored(last.At)
+		e.LastDelivery = &last
 	}
 	return e
 }

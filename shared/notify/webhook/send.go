@@ -26,13 +26,13 @@ type message struct {
 	signature string
 }
 
-// post makes the attempt. gone means that the endpoint wants no more events.
-func (s *Service) post(ctx context.Context, m message) (result notify.Result, gone bool) {
+// post makes the attempt.
+func (s *Service) post(ctx context.Context, m message) (notify.Result, Heard) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url, bytes.NewReader(m.body))
 	if err != nil {
-		return notify.Result{Outcome: notify.Gone, Reason: "the address of the endpoint is not valid"}, false
+		return notify.Result{Outcome: notify.Gone, Reason: "the address of the endpoint is not valid"}, HeardUnreachable
 	}
 	request.Header.Set("Content-Type", notify.ContentType)
 	request.Header.Set("User-Agent", "fhirlink")
@@ -41,7 +41,8 @@ func (s *Service) post(ctx context.Context, m message) (result notify.Result, go
 	request.Header.Set("Webhook-Signature", m.signature)
 	response, err := s.client.Do(request)
 	if err != nil {
-		return notify.Result{Outcome: notify.Retry, Reason: noAnswerReasons[egress.FailureOf(err)]}, false
+		failure := egress.FailureOf(err)
+		return notify.Result{Outcome: notify.Retry, Reason: noAnswerReasons[failure]}, heardOf(failure)
 	}
 	defer func() { _ = response.Body.Close() }()                         // the body is not used
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be reused
@@ -61,19 +62,19 @@ var noAnswerReasons = map[egress.Failure]string{
 
 // resultOf returns the result for an answer, according to Standard Webhooks: 2xx is a success, 410
 // asks for no more events, redirects and all other answers are failures.
-func resultOf(response *http.Response) (result notify.Result, gone bool) {
+func resultOf(response *http.Response) (notify.Result, Heard) {
 	status := response.StatusCode
-	result = notify.Result{Outcome: notify.Retry, Reason: fmt.Sprintf("the endpoint answered %d", status)}
+	result := notify.Result{Outcome: notify.Retry, Reason: fmt.Sprintf("the endpoint answered %d", status)}
 	switch {
 	case status >= 200 && status < 300:
 		result.Outcome = notify.Delivered
+		return result, HeardDelivered
 	case status >= 300 && status < 400:
 		result.Reason += ", and redirects are not followed"
 	case status == http.StatusGone:
 		result.Outcome = notify.Gone
-		return result, true
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		result.RetryAfter = problem.RetryAfter(response.Header)
 	}
-	return result, false
+	return result, HeardRefused
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/store"
 )
@@ -55,6 +56,7 @@ func full() webhook.Endpoint {
 		ID: "endpoint-1", Organization: contoso, URL: "https://hooks.example/a?b='c'", Description: "Büro — “quoted” \U0001F3E5",
 		SecretName: "contoso/webhook-a", Keys: []webhook.Key{{Version: "v2"}, {Version: "v1", Until: noon}},
 		CreatedAt: noon.Add(time.Hour), RemovedAt: noon.Add(2 * time.Hour), DisabledAt: noon.Add(3 * time.Hour), DisabledReason: "410",
+		LastDelivery: &webhook.Delivery{At: noon, Type: notify.LinkBroken, Outcome: webhook.HeardRefused, Reason: "“500”"},
 	}
 }
 
