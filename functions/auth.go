@@ -29,13 +29,22 @@ func (d Deps) authorized(route Route) httpx.HandlerFunc {
 		if !route.Right.HeldBy(from) {
 			return forbidden(route.Right)
 		}
-		if route.Rate == Limited {
-			if wait := d.Limits.Take(from.Organization); wait > 0 {
-				return tooMany(wait)
-			}
+		if wait := d.wait(route, from.Organization); wait > 0 {
+			return tooMany(wait)
 		}
 		return handle(w, r.WithContext(caller.With(r.Context(), from)))
 	}
+}
+
+// wait is how long a request must wait for the rate limit; 0 if it need not.
+func (d Deps) wait(route Route, organization string) time.Duration {
+	switch route.Rate {
+	case Unlimited:
+		return 0
+	case Apart:
+		return d.Limits.Take(organization + " " + route.Function)
+	}
+	return d.Limits.Take(organization)
 }
 
 // keysRetry is how long a client should wait when the authority's signing keys cannot be

@@ -10,6 +10,7 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/discovery"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/smart"
@@ -24,6 +25,7 @@ type Deps struct {
 	Links    *link.Service
 	Tokens   *tokens.Service
 	Webhooks *webhook.Service
+	Servers  discovery.Service    // not linked yet
 	Callers  caller.Authenticator // caller.Bearer in the cloud
 	Sweep    expiry.Sweep
 	Origins  []string               // of web front ends

@@ -175,5 +175,9 @@ func (res *resource) methodNotAllowed(d Deps, in errorForm) http.Handler {
 // guarded returns the route's handler with its policy in front.
 func (d Deps) guarded(route Route) http.Handler {
 	limit := cmp.Or(route.Body, httpx.MaxBody)
-	return httpx.LimitBody(limit, httpx.Handle(d.Log, d.authorized(route), d.fail(errorForms[route.Errors])))
+	handler := httpx.Handle(d.Log, d.authorized(route), d.fail(errorForms[route.Errors]))
+	if route.Progress {
+		handler = withProgress(handler)
+	}
+	return httpx.LimitBody(limit, handler)
 }

@@ -25,6 +25,9 @@ type Route struct {
 
 	// Ahead, if set, begins what Handle will need while the caller is being checked. It answers
 	// nothing, and returns the request to go on with.
+	// Progress lets clients follow the verification: see withProgress.
+	Progress bool
+
 	Ahead  func(*http.Request) *http.Request
 	Handle httpx.HandlerFunc
 }
@@ -69,6 +72,7 @@ type Rate int
 const (
 	Limited Rate = iota
 	Unlimited
+	Apart // counts against a limit of the route's own, as large as the common one
 )
 
 // errorForm writes errors in one form.

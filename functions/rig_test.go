@@ -26,6 +26,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/fhir/fhirtest"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/discovery"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify/webhook"
@@ -76,16 +77,17 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	})
 	r.servers = &fhirtest.Server{Domain: "fhir.sandbox.test", Authority: authority, TenantID: orgA, Validate: r.entra.Check}
 	log := eventlog.New(r.log, slog.LevelDebug)
+	verifier := &verification.Verifier{
+		Client: &http.Client{Transport: entratest.InProcess(r)}, Tokens: r.entra.Source(), Kind: r.servers.Kind,
+		Authority: func(fhir.BaseURL) string { return authority },
+	}
 	links := link.New(link.Deps{
 		Stores: r.stores, Secrets: r.secrets, Tokens: r.entra.Source(), Log: log,
 		Authority: func(fhir.BaseURL) string { return authority },
-		Verifier: &verification.Verifier{
-			Client: &http.Client{Transport: entratest.InProcess(r)}, Tokens: r.entra.Source(), Kind: r.servers.Kind,
-			Authority: func(fhir.BaseURL) string { return authority },
-		},
+		Verifier:  verifier,
 	})
 	r.deps = functions.Deps{
-		Links: links,
+		Links: links, Servers: discovery.Service{Verifier: verifier},
 		Tokens: tokens.New(tokens.Deps{
 			Links: links, Rows: r.stores, Secrets: r.secrets, Source: r.entra.Source(), Log: log,
 			Authority: func(fhir.BaseURL) string { return authority },

@@ -4,8 +4,10 @@ import (
 	"net/http"
 
 	"fhirlink/functions/directory"
+	"fhirlink/functions/discover"
 	"fhirlink/functions/health"
 	"fhirlink/functions/links"
+	"fhirlink/functions/me"
 	"fhirlink/functions/openapi"
 	"fhirlink/functions/register"
 	secretexpiry "fhirlink/functions/secret-expiry"
@@ -28,16 +30,17 @@ func (d Deps) Routes() []Route {
 		translate = translatescope.Handler{Aliases: d.Aliases}.Translate
 	)
 	return []Route{
-		{Function: "register", Method: "POST", Path: "/api/register", Right: caller.Manage, CORS: FrontEnds, Handle: register.Handler{Links: d.Links, Now: d.Now}.Register},
-		{Function: "verify", Method: "POST", Path: "/api/verify", Right: caller.Manage, CORS: FrontEnds, Handle: verify.Handler{Links: d.Links}.Verify},
+		{Function: "register", Method: "POST", Path: "/api/register", Right: caller.Manage, Progress: true, CORS: FrontEnds, Handle: register.Handler{Links: d.Links, Now: d.Now}.Register},
+		{Function: "verify", Method: "POST", Path: "/api/verify", Right: caller.Manage, Progress: true, CORS: FrontEnds, Handle: verify.Handler{Links: d.Links}.Verify},
+		{Function: "discover", Method: "POST", Path: "/api/discover", Right: caller.Manage, CORS: FrontEnds, Rate: Apart, Handle: discover.Handler{Servers: d.Servers}.Discover},
 		{Function: "token", Method: "POST", Path: "/api/token", Right: caller.Token, Errors: OAuth, Rate: Unlimited, Ahead: ahead.Begin, Handle: token.Handler{Tokens: d.Tokens, Log: d.Log, Now: d.Now}.Issue},
 		{Function: "translate-scope", Method: "GET", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: translate},
 		{Function: "translate-scope", Method: "POST", Path: "/api/translate-scope", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: translate},
 		{Function: "links", Method: "GET", Path: "/api/links", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue", "expiringWithin", "status", "secretState"}, Handle: links.List},
 		{Function: "links", Method: "GET", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Get},
-		{Function: "links", Method: "PATCH", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Handle: links.Patch},
+		{Function: "links", Method: "PATCH", Path: "/api/links/{slug}", Right: caller.Manage, Progress: true, CORS: FrontEnds, Handle: links.Patch},
 		{Function: "links", Method: "DELETE", Path: "/api/links/{slug}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Delete},
-		{Function: "links", Method: "PUT", Path: "/api/links/{slug}/secret", Right: caller.Manage, CORS: FrontEnds, Handle: links.SetSecret},
+		{Function: "links", Method: "PUT", Path: "/api/links/{slug}/secret", Right: caller.Manage, Progress: true, CORS: FrontEnds, Handle: links.SetSecret},
 		{Function: "links", Method: "GET", Path: "/api/links/{slug}/events", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue"}, Handle: links.Events},
 		{Function: "links", Method: "GET", Path: "/api/links/{slug}/report", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Report},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.List},
@@ -48,6 +51,7 @@ func (d Deps) Routes() []Route {
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/test", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Test},
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/rotate", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Rotate},
 		{Function: "directory", Method: "GET", Path: "/api/directory/{slug}", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: directory.Handler{Links: d.Links}.Get},
+		{Function: "me", Method: "GET", Path: "/api/me", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: me.Get},
 		{Function: "health", Method: "GET", Path: "/api/health", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: health.Handler{Program: d.Program, Version: d.Version, Reach: d.Reach}.Get},
 		{Function: "openapi", Method: "GET", Path: "/api/openapi.yaml", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: openapi.Handler{Document: document}.Get},
 	}

@@ -126,6 +126,11 @@ func TestLimits(t *testing.T) {
 				}
 			}
 		}
+		for i := range 200 { // /api/discover has a limit of its own; one request was above
+			if a := ask(orgA, "POST", "/api/discover"); (a.status == http.StatusTooManyRequests) != (i == 199) {
+				t.Fatalf("discover, request %d: %s", i, a.body)
+			}
+		}
 		if a := ask(orgB, "POST", "/api/verify"); a.status == http.StatusTooManyRequests {
 			t.Error("one organization uses up the limit of another")
 		}

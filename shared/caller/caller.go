@@ -15,6 +15,30 @@ type Caller struct {
 	Operator     bool   // from the tenant that runs this service
 	Scopes       []string
 	Roles        []string
+
+	Name  string // for people, from the token's claim name; empty if it has none
+	Local bool   // nobody signed in: the program serves its own machine only (cmd/local)
+}
+
+// Kind says what a caller is.
+type Kind string
+
+// The kinds of callers.
+const (
+	User        Kind = "user"
+	Application Kind = "application"
+	Local       Kind = "local"
+)
+
+// Kind returns what the caller is.
+func (c Caller) Kind() Kind {
+	switch {
+	case c.Local:
+		return Local
+	case c.App:
+		return Application
+	}
+	return User
 }
 
 // Authenticator determines who sent a request.

@@ -40,6 +40,42 @@ func (right Right) HeldBy(c Caller) bool {
 	return false
 }
 
+// Lack is one thing that keeps a caller from a right.
+type Lack struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Fix     string `json:"fix"`
+}
+
+// Lacks says what the caller would need for the right, and how to get it. A user is told nothing of
+// rights that only applications can have.
+func (right Right) Lacks(c Caller) []Lack {
+	switch {
+	case right.HeldBy(c) || right == Token && !c.App:
+		return nil
+	case right == Token:
+		return []Lack{{"role_missing", "This application does not have the role " + roleTokenAll + ", so it gets no tokens for links.", grantFix}}
+	case c.App:
+		return []Lack{{"role_missing", "This application does not have the role " + roleManageAll + ", so it may not manage links.", grantFix}}
+	}
+	var lacks []Lack
+	if !slices.Contains(c.Scopes, scopeManage) {
+		lacks = append(lacks, Lack{
+			"scope_missing", "The access token does not have the scope " + scopeManage + ".",
+			"Let the front end ask Entra for the scope " + scopeManage + " of this API, and sign in again.",
+		})
+	}
+	if !slices.Contains(c.Roles, roleAdministrator) {
+		lacks = append(lacks, Lack{
+			"role_missing", "Your account does not have the role " + roleAdministrator + ", so it may not manage links.",
+			"An administrator of your organization assigns it: Microsoft Entra admin center > Enterprise applications > this API > Users and groups > Add user/group. Then sign in again.",
+		})
+	}
+	return lacks
+}
+
+const grantFix = "An administrator grants it under API permissions of the application's registration (Application permissions, then Grant admin consent). Then get a new token."
+
 // Needs says in words what grants the right, and returns its scope for a challenge (RFC 6750 §3).
 func (right Right) Needs() (words, scope string) {
 	if right == Token {

@@ -27,6 +27,7 @@ type callerClaims struct {
 	Kind      string  // idtyp: "app" or "user", optional
 	Scopes    *string // nil: no scp, so an application
 	Roles     []string
+	Name      string // of the person, or of the application; for people
 	Expires   float64
 	NotBefore float64
 	person    bool // whether the token is about a person
@@ -75,6 +76,9 @@ func (c *callerClaims) UnmarshalJSON(data []byte) error {
 		if json.Unmarshal(raw, c.Scopes) != nil {
 			return errors.New("the claim scp has another type")
 		}
+	}
+	if raw, present := members["name"]; present {
+		_ = json.Unmarshal(raw, &c.Name) // only shown, so that another type is no mistake
 	}
 	c.person = slices.ContainsFunc(personal, func(name string) bool { return members[name] != nil })
 	return nil

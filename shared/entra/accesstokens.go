@@ -24,6 +24,7 @@ const personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 const (
 	leeway         = time.Minute
 	rememberTokens = 4096             // about 2 MB
+	maxName        = 64               // characters of a name that is shown
 	rememberFor    = 10 * time.Minute // short, so that a withdrawn key takes effect soon
 )
 
@@ -143,6 +144,7 @@ func (c *AccessTokens) caller(claims callerClaims) caller.Caller {
 		Operator:     claims.tenant == c.operator,
 		Scopes:       claims.scopes(),
 		Roles:        claims.Roles,
+		Name:         printable(claims.Name, maxName),
 	}
 }
 

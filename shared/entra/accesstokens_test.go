@@ -74,6 +74,7 @@ func TestAuthenticate(t *testing.T) {
 	user := app
 	user.App, user.Scopes, user.Roles = false, []string{"Links.Manage", "Other"}, []string{"Links.Administrator"}
 	withRoles, ofOperator, upper, noScope := app, app, app, user
+	user.Name = "A Person"
 	withRoles.Roles = []string{"Links.Token.All", "Links.Manage.All"}
 	ofOperator.Organization, ofOperator.Operator = operator, true
 	noScope.Scopes, noScope.Roles = []string{}, nil

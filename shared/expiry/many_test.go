@@ -59,6 +59,7 @@ func (f *fleet) Deliver(_ context.Context, _ string, _ notify.Target, e notify.E
 }
 
 // Verify hangs for one link and panics for another. No other link is due for a verification.
+
 func (f *fleet) Verify(ctx context.Context, t verification.Target) verification.Report {
 	if strings.Contains(t.Server.String(), "panics") {
 		panic("the secret of a link")

@@ -70,9 +70,12 @@ func (w *recorder) Status() int {
 // Unwrap is for [http.ResponseController].
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+func (w *recorder) answered() bool { return w.status != 0 }
+
+// answered reports whether a handler has begun to answer.
 func answered(w http.ResponseWriter) bool {
-	r, ok := w.(*recorder)
-	return ok && r.status != 0
+	r, ok := w.(interface{ answered() bool })
+	return ok && r.answered()
 }
 
 // escapeNonASCII percent-encodes the bytes that are not ASCII, as addresses do.

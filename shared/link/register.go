@@ -101,7 +101,7 @@ func (s *Service) verifyDated(ctx context.Context, reader *intake.Reader, t veri
 	case !typed.On.IsZero() && typed.On != end.On:
 		reader.Note("took the date of the secret's end from Microsoft Graph, %s, instead of secretExpiresOn", end.On)
 	}
-	return report.Prepend(intake.Check(end.On, s.now())), end
+	return report.Prepend(ctx, intake.Check(end.On, s.now())), end
 }
 
 // newLink is the reserved row of a registration that was verified.

@@ -58,7 +58,7 @@ func (s *Service) reverify(ctx context.Context, l Link, by lastreport.By) (verif
 		if end, found = s.lookUp(ctx, target, report, l.Secret.KeyID); !found {
 			end.On = l.Secret.ExpiresOn
 		}
-		report = report.Prepend(intake.Check(end.On, s.now()))
+		report = report.Prepend(ctx, intake.Check(end.On, s.now()))
 	case errors.Is(err, secret.ErrNotFound):
 		report = verification.NotRun(verification.SecretMissing())
 	default:

@@ -1,6 +1,7 @@
 package verification
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -187,9 +188,11 @@ func NotRun(failed Check) Report {
 	return r.sum()
 }
 
-// Prepend inserts a check before the others, with its title.
-func (r Report) Prepend(c Check) Report {
+// Prepend inserts a check before the others, with its title. Who follows the verification in ctx is
+// told of it.
+func (r Report) Prepend(ctx context.Context, c Check) Report {
 	c.Title = Title(c.ID)
+	progressOf(ctx).Done(c)
 	r.Checks = append([]Check{c}, r.Checks...)
 	return r.sum()
 }

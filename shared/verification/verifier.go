@@ -50,13 +50,34 @@ type Verifier struct {
 // conditional write, against the standard. Each read takes one more at a server that does not
 // understand the first one; such a server is not written to.
 func (v *Verifier) Verify(ctx context.Context, t Target) Report {
+	r := v.run(t)
+	r.through(ctx, steps)
+	return r.report
+}
+
+// Discovery is what a server says of itself without credentials.
+type Discovery struct {
+	Kind        fhir.Kind
+	FHIRVersion string // empty while unknown
+	Report      Report // with tenant and audience, as far as they are known
+}
+
+// Discover runs the checks that need no credentials. It makes at most 4 requests.
+func (v *Verifier) Discover(ctx context.Context, server fhir.BaseURL) Discovery {
+	r := v.run(Target{Server: server})
+	r.through(ctx, steps[:discoverySteps])
+	return Discovery{Kind: r.kind, FHIRVersion: fhir.Name(r.capability.FHIRVersion), Report: r.report}
+}
+
+// through runs steps in order, and skips the rest after the first failure.
+func (r *run) through(ctx context.Context, steps []step) {
 	ctx, cancel := context.WithTimeout(ctx, Budget)
 	defer cancel()
-	r := v.run(t)
-	failed := ""
+	failed, progress := "", progressOf(ctx)
 	for _, s := range steps {
 		c := skipped(s.id, failed)
 		if failed == "" {
+			progress.Running(s.id)
 			c = s.check(r, ctx)
 		}
 		c.ID, c.Title = s.id, Title(s.id)
@@ -64,14 +85,20 @@ func (v *Verifier) Verify(ctx context.Context, t Target) Report {
 			failed = s.id
 		}
 		r.report.add(c)
+		progress.Done(c)
 	}
-	return r.report
 }
 
-var steps = []struct {
+// step is one check.
+type step struct {
 	id    string
 	check func(*run, context.Context) Check
-}{
+}
+
+// discoverySteps is how many of the steps need no credentials.
+const discoverySteps = 3
+
+var steps = []step{
 	{CheckAddress, (*run).address},
 	{CheckMetadata, (*run).metadata},
 	{CheckAuthority, (*run).authority},

@@ -270,7 +270,7 @@ var mask = scripttest.Mask{
 	Headers: []string{"Etag", "X-Correlation-Id"},
 	Keys: []string{
 		"instance", "createdAt", "updatedAt", "verifiedAt", "since", "recheckAt", "firstAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and the program's name
-		"etag", "access_token", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time
+		"etag", "ETag", "X-Correlation-Id", "access_token", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time
 		"reachable", // depends on the services of the program
 	},
 	Patterns: []*regexp.Regexp{

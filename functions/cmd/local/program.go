@@ -21,6 +21,7 @@ import (
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/discovery"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
@@ -35,6 +36,7 @@ import (
 type program struct {
 	handler  http.Handler
 	stores   *storebolt.Store
+	verifier *verification.Verifier
 	links    *link.Service
 	tokens   *tokens.Service
 	webhooks *webhook.Service
@@ -75,6 +77,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Links:    p.links,
 		Tokens:   p.tokens,
 		Webhooks: p.webhooks,
+		Servers:  discovery.Service{Verifier: p.verifier, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now},
 		Callers:  callers{signIn},
 		Sweep:    p.sweep,
 		Origins:  c.Origins,
@@ -175,10 +178,11 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 		Endpoints: stores.Endpoints(), Secrets: secrets, Client: out.webhooks, Log: log,
 	})
 	source := &clientcred.Source{Client: out.entra}
+	p.verifier = &verification.Verifier{Client: out.servers, Tokens: source, Authority: out.authority, PublicURL: c.PublicURL, Kind: out.kind}
 	p.links = link.New(link.Deps{
 		Stores:     stores,
 		Secrets:    secrets,
-		Verifier:   &verification.Verifier{Client: out.servers, Tokens: source, Authority: out.authority, PublicURL: c.PublicURL, Kind: out.kind},
+		Verifier:   p.verifier,
 		Tokens:     shiftedSource{source, o.ahead},
 		Authority:  out.authority,
 		Channel:    p.webhooks,

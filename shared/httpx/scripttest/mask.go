@@ -1,6 +1,7 @@
 package scripttest
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -38,7 +39,21 @@ func (m Mask) apply(a answer) string {
 	if a.json != nil {
 		return b.String() + "\n" + encode(m.value(a.json)) + "\n"
 	}
-	return b.String() + "\n" + m.text(string(a.body))
+	return b.String() + "\n" + m.lines(string(a.body))
+}
+
+// lines masks a text. Each line of a stream of JSON objects is masked as one.
+func (m Mask) lines(body string) string {
+	var b strings.Builder
+	for line := range strings.Lines(body) {
+		var object map[string]any
+		if json.Unmarshal([]byte(line), &object) == nil {
+			b.WriteString(encode(m.value(object)) + "\n")
+		} else {
+			b.WriteString(m.text(line))
+		}
+	}
+	return b.String()
 }
 
 // value returns a masked copy of JSON.

@@ -8,7 +8,8 @@ import (
 	"fhirlink/shared/fhir"
 )
 
-func (r *Reader) server(raw string) fhir.BaseURL {
+// Server reads the URL of a FHIR server.
+func (r *Reader) Server(raw string) fhir.BaseURL {
 	if strings.TrimSpace(raw) == "" {
 		r.bad(required("fhirServerUrl", "Paste the FHIR server's URL. In the Azure portal: the FHIR service's Overview page, FHIR metadata endpoint."))
 		return fhir.BaseURL{}

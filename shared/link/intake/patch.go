@@ -24,7 +24,7 @@ type Changes struct {
 func (r *Reader) Patch(p Patch, target verification.Target, expiresOn date.Date) Changes {
 	c := Changes{Target: target, ExpiresOn: expiresOn, Listed: p.Listed}
 	if p.FHIRServerURL != nil {
-		c.Target.Server = r.server(*p.FHIRServerURL)
+		c.Target.Server = r.Server(*p.FHIRServerURL)
 	}
 	if p.TenantID != nil {
 		c.Target.TenantID = r.tenantID(*p.TenantID)

@@ -88,7 +88,7 @@ func (r *Reader) Registration(in Registration) Accepted {
 	slug, mistake := Slug(in.Slug)
 	r.bad(mistake)
 	out := Accepted{Slug: slug, Description: r.description(in.Description), Listed: in.Listed}
-	out.Target.Server = r.server(in.FHIRServerURL)
+	out.Target.Server = r.Server(in.FHIRServerURL)
 	out.Target.TenantID = r.tenantID(in.TenantID)
 	out.Target.ClientID = r.clientID(in.ClientID, out.Target.TenantID)
 	out.Target.Audience = r.audience(in.Audience)

@@ -187,6 +187,7 @@ func (r *endpointRow) columns() []column {
 		{"RemovedAt", &e.RemovedAt},
 		{"DisabledAt", &e.DisabledAt},
 		{"DisabledReason", &e.DisabledReason},
+		{"LastDelivery", jsonText{&e.LastDelivery}},
 	}
 }
 

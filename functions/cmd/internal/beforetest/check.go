@@ -245,7 +245,7 @@ func asBefore(body any) any {
 		for key := range v {
 			v[key] = asBefore(v[key])
 		}
-		for _, added := range []string{"problem", "recheckAt", "firstAt"} {
+		for _, added := range []string{"problem", "recheckAt", "firstAt", "lastDelivery"} {
 			delete(v, added)
 		}
 		if v["source"] == "observed" {

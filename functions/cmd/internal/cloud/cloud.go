@@ -21,6 +21,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/discovery"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
@@ -72,10 +73,11 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 	if err != nil {
 		return of, hooks, deps, err
 	}
+	verifier := &verification.Verifier{Client: servers, Tokens: source, Authority: authority, PublicURL: c.PublicURL}
 	of = link.Deps{
 		Stores:     stores,
 		Secrets:    secrets,
-		Verifier:   &verification.Verifier{Client: servers, Tokens: source, Authority: authority, PublicURL: c.PublicURL},
+		Verifier:   verifier,
 		Tokens:     source,
 		Authority:  authority,
 		Channel:    channels,
@@ -93,6 +95,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 			Links: links, Rows: stores, Secrets: secrets, Source: source, Authority: authority, Log: log,
 		}),
 		Webhooks: webhooks,
+		Servers:  discovery.Service{Verifier: verifier, AnyTarget: len(c.EgressAllow) > 0},
 		Callers:  caller.Bearer{Tokens: entra.NewAccessTokens(callers(c, toEntra))},
 		Sweep:    expiry.Sweep{Links: links, Trail: trail.Trimmer{Store: stores, Cells: stores, Days: c.TrailDays}, Cells: stores, Log: log},
 		Origins:  c.Origins,

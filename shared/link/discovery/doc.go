@@ -1,0 +1,2 @@
+// Package discovery says what the URL of a FHIR server alone tells, before anything is linked.
+package discovery
