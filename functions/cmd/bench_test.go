@@ -169,6 +169,12 @@ func requestFor(ctx context.Context, url, caller, slug string) *http.Request {
 // BenchmarkToken compares a warm token request with a handler that writes the same bytes. Both
 // run over loopback, from one client, in turns, so that other load on the machine slows both
 // equally.
+//
+// Where the time of the token function's own code went in a CPU profile of this benchmark (1.5 s, of
+// 5.5 s that net/http spent on the server's side): a third on the two lines of the log, a fifth on
+// writing the answer, an eighth on reading the form, a ninth on row, trail and cached token, a
+// fourteenth on the caller's token. The rest is spread over the layers around the route. Nothing is
+// asked of another service.
 func BenchmarkToken(b *testing.B) {
 	s := newService(b, cloudtest.Secret)
 	ours := httptest.NewServer(s.handler)
