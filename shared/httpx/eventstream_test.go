@@ -52,8 +52,10 @@ func TestStream(t *testing.T) {
 			s.Send(map[string]string{"event": "start"})
 			s.WriteHeader(http.StatusNoContent)
 		}, `{"event":"start"}` + "\n" + `{"event":"end","status":204,"headers":{"X-Correlation-Id":"c"},"body":null}` + "\n"},
-		{"no answer", func(s *httpx.EventStream) { s.Send(map[string]string{"event": "start"}) },
-			`{"event":"start"}` + "\n" + `{"event":"end","status":200,"headers":{"X-Correlation-Id":"c"},"body":null}` + "\n"},
+		{
+			"no answer", func(s *httpx.EventStream) { s.Send(map[string]string{"event": "start"}) },
+			`{"event":"start"}` + "\n" + `{"event":"end","status":200,"headers":{"X-Correlation-Id":"c"},"body":null}` + "\n",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
