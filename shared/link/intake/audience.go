@@ -10,7 +10,11 @@ import (
 
 var audienceSyntax = regexp.MustCompile(`^(?:https|api)://[!-~]+$`)
 
-var audienceLabel = regexp.MustCompile(`(?i)^["']?(?:audience|aud|resource(?:[ _-]?id)?|scope|app(?:lication)? id uri|identifier[ _-]?uri)["']?\s*[:=]\s*`)
+var audienceLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:audience|aud|resource(?:[ _-]?id)?|scope|app(?:lication)? id uri|identifier[ _-]?uri|` +
+	`anwendungs-id-uri|uri d['’]id d['’]application|uri de id\.? de aplicación|uri van toepassings-id)["']?[\s\x{a0}]*[:=\n]\s*`)
+
+// audienceTail is what stands behind an audience in a scope, or behind a server's URL.
+var audienceTail = regexp.MustCompile(`(?:/+\.default|/user_impersonation)/*$|^(https://.*)/metadata/*$`)
 
 // maxAudience bounds an App ID URI, in characters (Microsoft Graph, identifierUris of application).
 const maxAudience = 255
@@ -25,8 +29,12 @@ func (r *Reader) audience(raw string) string {
 		s = s[len(label):]
 	}
 	s = r.unwrapAudience(s, hidden)
-	if rest := strings.TrimSuffix(s, "/.default"); rest != s {
-		r.Note("removed /.default from the audience")
+	if decoded := unescapedURL(s); decoded != s {
+		r.Note("decoded the percent-encoded audience")
+		s = decoded
+	}
+	if rest := audienceTail.ReplaceAllString(s, "$1"); rest != s && rest != "" {
+		r.Note("removed %s from the audience", strings.Trim(s[len(rest):], "/"))
 		s = rest
 	}
 	if len(s) > 4 && strings.EqualFold(s[:4], "spn:") {
@@ -75,7 +83,7 @@ func (r *Reader) unwrapAudience(s string, hidden bool) string {
 	before := s
 	for {
 		inner, _ := paste.Unwrap(s, paste.Quotes+paste.Brackets)
-		if inner = strings.TrimRight(inner, ".,;"); inner == s {
+		if inner = strings.Trim(strings.TrimRight(inner, ".,; "), paste.Quotes); inner == s {
 			break
 		}
 		s = inner

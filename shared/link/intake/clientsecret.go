@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"encoding/base64"
 	"net/url"
 	"regexp"
 	"strings"
@@ -30,9 +31,13 @@ func (r *Reader) secret(v secret.Value) secret.Value {
 	return secret.New(text)
 }
 
-// secretLabel is a name in front of a secret, as in configuration files, forms, the portal and the
-// answers of the Azure CLI and Microsoft Graph.
-var secretLabel = regexp.MustCompile(`(?i)^(?:export\s+|set\s+|setx\s+|\$env:|--?)?["'“]?(?:[a-z0-9_.:-]*client[ _-]?secret(?:[ _-]?(?:value|text))?|[a-z0-9_.:-]*secret[ _-]?(?:value|text)|secret|value|password|credential)["'”]?\s*(?:=>|:=|[:=\t])\s*`)
+// assigned is what stands before a name in scripts and command lines.
+const assigned = `(?:export\s+|set\s+|setx\s+|\$env:|\$|--?)?["'“]?`
+
+// secretLabel is a name in front of a secret, as in configuration files, forms, the portal in several
+// languages, and the answers of the Azure CLI and Microsoft Graph.
+var secretLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:[a-z0-9_.:-]*client[ _-]?secret(?:[ _-]?(?:value|text))?|[a-z0-9_.:-]*secret[ _-]?(?:value|text)|secret|value|password|credential|` +
+	`wert|geheimer client-?schlüssel|clientgeheimnis|valeur|secret client|valor|secreto de cliente|waarde|clientgeheim|valore|segreto client)["'”]?[\s\x{a0}]*(?:=>|:=|[:=\t])\s*`)
 
 // formRest is what follows a secret in the form of a token request.
 var formRest = regexp.MustCompile(`&(?:grant_type|scope|client_id|resource|tenant|client_assertion[a-z_]*)=.*$`)
@@ -63,6 +68,10 @@ func (r *Reader) unwrapSecret(raw string) string {
 		r.Note("decoded the percent-encoded client secret")
 		text = decoded
 	}
+	if whole := restored(text); whole != text {
+		r.Note("removed the encoding or the white space within the client secret")
+		text = whole
+	}
 	if found, one := onlyEmbedded(text); one && !ofEntra.MatchString(strings.TrimSpace(raw)) && found != text && !masked(text) && !reference.MatchString(text) {
 		r.Note("took the client secret out of the text around it")
 		text = found
@@ -85,6 +94,34 @@ func onlyEmbedded(text string) (found string, one bool) {
 		found += "."
 	}
 	return found, true
+}
+
+// present is the form of the secrets that Entra makes now.
+var present = regexp.MustCompile(`^[A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{34}$`)
+
+// escape is a character as Markdown, JSON and HTML write it.
+var escape = regexp.MustCompile(`\\([~._-])|\\u007[eE]|&#126;|&#[xX]7[eE];`)
+
+// restored undoes what mail, documents, Markdown, JSON, HTML and Kubernetes do to a secret: line
+// breaks and spaces within, escapes, Base64. It counts only if a secret of Entra's present form
+// comes of it, so that no other secret is changed.
+func restored(text string) string {
+	unescaped := escape.ReplaceAllStringFunc(text, func(e string) string {
+		if len(e) == len(`\~`) {
+			return e[1:]
+		}
+		return "~"
+	})
+	decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	if err != nil {
+		decoded = nil
+	}
+	for _, whole := range []string{strings.Join(strings.Fields(unescaped), ""), strings.TrimSpace(string(decoded))} {
+		if present.MatchString(whole) {
+			return whole
+		}
+	}
+	return text
 }
 
 // unlabelled removes a name, and the rest of the form that the secret was copied from.
@@ -151,8 +188,15 @@ func unescaped(text string) string {
 var (
 	reference   = regexp.MustCompile(`(?i)@microsoft\.keyvault|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/|^(?:azure)?[ _-]?(?:key[ _-]?vault|akv|kv|vault|op)://`)
 	address     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
-	token       = regexp.MustCompile(`^(?:(?i:bearer)\s+)?eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.`)
-	placeholder = regexp.MustCompile(`(?i)^(?:<[\w .-]*>|\[[\w .-]*\]|\$?\{\{?[\w .-]*\}\}?|\$\([\w .-]*\)|(?-i:\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%)|\(?(?:hidden|redacted|masked|secret|not shown)\)?|(?:your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|change[ _-]?me)$`)
+	token       = regexp.MustCompile(`^(?i:authorization:\s*)?(?:(?i:bearer)\s+)?eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.`)
+	basic       = regexp.MustCompile(`^(?i:authorization:\s*)?(?i:basic)\s+([A-Za-z0-9+/]+={0,2})$`)
+	placeholder = regexp.MustCompile(`(?i)^(?:` + strings.Join([]string{
+		`<[a-z_ .-]*>|\[[a-z_ .-]*\]|\{[a-z_ .-]*\}|\$?\{\{[\w .-]*\}\}|\$\{[\w .-]*\}|\$\([\w .-]*\)|#\{[\w .-]*\}#?|__[a-z]\w*__|@@\w+@@|%%\w+%%`,
+		`(?-i:\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%)|\$env:\w+|os\.(?:environ|getenv)[\[(.].*|\[(?:parameters|variables|reference)\(.*\)\]`,
+		`(?:process\.env|import\.meta\.env|env|var|local|vars|secrets|module|data|azuread_\w+|azurerm_\w+)(?:\.[a-z_]\w*)+`,
+		`\(?(?:hidden|redacted|masked|secret|not shown|sensitive(?: value)?|known after apply)\)?|system\.security\.securestring|\[object object\]|undefined|null|none|nil|todo|tbd|n/a`,
+		`(?:your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|(?:change|replace)[ _-]?me`,
+	}, "|") + `)$`)
 	stars       = regexp.MustCompile(`\*{3,}$|^\*{3,}`)
 	dots        = regexp.MustCompile(`\.{3,}$|^\.{3,}`)
 )
@@ -175,8 +219,8 @@ func notSecret(text string) (code, message, fix string) {
 			"Open the secret in Key Vault, choose Show Secret Value, and copy the value; or create a new client secret under Certificates & secrets."
 	case address.MatchString(text):
 		return "secret_is_url", "This is a URL, not a client secret.", secretFix
-	case token.MatchString(text):
-		return "secret_is_token", "This is a token, not a client secret.", secretFix
+	case token.MatchString(text), isBasic(text):
+		return "secret_is_token", "This is a token or the value of a header Authorization, not a client secret.", secretFix
 	case len(text) > maxSecret:
 		return "secret_too_long", "The client secret is longer than the 1024 bytes that are allowed.", secretFix
 	case masked(text):
@@ -192,10 +236,23 @@ func notSecret(text string) (code, message, fix string) {
 	return "", "", ""
 }
 
-// isID reports whether a text is a GUID, in braces and the like too.
+// anyLabel is any name in front of a value.
+var anyLabel = regexp.MustCompile(`^["']?[\p{L} ._()'’-]{2,40}["']?[ \x{a0}]*[:=\t]`)
+
+// isID reports whether a text is a GUID, in braces and the like too, or behind a name.
 func isID(text string) bool {
-	_, found := guidIn(text, nil)
+	_, found := guidIn(text, anyLabel)
 	return found && strings.Contains(text, "-")
+}
+
+// isBasic reports whether a text is a user name and a password for the scheme Basic (RFC 7617).
+func isBasic(text string) bool {
+	m := basic.FindStringSubmatch(text)
+	if m == nil {
+		return false
+	}
+	pair, err := base64.StdEncoding.DecodeString(m[1])
+	return err == nil && strings.Contains(string(pair), ":")
 }
 
 // masked reports whether a part of a text is hidden. Three dots are legal in a secret, so they count

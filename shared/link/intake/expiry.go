@@ -16,11 +16,10 @@ func (r *Reader) expiresOn(raw string) date.Date {
 	const field = "secretExpiresOn"
 	const fix = "Copy the date in the column Expires beside the secret, as YYYY-MM-DD."
 	text, _ := paste.Trim(raw)
-	for unwrapped := true; unwrapped; {
-		text, unwrapped = paste.Unwrap(text, paste.Quotes)
-	}
 	text = anyHyphens(text)
 	text = text[len(expiryLabel.FindString(text)):]
+	text = strings.TrimLeft(strings.Trim(text, paste.Quotes+"”’» "), ": ")
+	text = strings.Trim(strings.TrimRight(text, ",; "), paste.Quotes+"”’» ")
 	if text == "" {
 		return date.Date{}
 	}
@@ -49,37 +48,63 @@ func (r *Reader) expiresOn(raw string) date.Date {
 }
 
 var (
-	expiryLabel = regexp.MustCompile(`(?i)^["']?(?:expires?|expir(?:y|ation)(?: date)?|secretexpireson|end ?date(?: ?time)?|valid until)(?: on)?["']?(?:\s*[:=]\s*|\s+)["']?`)
+	expiryLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:expires?|expir(?:y|ation)(?:[ _]?date)?(?:time)?|secret_?expires_?on|end[ _]?date(?:[ _]?time)?|valid (?:until|to)|not[ _]?after|` +
+		`läuft ab|ablaufdatum|gültig bis|date d['’]expiration|expire|fecha de expiración|expira|vence|verloopt|vervaldatum|scadenza|scade)(?:[ _](?:on|at|am|le|el|op|il))?["']?(?:[\s\x{a0}]*[:=][\s\x{a0}]*|\s+)`)
 
-	never = regexp.MustCompile(`(?i)^(?:never(?: expires)?|none|no|no expir(?:y|ation)|does not expire|doesn't expire|unlimited|forever|infinite|n/?a|∞|-+)\.?$`)
-	span  = regexp.MustCompile(`(?i)^(?:recommended:? *)?(?:in *)?[0-9]+ *(?:days?|weeks?|months?|years?|[dwmy])\b`)
+	never = regexp.MustCompile(`(?i)^(?:never(?: expires)?|none|null|undefined|no|no expir(?:y|ation)|does not expire|doesn't expire|unlimited|forever|infinite|n/?a|∞|-+|` +
+		`nie|läuft nie ab|unbegrenzt|jamais|n['’]expire jamais|nunca|nunca expira|nooit|verloopt nooit|mai)\.?$`)
+	span = regexp.MustCompile(`(?i)^(?:(?:recommended|empfohlen|recommandé|recomendado|aanbevolen):? *)?(?:(?:in|en|dans|over|tra) +)?(?:[0-9]+ *(?:days?|weeks?|months?|years?|hours?|tagen?|tage|wochen?|monaten?|monate|jahren?|jours?|semaines?|mois|ans?|` +
+		`d[ií]as?|semanas?|mes|meses|años?|dag|dagen|weken|maand|maanden|jaar|giorni|mesi|anno|anni|[hdwmy])(?:$|[^\p{L}])|p[0-9]+[ymwd]|[0-9]+\.[0-9]{2}:[0-9]{2}:[0-9]{2}|-{0,2}(?:years?|months?|days?)[ =]*[0-9])`)
 
-	yearFirst = regexp.MustCompile(`^([0-9]{4})[-/. ]([0-9]{1,2})[-/. ]([0-9]{1,2})(.*)$`)
-	yearLast  = regexp.MustCompile(`^([0-9]{1,2})([-/.])([0-9]{1,2})[-/.]([0-9]{4})(.*)$`)
-	compact   = regexp.MustCompile(`^([0-9]{4})([0-9]{2})([0-9]{2})$`)
+	yearFirst = regexp.MustCompile(`^([0-9]{4}) ?[-/. 年] ?([0-9]{1,2}) ?[-/. 月] ?([0-9]{1,2})日?(.*)$`)
+	yearName  = regexp.MustCompile(`^([0-9]{4})[-/ ](\p{L}{3,10})[-/ ]([0-9]{1,2})(.*)$`)
+	yearLast  = regexp.MustCompile(`^([0-9]{1,2})([-/.]) ?([0-9]{1,2})[-/.] ?([0-9]{4})(.*)$`)
+	compact   = regexp.MustCompile(`^([0-9]{4})([0-9]{2})([0-9]{2})(?:[tT]?([0-9]{2})([0-9]{2})([0-9]{2})[zZ])?$`)
 
 	// clock is a time of day behind a date: with a T or a space, seconds and fractions of them, AM
 	// or PM, and an offset from UTC.
-	clock   = regexp.MustCompile(`(?i)^(?:t|,? +|,? *at +)([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]{1,9})?)? *([ap]\.?m\.?)? *(?:z|utc|gmt)? *([+-][0-9]{2}:?[0-9]{2})? *(?:utc|\[[a-z/]+\])?$`)
+	clock   = regexp.MustCompile(`(?i)^(?:t|,? +|,? *(?:at|um|à|a las|om|alle|alle ore) +)([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]{1,9})?)? *([ap]\.? ?m\.?)? *(?:z|utc|gmt|uhr|h)? *([+-][0-9]{2}:?[0-9]{2})? *(?:utc|\[[a-z/]+\])?$`)
 	aside   = regexp.MustCompile(`\s*\([^()]*\)$`)
-	short   = regexp.MustCompile(`(?i)^[0-9]{1,2}[-/. ](?:[0-9]{1,2}|[a-z]{3,9})[-/. ][0-9]{2}\b`)
-	weekday = regexp.MustCompile(`(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? +`)
+	short   = regexp.MustCompile(`(?i)^[0-9]{1,2}[-/. ](?:[0-9]{1,2}|\p{L}{3,10})[-/. ][0-9]{2}(?:$|[^0-9])`)
+	weekday = regexp.MustCompile(`(?i)^(?:(?:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|mo|di|mi|do|fr|sa|so|lun|mar|mer|mié|jeu|jue|ven|vie|sam|sáb|sab|dim|dom|gio|ma|wo|vr|za|zo)\.?|` +
+		`(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|sonnabend|(?:lun|mar|mercre|jeu|vendre|same)di|dimanche|lunes|martes|miércoles|jueves|viernes|sábado|domingo|` +
+		`(?:maan|dins|woens|donder|vrij|zater|zon)dag|(?:lune|marte|mercole|giove|vener)dì|sabato|domenica),? +`)
 
-	dayMonth = regexp.MustCompile(`(?i)^([0-9]{1,2})(?:st|nd|rd|th|\.)?(?: +of)?[- ,]*([a-z]{3,9})\.?[- ,]+([0-9]{4})(.*)$`)
-	monthDay = regexp.MustCompile(`(?i)^([a-z]{3,9})\.?[- ]+([0-9]{1,2})(?:st|nd|rd|th)?[- ,]+([0-9]{4})(.*)$`)
+	dayMonth = regexp.MustCompile(`(?i)^([0-9]{1,2})(?:st|nd|rd|th|er|º|\.)?(?: +(?:of|de) )?[- ,/]*(\p{L}{3,10})\.?(?: +de)?[- ,/]+([0-9]{4})(.*)$`)
+	monthDay = regexp.MustCompile(`(?i)^(\p{L}{3,10})\.?[- ]+([0-9]{1,2})(?:st|nd|rd|th)?[- ,]+([0-9]{4})(.*)$`)
+	clockIn  = regexp.MustCompile(`(?i)^(\p{L}{3,10}) +([0-9]{1,2}) +([0-9:]{8}) +([0-9]{4})(?: +(?:gmt|utc))?$`) // C's asctime, openssl
 )
 
 // readDate reads a date as the Azure portal, the Azure CLI, Microsoft Graph and people write it.
 // Dots stand between day and month in this order wherever they are used. With slashes or hyphens,
 // either may come first: when both are possible, other is the reading with the day first.
 func readDate(text string) (d, other date.Date, ok bool) {
-	text = weekday.ReplaceAllString(aside.ReplaceAllString(text, ""), "")
+	text = aside.ReplaceAllString(text, "")
+	if d, other, ok = readDay(text); !ok { // a few weekdays begin like months
+		d, other, ok = readDay(weekday.ReplaceAllString(text, ""))
+	}
+	return d, other, ok
+}
+
+func readDay(text string) (d, other date.Date, ok bool) {
 	if m := yearFirst.FindStringSubmatch(text); m != nil {
 		d, ok = onClock(m[1], m[2], m[3], m[4])
 		return d, date.Date{}, ok
 	}
 	if m := compact.FindStringSubmatch(text); m != nil {
-		d, ok = onClock(m[1], m[2], m[3], "")
+		timeOfDay := ""
+		if m[4] != "" {
+			timeOfDay = "T" + m[4] + ":" + m[5] + ":" + m[6]
+		}
+		d, ok = onClock(m[1], m[2], m[3], timeOfDay)
+		return d, date.Date{}, ok
+	}
+	if m := yearName.FindStringSubmatch(text); m != nil {
+		d, ok = onClock(m[1], monthNamed(m[2]), m[3], m[4])
+		return d, date.Date{}, ok
+	}
+	if m := clockIn.FindStringSubmatch(text); m != nil {
+		d, ok = onClock(m[4], monthNamed(m[1]), m[2], " "+m[3])
 		return d, date.Date{}, ok
 	}
 	if m := yearLast.FindStringSubmatch(text); m != nil {
@@ -110,21 +135,32 @@ func monthOrDay(first, second, year, rest string, dots bool) (d, other date.Date
 	return monthFirst, date.Date{}, true
 }
 
-var months = []string{"january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"}
+// months are the names of the months in the languages of the portal that people copied dates from.
+var months = [12]string{
+	"january januar janvier enero januari gennaio", "february februar février fevrier febrero februari febbraio", "march märz maerz mars marzo maart mrt",
+	"april avril abril aprile", "may mai mayo mei maggio", "june juni juin junio giugno",
+	"july juli juillet julio luglio", "august août aout agosto augustus", "september septembre septiembre settembre",
+	"october oktober octobre octubre ottobre", "november novembre noviembre", "december dezember décembre decembre diciembre dicembre",
+}
 
-// monthNamed returns the number of the month whose English name, or at least its first three
-// letters, is given; "" if there is none.
-func monthNamed(name string) string {
+// monthNamed returns the number of the month whose name, or at least its first three letters, is
+// given; "" if there is none, or several.
+func monthNamed(name string) (number string) {
 	name = strings.ToLower(name)
-	if name == "sept" {
-		name = "sep"
-	}
-	for i, month := range months {
-		if len(name) == 3 && strings.HasPrefix(month, name) || name == month {
-			return strconv.Itoa(i + 1)
+	for i, names := range months {
+		for full := range strings.FieldsSeq(names) {
+			switch month := strconv.Itoa(i + 1); {
+			case full == name:
+				return month
+			case !strings.HasPrefix(full, name), number == month:
+			case number != "":
+				return ""
+			default:
+				number = month
+			}
 		}
 	}
-	return ""
+	return number
 }
 
 // onClock returns the UTC date of a day and a time of day. Without an offset the time counts as
@@ -144,6 +180,10 @@ func onClock(year, month, day, timeOfDay string) (date.Date, bool) {
 	if c == nil {
 		return date.Date{}, false
 	}
+	away, known := offset(c[5])
+	if !known {
+		return date.Date{}, false
+	}
 	hour, _ := strconv.Atoi(c[1])
 	minute, _ := strconv.Atoi(c[2])
 	second, _ := strconv.Atoi(c[3])
@@ -156,20 +196,25 @@ func onClock(year, month, day, timeOfDay string) (date.Date, bool) {
 			hour += 12
 		}
 	}
-	return date.Of(t.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second - offset(c[5]))), true
+	return date.Of(t.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second - away)), true
 }
 
-// offset reads +02:00, -0700 and the like; words for UTC are 0.
-func offset(s string) time.Duration {
-	if s == "" || s[0] != '+' && s[0] != '-' {
-		return 0
+// farthest is the greatest offset from UTC that is in use.
+const farthest = 14 * time.Hour
+
+// offset reads +02:00, -0700 and the like; none is 0. No place on earth is farther from UTC than
+// farthest.
+func offset(s string) (away time.Duration, known bool) {
+	if s == "" {
+		return 0, true
 	}
 	digits := strings.ReplaceAll(s[1:], ":", "")
 	hours, _ := strconv.Atoi(digits[:2])
 	minutes, _ := strconv.Atoi(digits[2:])
-	away := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
+	away = time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
+	known = minutes < 60 && away <= farthest
 	if s[0] == '-' {
-		return -away
+		away = -away
 	}
-	return away
+	return away, known
 }

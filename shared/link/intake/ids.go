@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -11,11 +12,22 @@ var (
 	guid  = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 	plain = regexp.MustCompile(`^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$`)
 
-	clientLabel = regexp.MustCompile(`^["']?(?:[a-z0-9_.:-]*client[ _-]?id|application \(client\) id|application[ _-]?id|app[ _-]?id|client)["']?(?:\s*[:=]\s*|\s+)`)
-	tenantLabel = regexp.MustCompile(`^["']?(?:[a-z0-9_.:-]*tenant[ _-]?id|directory \(tenant\) id|directory[ _-]?id|tenant)["']?(?:\s*[:=]\s*|\s+)`)
+	clientLabel = idLabel(`[a-z0-9_.:-]*client[ _-]?id|application \(client\) id|application[ _-]?id|app[ _-]?id|client|` +
+		`anwendungs-id \(client\)|id d['’]application \(client\)|id\.? de (?:la )?aplicación \(cliente\)|toepassings-id \(client\)|id applicazione \(client\)`)
+	tenantLabel = idLabel(`[a-z0-9_.:-]*tenant[ _-]?id|directory \(tenant\) id|directory[ _-]?id|tenant|` +
+		`verzeichnis-id \(mandant\)|mandanten-id|id de l['’]annuaire \(locataire\)|id\.? de(?:l)? directorio \(inquilino\)|map-id \(tenant\)|id directory \(tenant\)`)
 
 	idScheme = regexp.MustCompile(`^(?:api://|urn:uuid:|spn:|uuid:)`)
 )
+
+// idLabel matches a name in front of an id, also in the portal's other languages.
+func idLabel(names string) *regexp.Regexp {
+	return regexp.MustCompile(`^` + assigned + `(?:` + names + `)["']?(?:[\s\x{a0}]*[:=][\s\x{a0}]*|[\s\x{a0}]+)`)
+}
+
+// around are the quotes, brackets and punctuation that enclose or follow an id. No id has them, so
+// that they need not be in pairs.
+const around = paste.Quotes + "”’»›>)]}＞.,;= \t\r\n<([{"
 
 // guidIn returns the GUID, in lower case, of a text that holds nothing else than one GUID in one
 // of the forms in which people find it: in braces or quotes, without hyphens, as api://GUID or
@@ -27,8 +39,7 @@ func guidIn(text string, label *regexp.Regexp) (id string, found bool) {
 		s = s[len(label.FindString(s)):]
 	}
 	for {
-		inner, _ := paste.Unwrap(s, paste.Quotes+paste.Brackets)
-		inner = strings.Trim(inner, ".,; \t")
+		inner := strings.Trim(s, around)
 		inner = strings.TrimSuffix(inner[len(idScheme.FindString(inner)):], "/")
 		if inner == s {
 			break
@@ -70,11 +81,12 @@ const healthcareAPIs = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
 
 func (r *Reader) clientID(raw, tenantID string) string {
 	const fix = "Copy Application (client) ID from the Overview page of your app registration in the Microsoft Entra admin center."
-	if trimmed, _ := paste.Trim(raw); trimmed == "" {
+	trimmed, _ := paste.Trim(raw)
+	if trimmed == "" {
 		r.bad(required("clientId", fix))
 		return ""
 	}
-	if m := portalApp.FindStringSubmatch(raw); m != nil {
+	if m := portalApp.FindStringSubmatch(strings.Trim(trimmed, around)); m != nil {
 		raw = m[1]
 		r.Note("took the GUID out of what was given as clientId")
 	}
@@ -108,9 +120,9 @@ func (r *Reader) tenantID(raw string) string {
 	}
 	id, found := r.id("tenantId", raw, tenantLabel)
 	if !found {
-		if name, ofAuthority := tenantOfAuthority(text); ofAuthority {
+		if name, ofURL := tenantOfURL(text); ofURL {
 			if id, found = guidIn(name, nil); found {
-				r.Note("took the tenant's GUID out of the authority's URL")
+				r.Note("took the tenant's GUID out of the URL that was given")
 			}
 			text = name
 		}
@@ -136,19 +148,35 @@ func (r *Reader) tenantID(raw string) string {
 
 var (
 	// portalApp is the address of an application's page in the portal or the admin center.
-	portalApp = regexp.MustCompile(`(?i)^\s*https://(?:[a-z.]+\.)?(?:portal\.azure\.(?:com|us)|entra\.microsoft\.(?:com|us))/.*/appId/([0-9a-f-]{36})(?:[/?].*)?$`)
+	portalApp = regexp.MustCompile(`(?i)^https://(?:[a-z.]+\.)?(?:portal\.azure\.(?:com|us)|entra\.microsoft\.(?:com|us))/.*/appId/([0-9a-f-]{36})(?:[/?].*)?$`)
 	domain    = regexp.MustCompile(`^(?:https?://)?(?:[a-z0-9._+-]*@)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$`)
-	authority = regexp.MustCompile(`^(?i)["'<]?(?:https?://)?(?:(?:login|sts)\.[a-z0-9.-]+|[a-z0-9-]+\.(?:ciamlogin|b2clogin)\.com)/([^/?#\s"'>]+)`)
+	authority = regexp.MustCompile(`(?i)(?:^|[\s"'<(:=])(?:https?://)?(?:(?:login|sts)\.[a-z0-9.-]+|[a-z0-9-]+\.(?:ciamlogin|b2clogin)\.com)/([^/?#\s"'>]+)`)
+	// portalTenant is the address of the portal in a certain directory.
+	portalTenant = regexp.MustCompile(`(?i)^https://(?:[a-z.]+\.)?(?:portal\.azure|entra\.microsoft)\.(?:com|us)/(?:#@)?([0-9a-f-]{36}|[a-z0-9-]+\.[a-z0-9.-]+)(?:[/?#].*)?$`)
 )
 
-// tenantOfAuthority returns the tenant that a URL of Microsoft's sign-in names, such as
-// https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token.
-func tenantOfAuthority(text string) (tenant string, found bool) {
-	m := authority.FindStringSubmatch(text)
-	if m == nil {
-		return "", false
+// tenantOfURL returns the tenant that a URL of Microsoft's sign-in or of the portal names, such as
+// https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token. There may be a name in front of it.
+func tenantOfURL(text string) (tenant string, found bool) {
+	text = unescapedURL(text)
+	for _, pattern := range []*regexp.Regexp{authority, portalTenant} {
+		if m := pattern.FindStringSubmatch(text); m != nil {
+			return m[1], true
+		}
 	}
-	return m[1], true
+	return "", false
+}
+
+// unescapedURL decodes a URL that was copied out of the query or the form of a request.
+func unescapedURL(text string) string {
+	if !strings.Contains(strings.ToLower(text), "%3a%2f%2f") {
+		return text
+	}
+	decoded, err := url.PathUnescape(text)
+	if err != nil {
+		return text
+	}
+	return decoded
 }
 
 // anyHyphens replaces dashes too, where only a hyphen can be meant.

@@ -140,6 +140,31 @@ func TestClientSecret(t *testing.T) {
 		"https://portal.azure.com/": "!secret_is_url", "ftp://x": "!secret_is_url", "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln": "!secret_is_token", "-----BEGIN CERTIFICATE-----\nMII": "!secret_is_certificate",
 		"a\nb": "!secret_syntax", "a\x00b": "!secret_syntax", strings.Repeat("a1", 600): "!secret_too_long",
 	})
+	// How tools and programs write, show and wrap a secret.
+	const made = "Xy98Q~aBcDeFgHiJkLmNoPqRsTuVwXyZ-_.01234" // as Entra makes them: 40 characters
+	check(t, "clientSecret", map[string]string{
+		made: made, made + "\u00a0": made, "\t" + made: made,
+		`client_secret = "` + made + `"`: made, `client_secret: "` + made + `" # prod`: made, `$clientSecret = '` + made + `'`: made, "-ClientSecret " + made: made, `ConvertTo-SecureString "` + made + `" -AsPlainText -Force`: made,
+		"{\n  \"appId\": \"" + client + "\",\n  \"displayName\": \"fhir\",\n  \"password\": \"" + made + "\",\n  \"tenant\": \"" + tenant + "\"\n}": made,
+		`{"customKeyIdentifier":null,"displayName":"x","endDateTime":"2027-05-01T00:00:00Z","hint":"Xy9","keyId":"` + api + `","secretText":"` + made + `","startDateTime":"2026-05-01T00:00:00Z"}`: made,
+		"AuthType=ClientSecret;ClientId=" + client + ";ClientSecret=" + made + ";Url=https://x.example": made, "ARM_CLIENT_SECRET=\"" + made + "\"\r\nARM_TENANT_ID=\"" + tenant + "\"\r\n": made,
+		"Description\tExpires\tValue\tSecret ID\nfhir\t5/1/2027\t" + made + "\t" + client: made, `="` + made + `"`: made, "**" + made + "**": made, "```" + made + "```": made,
+		"Wert: " + value: value, "Wert\t" + value: value, "Geheimer Clientschlüssel: " + value: value, "Valeur\u00a0: " + value: value, "Valeur : " + value: value, "Valor: " + value: value, "Secreto de cliente: " + value: value, "Waarde: " + value: value, "Clientgeheim: " + value: value,
+		"Xy98Q\\~aBcDeFgHiJkLmNoPqRsTuVwXyZ-\\_.01234": made, made[:20] + "\n" + made[20:]: made, made[:20] + " " + made[20:]: made, made[:20] + "\r\n  " + made[20:]: made,
+		"WHk5OFF+YUJjRGVGZ0hpSmtMbU5vUHFSc1R1VndYeVotXy4wMTIzNA==": made, "WHk5OFF+YUJjRGVGZ0hpSmtMbU5vUHFSc1R1VndYeVotXy4wMTIzNA==NAo=": made,
+		"Xy98Q\\u007eaBcDeFgHiJkLmNoPqRsTuVwXyZ-_.01234": made, "Xy98Q&#126;aBcDeFgHiJkLmNoPqRsTuVwXyZ-_.01234": made,
+
+		"hunter2 & co": "hunter2 & co", `a\b~c`: `a\b~c`, "Pa$$w0rd!": "Pa$$w0rd!", "p&amp;q": "p&amp;q", "#secret#1": "#secret#1", "__init__9": "__init__9", "null-and-void-7": "null-and-void-7", "=abc+def/ghi=": "=abc+def/ghi=", 
+		"q8P~K.secret_value-1": "q8P~K.secret_value-1", "a.b.c": "a.b.c", "[Winter2026]": "[Winter2026]", "Wertheim:2026": "Wertheim:2026", "ValueOfLife=42": "ValueOfLife=42", "process.env.x9!": "process.env.x9!", "eyJust+a+password": "eyJust+a+password", "U2FuZGJveFNlY3JldFZhbHVlMTIzNDU2Nzg5MA==": "U2FuZGJveFNlY3JldFZhbHVlMTIzNDU2Nzg5MA==",
+
+		"Secret ID: " + client: "!secret_is_id", `"keyId": "` + client + `",`: "!secret_is_id", "Geheimnis-ID: " + client: "!secret_is_id", "Secret ID\t" + client: "!secret_is_id",
+		"System.Security.SecureString": "!secret_placeholder", "(sensitive value)": "!secret_placeholder", "(known after apply)": "!secret_placeholder", "$env:CLIENT_SECRET": "!secret_placeholder", "process.env.CLIENT_SECRET": "!secret_placeholder", "var.client_secret": "!secret_placeholder",
+		"azuread_application_password.fhir.value": "!secret_placeholder", "[parameters('clientSecret')]": "!secret_placeholder", "#{ClientSecret}#": "!secret_placeholder", "#{ClientSecret}": "!secret_placeholder", "__ClientSecret__": "!secret_placeholder", "${{ secrets.CLIENT_SECRET }}": "!secret_placeholder", `os.environ["CLIENT_SECRET"]`: "!secret_placeholder",
+		"undefined": "!secret_placeholder", "null": "!secret_placeholder", "None": "!secret_placeholder", "TODO": "!secret_placeholder", "[object Object]": "!secret_placeholder", "replace-me": "!secret_placeholder", "<client secret>": "!secret_placeholder",
+		"Xy9*************************************": "!secret_masked", "***REMOVED***": "!secret_masked", "Xy98Q~…": "!secret_masked",
+		"Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln": "!secret_is_token", "Basic MjIyMjIyMjItMjIyMi00MjIyLTgyMjItMjIyMjIyMjIyMjIyOlh5OThRfmE=": "!secret_is_token", "Authorization: Basic YWJjOmRlZg==": "!secret_is_token",
+		"kv://vault/secret": "!secret_is_reference", "https://myvault.vault.azure.net/secrets/fhir/": "!secret_is_reference",
+	})
 }
 
 // TestSecretStaysSecret: no note and no mistake has any part of the value.
@@ -186,6 +211,28 @@ func TestIDs(t *testing.T) {
 			t.Errorf("%q: %+v", input, got.mistakes)
 		}
 	}
+	// How tools, the portal in other languages, and files of settings write an id.
+	const object = "55555555-5555-4555-8555-555555555555"
+	check(t, "clientId", map[string]string{
+		`$clientId = "` + client + `"`: client, "-ApplicationId " + client: client, "--client-id " + client: client, "--app-id=" + client: client, `export AZURE_CLIENT_ID="` + client + `"`: client, "AzureAd__ClientId=" + client: client, `"AzureAd:ClientId": "` + client + `",`: client,
+		`client_id = "` + client + `"`: client, "'" + client: client, client + `",`: client, `"` + client: client, "Anwendungs-ID (Client): " + client: client, "ID d’application (client) : " + client: client, "ID d'application (client)\u00a0: " + client: client,
+		"Id. de aplicación (cliente): " + client: client, "Toepassings-id (client): " + client: client, "ID applicazione (client): " + client: client, "Application (client) ID\t" + client: client, "Application (client) ID\n" + client: client,
+		"\u200bhttps://portal.azure.com/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Overview/appId/" + client + "/isMSAApp~/false": client,
+		"<https://entra.microsoft.com/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Credentials/appId/" + strings.ToUpper(client) + ">": client,
+		"Objekt-ID: " + object: "!client_id_syntax", "ID d'objet : " + object: "!client_id_syntax", "Secret ID: " + object: "!client_id_syntax", "keyId: " + object: "!client_id_syntax", "Id. de objeto: " + object: "!client_id_syntax",
+		"Verzeichnis-ID (Mandant): " + tenant: "!client_id_syntax", client + " " + object: "!client_id_syntax", "My FHIR App": "!client_id_syntax", "https://fhir.example.org/" + client: "!client_id_syntax",
+	})
+	check(t, "tenantId", map[string]string{
+		`$tenantId = "` + tenant + `"`: tenant, "-TenantId " + tenant: tenant, "--tenant " + tenant: tenant, "AZURE_TENANT_ID=" + tenant: tenant, `"tenant": "` + tenant + `"`: tenant, `"homeTenantId": "` + tenant + `",`: tenant, "AzureAd__TenantId: " + tenant: tenant,
+		"Verzeichnis-ID (Mandant): " + tenant: tenant, "ID de l’annuaire (locataire) : " + tenant: tenant, "Id. de directorio (inquilino): " + tenant: tenant, "Map-id (tenant): " + tenant: tenant, "Mandanten-ID: " + tenant: tenant, "ID directory (tenant): " + tenant: tenant, tenant + `",`: tenant,
+		`"issuer": "https://login.microsoftonline.com/` + tenant + `/v2.0",`: tenant, "Authority: https://login.microsoftonline.com/" + tenant: tenant, "OAuth 2.0 token endpoint (v2)\nhttps://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token": tenant,
+		"https://login.microsoftonline.com/" + tenant + "/v2.0/.well-known/openid-configuration": tenant, "\u200bhttps://sts.windows.net/" + tenant + "/": tenant, "<https://login.microsoftonline.com/" + tenant + "/oauth2/authorize>": tenant,
+		"https://portal.azure.com/#@" + tenant + "/resource/subscriptions/x": tenant, "https://portal.azure.com/" + tenant: tenant, "https://contoso.ciamlogin.com/" + tenant + "/v2.0": tenant, "https%3A%2F%2Flogin.microsoftonline.com%2F" + tenant + "%2Fv2.0": tenant,
+		"https://portal.azure.com/#@contoso.onmicrosoft.com/resource": "!tenant_id_syntax", "Contoso Ltd": "!tenant_id_syntax", "AzureADMyOrg": "!tenant_id_syntax", "{tenant}": "!tenant_id_syntax", "https://login.microsoftonline.com/consumers": "!tenant_id_syntax", "Objekt-ID: " + object: "!tenant_id_syntax", "client_id=" + object: "!tenant_id_syntax",
+	})
+	if got := read(t, "tenantId", "https://portal.azure.com/#@contoso.onmicrosoft.com/resource"); !strings.Contains(got.mistakes[0].Message, "domain name") {
+		t.Errorf("%+v", got.mistakes)
+	}
 }
 
 func bareOf(id string) string { return strings.ReplaceAll(id, "-", "") }
@@ -198,6 +245,19 @@ func TestAudience(t *testing.T) {
 		"api://" + api: "api://" + api, "API://" + strings.ToUpper(api): "api://" + api, "api://contoso.com/fhir": "api://contoso.com/fhir", "api://" + api + "/fhir": "api://" + api + "/fhir", "api://name/": "api://name",
 		"audience=" + api: api, `"resource": "` + uri + `"`: uri, "spn:api://" + api: "api://" + api, "https://graph.microsoft.com/.default": "!audience_foreign", "00000003-0000-0000-C000-000000000000": "!audience_foreign", "https://vault.azure.net": "!audience_foreign", "fhir": "!audience_syntax", "http://fhir.example.org": "!audience_syntax", "urn:fhir": "!audience_syntax", uri + "?x": "!audience_syntax", "api://" + strings.Repeat("a", 260): "!audience_syntax", "spn:fhir": "!audience_syntax", "https://a b": "!audience_syntax",
 		zero: "!zero_guid", "spn:" + zero: "!zero_guid",
+	})
+	// Scopes of the portal, parameters of a token request, claims of a token.
+	const ahds = "https://ws-clinic.fhir.azurehealthcareapis.com"
+	check(t, "audience", map[string]string{
+		uri + "/.default/": uri, uri + "//.default": uri, "api://" + api + "/.default/": "api://" + api, "api://" + api + "/user_impersonation": "api://" + api, ahds + "/user_impersonation": ahds, ahds + "/metadata": ahds, uri + "/metadata": uri,
+		"scope=api%3A%2F%2F" + api + "%2F.default": "api://" + api, "https%3A%2F%2Ffhir.example.org%2Fr4": uri, "resource=https%3A%2F%2Ffhir.example.org%2Fr4": uri, `"aud": "api://` + api + `",`: "api://" + api, "aud: " + api: api, `"scope": "` + uri + `/.default",`: uri, `"` + api: api, api + `",`: api,
+		"Application ID URI\napi://" + api: "api://" + api, "Application ID URI : api://fhir": "api://fhir", "Anwendungs-ID-URI: api://fhir": "api://fhir", "URI d’ID d’application : api://fhir": "api://fhir", "$audience = 'api://fhir'": "api://fhir", `Audience="` + uri + `"`: uri, "resource_id=\"" + uri + "\"": uri,
+		"\u200b" + api: api, "spn:" + uri + "/": uri, "(" + api + ")": api, "urn:uuid:" + api: api,
+
+		"https://azurehealthcareapis.com": "https://azurehealthcareapis.com", "https://fhir.example.org:8443/r4": "https://fhir.example.org:8443/r4", "api://fhir.example.org/r4~x": "api://fhir.example.org/r4~x", "https://contoso.onmicrosoft.com/Fhir_Server-1": "https://contoso.onmicrosoft.com/Fhir_Server-1",
+		"api://" + api + "/Files": "api://" + api + "/Files", "https://fhir.example.org/R4": "https://fhir.example.org/R4", "https://FHIR.example.org/r4": "https://FHIR.example.org/r4", "https://fhir.example.org/a%20b": "https://fhir.example.org/a%20b", "api://fhir/metadata.x": "api://fhir/metadata.x", "https://fhir.example.org/r4//x": "https://fhir.example.org/r4//x",
+
+		"https://management.azure.com/user_impersonation": "!audience_foreign", "https://graph.microsoft.com/User.Read": "!audience_foreign", "scope=https%3A%2F%2Fgraph.microsoft.com%2F.default": "!audience_foreign", "\"00000003-0000-0000-c000-000000000000": "!audience_foreign", "Patient/*.read": "!audience_syntax", "fhir.example.org/r4": "!audience_syntax", ".default": "!audience_syntax", uri + "/.default openid": "!audience_syntax", "api://": "!audience_syntax", "https://": "!audience_syntax",
 	})
 }
 
@@ -215,6 +275,21 @@ func TestExpiry(t *testing.T) {
 		"12/31/2299": "!expiry_too_far", "2299-12-31T00:00:00Z": "!expiry_too_far", "2025-05-01": "!expiry_past", "1 May 2025": "!expiry_past",
 		"tomorrow": "!expiry_syntax", "2027-13-01": "!expiry_syntax", "2027-02-30": "!expiry_syntax", "31.04.2027": "!expiry_syntax", "05.13.2027": "!expiry_syntax", "5/1/27": "!expiry_syntax", "1-May-27": "!expiry_syntax", "1 Foo 2027": "!expiry_syntax", "May 2027": "!expiry_syntax",
 		"2027-05-01T25:00:00Z": "!expiry_syntax", "2027-05-01 x": "!expiry_syntax", "13/13/2027": "!expiry_syntax", "1777593599": "!expiry_syntax",
+	})
+	// Lines of Graph, az, Terraform, PowerShell and openssl; the portal in German, French, Spanish, Dutch and Italian.
+	check(t, "secretExpiresOn", map[string]string{
+		`endDateTime: "2027-05-01T00:00:00Z",`: day, `"endDateTime": "2027-05-01T00:00:00Z",`: day, `"endDateTime":"2027-05-01T00:00:00Z"`: day, `end_date = "2027-05-01T00:00:00Z"`: day, `"endDate": "2027-05-01T23:59:59.999999+00:00",`: day, "EndDateTime   : 2027-05-01 00:00:00": day, "expires_on: 2027-05-01": day, "secretExpiresOn=2027-05-01": day, `"2027-05-01",`: day, "2027-05-01,": day,
+		"notAfter=May  1 23:59:59 2027 GMT": day, "Sat May  1 23:59:59 2027": day, "Sat May 01 2027 23:59:59 GMT+0200 (Mitteleuropäische Sommerzeit)": day, "01/May/2027": day, "2027-May-01": day, "20270501T235959Z": day, "2027年5月1日": day, "2027. 5. 1.": day, "Expires on May 1, 2027": day, "Valid to: 2027-05-01": day,
+		"1. Mai 2027": day, "Samstag, 1. Mai 2027": day, "01.05.2027 23:59:59": day, "01.05.2027, 23:59 Uhr": day, "Läuft ab am 01.05.2027": day, "Ablaufdatum: 01.05.2027": day, "Gültig bis: 01.05.2027": day, "15. Dez. 2027": "2027-12-15", "3. März 2027": "2027-03-03", "1. Okt. 2027": "2027-10-01",
+		"1 mai 2027": day, "1er mai 2027": day, "sam. 1 mai 2027": day, "samedi 1 mai 2027 à 23:59": day, "31/12/2027": "2027-12-31", "15 août 2027": "2027-08-15", "1 févr. 2027": "2027-02-01", "Expire le 31/12/2027": "2027-12-31", "Date d’expiration : 2027-05-01": day, "3 juillet 2027": "2027-07-03",
+		"1 de mayo de 2027": day, "sábado, 1 de mayo de 2027": day, "Expira el 31/12/2027": "2027-12-31", "15 de diciembre de 2027": "2027-12-15", "Fecha de expiración: 2027-05-01": day, "1 ene 2027": "2027-01-01", "1 mei 2027": day, "za 1 mei 2027": day, "Verloopt op 31-12-2027": "2027-12-31", "Vervaldatum: 2027-05-01": day, "3 maart 2027": "2027-03-03", "1 maggio 2027": day, "Scadenza: 31/12/2027": "2027-12-31",
+		"2027-05-01T00:00:00+14:00": "2027-04-30", "2027-05-01T23:00:00-12:00": "2027-05-02",
+
+		"Nie": "!expiry_never", "Jamais": "!expiry_never", "Nunca": "!expiry_never", "Nooit": "!expiry_never", "Läuft nie ab": "!expiry_never", "null": "!expiry_never", "-": "!expiry_never",
+		"24 Monate": "!expiry_is_span", "180 Tage (6 Monate)": "!expiry_is_span", "12 mois": "!expiry_is_span", "6 meses": "!expiry_is_span", "24 maanden": "!expiry_is_span", "8760h": "!expiry_is_span", "P2Y": "!expiry_is_span", "730.00:00:00": "!expiry_is_span", "--years 2": "!expiry_is_span", "12 mesi": "!expiry_is_span", "2 ans": "!expiry_is_span",
+		"EndDate : 5/1/2027 12:00:00 AM": "!expiry_ambiguous", "Expire le 01/05/2027": "!expiry_ambiguous", "Verloopt op 1-5-2027": "!expiry_ambiguous", "5/1/2027 (in 154 days)": "!expiry_ambiguous",
+		"01.05.27": "!expiry_syntax", "startDateTime: 2027-01-01": "!expiry_syntax", "Created 2027-01-01": "!expiry_syntax", "2027-05-01T00:00:00+15:00": "!expiry_syntax", "2027-05-01T00:00:00-14:30": "!expiry_syntax", "2027-05-01T00:00:00+05:75": "!expiry_syntax", "46508": "!expiry_syntax", "Q2 2027": "!expiry_syntax", "1 mai": "!expiry_syntax", "2027": "!expiry_syntax", "31 juin 2027": "!expiry_syntax",
+		"31.12.2099": "!expiry_too_far", "9999-12-31T23:59:59Z": "!expiry_too_far", "1. Januar 2026": "!expiry_past",
 	})
 	m := read(t, "secretExpiresOn", "5/1/2027").mistakes[0].Message
 	if !strings.Contains(m, "2027-05-01 (month first)") || !strings.Contains(m, "2027-01-05 (day first)") {
