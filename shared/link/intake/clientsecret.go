@@ -197,8 +197,8 @@ var (
 		`\(?(?:hidden|redacted|masked|secret|not shown|sensitive(?: value)?|known after apply)\)?|system\.security\.securestring|\[object object\]|undefined|null|none|nil|todo|tbd|n/a`,
 		`(?:your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|(?:change|replace)[ _-]?me`,
 	}, "|") + `)$`)
-	stars       = regexp.MustCompile(`\*{3,}$|^\*{3,}`)
-	dots        = regexp.MustCompile(`\.{3,}$|^\.{3,}`)
+	stars = regexp.MustCompile(`\*{3,}$|^\*{3,}`)
+	dots  = regexp.MustCompile(`\.{3,}$|^\.{3,}`)
 )
 
 // bullets are the characters that hide a password on a screen, and the ones that stand for a part
