@@ -36,29 +36,71 @@ func bareURL(raw string) (text string, notes []string) {
 	if enclosed {
 		notes = append(notes, "removed quotes, brackets or punctuation around the FHIR server URL")
 	}
+	if target, filtered := filteredLink(text); filtered {
+		text = target
+		notes = append(notes, "took the FHIR server URL out of the link of a mail filter")
+	}
 	return text, notes
 }
 
-var label = regexp.MustCompile(`^(?i)(?:[a-z][a-z ()_-]{0,40}[:=]\s*|(?:get|url)\s+)(["'<]?https?://.*)$`)
+var (
+	markdown = regexp.MustCompile(`^\[[^\[\]]*\]\((https?://[^()\s]+)\)$`)
+	curl     = regexp.MustCompile(`(?i)^curl\s(?:.*?[\s"'])??(https?://[^\s"']+)`)
+	// label is words in front of a URL, as in "FHIR metadata endpoint: https://…" and in files of settings.
+	label = regexp.MustCompile(`^[^/\p{L}\p{N}]*[\p{L}\p{N}][^/]{0,119}?[\s:="'<(](?i:(https?://.*))$`)
+	// behindURL is what requests and scripts have behind a URL.
+	behindURL = regexp.MustCompile(`\s+(?:HTTP/[0-9.]+|\\)$`)
+	// doubled is a link as Outlook copies it into plain text.
+	doubled = regexp.MustCompile(`^(https?://[^\s<>]+)\s*<(https?://[^\s<>]+)>$`)
+)
 
-var markdown = regexp.MustCompile(`^\[[^\[\]]*\]\((https?://[^()\s]+)\)$`)
-
-// splitLabel finds a URL behind a few words, as in "FHIR metadata endpoint: https://…".
+// splitLabel finds a URL behind a few words.
 func splitLabel(text string) (found bool, url string) {
-	for _, around := range []*regexp.Regexp{label, markdown} {
+	if m := doubled.FindStringSubmatch(text); m != nil && strings.TrimRight(m[1], "/") == strings.TrimRight(m[2], "/") {
+		return true, "<" + m[2] + ">"
+	}
+	for _, around := range []*regexp.Regexp{markdown, curl, label} {
 		if m := around.FindStringSubmatch(text); m != nil {
-			return true, m[1]
+			return true, behindURL.ReplaceAllString(m[1], "")
 		}
 	}
 	return false, ""
 }
 
+var (
+	safeLink   = regexp.MustCompile(`(?i)^https://(?:[a-z0-9-]+\.safelinks\.protection\.(?:outlook|office365)\.(?:com|us)/|statics\.teams\.cdn\.office\.net/evergreen-assets/safelinks/).*[?&]url=([^&]+)`)
+	urlDefense = regexp.MustCompile(`(?i)^https://urldefense\.(?:proofpoint\.)?com/v3/__(https?:/.*?)__;`)
+)
+
+// filteredLink returns the URL that a mail filter (Microsoft's Safe Links, Proofpoint's URL Defense)
+// put its own in the place of.
+func filteredLink(text string) (target string, found bool) {
+	if m := urlDefense.FindStringSubmatch(text); m != nil {
+		return m[1], true
+	}
+	m := safeLink.FindStringSubmatch(text)
+	if m == nil {
+		return "", false
+	}
+	target, err := url.QueryUnescape(m[1])
+	return target, err == nil
+}
+
 // edges are characters that enclose or follow a URL in a text. None of them ends a base URL.
 const edges = ".,;!\"'`“”„‘’«»<>…·"
 
-// trimPunctuation leaves dot segments as they are.
+// trimPunctuation leaves dot segments as they are, and brackets that are in pairs.
 func trimPunctuation(s string) string {
-	trimmed := strings.TrimSpace(strings.TrimRight(strings.TrimLeft(s, edges), edges))
+	trimmed := s
+	for before := ""; before != trimmed; {
+		before = trimmed
+		trimmed = strings.TrimSpace(strings.TrimRight(strings.TrimLeft(trimmed, edges), edges))
+		for _, pair := range []string{"()", "[]", "{}"} {
+			if strings.Count(trimmed, pair[:1]) < strings.Count(trimmed, pair[1:]) {
+				trimmed = strings.TrimSuffix(trimmed, pair[1:])
+			}
+		}
+	}
 	if strings.HasSuffix(trimmed, "/") && (strings.HasSuffix(s, "/.") || strings.HasSuffix(s, "/..")) {
 		return s
 	}
@@ -118,7 +160,7 @@ func trimPath(u *url.URL) (path string, notes []string) {
 
 // pastedEnd is punctuation at the end of a path, also percent-encoded: quotes, angle brackets, space,
 // comma, zero-width characters.
-var pastedEnd = regexp.MustCompile(`(?i)(?:[.,;!']|%22|%27|%3c|%3e|%20|%2c|%3b|%e2%80%8[b-f]|%e2%80%9[89cd]|%ef%bb%bf|%c2%a0)+$`)
+var pastedEnd = regexp.MustCompile(`(?i)(?:[.,;!']|/\*{1,2}|%22|%27|%3c|%3e|%20|%2c|%3b|%e2%80%8[b-f]|%e2%80%9[89cd]|%ef%bb%bf|%c2%a0)+$`)
 
 // dotSegment is a dot segment at the end of a path (RFC 3986 §3.3).
 var dotSegment = regexp.MustCompile(`/\.{1,2}$`)
@@ -161,8 +203,11 @@ func resourcePath(path string, microsoft bool) int {
 		if len(rest) == 0 || isInteraction(rest[0]) {
 			return at
 		}
+		if len(rest) > 1 && isInteraction(rest[1]) {
+			return at
+		}
 		anyID := microsoft || segments[i] == "Patient"
-		if (anyID || looksLikeID(rest[0])) && (len(rest) == 1 || isInteraction(rest[1])) {
+		if (anyID || looksLikeID(rest[0])) && len(rest) == 1 {
 			return at
 		}
 	}
