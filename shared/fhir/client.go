@@ -326,8 +326,14 @@ func redirect(from, location string) (target, host string) {
 	if host = strings.ToLower(u.Hostname()); !egress.IsName(host) {
 		return "", ""
 	}
-	return Printable(u.Scheme + "://" + host + u.EscapedPath()), host
+	at := host
+	if port := u.Port(); port != "" && port != usualPorts[u.Scheme] {
+		at += ":" + port
+	}
+	return Printable(u.Scheme + "://" + at + u.EscapedPath()), host
 }
+
+var usualPorts = map[string]string{"https": "443", "http": "80"}
 
 // NewID returns a random UUID (RFC 9562 §5.4), for a resource that does not exist.
 func NewID() string {

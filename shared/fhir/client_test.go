@@ -109,6 +109,11 @@ func TestAnswer(t *testing.T) {
 		{"redirect", 302, header("Location", "https://Login.Example.org/x?secret"), "", func(a Answer) bool { return a.RedirectHost == "login.example.org" }},
 		{"redirect on the same host", 302, header("Location", "/fhir/r4/metadata?x=secret#y"), "", func(a Answer) bool { return a.Redirect == "https://fhir.example.org/fhir/r4/metadata" && !a.SignIn() }},
 		{"redirect to a sign-in page", 302, header("Location", "https://accounts.google.com/x"), "", Answer.SignIn},
+		{"redirect to another port", 302, header("Location", "https://fhir.example.org:8443/r4/metadata"), "", func(a Answer) bool {
+			return a.Redirect == "https://fhir.example.org:8443/r4/metadata" && a.RedirectHost == "fhir.example.org"
+		}},
+		{"redirect to the usual port", 302, header("Location", "https://fhir.example.org:443/r4/x"), "", func(a Answer) bool { return a.Redirect == "https://fhir.example.org/r4/x" }},
+		{"redirect to the usual port of http", 302, header("Location", "http://fhir.example.org:80/r4/x"), "", func(a Answer) bool { return a.Redirect == "http://fhir.example.org/r4/x" }},
 		{"redirect to an odd host", 302, header("Location", "https://a_b/<script>"), "", func(a Answer) bool { return a.RedirectHost == "" }},
 		{"the challenge that says most", 401, header("WWW-Authenticate", `Bearer realm="x", Basic realm="y"`, "WWW-Authenticate", `bearer authorization_uri="https://a"`), "", func(a Answer) bool { return a.Challenge.Params["authorization_uri"] == "https://a" }},
 		{"no Bearer challenge", 401, header("WWW-Authenticate", `Basic realm="y"`), "", func(a Answer) bool { return a.Challenge == nil }},
@@ -310,4 +315,26 @@ func FuzzSMARTConfiguration(f *testing.F) {
 			t.Fatalf("%+v %v", c, err)
 		}
 	})
+}
+
+// TestSignIn: redirects of sign-ins are recognized, redirects of servers that have moved are not
+// taken for them.
+func TestSignIn(t *testing.T) {
+	for location, want := range map[string]bool{
+		"https://login.microsoftonline.com/common/oauth2/v2.0/authorize?client_id=x": true, "https://login.partner.microsoftonline.cn/x": true, "https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_x/oauth2/v2.0/authorize": true,
+		"/.auth/login/aad?post_login_redirect_uri=x": true, "/oauth2/start?rd=%2Fr4": true, "/Account/Login?ReturnUrl=%2Fr4": true, "/saml2/authenticate/okta": true, "https://idp.example.org/idp/profile/SAML2/Redirect/SSO?x": true, "/Shibboleth.sso/Login": true, "/cas/login?service=x": true,
+		"https://team.cloudflareaccess.com/cdn-cgi/access/login/fhir.example.org": true, "https://kc.example.org/realms/fhir/protocol/openid-connect/auth?x": true, "https://x.okta.com/app/a/exk/sso/saml": true, "https://idp.example.org/as/authorization.oauth2?x": true, "/my.policy": true, "/_layouts/15/Authenticate.aspx?Source=x": true, "/adfs/ls/?wa=x": true,
+		"/logon/LogonPoint/index.html": true, "/pkmslogin.form": true, "/connect/authorize/callback": true, "/oidc/auth": true, "/nidp/app": true, "/signin-oidc": true, "/ui/signin": true, "/accounts/": true,
+
+		"https://fhir.example.org/fhir/r4/Patient?_summary=count": false, "/accounts/123/fhir/r4/Patient": false, "https://fhir.signin-health.example/r4/Patient": false, "/blogInfo/r4/Patient": false, "/": false, "/index.html": false, "/swagger/index.html": false, "/maintenance": false, "http://fhir.example.org/r4/Patient": false,
+		"https://www.catalogin.example/fhir": false, "https://authority.example.org/fhir/": false, "/fhir/authors/r4": false,
+	} {
+		a, err := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", location)
+			w.WriteHeader(http.StatusFound)
+		}).Read(t.Context(), CountPatients(), secret.Value{})
+		if err != nil || a.SignIn() != want {
+			t.Errorf("%s: %v %v", location, a.SignIn(), err)
+		}
+	}
 }

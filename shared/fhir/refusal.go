@@ -1,8 +1,11 @@
 package fhir
 
 import (
+	"cmp"
 	"encoding/json"
+	"encoding/xml"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,14 +61,37 @@ func (r *refusal) add(mediaType string, o *OperationOutcome, body []byte) {
 		r.text(o.text)
 	case json.Unmarshal(body, &members) == nil:
 		r.object(members, 0)
+	case strings.HasSuffix(mediaType, "xml"):
+		r.text(outcomeInXML(body))
 	case mediaType == "text/plain" && !strings.Contains(string(body), "<"):
 		r.text(string(body))
 	}
 }
 
+// outcomeInXML returns the text of an OperationOutcome: some servers and gateways refuse in XML
+// whatever was asked for.
+func outcomeInXML(body []byte) string {
+	type text struct {
+		Value string `xml:"value,attr"`
+	}
+	var wire struct {
+		XMLName xml.Name
+		Issue   []struct {
+			Diagnostics text `xml:"diagnostics"`
+			Details     text `xml:"details>text"`
+		} `xml:"issue"`
+	}
+	if xml.Unmarshal(body, &wire) != nil || wire.XMLName.Local != outcomeType || len(wire.Issue) == 0 {
+		return ""
+	}
+	return cmp.Or(wire.Issue[0].Diagnostics.Value, wire.Issue[0].Details.Value)
+}
+
 // messages are the members that gateways and frameworks put their message into, the most telling
 // first.
-var messages = []string{"error_description", "message", "Message", "errorMessage", "detail", "details", "title", "error", "reason", "fault"}
+var messages = []string{
+	"error_description", "errorDescription", "description", "message", "Message", "errorMessage", "error_message", "faultstring", "msg", "detail", "details", "title", "error", "errors", "reason", "fault",
+}
 
 // maxMessageDepth is how deep messages are looked for. Each level parses what is left of the body again.
 const maxMessageDepth = 4
@@ -74,7 +100,11 @@ func (r *refusal) object(members map[string]json.RawMessage, depth int) {
 	for _, name := range messages {
 		var text string
 		var inner map[string]json.RawMessage
-		switch value := members[name]; {
+		value := members[name]
+		if list := []json.RawMessage(nil); json.Unmarshal(value, &list) == nil && len(list) > 0 {
+			value = list[0]
+		}
+		switch {
 		case json.Unmarshal(value, &text) == nil:
 			if name == "error" && r.oauth == "" {
 				r.oauth = strings.ToLower(text)
@@ -157,18 +187,21 @@ var words = []struct {
 	says   *regexp.Regexp
 	reason Reason
 }{
-	{regexp.MustCompile(`subscription key|ocp-apim`), GatewayKeyMissing},
+	{regexp.MustCompile(`subscription key|ocp-apim|\b(no|invalid|missing|resolve) api[ -]?key`), GatewayKeyMissing},
 	{
-		regexp.MustCompile(`insufficient[_ -](scope|privilege|permission|right|authorit)|(missing|required|requires|lacks)[a-z ]* (scope|scp|permission|app role)|claim\b.*(mismatch|missing|invalid).*\b(roles?|scp|scopes?)\b|\b(roles?|scp|scopes?)['"]? claim`),
+		regexp.MustCompile(`insufficient[_ -](scope|privilege|permission|right|authorit)|higher privileges|(missing|required|requires|lacks)[a-z ]* (scope|scp|permission|app role)|claim\b.*(mismatch|missing|invalid).*\b(roles?|scp|scopes?)\b|\b(roles?|scp|scopes?)['"]? claim`),
 		RightMissing,
 	},
 	{
-		regexp.MustCompile(`\bexpired\b|not (yet valid|valid yet|valid before|active)|used before|no expiration|lifetime (is invalid|validation)|clock skew|before the acceptable|\b(exp|nbf|iat)\b`),
+		regexp.MustCompile(`(\b|_)expired\b|not (yet valid|valid yet|valid before|active)|used before|no expiration|lifetime (is invalid|validation)|clock skew|before the acceptable|\b(exp|nbf|iat)\b`),
 		OutsideLifetime,
 	},
 	{regexp.MustCompile(`\baudiences?\b|\baud\b|\bresource_id\b`), AudienceRefused},
 	{regexp.MustCompile(`\bissuers?\b|\biss\b|issued by|\btenants?\b|\btid\b`), IssuerRefused},
-	{regexp.MustCompile(`signature|signing (key|cert)|no matching key|unable to match key|another algorithm|public key|\bkid\b|\bjwks?\b.*(key|set|fetch)|verification fail`), SignatureRefused},
+	{
+		regexp.MustCompile(`signature|signing (key|cert|method)|no matching key|unable to match key|(another|unsupported|invalid) algorithm|\[?\balg\b\]? is not|public ?key|\bkid\b|\bjwks?\b.*(key|set|fetch)|json web keys?\b|verification fail`),
+		SignatureRefused,
+	},
 }
 
 // longQuote is a quoted value, which may hold any words; short ones are names of claims.
@@ -223,7 +256,8 @@ func (a Answer) IsAmazon() bool {
 var amazonWords = regexp.MustCompile(`(?i)^missing authentication token$|requires '?credential'? parameter|missing equal-sign|aws4-hmac|sigv4|signature version 4`)
 
 // signIn matches the paths of sign-in pages.
-var signIn = regexp.MustCompile(`(?i)log-?in|log-?on|sign-?in|/oauth2?/|authori[sz]e|saml|/sso|/adfs/|/\.auth/|/accounts?/`)
+var signIn = regexp.MustCompile(`(?i)(?:^|[^a-z]|pkms|user|web|sso)(?:log-?[io]n|sign-?in)|(?-i:[a-z](?:Log[IiOo]n|Sign[Ii]n))|` +
+	`/oauth2?/|authori[sz]e|authori[sz]ation\.oauth2|authenticat|openid-connect|/oidc/|saml|/sso/|/adfs/|/nidp/|/my\.policy$|/\.auth/|/accounts?/`)
 
 // signInHosts serve nothing but sign-in.
 var signInHosts = []string{
@@ -231,7 +265,14 @@ var signInHosts = []string{
 	"login.partner.microsoftonline.cn", "accounts.google.com",
 }
 
-// SignIn reports whether the answer redirects to a page where people sign in.
+// SignIn reports whether the answer redirects to a page where people sign in. A path that ends like
+// the one asked for is that of a server that has moved.
 func (a Answer) SignIn() bool {
-	return a.Redirect != "" && (slices.Contains(signInHosts, a.RedirectHost) || signIn.MatchString(a.Redirect))
+	target, err := url.Parse(a.Redirect)
+	if err != nil || a.Redirect == "" {
+		return false
+	}
+	asked, _, _ := strings.Cut(a.URL, "?")
+	moved := strings.HasSuffix(strings.TrimRight(target.Path, "/"), asked[strings.LastIndexByte(asked, '/'):])
+	return slices.Contains(signInHosts, a.RedirectHost) || !moved && signIn.MatchString(target.Path)
 }
