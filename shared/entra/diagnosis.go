@@ -34,7 +34,7 @@ func (r *Refusal) Diagnose(c Credentials, audience string) Diagnosis {
 	}
 	_, certificate := c.Credential.(credential.Certificate)
 	number := r.Number
-	if number == numberAssertion && !certificate && aboutSecret(r.Sentence) {
+	if !certificate && r.SecretRefused() {
 		number = numberInvalid
 	}
 	f, found := rowOf(number)
@@ -58,6 +58,12 @@ func rowOf(number int) (f Failure, found bool) {
 		}
 	}
 	return Failure{}, false
+}
+
+// SecretRefused reports whether Entra does not know the client secret, as opposed to one that has
+// expired: AADSTS7000215, or AADSTS50012 if its sentence says so.
+func (r *Refusal) SecretRefused() bool {
+	return r.Number == numberInvalid || r.Number == numberAssertion && aboutSecret(r.Sentence)
 }
 
 // aboutSecret reports whether a sentence of Entra speaks of a client secret and not of an

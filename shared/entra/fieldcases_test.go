@@ -126,3 +126,26 @@ func TestByCredential(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretRefused: an unknown secret is told by its number, or by the sentence of a number that has
+// several meanings.
+func TestSecretRefused(t *testing.T) {
+	for _, c := range []struct {
+		number   int
+		sentence string
+		want     bool
+	}{
+		{7000215, "Invalid client secret provided.", true},
+		{7000215, "", true},
+		{50012, "Invalid client secret is provided.", true},
+		{50012, "Error validating credentials: invalid client secret.", true},
+		{50012, "Client assertion contains an invalid signature.", false},
+		{50012, "Authentication failed.", false},
+		{7000222, "The provided client secret keys are expired.", false},
+		{700027, "The certificate's secret is odd.", false},
+	} {
+		if r := (&entra.Refusal{Number: c.number, Sentence: c.sentence}); r.SecretRefused() != c.want {
+			t.Errorf("%d %q: %v", c.number, c.sentence, r.SecretRefused())
+		}
+	}
+}

@@ -169,6 +169,14 @@ func (a Answer) Said() string {
 	return Printable(a.refusal.texts[0])
 }
 
+// AboutToken reports whether the server speaks of the token that it was sent, as opposed to wanting
+// another sign-in.
+func (a Answer) AboutToken() bool {
+	return a.refusal.oauth == "invalid_token" || slices.ContainsFunc(a.refusal.texts, tokenWords.MatchString)
+}
+
+var tokenWords = regexp.MustCompile(`(?i)\b(tokens?|jwts?)\b`)
+
 // numbers are those of Microsoft's token library, which ASP.NET and API Management repeat.
 var (
 	number  = regexp.MustCompile(`idx(\d{5})`)

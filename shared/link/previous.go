@@ -14,20 +14,17 @@ const (
 	// one that Entra refuses. It covers a mistake made before a weekend.
 	KeepPrevious = 7 * 24 * time.Hour
 	// spreads is how long a new secret takes to reach all of Entra. Until then Entra refuses it now
-	// and then with AADSTS7000215.
+	// and then as a wrong one (AADSTS7000215).
 	spreads = 2 * time.Minute
 )
 
-// Codes of Entra's refusals after which the previous secret stands in.
-const (
-	CodeInvalidSecret = "aadsts_7000215"
-	CodeExpiredSecret = "aadsts_7000222"
-)
+// CodeExpiredSecret is the code of the refusal after which the previous secret stands in at any time.
+const CodeExpiredSecret = "aadsts_7000222"
 
-// Spreading reports whether a refusal with AADSTS7000215 may only mean that the new secret has
-// not yet reached all of Entra.
-func (l Link) Spreading(code string, now time.Time) bool {
-	return code == CodeInvalidSecret && l.Secret.Previous != "" && now.Sub(l.Secret.Since) < spreads
+// Spreading reports whether it may only mean that the new secret has not yet reached all of Entra
+// when the current one is refused as unknown.
+func (l Link) Spreading(secretRefused bool, now time.Time) bool {
+	return secretRefused && l.Secret.Previous != "" && now.Sub(l.Secret.Since) < spreads
 }
 
 // StandIn writes down that the previous secret stands in for the current one, unless the row says

@@ -46,7 +46,7 @@ func (r *run) answeredCode(a fhir.Answer) string {
 	}
 	if o := a.Outcome; o != nil {
 		switch o.Code {
-		case "login", "expired":
+		case "login", "expired", "security":
 			return r.unauthorizedCode(a)
 		case "forbidden":
 			return r.forbiddenCode(a)
@@ -119,7 +119,13 @@ func (r *run) unauthorizedCode(a fhir.Answer) string {
 	case fhir.IssuerRefused:
 		return r.issuerCode(a)
 	}
-	if seen := r.foreignSignIn(a); seen != "" {
+	seen := r.foreignSignIn(a)
+	r.facts["{asks}"] = ""
+	switch {
+	case seen == "":
+	case a.AboutToken():
+		r.facts["{asks}"] = " It answered with " + seen + "."
+	default:
 		r.facts["{seen}"] = seen
 		return "sign_in_unsupported"
 	}

@@ -142,7 +142,7 @@ func (r *run) noteNamed(a fhir.Answer) {
 	if a.Challenge == nil || r.Audience != "" {
 		return
 	}
-	if id := guidAudience(namedAudience(*a.Challenge)); id != "" {
+	if id := guidAudience(r.namedAudience(*a.Challenge)); id != "" {
 		r.facts["{named}"] = " Its answer names the audience " + id + ", which is not believed: give it as audience in the link only if it is the client id of this FHIR server's own app registration."
 	}
 }
@@ -150,8 +150,9 @@ func (r *run) noteNamed(a fhir.Answer) {
 // versions matches the FHIR versions on which linking works: STU3, R4, R4B and R5. The code system
 // of fhirVersion has codes without a patch level, and codes with a label for ballots and builds
 // (hl7.org/fhir/R5/valueset-FHIR-version.html). R4B's ballot has the number 4.1. Other numbers,
-// such as 3.5 or 4.6, are drafts that differ from the release that came of them.
-var versions = regexp.MustCompile(`^(3\.0|4\.0|4\.1|4\.3|5\.0)(\.[0-9]{1,4})?(-[0-9A-Za-z.-]{1,40})?$`)
+// such as 3.5 or 4.6, are drafts that differ from the release that came of them. Some servers write
+// the name of the release.
+var versions = regexp.MustCompile(`^[vV]?(3\.0|4\.0|4\.1|4\.3|5\.0)(\.[0-9]{1,4})?([-+][0-9A-Za-z.-]{1,40})?$|^(?i:stu3|r4b?|r5)$`)
 
 // capabilityCode judges a 200.
 func (r *run) capabilityCode(a fhir.Answer) string {

@@ -13,7 +13,7 @@ import (
 // decideAudience takes the audience from the user, else from the challenge, else from the base
 // URL.
 func (r *run) decideAudience(challenge fhir.Challenge) (code string) {
-	named := namedAudience(challenge)
+	named := r.namedAudience(challenge)
 	r.wanted, r.namedGUID = usableAudience(named), guidAudience(named)
 	r.noteWanted()
 	audience := r.Audience
@@ -45,9 +45,14 @@ func (r *run) noteWanted() {
 	}
 }
 
-// namedAudience returns what a challenge says about the audience.
-func namedAudience(c fhir.Challenge) string {
-	return cmp.Or(c.Params["resource_id"], c.Params["resource"], c.Params["realm"])
+// namedAudience returns what a challenge says about the audience. A realm may be any text, such as
+// the URL of an identity provider, so that it counts only as a GUID or below the server's own host.
+func (r *run) namedAudience(c fhir.Challenge) string {
+	realm := c.Params["realm"]
+	if guidAudience(realm) == "" && !r.trusted(realm) {
+		realm = ""
+	}
+	return cmp.Or(c.Params["resource_id"], c.Params["resource"], realm)
 }
 
 // guidAudience returns the GUID of an audience GUID, spn:GUID or api://GUID, or "".

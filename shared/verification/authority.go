@@ -245,15 +245,19 @@ var (
 	hostName = regexp.MustCompile(`^[a-z0-9.-]{1,253}$`)
 )
 
-// parseAuthority reads https://{host}/{tenant}/…. Only a GUID counts as a tenant; name is a domain or
+// parseAuthority reads https://{host}/{tenant}/…. Entra's own hosts are also taken with http:// and
+// without a scheme, because nothing is sent to what is named here. Only a GUID counts as a tenant; name is a domain or
 // one of Entra's words for many tenants.
 func parseAuthority(uri string) (n namedAuthority, at string) {
+	if !strings.Contains(uri, "://") {
+		uri = "http://" + uri
+	}
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "https" {
+	if err != nil {
 		return namedAuthority{}, ""
 	}
 	host := strings.ToLower(u.Hostname())
-	if !hostName.MatchString(host) {
+	if !hostName.MatchString(host) || u.Scheme != "https" && (u.Scheme != "http" || entraHosts[host] == "") {
 		return namedAuthority{}, ""
 	}
 	n.host = host

@@ -21,7 +21,7 @@ func OfToken(answer error, asked entra.Credentials, audience string) Report {
 	}
 	if refusal != nil {
 		d := refusal.Diagnose(asked, audience)
-		check.Code, check.Message, check.Fix, check.Command = refusal.Code(), d.Message, d.Fix, d.Command
+		check.Code, check.Message, check.Fix, check.Command, check.SecretRefused = refusal.Code(), d.Message, d.Fix, d.Command, refusal.SecretRefused()
 	}
 	if check.Code == "" { // no answer, or none that OAuth knows
 		d := (&entra.Unreachable{}).Diagnose()

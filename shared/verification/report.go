@@ -79,6 +79,8 @@ type Check struct {
 
 	// Outcome is what a failing check leads to; empty means OutcomeBroken.
 	Outcome Outcome `json:"-"`
+	// SecretRefused says that Entra does not know the client secret.
+	SecretRefused bool `json:"-"`
 }
 
 // Advice returns the fix with the command, for places that have one text only.

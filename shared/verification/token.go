@@ -66,7 +66,7 @@ func (r *run) refused(refusal *entra.Refusal, e *Evidence) Check {
 	if outcome == OutcomeTransient {
 		r.report.RetryAfter = max(r.report.RetryAfter, refusal.RetryAfter)
 	}
-	return Check{Status: Fail, Code: refusal.Code(), Outcome: outcome, Message: d.Message, Fix: d.Fix, Command: d.Command, Evidence: e}
+	return Check{Status: Fail, Code: refusal.Code(), Outcome: outcome, Message: d.Message, Fix: d.Fix, Command: d.Command, Evidence: e, SecretRefused: refusal.SecretRefused()}
 }
 
 // minLife is the least remaining lifetime of a fresh token. Entra's tokens last an hour or more.

@@ -9,14 +9,14 @@ import (
 )
 
 // mayFallBack reports whether the previous secret stands in for the current one after this
-// failure: AADSTS7000222, or AADSTS7000215 if it began while the new secret was spreading.
+// failure: an expired secret, or an unknown one if that began while the new secret was spreading.
 func mayFallBack(l link.Link, failure error, now time.Time) bool {
 	var refused *Refused
 	if l.Secret.Previous == "" || !now.Before(l.Secret.PreviousUntil) || !errors.As(failure, &refused) {
 		return false
 	}
-	return refused.Code == link.CodeExpiredSecret || l.Spreading(refused.Code, now) ||
-		refused.Code == link.CodeInvalidSecret && !l.Secret.FellBackAt.IsZero()
+	return refused.Code == link.CodeExpiredSecret || l.Spreading(refused.SecretRefused, now) ||
+		refused.SecretRefused && !l.Secret.FellBackAt.IsZero()
 }
 
 // fallBack is a grant by the previous secret. The current secret is tried again as soon as its

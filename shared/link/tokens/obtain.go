@@ -218,7 +218,7 @@ func (s *Service) failure(c tokenKey, by credential.Credential, err error) (unti
 	switch {
 	case errors.As(err, &refusal) && refusal.Class() != entra.Transient:
 		d := refusal.Diagnose(c.credentials(by), c.audience)
-		return now.Add(refusedFor), &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Advice(), CorrelationID: refusal.CorrelationID}
+		return now.Add(refusedFor), &Refused{Code: refusal.Code(), Message: d.Message, Fix: d.Advice(), SecretRefused: refusal.SecretRefused(), CorrelationID: refusal.CorrelationID}
 	case errors.Is(err, secret.ErrNotFound):
 		missing := verification.SecretMissing()
 		return now.Add(refusedFor), &Refused{Code: missing.Code, Message: missing.Message, Fix: missing.Fix}

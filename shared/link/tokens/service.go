@@ -88,6 +88,7 @@ type Refused struct {
 	Message string
 	Fix     string
 
+	SecretRefused bool   // Entra does not know the client secret
 	CorrelationID string // of Entra's answer, for a question to Microsoft; empty when there is none
 }
 

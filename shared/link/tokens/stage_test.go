@@ -46,9 +46,12 @@ func (s *source) Token(ctx context.Context, c entra.Credentials, scope string) (
 
 func refuse(number int) func(entra.Credentials) error {
 	return func(entra.Credentials) error {
-		return &entra.Refusal{HTTPStatus: 401, OAuthError: "invalid_client", Number: number}
+		return &entra.Refusal{HTTPStatus: 401, OAuthError: "invalid_client", Number: number, Sentence: sentences[number]}
 	}
 }
+
+// sentences are what Entra says with numbers that have several meanings.
+var sentences = map[int]string{50012: "Invalid client secret is provided."}
 
 // instance is a function instance: the links, and tokens for them.
 type instance struct {
