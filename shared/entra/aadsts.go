@@ -112,10 +112,42 @@ var commands = map[int]string{
 
 // Command returns a line for a shell that does what the fix says; empty when there is none.
 func (f Failure) Command() string {
-	if len(f.Numbers) == 0 {
-		return ""
-	}
-	return commands[f.Numbers[0]]
+	return commands[f.number()]
+}
+
+// elsewhere is what is said of a FHIR server that is not Microsoft's, instead of a row that speaks of
+// Azure Health Data Services, by the first number of the row; 0 is the row of user flows. Such a
+// server has an app registration of its own.
+var elsewhere = map[int]Diagnosis{
+	500011: {
+		Message: "Entra does not know the audience {audience} in the tenant {tenant}.",
+		Fix:     "Check the audience: it is the Application ID URI or the client id of the FHIR server's own app registration, in " + registrations + " > the API of the FHIR server > Expose an API. If it is right, that API is not in the tenant {tenant}: give the tenant of the FHIR server as tenantId, or have an administrator of the tenant {tenant} add the API there, as a service principal for its client id.",
+	},
+	1002012: {
+		Message: "Entra cannot make a scope of the audience {audience}.",
+		Fix:     "Correct the audience: it is the Application ID URI of the FHIR server's own app registration, without a scope behind it and a trailing slash, or its client id. If it is that already, report it with the correlation id.",
+	},
+	501051: {
+		Message: "The tenant {tenant} lets assigned applications only use {audience}, and {client} is not assigned.",
+		Fix:     "In " + enterprise + " > the application of the FHIR server ({audience}) either assign an app role to the application {client}, or set Properties > “Assignment required?” to No.",
+	},
+	500014: {
+		Message: "In the tenant {tenant} the service behind {audience} is disabled: an administrator has switched it off, or a subscription of the tenant has lapsed.",
+		Fix:     "In " + enterprise + ", with the filter Application type set to All applications, open the application of the FHIR server ({audience}) and set Properties > “Enabled for users to sign-in?” to Yes.",
+	},
+	650051: {
+		Message: "The tenant {tenant} did not let the application {client}, or the service behind {audience}, be added to it.",
+		Fix:     "If the application was deleted there a short time ago, wait 15 minutes. Otherwise look in " + enterprise + " whether {client} and the application of the FHIR server are there, and have an administrator grant consent in App registrations > API permissions.",
+	},
+	0: {
+		Message: userFlow.Message,
+		Fix:     "Register the application {client} in the tenant that the FHIR server trusts, which is an organization's tenant of Microsoft Entra ID, and give its Tenant ID.",
+	},
+}
+
+// ofMicrosoft reports whether an audience is that of Microsoft's FHIR services, or a misspelling of it.
+func ofMicrosoft(audience string) bool {
+	return audience == healthcareAPIs || strings.Contains(audience, "healthcareapi")
 }
 
 // catalogue maps AADSTS numbers to a message and a fix

@@ -27,8 +27,14 @@ func (d Diagnosis) Advice() string {
 // Diagnose looks the refusal up in the catalogue. audience is the resource that the token was
 // requested for. For a number that the catalogue does not have, the diagnosis gives Entra's own
 // sentence and the ids that Microsoft's support needs. Of c.Credential only the type counts: an
-// application with a certificate is not told about client secrets.
+// application with a certificate is not told about client secrets. Whether the FHIR server is
+// Microsoft's is told by the audience.
 func (r *Refusal) Diagnose(c Credentials, audience string) Diagnosis {
+	return r.DiagnoseFor(c, audience, ofMicrosoft(audience))
+}
+
+// DiagnoseFor is Diagnose for a FHIR server that is known to be Microsoft's, or not to be.
+func (r *Refusal) DiagnoseFor(c Credentials, audience string, microsoft bool) Diagnosis {
 	if r.Class() == Transient {
 		return throttled.fill(c, audience)
 	}
@@ -40,14 +46,26 @@ func (r *Refusal) Diagnose(c Credentials, audience string) Diagnosis {
 	f, found := rowOf(number)
 	switch {
 	case found:
-		if other, has := ofCertificate[f.Numbers[0]]; has && certificate {
-			f.Message, f.Fix = other.Message, other.Fix
-		}
-		return f.fill(c, audience)
 	case number == 0 && r.OAuthError == userFlow.OAuthError:
-		return userFlow.fill(c, audience)
+		f = userFlow
+	default:
+		return r.unknown(c, audience)
 	}
-	return r.unknown(c, audience)
+	if other, has := ofCertificate[f.number()]; has && certificate {
+		f.Message, f.Fix = other.Message, other.Fix
+	}
+	if other, has := elsewhere[f.number()]; has && !microsoft {
+		f = Failure{Message: other.Message, Fix: other.Fix} // without the command of the row
+	}
+	return f.fill(c, audience)
+}
+
+// number is the first number of a row, 0 if it has none.
+func (f Failure) number() int {
+	if len(f.Numbers) == 0 {
+		return 0
+	}
+	return f.Numbers[0]
 }
 
 // rowOf returns the row of the catalogue for a number.

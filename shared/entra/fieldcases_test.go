@@ -149,3 +149,30 @@ func TestSecretRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestElsewhere: for a FHIR server that is not Microsoft's no diagnosis speaks of Azure Health Data
+// Services; for one of Microsoft's the words stay.
+func TestElsewhere(t *testing.T) {
+	for _, f := range entra.Failures() {
+		for _, n := range append(f.Numbers, 7654321) {
+			for _, oauth := range []string{"invalid_client", "invalid_resource", "unsupported_grant_type"} {
+				r := entra.Refusal{HTTPStatus: 400, OAuthError: oauth, Number: n}
+				if f.OAuthError != "" {
+					r.Number = 0
+				}
+				for _, audience := range []string{"https://fhir.example.org/r4", "api://fhir", "33333333-3333-4333-8333-333333333333"} {
+					d := r.Diagnose(credentials(), audience)
+					if text := d.Message + d.Fix + d.Command; strings.Contains(strings.ToLower(text), "healthcare") || strings.Contains(text, "4f6778d8") || strings.Contains(text, "FHIR service > ") || strings.ContainsAny(text, "{}") {
+						t.Errorf("%d %s %s: %+v", n, oauth, audience, d)
+					}
+				}
+			}
+		}
+	}
+	for number, words := range map[int]string{500011: "4f6778d8-5aef-43dc-a1ff-b073724b9495", 501051: "Azure Healthcare APIs", 1002012: "workspace-service", 650051: "Microsoft.HealthcareApis", 500014: "Azure Healthcare APIs"} {
+		r := entra.Refusal{HTTPStatus: 400, OAuthError: "invalid_resource", Number: number}
+		if d := r.Diagnose(credentials(), audience); !strings.Contains(d.Message+d.Fix+d.Command, words) {
+			t.Errorf("%d: %+v", number, d)
+		}
+	}
+}

@@ -26,7 +26,7 @@ var catalogue = map[string]Failure{
 		"Install a certificate for {host} from a public certificate authority, with its intermediate certificates."),
 	"product_retired": broken("host NAME.azurehealthcareapis.com; NXDOMAIN, 404, 410 or 5xx (a warning while it still answers)",
 		"{host} belongs to Azure API for FHIR, which Microsoft retired on 2026-09-30.",
-		"Migrate to the FHIR service of Azure Health Data Services, then give this link its URL, https://WORKSPACE-SERVICE.fhir.azurehealthcareapis.com, and the client secret again with PATCH /api/links/SLUG. The slug stays the same."),
+		"Migrate to the FHIR service of Azure Health Data Services, and give its URL, https://WORKSPACE-SERVICE.fhir.azurehealthcareapis.com, as fhirServerUrl: with the registration, or for what is registered already together with the client secret in PATCH /api/links/SLUG, where the slug stays the same."),
 
 	// Any answer.
 	"fhir_timeout": transient("no complete answer within 10 seconds",

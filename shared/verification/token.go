@@ -61,7 +61,7 @@ func (r *run) noAnswer(err error, e *Evidence) Check {
 }
 
 func (r *run) refused(refusal *entra.Refusal, e *Evidence) Check {
-	d := refusal.Diagnose(r.credentials(), r.Audience)
+	d := refusal.DiagnoseFor(r.credentials(), r.Audience, r.azure())
 	outcome := outcomes[refusal.Class()]
 	if outcome == OutcomeTransient {
 		r.report.RetryAfter = max(r.report.RetryAfter, refusal.RetryAfter)
