@@ -137,7 +137,7 @@ var (
 
 	// prefix is the number in front of a sentence of Entra or of Azure AD B2C. A number within a
 	// word, as in a URL that Entra repeats, is none.
-	prefix = regexp.MustCompile(`(?:^|[\s\[("'])(AADSTS|AADB2C)([0-9]{1,9}):\s*`)
+	prefix = regexp.MustCompile(`(?:^|[\s\[("':])(AADSTS|AADB2C)([0-9]{1,9})(?:\]?:\s*|\.\s+)`)
 	idLine = regexp.MustCompile(`(?m)^\s*(Trace|Correlation) ID: ([0-9A-Za-z-]{1,64})\s*$`)
 )
 
