@@ -82,7 +82,7 @@
 //	escape_not_meant, lost_escape                       a proxy without escapes may misread or have lost something
 //	html_escaped, comma_joined                          it was copied out of HTML, or is a list of scopes
 //	context_missing, unknown_resource_type              the scope itself is doubtful
-//	wrong_case, unknown_launch_context
+//	wrong_case, misspelled, unknown_launch_context
 //	stu3_resource_type                                  no server of R4 or later has the type
 //	malformed_permission, repeated_permission, permission_order, malformed_query
 //	modifier_not_supported, chaining_not_supported, include_not_supported   Microsoft's FHIR servers refuse it

@@ -44,6 +44,27 @@ func TestDoubtfulScopes(t *testing.T) {
 		"patient/ProcedureRequest.read": "stu3_resource_type ServiceRequest", "patient/ExpansionProfile.read": "stu3_resource_type STU3", "patient/MedicationOrder.read": "unknown_resource_type STU3", "ProcedureRequest.read": "context_missing",
 		"launch": "", "launch/patient": "", "launch/encounter": "", "launch/imagingstudy": "", "launch/questionnaire?role=http://x.example/a": "", "fhirUser": "", "online_access": "", "Encounter": "",
 		"patient/Observation.rs?code=a&status=final": "", "patient/Observation.rs?code=a,openid": "",
+
+		// STU3 only, and what replaced it.
+		"patient/DeviceComponent.read": "stu3_resource_type", "user/EligibilityResponse.read": "stu3_resource_type CoverageEligibilityResponse", "patient/ImagingManifest.read": "stu3_resource_type", "user/ProcessResponse.*": "stu3_resource_type", "patient/Sequence.read": "stu3_resource_type MolecularSequence",
+		"system/ServiceDefinition.read": "stu3_resource_type", "patient/ReferralRequest.rs?status=active": "stu3_resource_type ServiceRequest", "launch/ReferralRequest": `wrong_case "launch/referralrequest"`, "launch/procedurerequest": "",
+		// DSTU2, R6, and names that are none.
+		"patient/DiagnosticOrder.read": "unknown_resource_type", "user/Conformance.read": "unknown_resource_type", "patient/DeviceAlert.rs": "unknown_resource_type", "patient/PersonalRelationship.rs": "unknown_resource_type", "patient/AllergyIntolerence.rs": "unknown_resource_type", "patient/Patients.read": "unknown_resource_type",
+		// R4, R4B and R5.
+		"patient/Transport.rs": "", "system/SubscriptionStatus.rs": "", "user/NutritionProduct.cruds": "", "patient/GenomicStudy.r": "", "system/Permission.rs": "", "patient/MolecularSequence.read": "", "user/ResearchElementDefinition.read": "", "patient/BodyStructure.rs": "", "patient/Media.read": "", "system/TestPlan.rs": "", "patient/CoverageEligibilityRequest.c": "", "system/SubstanceNucleicAcid.rs": "", "user/RequestOrchestration.rs": "", "patient/RequestGroup.read": "",
+		// Capitals.
+		"patient/*.Read": `wrong_case "patient/*.read"`, "user/Observation.RS": `wrong_case "user/Observation.rs"`, "PATIENT/Patient.read": `wrong_case "patient/Patient.read"`, "FHIRUSER": `wrong_case "fhirUser"`, "Profile": `wrong_case "profile"`, "launch/PATIENT": `wrong_case "launch/patient"`, "patient/Patient.WRITE": `wrong_case "patient/Patient.write"`, "patient/observation.read": `unknown_resource_type "Observation"`, "system/OBSERVATION.rs": `unknown_resource_type "Observation"`,
+		// Spellings.
+		"offline-access": `misspelled "offline_access"`, "offlineAccess": `misspelled "offline_access"`, "online-access": `misspelled "online_access"`, "fhir_user": `misspelled "fhirUser"`, "fhir-user": `misspelled "fhirUser"`, "open_id": `misspelled "openid"`, "openId": `wrong_case "openid"`, "patients/Observation.read": `misspelled "patient/Observation.read"`, "users/Patient.rs": `misspelled "user/Patient.rs"`, "patient:Observation.read": `misspelled "patient/Observation.read"`, "launch:patient": `misspelled "launch/patient"`, "patient/Observation:read": "unknown_resource_type", "patient/Observation/read": "unknown_resource_type",
+		"'patient/*.read'": `misspelled "patient/*.read"`, "[openid]": `misspelled "openid"`, "`user/*.rs`": `misspelled "user/*.rs"`, "<launch/patient>": `misspelled "launch/patient"`,
+		// HTML, lists.
+		"patient/Observation.rs?a=1&amp;b=2&amp;c=3": "html_escaped", "patient/Condition.rs?category=http://x.example|a&#124;b": "html_escaped", "launch&sol;patient": "html_escaped", "patient&#47;*.read": "html_escaped", "patient/*.read&nbsp;openid": "html_escaped", "patient/Observation.rs?x=&quot;a&quot;": "html_escaped",
+		"openid,profile": "comma_joined", "openid;email": "comma_joined", "profile,launch": "comma_joined", "patient/*.read,user/*.read": "comma_joined", "openid|profile": "comma_joined", "openid+profile+email": "already_encoded", "launch+openid": "already_encoded", "patient/*.read|user/*.read": "comma_joined",
+		// Permissions.
+		"patient/Observation.readwrite": "malformed_permission", "patient/*": "malformed_permission", "user/Patient.rw": "malformed_permission", "patient/Patient.search": "malformed_permission", "system/*.*.read": "malformed_permission", "patient/Observation.r,s": "malformed_permission", "user/*.dus": "permission_order", "patient/Observation.rrs": "repeated_permission",
+		// Right.
+		"user/*.*": "", "system/*.cruds": "", "patient/*.read": "", "system/Patient.rs?_lastUpdated=gt2026-01-01": "", "launch/location": "", "api.access": "", "access_as_user": "", "Patient.Read.All": "context_missing", "User.Read": "", "profiles": "", "email_verified": "", "https://graph.microsoft.com/User.Read": "", "openid-connect": "", "emails": "", "user_impersonation": "", "patient_portal": "", "launchpad": "", "systems-admin": "", "Fhir.ReadWrite": "",
+		"patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory": "", "patient/Patient.r?name=a+b": "", "patient/Observation.rs?code=a|b,profile": "",
 	} {
 		r := translator(t, smart.Options{Separator: smart.Tilde}).EncodeAll([]string{scope})[0]
 		var found []string
@@ -73,7 +94,7 @@ func TestRefusedHasReasons(t *testing.T) {
 
 func TestRegistrable(t *testing.T) {
 	tr := translator(t, smart.Options{})
-	for list, want := range map[string]bool{"patient/*.rs openid": true, "openid": true, "patient/*.rs patient/Observation.r?_id=a-b": false, strings.Repeat("x", 121): false} {
+	for list, want := range map[string]bool{"patient/*.rs openid": true, "openid": true, "": false, "patient/*.rs patient/Observation.r?_id=a-b": false, strings.Repeat("x", 121): false} {
 		if got := tr.EncodeAll(smart.Split(list)).Registrable(); got != want {
 			t.Errorf("%q: %v", list, got)
 		}

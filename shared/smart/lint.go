@@ -3,6 +3,7 @@ package smart
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -99,26 +100,38 @@ func separated(rest string) bool {
 	return len(rest) > 1 && strings.IndexByte("/?=&:|,+#%", rest[0]) < 0 && !isWord(rest[0]) && (isWord(rest[1]) || rest[1] == '*')
 }
 
-// plusJoined reports whether a scope looks like openid+patient/*.rs.
+// plusJoined reports whether a scope looks like openid+patient/*.rs. In a query a plus may stand
+// between words, so that words such as email do not count there.
 func plusJoined(scope string) bool {
-	for {
-		var plus bool
-		if _, scope, plus = strings.Cut(scope, "+"); !plus {
-			return false
-		}
-		if beginsLikeScope(scope) {
+	head, query, _ := strings.Cut(scope, "?")
+	return joinedBy("+", head, beginsLikeScope) || joinedBy("+", query, hasContext)
+}
+
+// joinedBy reports whether what follows one of the marks looks like a scope.
+func joinedBy(marks, text string, like func(string) bool) bool {
+	for i := strings.IndexAny(text, marks); i >= 0; i = strings.IndexAny(text, marks) {
+		if text = text[i+1:]; like(text) {
 			return true
 		}
 	}
+	return false
 }
 
-func beginsLikeScope(s string) bool {
+func hasContext(s string) bool {
 	for _, begin := range []string{"patient/", "user/", "system/", "launch/", "openid", "offline_access", "fhirUser"} {
 		if strings.HasPrefix(s, begin) {
 			return true
 		}
 	}
 	return false
+}
+
+func beginsLikeScope(s string) bool {
+	word := s
+	if end := strings.IndexAny(s, "+,;|"); end >= 0 {
+		word = s[:end]
+	}
+	return hasContext(s) || slices.Contains(named, word)
 }
 
 // brokenCanonical reports whether a query holds …/CodeSystem/observation/category|…: FHIR ids
@@ -142,17 +155,20 @@ func brokenCanonical(s Scope) bool {
 func syntaxAdvice(s Scope, d Dialect) []Advice {
 	switch s.Kind {
 	case Custom:
-		return append(append(caseAdvice(s), commaAdvice(s)...), contextAdvice(s)...)
+		return slices.Concat(caseAdvice(s), commaAdvice(s), contextAdvice(s), misspelledAdvice(s))
 	case Launch:
 		return launchAdvice(s)
 	case Resource:
+		if list := commaAdvice(s); list != nil {
+			return list
+		}
 		return append(append(typeAdvice(s), permissionAdvice(s)...), queryAdvice(s, d)...)
 	}
 	return nil
 }
 
 // htmlEntity is a character as HTML escapes it.
-var htmlEntity = regexp.MustCompile(`&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,6}|#[xX][0-9a-fA-F]{1,6});`)
+var htmlEntity = regexp.MustCompile(`&(?:amp|lt|gt|quot|apos|nbsp|sol|ast|vert|quest|equals|colon|comma|period|plus|num|#[0-9]{1,6}|#[xX][0-9a-fA-F]{1,6});`)
 
 // named are the scopes of SMART and OpenID Connect that consist of a name.
 var named = []string{"openid", "profile", "email", "offline_access", "online_access", "fhirUser", "launch"}
@@ -181,29 +197,59 @@ func wrongCase(is, meant string) []Advice {
 	}}
 }
 
-// commaAdvice warns of a list that is separated by commas or semicolons.
+// commaAdvice warns of a list that is separated by commas, semicolons or bars.
 func commaAdvice(s Scope) []Advice {
 	head, _, _ := strings.Cut(s.text, "?")
-	for i := strings.IndexAny(head, ",;"); i >= 0; i = strings.IndexAny(head, ",;") {
-		head = head[i+1:]
-		if beginsLikeScope(head) {
-			return []Advice{{
-				"comma_joined", "It has a comma or semicolon before something that looks like a scope; it is carried as one scope.",
-				"If several scopes are meant, separate them by spaces.",
-			}}
-		}
+	if !joinedBy(",;|", head, beginsLikeScope) {
+		return nil
+	}
+	return []Advice{{
+		"comma_joined", "It has a comma, a semicolon or a bar before something that looks like a scope; it is carried as one scope.",
+		"If several scopes are meant, separate them by spaces.",
+	}}
+}
+
+// misspelledAdvice warns of scopes that would be known ones but for punctuation: quotes and brackets
+// around them, hyphens and underscores in names, a colon for the slash, a context in the plural.
+func misspelledAdvice(s Scope) []Advice {
+	if meant := meantBy(s.text); meant != "" {
+		return []Advice{{"misspelled", fmt.Sprintf("%s resembles a scope of SMART, but servers do not know it in this spelling.", brief(s.text)), "Write " + brief(meant) + "."}}
 	}
 	return nil
+}
+
+// plural is a resource scope with a context in the plural, or with a colon for the slash.
+var plural = regexp.MustCompile(`^(patient|user|system)(?:s[/:]|:)([A-Za-z]+|\*)(\..*)$`)
+
+// marks are removed to compare names.
+var marks = strings.NewReplacer("-", "", "_", "")
+
+func meantBy(text string) string {
+	if inner := strings.Trim(text, "'`<>[](){}"); inner != text && (slices.Contains(named, inner) || Parse(inner).Kind != Custom) {
+		return inner
+	}
+	for _, name := range named {
+		if !strings.EqualFold(text, name) && strings.EqualFold(marks.Replace(text), marks.Replace(name)) {
+			return name
+		}
+	}
+	if m := plural.FindStringSubmatch(text); m != nil && (m[2] == "*" || IsResourceType(m[2]) || IsSTU3ResourceType(m[2])) {
+		return m[1] + "/" + m[2] + m[3]
+	}
+	if context, found := strings.CutPrefix(text, "launch:"); found && launchContexts[context] != "" {
+		return "launch/" + context
+	}
+	return ""
 }
 
 // launchAdvice warns of launch contexts that no server has. A context is the name of a resource type
 // in small letters (SMART App Launch 2.2, "Scopes for requesting context data").
 func launchAdvice(s Scope) []Advice {
 	head, _, _ := strings.Cut(s.text, "?")
-	if head == "launch" || launchContexts[s.Type] {
+	if head == "launch" || launchContexts[s.Type] != "" {
 		return nil
 	}
-	if lower := strings.ToLower(s.Type); launchContexts[lower] {
+	if lower := strings.ToLower(s.Type); launchContexts[lower] != "" {
 		return wrongCase(head, "launch/"+lower)
 	}
 	return []Advice{{
@@ -212,16 +258,16 @@ func launchAdvice(s Scope) []Advice {
 	}}
 }
 
-// launchContexts are the names of all resource types in small letters.
-var launchContexts = func() map[string]bool {
-	set := map[string]bool{}
+// launchContexts holds all resource types by their names in small letters.
+var launchContexts = func() map[string]string {
+	byName := map[string]string{}
 	for name := range resourceTypes {
-		set[strings.ToLower(name)] = true
+		byName[strings.ToLower(name)] = name
 	}
 	for name := range stu3Types {
-		set[strings.ToLower(name)] = true
+		byName[strings.ToLower(name)] = name
 	}
-	return set
+	return byName
 }()
 
 func contextAdvice(s Scope) []Advice {
@@ -244,10 +290,11 @@ func typeAdvice(s Scope) []Advice {
 		}
 		return []Advice{{"stu3_resource_type", fmt.Sprintf("%s is a resource type of FHIR STU3 only: R4, R4B and R5 do not have it.", s.Type), fix}}
 	}
-	return []Advice{{
-		"unknown_resource_type", fmt.Sprintf("%s is no resource type of FHIR STU3, R4, R4B or R5.", brief(s.Type)),
-		"Write a resource type, as in Observation, with its capitals, or *.",
-	}}
+	fix := "Write a resource type, as in Observation, with its capitals, or *."
+	if name := launchContexts[strings.ToLower(s.Type)]; name != "" {
+		fix = "Write " + brief(name) + ", with these capitals."
+	}
+	return []Advice{{"unknown_resource_type", fmt.Sprintf("%s is no resource type of FHIR STU3, R4, R4B or R5.", brief(s.Type)), fix}}
 }
 
 func permissionAdvice(s Scope) []Advice {
@@ -255,6 +302,10 @@ func permissionAdvice(s Scope) []Advice {
 	case V1:
 		return nil
 	case NoVersion:
+		small := s
+		if small.Permissions = strings.ToLower(s.Permissions); small.Version() != NoVersion {
+			return wrongCase(s.text, strings.Replace(s.text, "."+s.Permissions, "."+small.Permissions, 1))
+		}
 		return []Advice{{
 			"malformed_permission", fmt.Sprintf("%s is no permission.", brief(s.Permissions)),
 			"Write letters of cruds in this order (v2), or read, write or * (v1).",

@@ -31,14 +31,14 @@ func (rs Results) Refused() bool {
 	return false
 }
 
-// Registrable reports whether Entra registers every value of the list.
+// Registrable reports whether Entra registers every value of the list, and there is one.
 func (rs Results) Registrable() bool {
 	for _, r := range rs {
 		if !r.Entra.Registrable {
 			return false
 		}
 	}
-	return true
+	return len(rs) > 0
 }
 
 // Scope returns the outputs joined by single spaces (RFC 6749 section 3.3).
