@@ -87,3 +87,53 @@ func TestUnfinishedRowIsDue(t *testing.T) {
 		}
 	}
 }
+
+// TestWithdrawDuringDelete: a sweep that saw a tombstone does not take the entry of the link that has
+// been registered meanwhile, not even when that one is being deleted: what is left of it must be
+// found until its secret is gone.
+func TestWithdrawDuringDelete(t *testing.T) {
+	d := newDesk()
+	d.register(t, orgA, slug)
+	d.links.Fault = func(op string, _ link.Slug, _ bool) error {
+		if op == "Withdraw" {
+			return store.ErrUnavailable
+		}
+		return nil
+	}
+	if err := d.Delete(t.Context(), orgA, slug, "*"); err != nil {
+		t.Fatal(err)
+	}
+	vaultDown := func(op, _ string, _ bool) error {
+		if op == "Delete" {
+			return secret.ErrUnavailable
+		}
+		return nil
+	}
+	d.links.Fault = func(op string, _ link.Slug, before bool) error {
+		if op != "Receipt" || !before {
+			return nil
+		}
+		d.links.Fault = nil
+		d.register(t, orgA, slug)
+		d.vault.Fault = vaultDown
+		if err := d.Delete(t.Context(), orgA, slug, "*"); err != nil {
+			t.Fatal(err)
+		}
+		return nil
+	}
+	d.now = d.now.Add(2 * link.Grace)
+	d.sweep(t)
+	l, err := d.links.Get(t.Context(), slug)
+	if err != nil || l.Phase != link.Deleting {
+		t.Fatalf("%q, %v", l.Phase, err)
+	}
+	if receipt, err := d.links.Receipt(t.Context(), orgA, slug); err != nil || receipt == "" {
+		t.Errorf("the entry was withdrawn: %v", err)
+	}
+	d.vault.Fault = nil
+	d.now = d.now.Add(time.Hour)
+	d.sweep(t)
+	if receipt, err := d.links.Receipt(t.Context(), orgA, slug); err != nil || receipt != "" {
+		t.Errorf("the entry outlives the link: %v", err)
+	}
+}
