@@ -3,6 +3,7 @@ package fhir
 import (
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -72,6 +73,9 @@ func splitURL(text string) (u *url.URL, notes []string, mistake *problem.Field) 
 	if len(text) > maxURL {
 		return nil, nil, urlMistake("url_syntax", "The FHIR server URL is longer than "+strconv.Itoa(maxURL)+" characters.", exampleFix)
 	}
+	if several.MatchString(text) {
+		return nil, nil, urlMistake("url_syntax", "The FHIR server URL holds more than one URL.", "Give the base URL of one FHIR server.")
+	}
 	for _, c := range []byte(text) {
 		if c <= ' ' || c >= 0x7f || strings.IndexByte("\\\"<>^`{|}", c) >= 0 {
 			return nil, nil, urlMistake("url_syntax", "The FHIR server URL has a character that no URL may have (space, control character, letter outside ASCII, or one of \\ \" < > ^ ` { | }).",
@@ -97,6 +101,9 @@ func splitURL(text string) (u *url.URL, notes []string, mistake *problem.Field) 
 	}
 	return u, notes, checkPasted(u, strings.Contains(rest, "#"))
 }
+
+// several is two URLs, one behind the other.
+var several = regexp.MustCompile(`(?i)https?://.*[,;|\s]+https?://`)
 
 const (
 	exampleURL = "https://workspace-service.fhir.azurehealthcareapis.com"

@@ -132,6 +132,15 @@ func TestParseBaseURL(t *testing.T) {
 		{r4 + ")", r4, []string{around}},
 		{r4 + "]", r4, []string{around}},
 		{r4 + "/*", r4, []string{behind}},
+		{r4 + ":", r4, []string{behind}},
+		{"| " + r4 + " |", r4, []string{around}},
+		{"- " + r4, r4, []string{around}},
+		{"* " + r4, r4, []string{around}},
+		{"1. " + r4, r4, []string{words}},
+		{"https://" + r4, r4, []string{words}},
+		{"http://" + r4, r4, []string{words}},
+		{r4 + "/metadata&_format=json", r4, []string{metadata}},
+		{r4 + "/metadata;x=1", r4, []string{metadata}},
 		{r4 + "/\u2026", r4, []string{around, slash}},
 		{r4 + "/Patient/$match", r4, []string{resource}},
 		{r4 + "/Group/4f2c/$export?_type=Patient", r4, []string{query, resource}},
@@ -174,6 +183,7 @@ func TestParseBaseURL(t *testing.T) {
 }
 
 func TestParseBaseURLMistakes(t *testing.T) {
+	const r4 = "https://fhir.example.org/r4"
 	long := strings.Repeat("a", 63)
 	tests := map[string][]string{
 		"url_not_https": {
@@ -186,6 +196,7 @@ func TestParseBaseURLMistakes(t *testing.T) {
 		"url_dicom":  {"https://ws-img.dicom.azurehealthcareapis.com", "https://ws-img.dicom.azurehealthcareapis.us/v1"},
 		"url_portal": {"https://portal.azure.com/#@contoso.com/resource/subscriptions/1", "https://ms.portal.azure.com/", "https://portal.azure.us/", "https://entra.microsoft.com/#home"},
 		"url_syntax": {
+			r4 + "," + r4, r4 + " " + r4, r4 + "; https://x.example", r4 + "\n" + r4,
 			"", "  ", "https://", "https:///metadata", "https://?x=1", "https://clinic", "https://localhost",
 			"https://user@fhir.example.org", "https://user:pass@fhir.example.org", "https://@fhir.example.org",
 			"https://fhir.example.org#", "https://fhir.example.org/#x", "https://fhir.example.org/?q#x",

@@ -48,6 +48,8 @@ var (
 	curl     = regexp.MustCompile(`(?i)^curl\s(?:.*?[\s"'])??(https?://[^\s"']+)`)
 	// label is words in front of a URL, as in "FHIR metadata endpoint: https://…" and in files of settings.
 	label = regexp.MustCompile(`^[^/\p{L}\p{N}]*[\p{L}\p{N}][^/]{0,119}?[\s:="'<(](?i:(https?://.*))$`)
+	// schemes is a URL that was pasted behind another https://.
+	schemes = regexp.MustCompile(`^(?i)(?:https?://)+(https?://.*)$`)
 	// behindURL is what requests and scripts have behind a URL.
 	behindURL = regexp.MustCompile(`\s+(?:HTTP/[0-9.]+|\\)$`)
 	// doubled is a link as Outlook copies it into plain text.
@@ -56,6 +58,9 @@ var (
 
 // splitLabel finds a URL behind a few words.
 func splitLabel(text string) (found bool, url string) {
+	if m := schemes.FindStringSubmatch(text); m != nil {
+		return true, m[1]
+	}
 	if m := doubled.FindStringSubmatch(text); m != nil && strings.TrimRight(m[1], "/") == strings.TrimRight(m[2], "/") {
 		return true, "<" + m[2] + ">"
 	}
@@ -87,14 +92,17 @@ func filteredLink(text string) (target string, found bool) {
 }
 
 // edges are characters that enclose or follow a URL in a text. None of them ends a base URL.
-const edges = ".,;!\"'`“”„‘’«»<>…·"
+const edges = ".,;|!\"'`“”„‘’«»<>…·"
+
+// bulletPoints stand in front of the entries of a list.
+const bulletPoints = "-*•> "
 
 // trimPunctuation leaves dot segments as they are, and brackets that are in pairs.
 func trimPunctuation(s string) string {
 	trimmed := s
 	for before := ""; before != trimmed; {
 		before = trimmed
-		trimmed = strings.TrimSpace(strings.TrimRight(strings.TrimLeft(trimmed, edges), edges))
+		trimmed = strings.TrimSpace(strings.TrimRight(strings.TrimLeft(trimmed, edges+bulletPoints), edges))
 		for _, pair := range []string{"()", "[]", "{}"} {
 			if strings.Count(trimmed, pair[:1]) < strings.Count(trimmed, pair[1:]) {
 				trimmed = strings.TrimSuffix(trimmed, pair[1:])
@@ -160,7 +168,10 @@ func trimPath(u *url.URL) (path string, notes []string) {
 
 // pastedEnd is punctuation at the end of a path, also percent-encoded: quotes, angle brackets, space,
 // comma, zero-width characters.
-var pastedEnd = regexp.MustCompile(`(?i)(?:[.,;!']|/\*{1,2}|%22|%27|%3c|%3e|%20|%2c|%3b|%e2%80%8[b-f]|%e2%80%9[89cd]|%ef%bb%bf|%c2%a0)+$`)
+var pastedEnd = regexp.MustCompile(`(?i)(?:[.,;:!']|/\*{1,2}|%22|%27|%3c|%3e|%20|%2c|%3b|%e2%80%8[b-f]|%e2%80%9[89cd]|%ef%bb%bf|%c2%a0)+$`)
+
+// metadataEnd is /metadata, perhaps with parameters that are joined in the wrong way.
+var metadataEnd = regexp.MustCompile(`(?i)/metadata(?:[&;][^/]*)?$`)
 
 // dotSegment is a dot segment at the end of a path (RFC 3986 §3.3).
 var dotSegment = regexp.MustCompile(`/\.{1,2}$`)
@@ -168,9 +179,9 @@ var dotSegment = regexp.MustCompile(`/\.{1,2}$`)
 // trimTail removes one thing from the end of a path that has no trailing slash. what says in words
 // what it was, "" if there was nothing.
 func trimTail(path string, microsoft bool) (rest, what string) {
-	const metadata, wellKnown = "/metadata", "/.well-known"
-	if at := len(path) - len(metadata); at >= 0 && strings.EqualFold(path[at:], metadata) {
-		return path[:at], metadata
+	const wellKnown = "/.well-known"
+	if at := metadataEnd.FindStringIndex(path); at != nil {
+		return path[:at[0]], "/metadata"
 	}
 	if at := strings.Index(strings.ToLower(path)+"/", wellKnown+"/"); at >= 0 {
 		return path[:at], "/.well-known and what follows it"

@@ -10,11 +10,14 @@ import (
 
 var audienceSyntax = regexp.MustCompile(`^(?:https|api)://[!-~]+$`)
 
+// userInfo is a user name, perhaps with a password, in front of a host.
+var userInfo = regexp.MustCompile(`^[a-z]+://[^/]*@`)
+
 var audienceLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:audience|aud|resource(?:[ _-]?id)?|scope|app(?:lication)? id uri|identifier[ _-]?uri|` +
 	`anwendungs-id-uri|uri d['’]id d['’]application|uri de id\.? de aplicación|uri van toepassings-id)["']?[\s\x{a0}]*[:=\n]\s*`)
 
 // audienceTail is what stands behind an audience in a scope, or behind a server's URL.
-var audienceTail = regexp.MustCompile(`(?:/+\.default|/user_impersonation)/*$|^(https://.*)/metadata/*$`)
+var audienceTail = regexp.MustCompile(`(?i)(?:/+\.default|/user_impersonation)/*$|^(https://.*)/metadata/*$`)
 
 // maxAudience bounds an App ID URI, in characters (Microsoft Graph, identifierUris of application).
 const maxAudience = 255
@@ -70,7 +73,7 @@ func (r *Reader) audience(raw string) string {
 		}
 		s = scheme + "://" + rest
 	}
-	if len(s) > maxAudience || !audienceSyntax.MatchString(s) || strings.ContainsAny(s, "\"'<>\\?#") {
+	if len(s) > maxAudience || !audienceSyntax.MatchString(s) || userInfo.MatchString(s) || strings.ContainsAny(s, "\"'<>\\?#") {
 		r.fail("audience", "audience_syntax",
 			"Give the audience as the FHIR server expects it: a URI such as https://ws-clinic.fhir.azurehealthcareapis.com or api://name, or the client id of the server's own app registration (a GUID). Or leave the field out: it is found from the server.",
 			"The audience is neither an https:// or api:// URI nor a GUID.")

@@ -69,7 +69,7 @@ func (r *Reader) unwrapSecret(raw string) string {
 		text = decoded
 	}
 	if whole := restored(text); whole != text {
-		r.Note("removed the encoding or the white space within the client secret")
+		r.Note("removed the encoding, the white space or the look-alike characters within the client secret")
 		text = whole
 	}
 	if found, one := onlyEmbedded(text); one && !ofEntra.MatchString(strings.TrimSpace(raw)) && found != text && !masked(text) && !reference.MatchString(text) {
@@ -102,11 +102,14 @@ var present = regexp.MustCompile(`^[A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{34}$
 // escape is a character as Markdown, JSON and HTML write it.
 var escape = regexp.MustCompile(`\\([~._-])|\\u007[eE]|&#126;|&#[xX]7[eE];`)
 
+// lookalikes are characters that programs put in the place of those of Entra's secrets.
+var lookalikes = strings.NewReplacer("\u02dc", "~", "\uff5e", "~", "\u223c", "~", "\u301c", "~", "\uff0e", ".", "\uff3f", "_")
+
 // restored undoes what mail, documents, Markdown, JSON, HTML and Kubernetes do to a secret: line
-// breaks and spaces within, escapes, Base64. It counts only if a secret of Entra's present form
+// breaks and spaces within, other tildes, escapes, Base64. It counts only if a secret of Entra's present form
 // comes of it, so that no other secret is changed.
 func restored(text string) string {
-	unescaped := escape.ReplaceAllStringFunc(text, func(e string) string {
+	unescaped := escape.ReplaceAllStringFunc(lookalikes.Replace(text), func(e string) string {
 		if len(e) == len(`\~`) {
 			return e[1:]
 		}
@@ -186,7 +189,7 @@ func unescaped(text string) string {
 }
 
 var (
-	reference   = regexp.MustCompile(`(?i)@microsoft\.keyvault|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/|^(?:azure)?[ _-]?(?:key[ _-]?vault|akv|kv|vault|op)://`)
+	reference   = regexp.MustCompile(`(?i)@microsoft\.keyvault|^keyvault\(|^vault:|^arn:aws:|^projects/[^/]+/secrets/|^\{\{resolve:|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/|^(?:azure)?[ _-]?(?:key[ _-]?vault|akv|kv|vault|op)://`)
 	address     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 	token       = regexp.MustCompile(`^(?i:authorization:\s*)?(?:(?i:bearer)\s+)?eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.`)
 	basic       = regexp.MustCompile(`^(?i:authorization:\s*)?(?i:basic)\s+([A-Za-z0-9+/]+={0,2})$`)
@@ -194,12 +197,15 @@ var (
 		`<[a-z_ .-]*>|\[[a-z_ .-]*\]|\{[a-z_ .-]*\}|\$?\{\{[\w .-]*\}\}|\$\{[\w .-]*\}|\$\([\w .-]*\)|#\{[\w .-]*\}#?|__[a-z]\w*__|@@\w+@@|%%\w+%%`,
 		`(?-i:\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%)|\$env:\w+|os\.(?:environ|getenv)[\[(.].*|\[(?:parameters|variables|reference)\(.*\)\]`,
 		`(?:process\.env|import\.meta\.env|env|var|local|vars|secrets|module|data|azuread_\w+|azurerm_\w+)(?:\.[a-z_]\w*)+`,
-		`\(?(?:hidden|redacted|masked|secret|not shown|sensitive(?: value)?|known after apply)\)?|system\.security\.securestring|\[object object\]|undefined|null|none|nil|todo|tbd|n/a`,
-		`(?:your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|(?:change|replace)[ _-]?me`,
+		`\(?(?:hidden|redacted|masked|secret|password|not shown|sensitive(?: value)?|known after apply)\)?|system\.security\.securestring|\[object object\]|undefined|null|none|nil|todo|tbd|n/a`,
+		`(?:my|your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|(?:change|replace)[ _-]?me`,
 	}, "|") + `)$`)
-	stars = regexp.MustCompile(`\*{3,}$|^\*{3,}`)
+	stars = regexp.MustCompile(`\*{3,}$|^\*{3,}|\*{4,}`)
 	dots  = regexp.MustCompile(`\.{3,}$|^\.{3,}`)
 )
+
+// derBase64 is a certificate or a key in Base64, whose first bytes are those of a long ASN.1 sequence.
+var derBase64 = regexp.MustCompile(`^MII[A-Za-z0-9+/\s]{100,}={0,2}\s*$`)
 
 // bullets are the characters that hide a password on a screen, and the ones that stand for a part
 // that was left out.
@@ -212,8 +218,8 @@ func notSecret(text string) (code, message, fix string) {
 		return "secret_blank", "The client secret is blank.", secretFix
 	case isID(text):
 		return "secret_is_id", "This is a GUID: the Secret ID (or the client id) was pasted instead of the secret's Value.", secretFix
-	case credential.LooksLikePEM(text):
-		return "secret_is_certificate", "This is a PEM block, not a client secret.", "Send it as clientCertificate, together with its private key."
+	case credential.LooksLikePEM(text), derBase64.MatchString(text):
+		return "secret_is_certificate", "This is a certificate or a key (PEM, or Base64 of DER or PKCS #12), not a client secret.", "Send it as clientCertificate, together with its private key."
 	case reference.MatchString(text):
 		return "secret_is_reference", "This is a reference to a secret in a vault (or its address), not the secret itself, and nothing here can follow it.",
 			"Open the secret in Key Vault, choose Show Secret Value, and copy the value; or create a new client secret under Certificates & secrets."
@@ -237,7 +243,7 @@ func notSecret(text string) (code, message, fix string) {
 }
 
 // anyLabel is any name in front of a value.
-var anyLabel = regexp.MustCompile(`^["']?[\p{L} ._()'’-]{2,40}["']?[ \x{a0}]*[:=\t]`)
+var anyLabel = regexp.MustCompile(`^["']?[\p{L} ._()'’-]{2,40}["']?(?:[ \x{a0}]*[:=\t]|[ \x{a0}])`)
 
 // isID reports whether a text is a GUID, in braces and the like too, or behind a name.
 func isID(text string) bool {

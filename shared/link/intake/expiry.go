@@ -37,6 +37,9 @@ func (r *Reader) expiresOn(raw string) date.Date {
 	case !other.IsZero():
 		r.fail(field, "expiry_ambiguous", "Send the one that is meant, as YYYY-MM-DD.",
 			"The date can be read in two ways: as %s (month first) or as %s (day first).", d, other)
+	case d.IsZero():
+		r.fail(field, "expiry_past", fix+" Or leave the field out. In a client generated from /api/openapi.yaml, leave it null.",
+			"The date 0001-01-01 has passed. It is the default value of a date in typed languages: the likely cause is a generated client that sends default values for what was left out.")
 	case d.DaysFrom(r.today) < 0:
 		r.fail(field, "expiry_past", fix+" If it is right, create a new secret.", "The date %s has passed.", d)
 	case d.Time().After(r.today.Time().AddDate(0, 24, 1)):
@@ -48,18 +51,18 @@ func (r *Reader) expiresOn(raw string) date.Date {
 }
 
 var (
-	expiryLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:expires?|expir(?:y|ation)(?:[ _]?date)?(?:time)?|secret_?expires_?on|end[ _]?date(?:[ _]?time)?|valid (?:until|to)|not[ _]?after|` +
+	expiryLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:expires?|ends?|expir(?:y|ation)(?:[ _]?date)?(?:time)?|secret_?expires_?on|end[ _]?date(?:[ _]?time)?|valid (?:until|to)|not[ _]?after|` +
 		`läuft ab|ablaufdatum|gültig bis|date d['’]expiration|expire|fecha de expiración|expira|vence|verloopt|vervaldatum|scadenza|scade)(?:[ _](?:on|at|am|le|el|op|il))?["']?(?:[\s\x{a0}]*[:=][\s\x{a0}]*|\s+)`)
 
 	never = regexp.MustCompile(`(?i)^(?:never(?: expires)?|none|null|undefined|no|no expir(?:y|ation)|does not expire|doesn't expire|unlimited|forever|infinite|n/?a|∞|-+|` +
 		`nie|läuft nie ab|unbegrenzt|jamais|n['’]expire jamais|nunca|nunca expira|nooit|verloopt nooit|mai)\.?$`)
-	span = regexp.MustCompile(`(?i)^(?:(?:recommended|empfohlen|recommandé|recomendado|aanbevolen):? *)?(?:(?:in|en|dans|over|tra) +)?(?:[0-9]+ *(?:days?|weeks?|months?|years?|hours?|tagen?|tage|wochen?|monaten?|monate|jahren?|jours?|semaines?|mois|ans?|` +
+	span = regexp.MustCompile(`(?i)^(?:(?:recommended|empfohlen|recommandé|recomendado|aanbevolen):? *)?(?:(?:in|en|dans|over|tra) +)?(?:[0-9]+ *(?:days?|weeks?|months?|years?|yrs?|hours?|tagen?|tage|wochen?|monaten?|monate|jahren?|jours?|semaines?|mois|ans?|` +
 		`d[ií]as?|semanas?|mes|meses|años?|dag|dagen|weken|maand|maanden|jaar|giorni|mesi|anno|anni|[hdwmy])(?:$|[^\p{L}])|p[0-9]+[ymwd]|[0-9]+\.[0-9]{2}:[0-9]{2}:[0-9]{2}|-{0,2}(?:years?|months?|days?)[ =]*[0-9])`)
 
 	yearFirst = regexp.MustCompile(`^([0-9]{4}) ?[-/. 年] ?([0-9]{1,2}) ?[-/. 月] ?([0-9]{1,2})日?(.*)$`)
 	yearName  = regexp.MustCompile(`^([0-9]{4})[-/ ](\p{L}{3,10})[-/ ]([0-9]{1,2})(.*)$`)
 	yearLast  = regexp.MustCompile(`^([0-9]{1,2})([-/.]) ?([0-9]{1,2})[-/.] ?([0-9]{4})(.*)$`)
-	compact   = regexp.MustCompile(`^([0-9]{4})([0-9]{2})([0-9]{2})(?:[tT]?([0-9]{2})([0-9]{2})([0-9]{2})[zZ])?$`)
+	compact   = regexp.MustCompile(`^([0-9]{4})([0-9]{2})([0-9]{2})(?:[tT]?([0-9]{2})([0-9]{2})([0-9]{2})[zZ]?)?$`)
 
 	// clock is a time of day behind a date: with a T or a space, seconds and fractions of them, AM
 	// or PM, and an offset from UTC.

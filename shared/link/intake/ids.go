@@ -12,9 +12,9 @@ var (
 	guid  = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 	plain = regexp.MustCompile(`^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$`)
 
-	clientLabel = idLabel(`[a-z0-9_.:-]*client[ _-]?id|application \(client\) id|application[ _-]?id|app[ _-]?id|client|` +
+	clientLabel = idLabel(`[a-z0-9_.:-]*client[ _-]?id|application \(client\) id|client \(application\) id|application id \(client id\)|application[ _-]?id|app[ _-]?id|client|` +
 		`anwendungs-id \(client\)|id d['’]application \(client\)|id\.? de (?:la )?aplicación \(cliente\)|toepassings-id \(client\)|id applicazione \(client\)`)
-	tenantLabel = idLabel(`[a-z0-9_.:-]*tenant[ _-]?id|directory \(tenant\) id|directory[ _-]?id|tenant|` +
+	tenantLabel = idLabel(`[a-z0-9_.:-]*tenant[ _-]?id|directory \(tenant\) id|directory[ _-]?id|tenant|tid|` +
 		`verzeichnis-id \(mandant\)|mandanten-id|id de l['’]annuaire \(locataire\)|id\.? de(?:l)? directorio \(inquilino\)|map-id \(tenant\)|id directory \(tenant\)`)
 
 	idScheme = regexp.MustCompile(`^(?:api://|urn:uuid:|spn:|uuid:)`)
@@ -86,9 +86,12 @@ func (r *Reader) clientID(raw, tenantID string) string {
 		r.bad(required("clientId", fix))
 		return ""
 	}
-	if m := portalApp.FindStringSubmatch(strings.Trim(trimmed, around)); m != nil {
-		raw = m[1]
-		r.Note("took the GUID out of what was given as clientId")
+	for _, pattern := range []*regexp.Regexp{portalApp, parameter} {
+		if m := pattern.FindStringSubmatch(strings.Trim(trimmed, around)); m != nil {
+			raw = m[1]
+			r.Note("took the GUID out of what was given as clientId")
+			break
+		}
 	}
 	id, found := r.id("clientId", raw, clientLabel)
 	switch {
@@ -125,6 +128,8 @@ func (r *Reader) tenantID(raw string) string {
 				r.Note("took the tenant's GUID out of the URL that was given")
 			}
 			text = name
+		} else {
+			text = text[len(tenantLabel.FindString(strings.ToLower(text))):]
 		}
 	}
 	switch name := strings.Trim(strings.ToLower(text), "/. "); {
@@ -149,6 +154,8 @@ func (r *Reader) tenantID(raw string) string {
 var (
 	// portalApp is the address of an application's page in the portal or the admin center.
 	portalApp = regexp.MustCompile(`(?i)^https://(?:[a-z.]+\.)?(?:portal\.azure\.(?:com|us)|entra\.microsoft\.(?:com|us))/.*/appId/([0-9a-f-]{36})(?:[/?].*)?$`)
+	// parameter is a client id in the form or the query of a request to Entra.
+	parameter = regexp.MustCompile(`(?i)(?:^|[?&])client_id=([0-9a-f-]{36})(?:&|$)`)
 	domain    = regexp.MustCompile(`^(?:https?://)?(?:[a-z0-9._+-]*@)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$`)
 	authority = regexp.MustCompile(`(?i)(?:^|[\s"'<(:=])(?:https?://)?(?:(?:login|sts)\.[a-z0-9.-]+|[a-z0-9-]+\.(?:ciamlogin|b2clogin)\.com)/([^/?#\s"'>]+)`)
 	// portalTenant is the address of the portal in a certain directory.

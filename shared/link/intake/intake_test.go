@@ -163,6 +163,9 @@ func TestClientSecret(t *testing.T) {
 		"undefined": "!secret_placeholder", "null": "!secret_placeholder", "None": "!secret_placeholder", "TODO": "!secret_placeholder", "[object Object]": "!secret_placeholder", "replace-me": "!secret_placeholder", "<client secret>": "!secret_placeholder",
 		"Xy9*************************************": "!secret_masked", "***REMOVED***": "!secret_masked", "Xy98Q~…": "!secret_masked",
 		"Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln": "!secret_is_token", "Basic MjIyMjIyMjItMjIyMi00MjIyLTgyMjItMjIyMjIyMjIyMjIyOlh5OThRfmE=": "!secret_is_token", "Authorization: Basic YWJjOmRlZg==": "!secret_is_token",
+		"Xy98Q\u02dcaBcDeFgHiJkLmNoPqRsTuVwXyZ-_.01234": made, "Xy98Q\uff5eaBcDeFgHiJkLmNoPqRsTuVwXyZ-_\uff0e01234": made, "a***b~c1": "a***b~c1", "MIIBshort": "MIIBshort", "\u02dcold": "\u02dcold",
+		"abc********xyz": "!secret_masked", "password": "!secret_placeholder", "my-secret": "!secret_placeholder", "secret id " + client: "!secret_is_id", "MII" + strings.Repeat("aB3+", 40) + "==": "!secret_is_certificate",
+		"vault:secret/data/fhir#clientSecret": "!secret_is_reference", "arn:aws:secretsmanager:us-east-1:1:secret:x": "!secret_is_reference", "projects/p/secrets/s/versions/1": "!secret_is_reference", "{{resolve:secretsmanager:x}}": "!secret_is_reference", "KeyVault(v/s)": "!secret_is_reference",
 		"kv://vault/secret": "!secret_is_reference", "https://myvault.vault.azure.net/secrets/fhir/": "!secret_is_reference",
 	})
 }
@@ -219,6 +222,7 @@ func TestIDs(t *testing.T) {
 		"Id. de aplicación (cliente): " + client: client, "Toepassings-id (client): " + client: client, "ID applicazione (client): " + client: client, "Application (client) ID\t" + client: client, "Application (client) ID\n" + client: client,
 		"\u200bhttps://portal.azure.com/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Overview/appId/" + client + "/isMSAApp~/false":    client,
 		"<https://entra.microsoft.com/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Credentials/appId/" + strings.ToUpper(client) + ">": client,
+		"client_id=" + client + "&client_secret=x": client, "https://login.microsoftonline.com/x/oauth2/v2.0/authorize?response_type=code&client_id=" + client: client, "Client (application) ID: " + client: client,
 		"Objekt-ID: " + object: "!client_id_syntax", "ID d'objet : " + object: "!client_id_syntax", "Secret ID: " + object: "!client_id_syntax", "keyId: " + object: "!client_id_syntax", "Id. de objeto: " + object: "!client_id_syntax",
 		"Verzeichnis-ID (Mandant): " + tenant: "!client_id_syntax", client + " " + object: "!client_id_syntax", "My FHIR App": "!client_id_syntax", "https://fhir.example.org/" + client: "!client_id_syntax",
 	})
@@ -228,10 +232,13 @@ func TestIDs(t *testing.T) {
 		`"issuer": "https://login.microsoftonline.com/` + tenant + `/v2.0",`: tenant, "Authority: https://login.microsoftonline.com/" + tenant: tenant, "OAuth 2.0 token endpoint (v2)\nhttps://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token": tenant,
 		"https://login.microsoftonline.com/" + tenant + "/v2.0/.well-known/openid-configuration": tenant, "\u200bhttps://sts.windows.net/" + tenant + "/": tenant, "<https://login.microsoftonline.com/" + tenant + "/oauth2/authorize>": tenant,
 		"https://portal.azure.com/#@" + tenant + "/resource/subscriptions/x": tenant, "https://portal.azure.com/" + tenant: tenant, "https://contoso.ciamlogin.com/" + tenant + "/v2.0": tenant, "https%3A%2F%2Flogin.microsoftonline.com%2F" + tenant + "%2Fv2.0": tenant,
+		"tid: " + tenant: tenant, "tenant id: contoso.com": "!tenant_id_syntax",
 		"https://portal.azure.com/#@contoso.onmicrosoft.com/resource": "!tenant_id_syntax", "Contoso Ltd": "!tenant_id_syntax", "AzureADMyOrg": "!tenant_id_syntax", "{tenant}": "!tenant_id_syntax", "https://login.microsoftonline.com/consumers": "!tenant_id_syntax", "Objekt-ID: " + object: "!tenant_id_syntax", "client_id=" + object: "!tenant_id_syntax",
 	})
-	if got := read(t, "tenantId", "https://portal.azure.com/#@contoso.onmicrosoft.com/resource"); !strings.Contains(got.mistakes[0].Message, "domain name") {
-		t.Errorf("%+v", got.mistakes)
+	for _, input := range []string{"https://portal.azure.com/#@contoso.onmicrosoft.com/resource", "Tenant ID: contoso.com"} {
+		if got := read(t, "tenantId", input); !strings.Contains(got.mistakes[0].Message, "domain name") {
+			t.Errorf("%q: %+v", input, got.mistakes)
+		}
 	}
 }
 
@@ -257,6 +264,7 @@ func TestAudience(t *testing.T) {
 		"https://azurehealthcareapis.com": "https://azurehealthcareapis.com", "https://fhir.example.org:8443/r4": "https://fhir.example.org:8443/r4", "api://fhir.example.org/r4~x": "api://fhir.example.org/r4~x", "https://contoso.onmicrosoft.com/Fhir_Server-1": "https://contoso.onmicrosoft.com/Fhir_Server-1",
 		"api://" + api + "/Files": "api://" + api + "/Files", "https://fhir.example.org/R4": "https://fhir.example.org/R4", "https://FHIR.example.org/r4": "https://FHIR.example.org/r4", "https://fhir.example.org/a%20b": "https://fhir.example.org/a%20b", "api://fhir/metadata.x": "api://fhir/metadata.x", "https://fhir.example.org/r4//x": "https://fhir.example.org/r4//x",
 
+		"api://fhir/.DEFAULT": "api://fhir", "https://user:pw@fhir.example.org": "!audience_syntax", "https://fhir.example.org/a@b": "https://fhir.example.org/a@b",
 		"https://management.azure.com/user_impersonation": "!audience_foreign", "https://graph.microsoft.com/User.Read": "!audience_foreign", "scope=https%3A%2F%2Fgraph.microsoft.com%2F.default": "!audience_foreign", "\"00000003-0000-0000-c000-000000000000": "!audience_foreign", "Patient/*.read": "!audience_syntax", "fhir.example.org/r4": "!audience_syntax", ".default": "!audience_syntax", uri + "/.default openid": "!audience_syntax", "api://": "!audience_syntax", "https://": "!audience_syntax",
 	})
 }
@@ -289,6 +297,7 @@ func TestExpiry(t *testing.T) {
 		"24 Monate": "!expiry_is_span", "180 Tage (6 Monate)": "!expiry_is_span", "12 mois": "!expiry_is_span", "6 meses": "!expiry_is_span", "24 maanden": "!expiry_is_span", "8760h": "!expiry_is_span", "P2Y": "!expiry_is_span", "730.00:00:00": "!expiry_is_span", "--years 2": "!expiry_is_span", "12 mesi": "!expiry_is_span", "2 ans": "!expiry_is_span",
 		"EndDate : 5/1/2027 12:00:00 AM": "!expiry_ambiguous", "Expire le 01/05/2027": "!expiry_ambiguous", "Verloopt op 1-5-2027": "!expiry_ambiguous", "5/1/2027 (in 154 days)": "!expiry_ambiguous",
 		"01.05.27": "!expiry_syntax", "startDateTime: 2027-01-01": "!expiry_syntax", "Created 2027-01-01": "!expiry_syntax", "2027-05-01T00:00:00+15:00": "!expiry_syntax", "2027-05-01T00:00:00-14:30": "!expiry_syntax", "2027-05-01T00:00:00+05:75": "!expiry_syntax", "46508": "!expiry_syntax", "Q2 2027": "!expiry_syntax", "1 mai": "!expiry_syntax", "2027": "!expiry_syntax", "31 juin 2027": "!expiry_syntax",
+		"Ends 2027-05-01": day, "20270501T000000": day, "0001-01-01T00:00:00Z": "!expiry_past", "1/1/0001": "!expiry_past", "2 yrs": "!expiry_is_span",
 		"31.12.2099": "!expiry_too_far", "9999-12-31T23:59:59Z": "!expiry_too_far", "1. Januar 2026": "!expiry_past",
 	})
 	m := read(t, "secretExpiresOn", "5/1/2027").mistakes[0].Message
