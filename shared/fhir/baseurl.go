@@ -103,7 +103,7 @@ func splitURL(text string) (u *url.URL, notes []string, mistake *problem.Field) 
 }
 
 // several is two URLs, one behind the other.
-var several = regexp.MustCompile(`(?i)https?://.*[,;|\s]+https?://`)
+var several = regexp.MustCompile(`(?i)^[^?#]*[,;|\s]+https?://`)
 
 const (
 	exampleURL = "https://workspace-service.fhir.azurehealthcareapis.com"

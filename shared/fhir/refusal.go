@@ -19,7 +19,8 @@ type Reason string
 // The reasons that are recognized.
 const (
 	UnknownReason     Reason = ""
-	GatewayKeyMissing Reason = "gateway key"
+	GatewayKeyMissing Reason = "gateway key" // of API Management: with every request
+	APIKeyMissing     Reason = "API key"     // of another gateway: perhaps instead of a token
 	RightMissing      Reason = "right"
 	OutsideLifetime   Reason = "lifetime"
 	AudienceRefused   Reason = "audience"
@@ -195,7 +196,8 @@ var words = []struct {
 	says   *regexp.Regexp
 	reason Reason
 }{
-	{regexp.MustCompile(`subscription key|ocp-apim|\b(no|invalid|missing|resolve) api[ -]?key`), GatewayKeyMissing},
+	{regexp.MustCompile(`subscription key|ocp-apim`), GatewayKeyMissing},
+	{regexp.MustCompile(`\b(no|invalid|missing|resolve) api[ -]?key`), APIKeyMissing},
 	{
 		regexp.MustCompile(`insufficient[_ -](scope|privilege|permission|right|authorit)|higher privileges|(missing|required|requires|lacks)[a-z ]* (scope|scp|permission|app role)|claim\b.*(mismatch|missing|invalid).*\b(roles?|scp|scopes?)\b|\b(roles?|scp|scopes?)['"]? claim`),
 		RightMissing,

@@ -101,9 +101,9 @@ func TestReason(t *testing.T) {
 		"access_token_expired":                                        OutsideLifetime,
 		"Jwt is missing":                                              UnknownReason,
 		"RBAC: access denied":                                         UnknownReason,
-		"Invalid ApiKey":                                              GatewayKeyMissing,
-		"No API key found in request":                                 GatewayKeyMissing,
-		"Failed to resolve API Key variable request.header.x-api-key": GatewayKeyMissing,
+		"Invalid ApiKey":                                              APIKeyMissing,
+		"No API key found in request":                                 APIKeyMissing,
+		"Failed to resolve API Key variable request.header.x-api-key": APIKeyMissing,
 		// Open Liberty (IBM FHIR, LinuxForHealth)
 		"CWWKS6022E: The issuer [https://sts.windows.net/x/] of the provided JSON web token (JWT) is not listed as a trusted issuer in the [d] JWT configuration.": IssuerRefused,
 		"CWWKS6023E: The audience [[x]] of the provided JSON web token (JWT) is not listed as a trusted audience in the [d] JWT configuration.":                    AudienceRefused,

@@ -103,7 +103,7 @@ func (r *run) unauthorizedCode(a fhir.Answer) string {
 		return "sign_in_unsupported"
 	}
 	switch a.Reason() {
-	case fhir.GatewayKeyMissing:
+	case fhir.GatewayKeyMissing, fhir.APIKeyMissing:
 		return "gateway_key_missing"
 	case fhir.RightMissing:
 		return "fhir_401_scope"
@@ -151,7 +151,7 @@ func (r *run) forbiddenCode(a fhir.Answer) string {
 	switch {
 	case a.Outcome != nil && a.Outcome.Says("customer-managed key"):
 		return "fhir_403_cmk"
-	case a.Reason() == fhir.GatewayKeyMissing:
+	case a.Reason() == fhir.GatewayKeyMissing, a.Reason() == fhir.APIKeyMissing:
 		return "gateway_key_missing"
 	case a.IsAmazon():
 		r.facts["{seen}"] = r.foreignSignIn(a)

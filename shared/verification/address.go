@@ -142,7 +142,7 @@ func (r *run) noteNamed(a fhir.Answer) {
 	if a.Challenge == nil || r.Audience != "" {
 		return
 	}
-	if id := guidAudience(r.namedAudience(*a.Challenge)); id != "" {
+	if id := guidAudience(namedAudience(*a.Challenge)); id != "" {
 		r.facts["{named}"] = " Its answer names the audience " + id + ", which is not believed: give it as audience in the link only if it is the client id of this FHIR server's own app registration."
 	}
 }

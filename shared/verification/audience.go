@@ -13,7 +13,7 @@ import (
 // decideAudience takes the audience from the user, else from the challenge, else from the base
 // URL.
 func (r *run) decideAudience(challenge fhir.Challenge) (code string) {
-	named := r.namedAudience(challenge)
+	named := namedAudience(challenge)
 	r.wanted, r.namedGUID = usableAudience(named), guidAudience(named)
 	r.noteWanted()
 	audience := r.Audience
@@ -45,11 +45,12 @@ func (r *run) noteWanted() {
 	}
 }
 
-// namedAudience returns what a challenge says about the audience. A realm may be any text, such as
-// the URL of an identity provider, so that it counts only as a GUID or below the server's own host.
-func (r *run) namedAudience(c fhir.Challenge) string {
+// namedAudience returns what a challenge says about the audience. A realm may also be the URL of an
+// identity provider.
+func namedAudience(c fhir.Challenge) string {
 	realm := c.Params["realm"]
-	if guidAudience(realm) == "" && !r.trusted(realm) {
+	provider := foreignRealm(fhir.Challenge{Params: map[string]string{"realm": realm}}) != ""
+	if n, _ := parseAuthority(realm); provider || entraHosts[n.host] != "" {
 		realm = ""
 	}
 	return cmp.Or(c.Params["resource_id"], c.Params["resource"], realm)

@@ -113,6 +113,9 @@ func (r *run) unknownCode(a fhir.Answer) string {
 	}
 	switch r.namedTenant {
 	case "":
+		if a.Reason() == fhir.APIKeyMissing {
+			return "gateway_key_missing"
+		}
 		if seen := r.foreignSignIn(a); seen != "" {
 			r.facts["{seen}"] = seen
 			return "sign_in_unsupported"
