@@ -95,7 +95,7 @@ func filteredLink(text string) (target string, found bool) {
 const edges = ".,;|!\"'`“”„‘’«»<>…·"
 
 // bulletPoints stand in front of the entries of a list.
-const bulletPoints = "-*•> "
+const bulletPoints = "-*• "
 
 // trimPunctuation leaves dot segments as they are, and brackets that are in pairs.
 func trimPunctuation(s string) string {

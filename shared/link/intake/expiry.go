@@ -18,8 +18,8 @@ func (r *Reader) expiresOn(raw string) date.Date {
 	text, _ := paste.Trim(raw)
 	text = anyHyphens(text)
 	text = text[len(expiryLabel.FindString(text)):]
-	text = strings.TrimLeft(strings.Trim(text, paste.Quotes+"”’» "), ": ")
-	text = strings.Trim(strings.TrimRight(text, ",; "), paste.Quotes+"”’» ")
+	text = strings.TrimLeft(strings.Trim(text, paste.Quotes+" "), ": ")
+	text = strings.Trim(strings.TrimRight(text, ",; "), paste.Quotes+" ")
 	if text == "" {
 		return date.Date{}
 	}

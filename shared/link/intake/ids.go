@@ -27,7 +27,7 @@ func idLabel(names string) *regexp.Regexp {
 
 // around are the quotes, brackets and punctuation that enclose or follow an id. No id has them, so
 // that they need not be in pairs.
-const around = paste.Quotes + "”’»›>)]}＞.,;= \t\r\n<([{"
+const around = paste.Quotes + "›>)]}＞.,;= \t\r\n<([{"
 
 // guidIn returns the GUID, in lower case, of a text that holds nothing else than one GUID in one
 // of the forms in which people find it: in braces or quotes, without hyphens, as api://GUID or
