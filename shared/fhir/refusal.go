@@ -197,19 +197,20 @@ var words = []struct {
 	reason Reason
 }{
 	{regexp.MustCompile(`subscription key|ocp-apim`), GatewayKeyMissing},
-	{regexp.MustCompile(`\b(no|invalid|missing|resolve) api[ -]?key`), APIKeyMissing},
+	{regexp.MustCompile(`\b(no|invalid|missing|resolve) api[ -]?key|\bx-api-key\b|provide[a-z ]* api[ -]?key`), APIKeyMissing},
 	{
-		regexp.MustCompile(`insufficient[_ -](scope|privilege|permission|right|authorit)|higher privileges|(missing|required|requires|lacks)[a-z ]* (scope|scp|permission|app role)|claim\b.*(mismatch|missing|invalid).*\b(roles?|scp|scopes?)\b|\b(roles?|scp|scopes?)['"]? claim`),
+		regexp.MustCompile(`insufficient[_ -](scope|privilege|permission|right|authorit)|(scope|privilege|permission|right)s? (is|are) insufficient|higher privileges|(not have|no)( the)?( required| necessary)? (role|scope|permission)s?\b|authorized for this scope|(missing|required|requires|lacks)[a-z ]* (scope|scp|permission|app role)|claim\b.*(mismatch|missing|invalid).*\b(roles?|scp|scopes?)\b|\b(roles?|scp|scopes?)['"]? claim`),
 		RightMissing,
 	},
+	{regexp.MustCompile(`\b(certificate|account|session|password|secret|subscription|licen[cs]e|trial)( has| is)? expired\b`), UnknownReason},
 	{
 		regexp.MustCompile(`(\b|_)expired\b|not (yet valid|valid yet|valid before|active)|used before|no expiration|lifetime (is invalid|validation)|clock skew|before the acceptable|\b(exp|nbf|iat)\b`),
 		OutsideLifetime,
 	},
-	{regexp.MustCompile(`\baudiences?\b|\baud\b|\bresource_id\b`), AudienceRefused},
+	{regexp.MustCompile(`\baudiences?\b|\baud\b|\bresource_id\b|\bfor (this|another|a different|the wrong) (resource|server|api)\b`), AudienceRefused},
 	{regexp.MustCompile(`\bissuers?\b|\biss\b|issued by|\btenants?\b|\btid\b`), IssuerRefused},
 	{
-		regexp.MustCompile(`signature|signing (key|cert|method)|no matching key|unable to match key|(another|unsupported|invalid) algorithm|\[?\balg\b\]? is not|public ?key|\bkid\b|\bjwks?\b.*(key|set|fetch)|json web keys?\b|verification fail`),
+		regexp.MustCompile(`signature|signing (key|cert|method)|no matching key|unable to match key|(another|unsupported|invalid) algorithm|\[?\balg\b\]? is not|public ?key|\bkid\b|\bjwks?\b.*(key|set|fetch)|(load|fetch|get|retrieve|download)[a-z ]* jwks|json web keys?\b|verification (fail|error)`),
 		SignatureRefused,
 	},
 }
