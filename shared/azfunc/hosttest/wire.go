@@ -125,6 +125,7 @@ func (c *connection) exchange(d *delivery) (*http.Response, error) {
 	if d.body == nil {
 		written <- d.write(c)
 	} else {
+		d.begun = true // here, because the answer may come or fail while the body is being sent
 		go func() { written <- d.write(c) }()
 	}
 	answer, err := c.answer(d.method)
@@ -171,7 +172,6 @@ func (d *delivery) write(c net.Conn) error {
 	if d.body == nil {
 		return w.Flush()
 	}
-	d.begun = true
 	if d.length >= 0 {
 		if _, err := io.Copy(w, d.body); err != nil {
 			return err
