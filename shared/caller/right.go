@@ -24,6 +24,22 @@ const (
 	roleTokenAll      = "Links.Token.All"
 )
 
+// KnownRoles returns those of the roles of a token that a right needs.
+func KnownRoles(roles []string) (known []string) {
+	for _, role := range []string{roleAdministrator, roleManageAll, roleTokenAll} {
+		if slices.Contains(roles, role) {
+			known = append(known, role)
+		}
+	}
+	return known
+}
+
+// SignedIn returns the caller for a person who has signed in at our own pages. They are an app of ours
+// that has the scope of users' apps.
+func SignedIn(organization, objectID, appID, name string, roles []string) Caller {
+	return Caller{Organization: organization, ObjectID: objectID, AppID: appID, Name: name, Roles: roles, Scopes: []string{scopeManage}}
+}
+
 // HeldBy reports whether the caller has the right.
 func (right Right) HeldBy(c Caller) bool {
 	switch right {

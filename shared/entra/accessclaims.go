@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,27 +14,54 @@ import (
 )
 
 // callerClaims are the claims of a caller's access token
-// (https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference). Claim
-// names are compared exactly, and a name may occur only once (RFC 7519 §4).
+// (https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
 type callerClaims struct {
+	commonClaims
+	AppID  string
+	Kind   string  // idtyp: "app" or "user", optional
+	Scopes *string // nil: no scp, so an application
+	person bool    // whether the token is about a person
+}
+
+// commonClaims are the claims that access tokens and ID tokens have in common. Claim names are
+// compared exactly, and a name may occur only once (RFC 7519 §4).
+type commonClaims struct {
 	jwt.MapClaims `json:"-"` // for the parser; empty
 
 	Audience  []string
 	Issuer    string
 	TenantID  string
 	ObjectID  string
-	AppID     string
 	Version   string
-	Kind      string  // idtyp: "app" or "user", optional
-	Scopes    *string // nil: no scp, so an application
 	Roles     []string
 	Name      string // of the person, or of the application; for people
 	Expires   float64
 	NotBefore float64
-	person    bool // whether the token is about a person
 
 	tenant  string // TenantID in lower case
 	expires time.Time
+}
+
+// read reads the members that are not nil. targets are further claims by name.
+func (c *commonClaims) read(members map[string]json.RawMessage, targets map[string]any) error {
+	maps.Copy(targets, map[string]any{
+		"aud": (*stringOrList)(&c.Audience), "iss": &c.Issuer, "tid": &c.TenantID, "oid": &c.ObjectID,
+		"ver": &c.Version, "roles": &c.Roles, "exp": &c.Expires, "nbf": &c.NotBefore,
+	})
+	for name, target := range targets {
+		if raw, present := members[name]; present && json.Unmarshal(raw, target) != nil {
+			return fmt.Errorf("the claim %s has another type", name)
+		}
+	}
+	shown(members, "name", &c.Name)
+	return nil
+}
+
+// shown reads a claim that is only shown, so that another type is no mistake.
+func shown(members map[string]json.RawMessage, name string, target *string) {
+	if json.Unmarshal(members[name], target) != nil {
+		*target = ""
+	}
 }
 
 // fromApp reports whether a token without scp may belong to an application. An ID token has no
@@ -63,22 +91,14 @@ func (c *callerClaims) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
-	for name, target := range map[string]any{
-		"aud": (*stringOrList)(&c.Audience), "iss": &c.Issuer, "tid": &c.TenantID, "oid": &c.ObjectID,
-		"azp": &c.AppID, "ver": &c.Version, "idtyp": &c.Kind, "roles": &c.Roles, "exp": &c.Expires, "nbf": &c.NotBefore,
-	} {
-		if raw, present := members[name]; present && json.Unmarshal(raw, target) != nil {
-			return fmt.Errorf("the claim %s has another type", name)
-		}
+	if err := c.read(members, map[string]any{"azp": &c.AppID, "idtyp": &c.Kind}); err != nil {
+		return err
 	}
 	if raw, present := members["scp"]; present { // even if null: an application's token has no scp at all
 		c.Scopes = new(string)
 		if json.Unmarshal(raw, c.Scopes) != nil {
 			return errors.New("the claim scp has another type")
 		}
-	}
-	if raw, present := members["name"]; present {
-		_ = json.Unmarshal(raw, &c.Name) // only shown, so that another type is no mistake
 	}
 	c.person = slices.ContainsFunc(personal, func(name string) bool { return members[name] != nil })
 	return nil

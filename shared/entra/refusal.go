@@ -74,18 +74,30 @@ func ParseRefusal(status int, header http.Header, body []byte, sent secret.Value
 		}
 		wire.Error = "temporarily_unavailable"
 	}
-	description := hide(string(wire.Description), sent) // before it is cut: half a secret is not found again
-	number := telling(append(numbers(wire.Codes), numbersIn(description)...))
+	r = describe(string(wire.Error), hide(string(wire.Description), sent), numbers(wire.Codes)) // hidden before it is cut: half a secret is not found again
+	r.HTTPStatus, r.RetryAfter = status, problem.RetryAfter(header)
+	r.TraceID = identifier(string(wire.TraceID), header.Get("X-Ms-Request-Id"), r.TraceID)
+	r.CorrelationID = identifier(string(wire.Correlation), header.Get("Client-Request-Id"), r.CorrelationID)
+	return r, true
+}
+
+// ParseRedirectRefusal reads the error with which the authorization endpoint sends a browser back
+// (RFC 6749 §4.1.2.1). ok is false without one.
+func ParseRedirectRefusal(oauth, description string) (r *Refusal, ok bool) {
+	if !oauthError.MatchString(oauth) || len(description) > maxBody {
+		return nil, false
+	}
+	return describe(oauth, description, nil), true
+}
+
+// describe reads what the description says.
+func describe(oauth, description string, codes []int) *Refusal {
+	number := telling(append(codes, numbersIn(description)...))
 	said := idsIn(description)
 	return &Refusal{
-		HTTPStatus:    status,
-		OAuthError:    string(wire.Error),
-		Number:        number,
-		Sentence:      sentenceOf(description, number),
-		TraceID:       identifier(string(wire.TraceID), header.Get("X-Ms-Request-Id"), said["trace"]),
-		CorrelationID: identifier(string(wire.Correlation), header.Get("Client-Request-Id"), said["correlation"]),
-		RetryAfter:    problem.RetryAfter(header),
-	}, true
+		OAuthError: oauth, Number: number, Sentence: sentenceOf(description, number),
+		TraceID: said["trace"], CorrelationID: said["correlation"],
+	}
 }
 
 // Error returns one line for logs.
