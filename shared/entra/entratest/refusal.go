@@ -21,17 +21,30 @@ func (a *Authority) refuse(w http.ResponseWriter, e refusal) {
 	w.Header().Set("X-Ms-Request-Id", trace)
 	body := map[string]any{
 		"error":             e.oauth,
-		"error_description": fmt.Sprintf("%s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", e.text, trace, correlation, at),
+		"error_description": description(e, trace, correlation, at),
 		"timestamp":         at,
 		"trace_id":          trace,
 		"correlation_id":    correlation,
 	}
 	if e.number != 0 {
-		body["error_description"] = fmt.Sprintf("AADSTS%d: %s", e.number, body["error_description"])
 		body["error_codes"] = []int{e.number}
 		body["error_uri"] = fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", e.number)
 	}
 	writeJSON(w, e.status, body)
+}
+
+// Description returns an error_description of Entra, for errors that are not answers of the token
+// endpoint.
+func (a *Authority) Description(number int, text string) string {
+	return description(refusal{number: number, text: text}, guid(), guid(), a.now().UTC().Format("2006-01-02 15:04:05Z"))
+}
+
+func description(e refusal, trace, correlation, at string) string {
+	text := fmt.Sprintf("%s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", e.text, trace, correlation, at)
+	if e.number != 0 {
+		text = fmt.Sprintf("AADSTS%d: %s", e.number, text)
+	}
+	return text
 }
 
 // Refuse answers every token request with an error of Entra. The text follows the AADSTS number.
