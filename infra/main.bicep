@@ -37,6 +37,19 @@ param egressAllow string = ''
 @description('FHIRLINK_PUBLIC_URL: the origin under which browsers reach this deployment, e.g. https://links.contoso.com, without a path. Empty: none.')
 param publicUrl string = ''
 
+@description('FHIRLINK_SEAL: name of the secret in the first vault that serves whose versions seal what browsers keep, such as sessions. The program makes the first version. Empty: fhirlink-seal.')
+param sealName string = ''
+
+@description('FHIRLINK_SERVICE_NAME: what the pages call this service. Empty: fhirlink.')
+@maxLength(60)
+param serviceName string = ''
+
+@description('FHIRLINK_SUPPORT: mailto: or https link to help, at the foot of every page. Empty: none.')
+param support string = ''
+
+@description('FHIRLINK_PRIVACY_URL: https link to the privacy statement, at the foot of every page. Empty: none.')
+param privacyUrl string = ''
+
 @description('FHIRLINK_MAX_LINKS: how many links an organization may have.')
 @minValue(1)
 param maxLinks int = 500
@@ -288,6 +301,10 @@ module app 'modules/app.bicep' = {
     corsOrigins: corsOrigins
     egressAllow: egressAllow
     publicUrl: publicUrl
+    sealName: sealName
+    serviceName: serviceName
+    support: support
+    privacyUrl: privacyUrl
     maxLinks: maxLinks
     trailDays: trailDays
     scopeAliases: scopeAliases
@@ -361,6 +378,9 @@ output AZURE_FUNCTION_APP_NAME string = app.outputs.name
 
 @description('Where the API answers.')
 output FHIRLINK_API_URL string = app.outputs.url
+
+@description('Where administrators link their servers. Empty without publicUrl.')
+output pageUrl string = empty(publicUrl) ? '' : '${publicUrl}/api/manage/'
 
 @description('Vault that keeps new secrets.')
 output AZURE_KEY_VAULT_NAME string = keyVaults[0].outputs.name

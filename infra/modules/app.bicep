@@ -65,6 +65,18 @@ param egressAllow string
 @description('FHIRLINK_PUBLIC_URL.')
 param publicUrl string
 
+@description('FHIRLINK_SEAL.')
+param sealName string
+
+@description('FHIRLINK_SERVICE_NAME.')
+param serviceName string
+
+@description('FHIRLINK_SUPPORT.')
+param support string
+
+@description('FHIRLINK_PRIVACY_URL.')
+param privacyUrl string
+
 @description('FHIRLINK_MAX_LINKS.')
 param maxLinks int
 
@@ -198,6 +210,10 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     FHIRLINK_CORS_ORIGINS: corsOrigins
     FHIRLINK_EGRESS_ALLOW: egressAllow
     FHIRLINK_PUBLIC_URL: publicUrl
+    FHIRLINK_SEAL: sealName
+    FHIRLINK_SERVICE_NAME: serviceName
+    FHIRLINK_SUPPORT: support
+    FHIRLINK_PRIVACY_URL: privacyUrl
     FHIRLINK_MAX_LINKS: string(maxLinks)
     FHIRLINK_TRAIL_DAYS: string(trailDays)
     FHIRLINK_SCOPE_ALIASES: empty(scopeAliases) ? '' : string(scopeAliases)

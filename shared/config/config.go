@@ -26,6 +26,10 @@ const (
 	MaxLinks              = "FHIRLINK_MAX_LINKS"
 	PublicURL             = "FHIRLINK_PUBLIC_URL"
 	TrailDays             = "FHIRLINK_TRAIL_DAYS"
+	Seal                  = "FHIRLINK_SEAL"
+	ServiceName           = "FHIRLINK_SERVICE_NAME"
+	Support               = "FHIRLINK_SUPPORT"
+	PrivacyURL            = "FHIRLINK_PRIVACY_URL"
 	ScopeAliases          = "FHIRLINK_SCOPE_ALIASES"
 	ExpiryThresholds      = "FHIRLINK_EXPIRY_THRESHOLDS"
 	ClientID              = "AZURE_CLIENT_ID"
@@ -34,9 +38,11 @@ const (
 
 // The defaults of optional settings.
 const (
-	DefaultAuthority = "https://login.microsoftonline.com/"
-	DefaultMaxLinks  = 500
-	DefaultTrailDays = 400
+	DefaultAuthority   = "https://login.microsoftonline.com/"
+	DefaultMaxLinks    = 500
+	DefaultTrailDays   = 400
+	DefaultSeal        = "fhirlink-seal"
+	DefaultServiceName = "fhirlink"
 )
 
 // Config holds all settings, checked.
@@ -53,6 +59,10 @@ type Config struct {
 	MaxLinks              int    // per organization
 	TrailDays             int    // how long events of the trail are kept
 	PublicURL             string // origin under which browsers reach this deployment; "" for none
+	Seal                  string // name of the secret whose versions are the sealing keys: in the first vault, if there are vaults
+	ServiceName           string // what the pages call this service
+	Support               string // mailto: or https link to help; "" for none
+	PrivacyURL            string // "" for none
 	ScopeAliases          smart.Aliases
 	ClientID              string // of the user-assigned managed identity; "" for none
 	CoreTools             bool   // running under Azure Functions Core Tools: the Azure CLI provides the credential
@@ -122,6 +132,10 @@ func (e *reader) common() Config {
 		MaxLinks:              e.maxLinks(),
 		PublicURL:             e.publicURL(),
 		TrailDays:             e.trailDays(),
+		Seal:                  e.seal(),
+		ServiceName:           e.serviceName(),
+		Support:               e.link(Support, true),
+		PrivacyURL:            e.link(PrivacyURL, false),
 		ScopeAliases:          e.aliases(),
 		ClientID:              e.guid(ClientID),
 		CoreTools:             e.get(CoreTools) == "true",

@@ -124,14 +124,13 @@ func (s *Service) decide(ctx context.Context, form url.Values, p pending) (a Ans
 // told writes what came of a sign-in to the log: no names, and nothing that a form held but the number
 // of Entra's error.
 func (s *Service) told(ctx context.Context, a Answer, cause error) Answer {
-	attributes := []any{"outcome", string(a.Kind)}
-	if a.Code != "" {
-		attributes = append(attributes, "code", string(a.Code), "aadsts", a.Number)
-	}
-	var refusal *entra.Refusal
+	var (
+		refusal *entra.Refusal
+		because string
+	)
 	if cause != nil && !errors.As(cause, &refusal) { // what Entra says may hold names
-		attributes = append(attributes, "cause", cause.Error())
+		because = cause.Error()
 	}
-	s.Log.InfoContext(ctx, "signin.answered", attributes...)
+	s.Log.InfoContext(ctx, "signin.answered", "outcome", string(a.Kind), "code", string(a.Code), "aadsts", a.Number, "cause", because)
 	return a
 }
