@@ -67,6 +67,52 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// dated says of versions that they were made at other times.
+type dated struct {
+	*secrettest.Store
+	created []time.Time // oldest version first
+}
+
+func (d dated) Versions(ctx context.Context, name string) ([]secret.Version, error) {
+	all, err := d.Store.Versions(ctx, name)
+	for i := range all {
+		all[i].CreatedAt = d.created[i]
+	}
+	return all, err
+}
+
+// TestNewestSeals: the time decides, and the id only among versions of the same second.
+func TestNewestSeals(t *testing.T) {
+	at := time.Date(2026, 11, 29, 6, 0, 0, 0, time.UTC)
+	later := at.Add(time.Second)
+	for _, c := range []struct {
+		created []time.Time
+		want    int
+	}{
+		{[]time.Time{at, later, at}, 1}, {[]time.Time{later, at, at}, 0}, {[]time.Time{at, at, later}, 2}, {[]time.Time{at, at, at}, 2}, {[]time.Time{later, later, at}, 1},
+	} {
+		store := dated{secrettest.New(), c.created}
+		var versions []string
+		for i := range c.created {
+			versions = append(versions, add(t, store.Store, keyText(byte('a'+i))))
+		}
+		f := newFixture(store.Store)
+		f.Keys = seal.NewKeys(name, store, f.Now, f.logger())
+		sealed := f.seal(t, "session")
+		for i, version := range versions {
+			if i != c.want {
+				if err := store.Update(t.Context(), name, version, false, secret.Attributes{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		f.Keys = seal.NewKeys(name, store, f.Now, f.logger())
+		if err := f.open(t.Context(), "session", sealed); err != nil {
+			t.Errorf("%v: not sealed by version %d", c.created, c.want)
+		}
+	}
+}
+
 func TestReadsWhenNeeded(t *testing.T) {
 	store := secrettest.New()
 	listings, _ := counting(store)

@@ -96,6 +96,8 @@ func TestSizes(t *testing.T) {
 	largest(strings.Repeat("\U00010348", 80), strings.Repeat("\U00010348", 300), false)
 	largest(strings.Repeat("\"", 80), strings.Repeat("\\", 300), true)
 	largest("Ada", strings.Repeat("a", 1024-2), true)
+	largest("Ada", strings.Repeat("a", 1024-1), false)                   // a hint that is too long
+	largest(strings.Repeat("\"", 64), strings.Repeat("\"", 1000), false) // bounds hold, but escapes double it
 	largest(strings.Repeat("ä", 64), strings.Repeat("ü", 128)+"@x", true)
 	largest("\u202eadA\n", "ada\r\n@x", true)
 	largest(strings.Repeat("\U00010348", 80), strings.Repeat("~", 1000), true)
