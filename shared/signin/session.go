@@ -119,21 +119,21 @@ var (
 )
 
 // For returns the value of a form's hidden field that says for whom the form was made.
-func (s *Service) For(ctx context.Context, session Session) (string, error) {
-	return seal.Seal(ctx, s.Sealer, useFor, s.Now().Add(forLife), person{session.Tenant, session.ObjectID})
+func (s *Service) For(ctx context.Context, c caller.Caller) (string, error) {
+	return seal.Seal(ctx, s.Sealer, useFor, s.Now().Add(forLife), person{c.Organization, c.ObjectID})
 }
 
 // CheckFor checks that a form was made for the person who sends it: two tabs may belong to two people,
 // and the cookie is that of the last one. Errors: ErrOtherPerson, ErrStaleForm, and one with
 // secret.ErrUnavailable while there are no sealing keys.
-func (s *Service) CheckFor(ctx context.Context, session Session, value string) error {
+func (s *Service) CheckFor(ctx context.Context, c caller.Caller, value string) error {
 	made, _, err := seal.Open[person](ctx, s.Sealer, useFor, value)
 	switch {
 	case errors.Is(err, seal.ErrInvalid), errors.Is(err, seal.ErrEnded):
 		return ErrStaleForm
 	case err != nil:
 		return err
-	case made != person{session.Tenant, session.ObjectID}:
+	case made != person{c.Organization, c.ObjectID}:
 		return ErrOtherPerson
 	}
 	return nil

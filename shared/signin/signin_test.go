@@ -1,7 +1,6 @@
 package signin_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -414,30 +413,30 @@ func TestSessionOfAnotherDeployment(t *testing.T) {
 
 func TestOtherPersonInTheOtherTab(t *testing.T) {
 	r := newRig(t, nil)
-	ofAda, err := r.For(t.Context(), r.signIn("", "ada", "").Session)
+	ofAda, err := r.For(t.Context(), r.Caller(r.signIn("", "ada", "").Session))
 	if err != nil {
 		t.Fatal(err)
 	}
 	first, _ := r.session()
-	if err := r.CheckFor(t.Context(), first, ofAda); err != nil {
+	if err := r.CheckFor(t.Context(), r.Caller(first), ofAda); err != nil {
 		t.Error(err)
 	}
 	second := r.signIn("organization="+clinic, "guest", "").Session
-	if err := r.CheckFor(t.Context(), second, ofAda); !errors.Is(err, signin.ErrOtherPerson) {
+	if err := r.CheckFor(t.Context(), r.Caller(second), ofAda); !errors.Is(err, signin.ErrOtherPerson) {
 		t.Errorf("the guest sends Ada's form: %v", err)
 	}
 	elsewhere := first
 	elsewhere.Tenant = partner
-	if err := r.CheckFor(t.Context(), elsewhere, ofAda); !errors.Is(err, signin.ErrOtherPerson) {
+	if err := r.CheckFor(t.Context(), r.Caller(elsewhere), ofAda); !errors.Is(err, signin.ErrOtherPerson) {
 		t.Errorf("the same object id of another tenant: %v", err)
 	}
 	for _, value := range []string{"", "junk", ofAda + "A", r.cookies["__Host-session"].Value} {
-		if err := r.CheckFor(t.Context(), first, value); !errors.Is(err, signin.ErrStaleForm) {
+		if err := r.CheckFor(t.Context(), r.Caller(first), value); !errors.Is(err, signin.ErrStaleForm) {
 			t.Errorf("%.20q: %v", value, err)
 		}
 	}
 	r.now = r.now.Add(24 * time.Hour)
-	if err := r.CheckFor(t.Context(), first, ofAda); !errors.Is(err, signin.ErrStaleForm) {
+	if err := r.CheckFor(t.Context(), r.Caller(first), ofAda); !errors.Is(err, signin.ErrStaleForm) {
 		t.Errorf("after a day: %v", err)
 	}
 }
@@ -500,7 +499,7 @@ func TestWithoutSealingKeys(t *testing.T) {
 	down.cookies = r.cookies
 	down.store.Fault = func(string, string, bool) error { return secret.ErrUnavailable }
 	_, err := down.session()
-	_, formErr := down.For(context.Background(), session)
+	_, formErr := down.For(t.Context(), down.Caller(session))
 	for _, err := range []error{err, formErr} {
 		if !errors.Is(err, secret.ErrUnavailable) {
 			t.Errorf("%v", err)

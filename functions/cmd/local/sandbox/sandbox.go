@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -53,6 +54,7 @@ type Sandbox struct {
 	root     *x509.Certificate
 	listener net.Listener
 	server   *http.Server
+	entrance *http.Server // for browsers; nil: there is none
 }
 
 // New starts a sandbox with a receiver of notifications.
@@ -145,4 +147,9 @@ func Owns(b fhir.BaseURL) bool { return strings.HasSuffix(b.Host(), "."+fhirDoma
 func (s *Sandbox) Kind(b fhir.BaseURL) fhir.Kind { return s.FHIR.Kind(b) }
 
 // Close closes all connections.
-func (s *Sandbox) Close() error { return s.server.Close() }
+func (s *Sandbox) Close() error {
+	if s.entrance == nil {
+		return s.server.Close()
+	}
+	return errors.Join(s.entrance.Close(), s.server.Close())
+}
