@@ -283,9 +283,20 @@ func TestRegisterPageFails(t *testing.T) {
 func TestRegisterArguments(t *testing.T) {
 	a := newAzure(t, object{})
 	for _, args := range [][]string{
-		{"--page"}, {"--page", "https://links.contoso.com/"}, {"--page", "https://links.contoso.com/api/manage/"}, {"--page", "http://links.contoso.com"}, {"--page", "links.contoso.com"},
-		{"--page", "https://Links.contoso.com"}, {"--page", `https://a"b`}, {"--page", ""}, {"a", "b"}, {"--page", "https://links.contoso.com", "a", "b"}, {"--pages"}, {"a b"},
-		{"fhirlink-api", "--page", "https://links.contoso.com"}, {"--page", "https://links.contoso.com\nhttps://evil.example"},
+		{"--page"},
+		{"--page", "https://links.contoso.com/"},
+		{"--page", "https://links.contoso.com/api/manage/"},
+		{"--page", "http://links.contoso.com"},
+		{"--page", "links.contoso.com"},
+		{"--page", "https://Links.contoso.com"},
+		{"--page", `https://a"b`},
+		{"--page", ""},
+		{"a", "b"},
+		{"--page", "https://links.contoso.com", "a", "b"},
+		{"--pages"},
+		{"a b"},
+		{"fhirlink-api", "--page", "https://links.contoso.com"},
+		{"--page", "https://links.contoso.com\nhttps://evil.example"},
 	} {
 		out, err := a.register(args...)
 		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 2 || out == "" {
