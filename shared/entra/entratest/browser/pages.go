@@ -20,7 +20,7 @@ type view struct {
 
 var pages = template.Must(template.New("").Parse(`
 {{define "top"}}<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
 <title>{{.Heading}} – sandbox Entra</title></head>
 <body><main><p>Sandbox Entra: no real account is used.</p><h1>{{.Heading}}</h1>{{with .Text}}<p>{{.}}</p>{{end}}
 {{end}}
@@ -39,7 +39,7 @@ var pages = template.Must(template.New("").Parse(`
 <p><button name="accept" value="1">Accept</button> <button name="cancel" value="1">Cancel</button></p></form>{{template "end"}}{{end}}
 {{define "send-back"}}{{template "top" .}}<form method="post" action="{{.Action}}">
 {{range $name, $values := .Fields}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">
-{{end}}{{end}}<noscript><button>Continue</button></noscript></form>
+{{end}}{{end}}<button>Continue</button></form>
 <script>document.forms[0].submit()</script>{{template "end"}}{{end}}
 `))
 
