@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"fhirlink/shared/egress"
 	"fhirlink/shared/notify/mail"
@@ -107,7 +106,7 @@ func Problems(err error) []*Problem {
 func FromEnv(lookup Lookup) (Config, error) {
 	env := reader{lookup: lookup}
 	c := env.common()
-	env.required()
+	env.required(c)
 	return c, errors.Join(env.problems...)
 }
 
@@ -146,7 +145,7 @@ func (e *reader) common() Config {
 	}
 }
 
-func (e *reader) required() {
+func (e *reader) required(c Config) {
 	if e.get(KeyVaultURL) == "" {
 		e.addProblem(KeyVaultURL, "is not set. Set it to the vaults that hold the client secrets, e.g. https://contoso.vault.azure.net")
 	}
@@ -159,7 +158,7 @@ func (e *reader) required() {
 	if e.get(APIAudience) == "" {
 		e.addProblem(APIAudience, "is not set. Set it to the client id of the API's app registration: callers' tokens must carry it as aud")
 	}
-	if e.get(PublicURL) != "" && e.get(APIAudience) != "" && !slices.ContainsFunc(e.audiences(), guidPattern.MatchString) {
+	if e.get(PublicURL) != "" && e.get(APIAudience) != "" && c.SignInClient() == "" {
 		e.addProblem(APIAudience, "has no client id (GUID), which people who sign in at "+PublicURL+" need. Add the API's client id")
 	}
 	if e.get(AllowedTenants) == "" {

@@ -4,6 +4,7 @@ import (
 	"net/mail"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,6 +33,15 @@ func (c Config) SealIn() string {
 		return c.Seal
 	}
 	return c.Vaults[0].Name + "/" + c.Seal
+}
+
+// SignInClient returns the client id that people sign in to: the first one among the audiences; "" for
+// none.
+func (c Config) SignInClient() string {
+	if i := slices.IndexFunc(c.Audiences, guidPattern.MatchString); i >= 0 {
+		return c.Audiences[i]
+	}
+	return ""
 }
 
 func (e *reader) serviceName() string {

@@ -23,3 +23,12 @@ func TestPageSettings(t *testing.T) {
 		t.Errorf("%s, %v", two.SealIn(), err)
 	}
 }
+
+func TestSignInClient(t *testing.T) {
+	for audiences, want := range map[string]string{"api://fhirlink," + tenantB + "," + tenantA: tenantB, tenantA: tenantA, "api://fhirlink": ""} {
+		got, err := config.FromEnv(env(map[string]string{config.APIAudience: audiences}))
+		if err != nil || got.SignInClient() != want {
+			t.Errorf("%s: %s, %v", audiences, got.SignInClient(), err)
+		}
+	}
+}

@@ -24,6 +24,7 @@ const (
 	keysStale   = 24 * time.Hour   // older keys are not used
 	keysPause   = 30 * time.Second // between readings that an unknown key id, or a failure, causes
 	keysTimeout = 10 * time.Second
+	keysWait    = 2 * time.Second // for newer keys, while there are older ones
 )
 
 // Versions is where the sealing keys are: one secret, whose enabled versions they are. Every
@@ -103,11 +104,13 @@ func (k *Keys) find(ctx context.Context, wanted id) (key, error) {
 	if found, ok := pick(keys, wanted); ok {
 		return found, nil
 	}
-	if !k.maySearch() {
-		return key{}, ErrInvalid
+	if k.maySearch() {
+		keys, err = k.reload(ctx)
+	} else {
+		_, _, err = k.known()
 	}
-	if keys, err = k.reload(ctx); err != nil {
-		return key{}, err // it may be a key of ours: nobody shall be signed out because the vault is down
+	if err != nil {
+		return key{}, err // it may be a key of ours: nobody shall be signed out because the store is down
 	}
 	if found, ok := pick(keys, wanted); ok {
 		return found, nil
@@ -145,11 +148,15 @@ func (k *Keys) fresh(ctx context.Context) ([]key, error) {
 	case failure != nil:
 		return nil, failure
 	}
-	read, err := k.reload(ctx)
-	if err != nil && len(keys) > 0 && age < keysStale {
-		return keys, nil
+	if len(keys) == 0 || age >= keysStale {
+		return k.reload(ctx)
 	}
-	return read, err
+	wait, cancel := context.WithTimeout(ctx, keysWait)
+	defer cancel()
+	if read, err := k.reload(wait); err == nil {
+		return read, nil
+	}
+	return keys, nil
 }
 
 // known returns what is remembered. failure is that of the last reading, if it was a moment ago.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fhirlink/shared/problem"
@@ -325,9 +326,44 @@ func TestUnknownIDWhileDown(t *testing.T) {
 	add(t, store, keyText('b'))
 	sealed := newFixture(store).seal(t, "session")
 	down.Store(true)
-	if err := f.open(t.Context(), "session", sealed); !errors.Is(err, secret.ErrUnavailable) {
-		t.Errorf("%v", err)
+	for range 3 {
+		if err := f.open(t.Context(), "session", sealed); !errors.Is(err, secret.ErrUnavailable) {
+			t.Errorf("%v", err)
+		}
 	}
+	down.Store(false)
+	f.now = f.now.Add(30 * time.Second)
+	if err := f.open(t.Context(), "session", sealed); err != nil {
+		t.Errorf("when it is back: %v", err)
+	}
+}
+
+// TestVaultThatHangs: whoever has a session waits two seconds for newer keys, not ten.
+func TestVaultThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := secrettest.New()
+		add(t, store, keyText('a'))
+		f := newFixture(store)
+		sealed := f.seal(t, "session")
+		store.Fault = func(string, string, bool) error {
+			time.Sleep(time.Minute)
+			return nil
+		}
+		f.now = f.now.Add(59 * time.Minute)
+		if started := time.Now(); f.open(t.Context(), "session", sealed) != nil || time.Since(started) != 0 {
+			t.Errorf("within the hour: %v", time.Since(started))
+		}
+		sealed, err := seal.Seal(t.Context(), f.Sealer, "session", f.now.Add(time.Hour), session{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.now = f.now.Add(time.Minute)
+		started := time.Now()
+		if err := f.open(t.Context(), "session", sealed); err != nil || time.Since(started) != 2*time.Second {
+			t.Errorf("after an hour: %v, %v", time.Since(started), err)
+		}
+		time.Sleep(5 * time.Minute) // the reading ends
+	})
 }
 
 // lagging lists a version only after it has been listed once before, as a store that is replicated may.
@@ -355,10 +391,22 @@ func TestListThatLags(t *testing.T) {
 }
 
 func TestCallerThatLeaves(t *testing.T) {
-	f := newFixture(secrettest.New())
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := seal.Seal(ended, f.Sealer, "session", f.now, 1); !errors.Is(err, secret.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(secrettest.New())
+		f.store.Fault = func(string, string, bool) error {
+			time.Sleep(time.Second)
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		_, err := seal.Seal(ctx, f.Sealer, "session", f.now, 1)
+		if !errors.Is(err, secret.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		time.Sleep(time.Minute) // the reading ends
+		f.seal(t, "session")
+		if n := len(f.store.Enabled(name)); n != 1 {
+			t.Errorf("%d versions", n)
+		}
+	})
 }
