@@ -59,7 +59,7 @@ func (s *Service) Answer(r *http.Request) (Answer, error) {
 		return Answer{}, err
 	}
 	a, cause := s.decide(r.Context(), form, p)
-	if a.Kind == "" {
+	if a.Kind == "" && p.Renews == nil {
 		return Answer{}, cause
 	}
 	if p.Renews != nil && a.Kind != Done {

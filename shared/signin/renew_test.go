@@ -113,6 +113,16 @@ func TestNotRenewed(t *testing.T) {
 	}
 }
 
+// Nobody sees an error because a renewal cannot be decided: the session goes on.
+func TestNotRenewedWhileEntraIsDown(t *testing.T) {
+	r, session := renewing(t, 10*time.Minute)
+	r.entra.Set(browser.KeyRotated) // so that its keys are needed
+	r.entra.Authority.Before = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return true }
+	if a := r.renew(session, "/api/manage/add"); a.Kind != signin.NotRenewed || a.To != "/api/manage/add" || !strings.Contains(r.log.String(), "503") {
+		t.Errorf("%+v, log %s", a, r.log)
+	}
+}
+
 // The account at Entra is another one meanwhile: the session stays Ada's.
 func TestRenewalForAnother(t *testing.T) {
 	r, session := renewing(t, 10*time.Minute)
