@@ -23,11 +23,11 @@ type Route struct {
 	Rate   Rate         // zero: counts against the organization's limit
 	Query  []string     // the keys that its query may have; zero: none
 
-	// Ahead, if set, begins what Handle will need while the caller is being checked. It answers
-	// nothing, and returns the request to go on with.
 	// Progress lets clients follow the verification: see withProgress.
 	Progress bool
 
+	// Ahead, if set, begins what Handle will need while the caller is being checked. It answers
+	// nothing, and returns the request to go on with.
 	Ahead  func(*http.Request) *http.Request
 	Handle httpx.HandlerFunc
 }

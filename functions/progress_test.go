@@ -112,6 +112,13 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%+v", end)
 	}
 
+	// The log has the status that the answer would have had.
+	for _, status := range []string{`"status":201`, `"status":422`, `"status":503`} {
+		if !strings.Contains(r.log.String(), status) {
+			t.Errorf("no line of the log has %s", status)
+		}
+	}
+
 	// What is known before the first check is answered as ever.
 	ask("POST", "/api/register", `{}`).want(t, http.StatusUnprocessableEntity, "invalid_fields")
 	ask("POST", "/api/register", `{`).want(t, http.StatusBadRequest, "malformed_body")

@@ -5,14 +5,14 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"sync"
+	"sync/atomic"
 )
 
 // ReadAhead begins to read the link of a program's first token request while the caller is being
 // checked. That check fetches the authority's signing keys, so both are fetched side by side. It
 // does so once: a caller without a right may cause one read of the table, and no more.
 type ReadAhead struct {
-	once sync.Once
+	begun atomic.Bool
 	// Links begins to read a link and returns at once.
 	Links func(ctx context.Context, slug string)
 }
@@ -26,8 +26,10 @@ func (a *ReadAhead) Begin(r *http.Request) *http.Request {
 	if r.ContentLength <= 0 || r.ContentLength > aheadAtMost || r.Header.Get("Authorization") == "" {
 		return r
 	}
-	a.once.Do(func() { r = a.begin(r) })
-	return r
+	if !a.begun.CompareAndSwap(false, true) { // and nobody waits for a body that comes slowly
+		return r
+	}
+	return a.begin(r)
 }
 
 func (a *ReadAhead) begin(r *http.Request) *http.Request {

@@ -10,12 +10,48 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"fhirlink/functions/token"
 )
 
 // TestReadAhead: the first request that may be one for a token begins to read its link, and what
 // checks the body later reads all of it.
+// TestReadAheadKeepsNobodyWaiting: while the body of the first request comes slowly, others go on.
+func TestReadAheadKeepsNobodyWaiting(t *testing.T) {
+	ahead := token.ReadAhead{Links: func(context.Context, string) {}}
+	request := func(body io.Reader) *http.Request {
+		r := httptest.NewRequest("POST", "/api/token", body)
+		r.Header.Set("Authorization", "Bearer x")
+		r.Header.Set("Content-Type", formType)
+		r.ContentLength = 100
+		return r
+	}
+	slow, end := io.Pipe()
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		ahead.Begin(request(slow))
+	}()
+	if _, err := end.Write([]byte("g")); err != nil { // so that the first one is reading
+		t.Fatal(err)
+	}
+	second := make(chan struct{})
+	go func() {
+		defer close(second)
+		ahead.Begin(request(strings.NewReader(good)))
+	}()
+	select {
+	case <-second:
+	case <-time.After(10 * time.Second):
+		t.Error("the second request waits for the body of the first one")
+	}
+	if err := end.Close(); err != nil {
+		t.Error(err)
+	}
+	<-first
+}
+
 func TestReadAhead(t *testing.T) {
 	for _, c := range []struct {
 		name, contentType, body string

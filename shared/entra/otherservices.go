@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// otherDomains holds domains whose tokens open more than a FHIR server: Graph, Resource Manager,
+// otherDomains holds the best known domains whose tokens open more than a FHIR server: Graph, Resource Manager,
 // Key Vault, Storage, Office, Azure Monitor, of all of Microsoft's clouds.
 var otherDomains = []string{
 	"microsoft.com", "azure.com", "azure.net", "windows.net", "microsoftonline.com", "office.com", "office365.com", "office.net",
-	"outlook.com", "sharepoint.com", "dynamics.com", "powerbi.com", "visualstudio.com", "powerapps.com", "live.com",
+	"outlook.com", "sharepoint.com", "dynamics.com", "powerbi.com", "visualstudio.com", "powerapps.com", "powerplatform.com", "live.com", "skype.com", "yammer.com", "azuredatabricks.net",
 	"loganalytics.io", "applicationinsights.io", "azurecr.io", "azconfig.io",
 	"azure.us", "microsoft.us", "microsoftonline.us", "office365.us", "dynamics.us", "usgovcloudapi.net",
 	"azure.cn", "microsoftonline.cn", "chinacloudapi.cn", "office365.cn", "dynamics.cn",
@@ -30,6 +30,7 @@ var otherApps = []string{
 	"00000002-0000-0ff1-ce00-000000000000", // Exchange
 	"00000003-0000-0ff1-ce00-000000000000", // SharePoint
 	"499b84ac-1321-427f-aa17-267ca6975798", // Azure DevOps
+	"2ff814a6-3304-4ab8-85cb-cd0e6f879c1d", // Azure Databricks
 }
 
 // IsOtherService reports whether an audience is a service of Microsoft's that is no FHIR server. A

@@ -10,7 +10,7 @@ func TestIsOtherService(t *testing.T) {
 	for _, audience := range []string{
 		"https://graph.microsoft.com", "https://GRAPH.microsoft.com./", "https://management.azure.com/", "https://management.core.windows.net",
 		"https://vault.azure.net", "https://contoso.vault.azure.net", "https://storage.azure.com", "https://account.blob.core.windows.net",
-		"https://graph.microsoft.us", "https://microsoftgraph.chinacloudapi.cn", "https://outlook.office365.com", "https://contoso.sharepoint.com",
+		"https://graph.microsoft.us", "https://microsoftgraph.chinacloudapi.cn", "https://outlook.office365.com", "https://contoso.sharepoint.com", "https://api.powerplatform.com", "https://adb-1.azuredatabricks.net",
 		"00000003-0000-0000-c000-000000000000", "00000003-0000-0000-C000-000000000000", "api://797f4846-ba00-4fd7-ba43-dac1f8f63013",
 	} {
 		if !entra.IsOtherService(audience) {

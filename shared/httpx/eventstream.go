@@ -76,6 +76,10 @@ func (s *EventStream) end() {
 	if !s.started {
 		return
 	}
+	status := max(s.status, http.StatusOK)
+	if r, ok := s.w.(*recorder); ok {
+		r.told = status // for the log
+	}
 	headers := map[string]string{}
 	for _, name := range told {
 		if value := s.header.Get(name); value != "" {
@@ -93,7 +97,7 @@ func (s *EventStream) end() {
 		Status  int               `json:"status"`
 		Headers map[string]string `json:"headers"`
 		Body    json.RawMessage   `json:"body"`
-	}{"end", max(s.status, http.StatusOK), headers, body})
+	}{"end", status, headers, body})
 }
 
 // Header implements [http.ResponseWriter].

@@ -28,6 +28,7 @@ func Safe(log *slog.Logger, next http.Handler) http.Handler {
 type recorder struct {
 	http.ResponseWriter
 	status int
+	told   int // in the last event of a stream, whose own status says nothing; 0: no stream
 }
 
 // record returns w if it is a recorder already.
@@ -61,6 +62,9 @@ func (w *recorder) Write(p []byte) (int, error) {
 
 // Status returns the status of the answer; net/http sends 200 if the handler sends none.
 func (w *recorder) Status() int {
+	if w.told != 0 {
+		return w.told
+	}
 	if w.status == 0 {
 		return http.StatusOK
 	}

@@ -71,9 +71,9 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 			return Result{}, err
 		}
 		report, e.end = &r, end
-		row, err = s.replaceSecret(ctx, e, r)
+		row, err = s.replaceSecret(context.WithoutCancel(ctx), e, r)
 	} else if e.changesAnything(l) {
-		row, err = s.writeEdit(ctx, e)
+		row, err = s.writeEdit(context.WithoutCancel(ctx), e)
 	}
 	if err != nil {
 		return Result{}, err

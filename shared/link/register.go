@@ -44,7 +44,7 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 	report, end := s.verifyDated(ctx, reader, a.Target, ending.Typed(a.ExpiresOn, a.Target.Credential))
 	l, err := Link{}, intake.Verdict(report)
 	if err == nil {
-		l, err = s.store(ctx, newLink(organization, a, end, s.newSecretName(), report, s.now()), a.Target.Credential.Text())
+		l, err = s.store(context.WithoutCancel(ctx), newLink(organization, a, end, s.newSecretName(), report, s.now()), a.Target.Credential.Text())
 	}
 	if err != nil {
 		s.logRefusal(ctx, organization, slug, report, err)

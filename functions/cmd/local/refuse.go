@@ -3,6 +3,8 @@ package main
 import (
 	"log/slog"
 	"net/http"
+	"path"
+	"strings"
 
 	"fhirlink/functions/token"
 	"fhirlink/shared/eventlog"
@@ -21,10 +23,10 @@ func (f refuser) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error
 		eventlog.Current(r.Context()).End(string(p.Code))
 		problem.Write(w, r, p)
 	})
-	if r.URL.Path == "/api/token" {
+	if strings.HasPrefix(path.Clean("/"+r.URL.Path)+"/", "/api/token/") {
 		answer = inOAuth(p)
 	}
-	httpx.Correlate(httpx.AccessLog(f.log, answer)).ServeHTTP(w, r)
+	httpx.Correlate(httpx.Safe(f.log, httpx.Drain(httpx.AccessLog(f.log, answer)))).ServeHTTP(w, r)
 }
 
 // inOAuth answers with p in the token endpoint's form. A problem without an OAuth code becomes

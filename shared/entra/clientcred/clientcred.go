@@ -56,7 +56,7 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 	token, err := identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 	if err != nil {
 		err = transport.explain(ctx, c.Credential)
-		if !aboutCredentials(err) {
+		if forgets(err) {
 			s.known.forget(transport.host, c.TenantID)
 		}
 		return entra.Token{}, err
@@ -64,11 +64,17 @@ func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (
 	return transport.usable(token)
 }
 
-// aboutCredentials reports whether an error is Entra's word on the credentials, which shows that the
-// tenant's endpoints are what they were.
-func aboutCredentials(err error) bool {
+// numberTenant is the number of Entra's error that the tenant does not exist (any more).
+const numberTenant = 90002
+
+// forgets reports whether an error casts doubt on where the tenant's token endpoint is. A refusal came
+// from there, unless it says that there is no such tenant; a caller that goes away says nothing.
+func forgets(err error) bool {
 	var refusal *entra.Refusal
-	return errors.As(err, &refusal) && (refusal.OAuthError == "invalid_client" || refusal.OAuthError == "unauthorized_client")
+	if errors.As(err, &refusal) {
+		return refusal.Number == numberTenant
+	}
+	return !errors.Is(err, context.Canceled)
 }
 
 // check returns Entra's refusal for values that azidentity would reject itself or would put into

@@ -93,7 +93,7 @@ func TestConfigurationIsRemembered(t *testing.T) {
 	})
 }
 
-// TestConfigurationIsForgotten when anything but Entra's word on the credentials comes back.
+// TestConfigurationIsForgotten when there is doubt that the token endpoint is where it was.
 func TestConfigurationIsForgotten(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -101,6 +101,10 @@ func TestConfigurationIsForgotten(t *testing.T) {
 		again  int64 // requests for openid-configuration afterwards
 	}{
 		{"wrong secret", func(*remote) func(http.ResponseWriter, *http.Request) bool { return nil }, 0},
+		{"unknown resource", func(r *remote) func(http.ResponseWriter, *http.Request) bool {
+			return r.Refuse(400, "invalid_resource", 500011, "The resource principal was not found.")
+		}, 0},
+		{"throttled", func(r *remote) func(http.ResponseWriter, *http.Request) bool { return r.Throttle(60) }, 0},
 		{"web page", func(*remote) func(http.ResponseWriter, *http.Request) bool { return entratest.WebPage(200) }, 1},
 		{"another token endpoint", func(*remote) func(http.ResponseWriter, *http.Request) bool {
 			return entratest.Redirect(307, "https://login.contoso.test/elsewhere")

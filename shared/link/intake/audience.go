@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -73,7 +74,7 @@ func (r *Reader) audience(raw string) string {
 		}
 		s = scheme + "://" + rest
 	}
-	if len(s) > maxAudience || !audienceSyntax.MatchString(s) || userInfo.MatchString(s) || strings.ContainsAny(s, "\"'<>\\?#") {
+	if len(s) > maxAudience || !audienceSyntax.MatchString(s) || !parses(s) || userInfo.MatchString(s) || strings.ContainsAny(s, "\"'<>\\?#") {
 		r.fail("audience", "audience_syntax",
 			"Give the audience as the FHIR server expects it: a URI such as https://ws-clinic.fhir.azurehealthcareapis.com or api://name, or the client id of the server's own app registration (a GUID). Or leave the field out: it is found from the server.",
 			"The audience is neither an https:// or api:// URI nor a GUID.")
@@ -106,4 +107,10 @@ func bareGUID(s string) (id string, found bool) {
 		return "", false
 	}
 	return guidIn(s, nil)
+}
+
+// parses reports whether a text is a URI.
+func parses(s string) bool {
+	_, err := url.Parse(s)
+	return err == nil
 }

@@ -78,6 +78,7 @@ func (s *Service) attempt(ctx context.Context, e Endpoint, event notify.Event) n
 	now := s.now()
 	keys, err := s.keys(ctx, e.SecretName, e.signing(now))
 	if err != nil {
+		s.noteDelivery(ctx, e, Delivery{At: now, Type: event.Type, Outcome: HeardUnreachable, Reason: keyReason(err)}, false)
 		return notify.Result{Outcome: notify.Retry, Reason: keyReason(err)}
 	}
 	result, heard := s.post(ctx, message{

@@ -45,14 +45,16 @@ const quiet = time.Minute
 // disables an endpoint that is gone.
 func (s *Service) noteDelivery(ctx context.Context, e Endpoint, d Delivery, gone bool) {
 	last := e.LastDelivery
-	if !gone && last != nil && last.Type == d.Type && last.Outcome == d.Outcome && last.Reason == d.Reason && d.At.Sub(last.At) < quiet {
+	if !gone && d.Type != notify.WebhookTest && last != nil && last.Type == d.Type && last.Outcome == d.Outcome && last.Reason == d.Reason && d.At.Sub(last.At) < quiet {
 		return
 	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	_, err := s.update(ctx, e.Organization, e.ID, func(row Endpoint) Endpoint {
 		if row.URL == e.URL {
-			row.LastDelivery = &d
+			if row.LastDelivery == nil || !d.At.Before(row.LastDelivery.At) { // attempts may end in another order
+				row.LastDelivery = &d
+			}
 			if gone {
 				row.setEnabled(false, "it answered 410 Gone", s.now())
 			}

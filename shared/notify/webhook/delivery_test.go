@@ -94,4 +94,40 @@ func TestLastDeliveryOfAnotherAddress(t *testing.T) {
 	}
 }
 
+// TestLastDeliveryIsTheLast: attempts may end in another order than they began; a new address has had
+// none; and a test is always shown.
+func TestLastDeliveryIsTheLast(t *testing.T) {
+	var r *rig
+	var e webhook.Endpoint
+	inner := true
+	r = connect(t, &sink{answer: func(w http.ResponseWriter, _ *http.Request) {
+		if inner { // a later attempt, which ends first
+			inner = false
+			began := r.now
+			r.now = began.Add(5 * time.Second)
+			r.deliver(t, e, "msg_2")
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}}, nil)
+	e, _ = r.create(t, contoso)
+	r.deliver(t, e, "msg_1")
+	if got, err := r.Get(t.Context(), contoso, e.ID); err != nil || got.LastDelivery.Outcome != webhook.HeardDelivered {
+		t.Errorf("the earlier attempt, which ended last, is shown: %+v, %v", got.LastDelivery, err)
+	}
+	for range 2 {
+		r.now = r.now.Add(time.Second)
+		if _, _, err := r.Test(t.Context(), contoso, e.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.Get(t.Context(), contoso, e.ID); err != nil || !got.LastDelivery.At.Equal(r.now) {
+			t.Errorf("the test is not shown: %+v, %v", got.LastDelivery, err)
+		}
+	}
+	if got, err := r.Change(t.Context(), contoso, e.ID, webhook.Patch{URL: ptr("https://elsewhere.sink.test/")}); err != nil || got.LastDelivery != nil {
+		t.Errorf("a new address has had no delivery: %+v, %v", got.LastDelivery, err)
+	}
+}
+
 func ptr[T any](v T) *T { return &v }

@@ -99,6 +99,9 @@ func (s *Service) apply(e *Endpoint, p Patch) error {
 	if p.URL != nil {
 		address, mistake := parseURL(*p.URL, s.anyTarget)
 		note(mistake)
+		if e.URL != address {
+			e.LastDelivery = nil // it was to the old address
+		}
 		e.URL = address
 	}
 	if p.Description != nil {
