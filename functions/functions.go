@@ -1,11 +1,16 @@
 package functions
 
 import (
+	"cmp"
 	_ "embed"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
+	"fhirlink/functions/manage"
+	"fhirlink/functions/manage/view"
 	"fhirlink/shared/caller"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/httpx"
@@ -36,6 +41,35 @@ type Deps struct {
 	Now      func() time.Time       // time.Now when nil
 	Program  string                 // local, azure or lambda
 	Version  string
+
+	SignIn    manage.SignIn // who looks at the pages; nil: nobody can
+	Service   view.Service  // whose pages these are
+	PublicURL string        // the origin of this deployment; empty: none
+	Mail      bool          // a mail server is set
+
+	made *pages
+}
+
+// pages are made once.
+type pages struct {
+	once    sync.Once
+	handler *manage.Handler
+}
+
+func (d Deps) pages() *manage.Handler {
+	d.made.once.Do(func() {
+		service := d.Service
+		service.Name, service.Version = cmp.Or(service.Name, "fhirlink"), d.Version
+		h, err := manage.New(manage.Deps{
+			Links: d.Links, Webhooks: d.Webhooks, SignIn: d.SignIn, Limits: d.Limits, Aliases: d.Aliases, Service: service,
+			Program: d.Program, Mail: d.Mail, Now: d.Now,
+		}, d.PublicURL)
+		if err != nil {
+			panic(err) // the templates are part of the program, and the settings were checked
+		}
+		d.made.handler = h
+	})
+	return d.made.handler
 }
 
 // The rate limit of the routes that count against one, per organization and instance.
@@ -47,19 +81,20 @@ const (
 // New returns the handler of Routes and GET /, which cmd/local and cmd/lambda serve.
 func New(d Deps) http.Handler {
 	d = d.withDefaults()
-	return d.serve(append(d.Routes(), root))
+	return d.serve(slices.Concat(d.Routes(), d.Pages(), []Route{root}))
 }
 
 // NewBehindHost returns the handler of Routes, GET / and Triggers, for a program behind the
 // Azure Functions host.
 func NewBehindHost(d Deps) http.Handler {
 	d = d.withDefaults()
-	return d.serve(append(append(d.Routes(), root), d.Triggers()...))
+	return d.serve(slices.Concat(d.Routes(), d.Pages(), []Route{root}, d.Triggers()))
 }
 
 func (d Deps) withDefaults() Deps {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
+	d.made = &pages{}
 	return d
 }

@@ -54,7 +54,7 @@ var allMethods = []string{"get", "head", "post", "put", "patch", "delete", "opti
 // listed, with 404 and without Allow; the routes must decide which methods a path has.
 func TestFunctionJSONAgreesWithTheRoutes(t *testing.T) {
 	templates := map[string][]string{}
-	for _, route := range (functions.Deps{}).Routes() {
+	for _, route := range slices.Concat((functions.Deps{}).Routes(), (functions.Deps{}).Pages()) {
 		templates[route.Function] = append(templates[route.Function], route.Path)
 	}
 	for name, paths := range templates {
@@ -75,7 +75,7 @@ func TestFunctionJSONAgreesWithTheRoutes(t *testing.T) {
 					t.Errorf("route %q does not lead to %s", in.Route, path)
 				}
 			}
-			if first, _, _ := strings.Cut(in.Route, "/"); first == "admin" || first == "runtime" || strings.Contains(in.Route, "*") {
+			if first, _, _ := strings.Cut(in.Route, "/"); first == "admin" || first == "runtime" || strings.Contains(in.Route, "*") && in.Route != "manage/{*path}" {
 				t.Errorf("route %q is the host's own, or a catch-all", in.Route)
 			}
 			checkNames(t, name, f)
@@ -97,6 +97,9 @@ func checkNames(t *testing.T, name string, f functionJSON) {
 
 // matches reports whether a route template of the host leads to one of our paths.
 func matches(template, path string) bool {
+	if rest, all := strings.CutSuffix(template, "/{*path}"); all {
+		return path == rest || strings.HasPrefix(path, rest+"/")
+	}
 	want, got := strings.Split(template, "/"), strings.Split(path, "/")
 	for i, segment := range want {
 		optional := strings.HasSuffix(segment, "?}")
@@ -133,7 +136,7 @@ func TestTimerFunctionJSON(t *testing.T) {
 func TestEveryFunctionHasARoute(t *testing.T) {
 	var routed []string
 	deps := functions.Deps{}
-	for _, route := range append(deps.Routes(), deps.Triggers()...) {
+	for _, route := range slices.Concat(deps.Routes(), deps.Pages(), deps.Triggers()) {
 		routed = append(routed, route.Function)
 	}
 	slices.Sort(routed)

@@ -46,25 +46,30 @@ func isClean(p string) bool {
 	return strings.HasPrefix(p, "/") && p == cleaned
 }
 
-// missing answers paths that do not exist. Those at or below a path whose errors are OAuth's are
-// answered in OAuth's words, because an OAuth client with a mistyped address reads no others.
+// missing answers paths that do not exist. Those at or below a path with errors of another form are
+// answered in that form: an OAuth client with a mistyped address reads OAuth's words only, and a person
+// wants a page.
 func (d Deps) missing(resources []*resource) http.Handler {
-	answer := func(in errorForm) http.Handler {
+	answer := func(in Errors) http.Handler {
 		return httpx.Handle(d.Log, func(http.ResponseWriter, *http.Request) error {
 			return problem.New(problem.NotFound, "There is nothing at this path. /api/openapi.yaml lists what there is; paths have no trailing slash.")
-		}, d.fail(in))
+		}, d.fail(d.form(in)))
 	}
-	problems, inOAuth, cors := answer(errorForms[Problems]), answer(errorForms[OAuth]), httpx.CORS{Origins: d.Origins}
+	answers := map[Errors]http.Handler{}
+	for _, in := range []Errors{Problems, OAuth, Pages} {
+		answers[in] = answer(in)
+	}
+	cors := httpx.CORS{Origins: d.Origins}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		below := path.Clean("/"+r.URL.Path) + "/"
-		if slices.ContainsFunc(resources, func(res *resource) bool {
-			return res.policy.errors == OAuth && strings.HasPrefix(below, res.path+"/")
-		}) {
-			inOAuth.ServeHTTP(w, r)
-			return
+		for _, res := range resources {
+			if in := res.policy.errors; in != Problems && strings.HasPrefix(below, res.path+"/") {
+				answers[in].ServeHTTP(w, r)
+				return
+			}
 		}
 		cors.SetHeaders(w, r, "")
-		problems.ServeHTTP(w, r)
+		answers[Problems].ServeHTTP(w, r)
 	})
 }
 
@@ -111,7 +116,7 @@ func (d Deps) resource(first Route) *resource {
 	if r.policy.hostOnly {
 		r.host = d.missing(nil)
 	}
-	r.other = r.methodNotAllowed(d, errorForms[first.Errors])
+	r.other = r.methodNotAllowed(d, d.form(first.Errors))
 	return r
 }
 
@@ -175,7 +180,7 @@ func (res *resource) methodNotAllowed(d Deps, in errorForm) http.Handler {
 // guarded returns the route's handler with its policy in front.
 func (d Deps) guarded(route Route) http.Handler {
 	limit := cmp.Or(route.Body, httpx.MaxBody)
-	handler := httpx.Handle(d.Log, d.authorized(route), d.fail(errorForms[route.Errors]))
+	handler := httpx.Handle(d.Log, d.authorized(route), d.fail(d.form(route.Errors)))
 	if route.Progress {
 		handler = withProgress(handler)
 	}

@@ -54,6 +54,7 @@ type Errors int
 const (
 	Problems Errors = iota // application/problem+json (RFC 9457)
 	OAuth                  // RFC 6749 §5.2
+	Pages                  // pages for people
 )
 
 // CORS says which web pages may call a route. All routes of a path must have the same.
@@ -81,7 +82,13 @@ type errorForm struct {
 	code  func(error) string // the code in the answer
 }
 
-var errorForms = map[Errors]errorForm{
-	Problems: {problem.Write, func(err error) string { return string(problem.From(err).Code) }},
-	OAuth:    {token.WriteError, token.CodeOf},
+func (d Deps) form(e Errors) errorForm {
+	code := func(err error) string { return string(problem.From(err).Code) }
+	switch e {
+	case OAuth:
+		return errorForm{token.WriteError, token.CodeOf}
+	case Pages:
+		return errorForm{d.pages().WriteError, code}
+	}
+	return errorForm{problem.Write, code}
 }

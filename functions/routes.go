@@ -2,6 +2,7 @@ package functions
 
 import (
 	"net/http"
+	"strings"
 
 	"fhirlink/functions/directory"
 	"fhirlink/functions/discover"
@@ -57,6 +58,21 @@ func (d Deps) Routes() []Route {
 	}
 }
 
+// Pages lists the routes of the pages for people. They have a router of their own: see package manage.
+func (d Deps) Pages() []Route {
+	var all []Route
+	for _, path := range []string{"/api/manage", "/api/manage/{path...}"} {
+		for _, method := range []string{"GET", "POST"} {
+			all = append(all, Route{Function: "manage", Method: method, Path: path, Right: caller.Open, Errors: Pages, Rate: Unlimited, Query: AnyQuery, Handle: d.page})
+		}
+	}
+	return all
+}
+
+// page answers a request for a page. The pages are made when the first one is asked for, so that they
+// cost a start nothing.
+func (d Deps) page(w http.ResponseWriter, r *http.Request) error { return d.pages().Handle(w, r) }
+
 // Triggers lists the routes that only the Azure Functions host may call. Each path is the name
 // of its function.
 func (d Deps) Triggers() []Route {
@@ -65,7 +81,13 @@ func (d Deps) Triggers() []Route {
 	}
 }
 
-// root answers the Functions host, which asks for / until it gets an answer.
-var root = Route{Method: "GET", Path: "/{$}", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: func(w http.ResponseWriter, _ *http.Request) error {
+// root answers the Functions host, which asks for / until it gets an answer. It shows people the way to
+// the pages.
+var root = Route{Method: "GET", Path: "/{$}", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: func(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Add("Vary", "Accept")
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, "/api/manage/", http.StatusSeeOther)
+		return nil
+	}
 	return httpx.WriteJSON(w, http.StatusOK, map[string]string{"service": "fhirlink", "description": "/api/openapi.yaml"})
 }}

@@ -62,7 +62,7 @@ var rules = []rule{
 		"an endpoint can be read, tested and deleted alone",
 		func(p pkg) bool { return isEndpoint(p.ImportPath) }, all,
 		func(from, to string) bool {
-			return to != from && strings.HasPrefix(to+"/", "fhirlink/functions/")
+			return !strings.HasPrefix(to+"/", from+"/") && strings.HasPrefix(to+"/", "fhirlink/functions/")
 		},
 	},
 	{

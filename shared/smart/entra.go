@@ -50,13 +50,16 @@ func entraOf(value string) Entra {
 // backslash. It allows "/" too, but Entra cannot resolve a scope that contains one.
 func firstForbidden(value string) string {
 	for i := range len(value) {
-		if c := value[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '/' {
+		if !EntraTakes(rune(value[i])) {
 			r, _ := utf8.DecodeRuneInString(value[i:])
 			return string(r)
 		}
 	}
 	return ""
 }
+
+// EntraTakes reports whether the value of an app role or a delegated permission may have a character.
+func EntraTakes(c rune) bool { return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '/' }
 
 // entraAdvice explains why Entra will not register the value.
 func entraAdvice(e Entra, value string, d Dialect, sep Separator) []Advice {

@@ -17,6 +17,7 @@ import (
 func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o options) {
 	url := "http://" + addr.String()
 	var b strings.Builder
+	fmt.Fprintf(&b, "Open %s/api/manage/ in a browser: the page to link FHIR servers.\n\n", url)
 	fmt.Fprintf(&b, "fhirlink answers on %s (this machine only). Its data is in %s. Ctrl-C stops it.\n", url, o.data)
 	if o.ahead > 0 {
 		fmt.Fprintf(&b, "The clock is moved forward: it is %s now. Start over with another -data folder to go back.\n", o.ahead.now().UTC().Format(time.RFC3339))
@@ -37,7 +38,7 @@ func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o op
 // firstSteps is the text for a data folder without links.
 func firstSteps(b *strings.Builder, url string, now time.Time) {
 	fmt.Fprintf(b, `
-In another terminal, link the sandbox's FHIR server:
+Or, in another terminal, link the sandbox's FHIR server:
 
   curl -s %[1]s/api/register -H 'Content-Type: application/json' -d '{
     "slug": "good-health-clinic",

@@ -19,6 +19,8 @@ import (
 //     should change nothing, but here GET shows links without a sign-in. Only pages of the
 //     origins in FHIRLINK_CORS_ORIGINS have a reason to ask.
 //
+// A navigation from another site may open the pages for people, as it shows them to nobody else.
+//
 // Programs other than browsers send neither Sec-Fetch-Site nor Origin, and pass.
 type guard struct {
 	refuser
@@ -43,7 +45,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !isLoopbackName(r.Host):
 		g.refuse(w, r, problem.New(problem.Misdirected,
 			"This program answers as localhost, 127.0.0.1 and [::1] only. Ask for http://localhost, with the port in it."))
-	case g.isCrossSite(r):
+	case g.isCrossSite(r) && !opensPage(r):
 		g.refuse(w, r, problem.New(problem.Forbidden,
 			"This request came from a web page of another origin. To let a front end of yours call, put its origin into FHIRLINK_CORS_ORIGINS."))
 	default:
@@ -56,6 +58,13 @@ func (g *guard) isCrossSite(r *http.Request) bool {
 	asUnsafe := r.WithContext(r.Context()) // a shallow copy
 	asUnsafe.Method = http.MethodPost
 	return g.sites.Check(asUnsafe) != nil
+}
+
+// opensPage reports whether a request opens a page for people, as a link in a mail or on another site
+// does. A page shows its links to whoever sits at this machine, and to no other site.
+func opensPage(r *http.Request) bool {
+	return r.Method == http.MethodGet && (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path+"/", "/api/manage/")) &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
 // isLoopbackName reports whether a Host header names this machine. Any port will do, because a

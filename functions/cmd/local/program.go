@@ -87,6 +87,10 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Now:      o.ahead.now,
 		Program:  "local",
 		Version:  version,
+
+		SignIn:    thisMachine{},
+		PublicURL: c.PublicURL,
+		Mail:      c.Mail.Host != "" || clients.box != nil,
 	})
 	if clients.box != nil {
 		public = clients.box.Controls(public)

@@ -103,6 +103,9 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Limits:   httpx.NewRateLimit(functions.PerMinute, functions.Burst, nil),
 		Reach:    watch.Reachable,
 		Log:      log,
+
+		PublicURL: c.PublicURL,
+		Mail:      c.Mail.Host != "",
 	}, nil
 }
 

@@ -1,0 +1,185 @@
+package manage
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"fhirlink/functions/manage/view"
+	"fhirlink/shared/link/intake"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/verification"
+)
+
+// The fields of the form, in seed 1's order and words. Their names are the keys of the API.
+var (
+	slugField = field{
+		Name: "slug", Label: "Customized URL", Autocomplete: "off",
+		Hint: "The name of your link, which others see when they want to send you data: 3 to 63 of a-z, 0-9 and hyphens, such as good-health-clinic.",
+	}
+	descriptionField = field{Name: "description", Label: "Description", Autocomplete: "organization", Hint: "For example the name of your organization."}
+	urlField         = field{
+		Name: "fhirServerUrl", Label: "FHIR Server URL", Autocomplete: "off",
+		Hint: "Azure portal > your FHIR service > Overview > FHIR metadata endpoint. Paste it as it is.",
+	}
+	clientIDField = field{
+		Name: "clientId", Label: "Client ID", Autocomplete: "off",
+		Hint: "Microsoft Entra admin center > App registrations > your app > Overview > Application (client) ID.",
+	}
+	secretField = field{
+		Name: "clientSecret", Label: "Client Secret", Type: "password", Autocomplete: "new-password",
+		Hint: "The same app > Certificates & secrets > the column Value, which is shown only once. Not the column Secret ID.",
+	}
+	endsField = field{
+		Name: "secretExpiresOn", Label: "Secret ends on", Type: "date", Short: true, Optional: "optional, recommended",
+		Hint: "The column Expires beside the secret. Without it nobody can be warned in time.",
+	}
+	contactsField = field{
+		Name: "contacts", Label: "E-mail contacts", Lines: 3, Optional: "optional",
+		Hint: "Who is told before the secret ends. One address a line.",
+	}
+	tenantField = field{
+		Name: "tenantId", Label: "Tenant ID", Autocomplete: "off", Optional: "optional",
+		Hint: "Microsoft Entra admin center > Overview > Tenant ID. It is found from the server if you leave it out.",
+	}
+	audienceField = field{
+		Name: "audience", Label: "Audience", Autocomplete: "off", Optional: "optional",
+		Hint: "What the server expects tokens to be for. It is found from the server if you leave it out.",
+	}
+)
+
+// formBody is what the pages with the fields of a link show.
+type formBody struct {
+	Heading  string
+	Mistakes []problem.Field
+	Fields   []field
+	More     []field
+	Open     bool // More is
+	Listed   bool
+	For      string
+	NoMail   bool
+	Dropped  bool // the address held a client secret
+	Verdict  *notice
+	Checks   []shownCheck
+	Mine     *action // a link that the visitor's organization has under this slug
+}
+
+func (h *Handler) formOf(r *http.Request, v Visitor, typed url.Values, mistakes []problem.Field) formBody {
+	fields := []field{slugField, descriptionField, urlField, clientIDField, secretField, endsField}
+	if h.Mail {
+		fields = append(fields, contactsField)
+	}
+	b := formBody{
+		Heading: h.view.Words(r).Text("Manage FHIR Server"), Mistakes: mistakes, Fields: fill(fields, typed, mistakes),
+		More: fill([]field{tenantField, audienceField}, typed, mistakes), Listed: typed.Get("listed") != "", For: h.SignIn.Bind(v), NoMail: !h.Mail,
+	}
+	b.Open = b.Listed || slices.ContainsFunc(b.More, func(f field) bool { return f.Value != "" || f.Mistakes != nil })
+	return b
+}
+
+// add shows the form. An invitation may fill in slug and description, and nothing else: not where the
+// secret would be sent to, and never a secret.
+func (h *Handler) add(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	given := r.URL.Query()
+	if given.Has("clientSecret") {
+		to := url.Values{"dropped": {"1"}}
+		for _, name := range []string{"slug", "description", "lang"} {
+			if given.Get(name) != "" {
+				to.Set(name, given.Get(name))
+			}
+		}
+		return seeOther(w, r, "/api/manage/add?"+to.Encode())
+	}
+	body := h.formOf(r, v, url.Values{"slug": given["slug"], "description": given["description"]}, nil)
+	body.Dropped = given.Get("dropped") != ""
+	return h.writeForm(w, r, v, body, http.StatusOK)
+}
+
+func (h *Handler) writeForm(w http.ResponseWriter, r *http.Request, v Visitor, body formBody, status int) error {
+	return h.view.Write(w, r, view.Page{
+		Template: "add", Heading: body.Heading, Nav: "FHIR servers", Account: account(v), Body: body, Status: status, Mistakes: status >= http.StatusBadRequest,
+	})
+}
+
+func registrationOf(form url.Values) intake.Registration {
+	return intake.Registration{
+		Slug: form.Get("slug"), Description: form.Get("description"), FHIRServerURL: form.Get("fhirServerUrl"), ClientID: form.Get("clientId"),
+		ClientSecret: secretOf(form), SecretExpiresOn: form.Get("secretExpiresOn"), TenantID: form.Get("tenantId"), Audience: form.Get("audience"),
+		Listed: form.Get("listed") != "", Contacts: lines(form.Get("contacts")),
+	}
+}
+
+func secretOf(form url.Values) secret.Value {
+	if form.Get("clientSecret") == "" {
+		return secret.Value{}
+	}
+	return secret.New(form.Get("clientSecret"))
+}
+
+// save links a server, or only tries to.
+func (h *Handler) save(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	registration := registrationOf(r.PostForm)
+	if r.PostForm.Get("do") == "try" {
+		return h.try(w, r, v, registration)
+	}
+	result, err := h.Links.Register(r.Context(), v.Caller.Organization, registration)
+	if err != nil {
+		return h.notSaved(w, r, v, err)
+	}
+	return seeOther(w, r, "/api/manage/servers/"+string(result.Link.Slug)+"?done=linked")
+}
+
+// try runs all checks and stores nothing.
+func (h *Handler) try(w http.ResponseWriter, r *http.Request, v Visitor, registration intake.Registration) error {
+	report, err := h.Links.Rehearse(r.Context(), v.Caller.Organization, registration)
+	if err != nil {
+		return err
+	}
+	if failed, found := report.Failed(); found && failed.ID == verification.CheckFields && len(failed.Errors) > 0 {
+		return h.writeForm(w, r, v, h.formOf(r, v, r.PostForm, failed.Errors), http.StatusUnprocessableEntity)
+	}
+	words := h.view.Words(r)
+	body := h.formOf(r, v, r.PostForm, nil)
+	body.Checks = h.checks(report)
+	body.Verdict = &notice{Kind: "good", Heading: words.Text("Nothing was saved."), Text: words.Text("Every check passed. Enter the secret again and press Save.")}
+	if failed, found := report.Failed(); found {
+		body.Verdict = verdictOf(words, failed)
+		body.Verdict.Text = words.Text("Nothing was saved.")
+	}
+	return h.writeForm(w, r, v, body, http.StatusOK)
+}
+
+// notSaved shows the form again, with what was typed and what is wrong with it.
+func (h *Handler) notSaved(w http.ResponseWriter, r *http.Request, v Visitor, err error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return err
+	}
+	words := h.view.Words(r)
+	body := h.formOf(r, v, r.PostForm, p.Fields)
+	report, reported := p.Report.(verification.Report)
+	switch {
+	case reported:
+		body.Checks = h.checks(report)
+		failed, _ := report.Failed()
+		body.Verdict = verdictOf(words, failed)
+		if p.Code == problem.UpstreamUnavailable {
+			body.Verdict.Heading = words.Text("Your server could not be checked just now")
+			body.Verdict.Kind = "warning"
+			body.Verdict.Text = words.Count(int(p.RetryAfter.Seconds()), "Try again in {n} second.", "Try again in {n} seconds.")
+		}
+	case p.Code == problem.SlugTaken:
+		if l, err := h.Links.Get(r.Context(), v.Caller.Organization, strings.TrimSpace(r.PostForm.Get("slug"))); err == nil {
+			body.Mine = &action{l.Description, "/api/manage/servers/" + string(l.Slug)}
+		}
+	case p.Fields == nil:
+		return err
+	}
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", retryAfter(p))
+	}
+	return h.writeForm(w, r, v, body, p.Code.Status())
+}

@@ -1,0 +1,103 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"fhirlink/functions/manage/view"
+	"fhirlink/shared/notify"
+	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+)
+
+// Webhooks is the part of [webhook.Service] that the pages use.
+type Webhooks interface {
+	List(ctx context.Context, organization string) ([]webhook.Endpoint, error)
+	Change(ctx context.Context, organization, id string, p webhook.Patch) (webhook.Endpoint, error)
+	Remove(ctx context.Context, organization, id string) error
+	Create(ctx context.Context, organization string, n webhook.NewEndpoint) (webhook.Endpoint, secret.Value, error)
+	Rotate(ctx context.Context, organization, id string) (webhook.Endpoint, secret.Value, error)
+	Test(ctx context.Context, organization, id string) (notify.Event, notify.Result, error)
+}
+
+var (
+	hookURLField         = field{Name: "url", Label: "Address", Hint: "https. Events about your servers are sent there, signed as Standard Webhooks says.", Autocomplete: "off"}
+	hookDescriptionField = field{Name: "description", Label: "Description", Optional: "optional"}
+)
+
+type notificationsBody struct {
+	Mistakes []problem.Field
+	Fields   []field
+	Hooks    []webhook.Endpoint
+	Notice   *notice
+	Key      string // of a webhook that was just made, or got a new one: shown once
+	For      string
+}
+
+func (h *Handler) notifications(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	return h.writeNotifications(w, r, v, notificationsBody{Notice: h.said(r, r.URL.Query().Get("done"))}, url.Values{}, http.StatusOK)
+}
+
+func (h *Handler) writeNotifications(w http.ResponseWriter, r *http.Request, v Visitor, body notificationsBody, typed url.Values, status int) error {
+	hooks, err := h.Webhooks.List(r.Context(), v.Caller.Organization)
+	if err != nil {
+		return err
+	}
+	body.Hooks, body.For = hooks, h.SignIn.Bind(v)
+	body.Fields = fill([]field{hookURLField, hookDescriptionField}, typed, body.Mistakes)
+	return h.view.Write(w, r, view.Page{
+		Template: "notifications", Heading: h.view.Words(r).Text("Notifications"), Nav: "Notifications", Account: account(v), Body: body, Status: status, Mistakes: body.Mistakes != nil,
+	})
+}
+
+// changeNotifications does what the button says.
+func (h *Handler) changeNotifications(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	form, words := r.PostForm, h.view.Words(r)
+	organization, id := v.Caller.Organization, form.Get("id")
+	var body notificationsBody
+	switch form.Get("do") {
+	case "add":
+		_, key, err := h.Webhooks.Create(r.Context(), organization, webhook.NewEndpoint{URL: form.Get("url"), Description: form.Get("description")})
+		var p *problem.Error
+		if errors.As(err, &p) && p.Fields != nil {
+			body.Mistakes = p.Fields
+			return h.writeNotifications(w, r, v, body, form, p.Code.Status())
+		}
+		if err != nil {
+			return err
+		}
+		body.Notice, body.Key = h.said(r, "added"), key.Reveal()
+	case "rotate":
+		_, key, err := h.Webhooks.Rotate(r.Context(), organization, id)
+		if err != nil {
+			return err
+		}
+		body.Notice, body.Key = &notice{Kind: "good", Heading: words.Text("The webhook has a new key. The old one signs too for 24 hours.")}, key.Reveal()
+	case "test":
+		_, result, err := h.Webhooks.Test(r.Context(), organization, id)
+		if err != nil {
+			return err
+		}
+		body.Notice = &notice{Kind: "warning", Heading: words.Text("The test did not arrive"), Fix: result.Reason}
+		if result.Outcome == notify.Delivered {
+			body.Notice = &notice{Kind: "good", Heading: words.Text("The test has arrived"), Fix: result.Reason}
+		}
+	case "switch":
+		enabled := form.Get("enabled") == "1"
+		if _, err := h.Webhooks.Change(r.Context(), organization, id, webhook.Patch{Enabled: &enabled}); err != nil {
+			return err
+		}
+		return seeOther(w, r, "/api/manage/notifications?done=saved")
+	case "delete":
+		if err := h.Webhooks.Remove(r.Context(), organization, id); err != nil {
+			return err
+		}
+		return seeOther(w, r, "/api/manage/notifications?done=removed")
+	default:
+		return problem.New(problem.MalformedBody, "The form does not say what to do. Open the page again.")
+	}
+	return h.writeNotifications(w, r, v, body, url.Values{}, http.StatusOK)
+}

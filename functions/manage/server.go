@@ -1,0 +1,161 @@
+package manage
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"fhirlink/functions/manage/view"
+	"fhirlink/shared/date"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/lastreport"
+	"fhirlink/shared/link/trail"
+	"fhirlink/shared/problem"
+)
+
+type serverBody struct {
+	Link    link.Link
+	Badge   view.Badge
+	Notices []*notice
+	Step    view.Step
+	HasStep bool
+	Recheck time.Time
+	Checked time.Time
+	Checks  []shownCheck
+	Secret  secretBody
+	History []happening
+	More    string // address of older events
+	For     string
+	Pending bool
+}
+
+type secretBody struct {
+	Badge    view.Badge
+	Dated    bool
+	Ends     date.Date
+	Left     string
+	Source   string
+	Fallback time.Time // until when the previous one stands in
+}
+
+// happening is an event of the history.
+type happening struct {
+	At                time.Time
+	What, By, Outcome string
+	OK                bool
+}
+
+func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	l, err := h.Links.Get(r.Context(), v.Caller.Organization, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	words, now := h.view.Words(r), h.Now()
+	body := serverBody{Link: l, Badge: view.StatusBadge(l.Status(now)), Recheck: l.RecheckAt(), Secret: secretOfLink(words, l, now), For: h.SignIn.Bind(v)}
+	body.Step, body.HasStep = step(l, now)
+	done := r.URL.Query().Get("done")
+	for _, n := range []*notice{h.said(r, done), standing(words, l, now, done == "linked")} {
+		if n != nil {
+			body.Notices = append(body.Notices, n)
+		}
+	}
+	report, err := h.Links.Report(r.Context(), v.Caller.Organization, string(l.Slug))
+	switch {
+	case err == nil:
+		body.Checked, body.Checks = report.At, h.checks(report.Report)
+	case problem.CodeOf(err) != problem.ReportNotFound:
+		return err
+	}
+	events, next, err := h.Links.Events(r.Context(), v.Caller.Organization, string(l.Slug), historyLength, r.URL.Query().Get("from"))
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		body.History = append(body.History, happeningOf(words, v, e))
+	}
+	if next != "" {
+		body.More = "/api/manage/servers/" + string(l.Slug) + "?from=" + next + "#history"
+	}
+	return h.view.Write(w, r, view.Page{Template: "server", Heading: l.Description, Nav: "FHIR servers", Account: account(v), Body: body})
+}
+
+// historyLength is how many events a page shows.
+const historyLength = 20
+
+var secretBadges = map[link.SecretState]view.Badge{
+	link.SecretOK: {Kind: "good", Icon: "tick"}, link.SecretExpiring: {Kind: "warning", Icon: "triangle"},
+	link.SecretExpired: {Kind: "bad", Icon: "cross"}, link.SecretUnknown: {Kind: "warning", Icon: "circle"},
+}
+
+var sources = map[string]string{"typed": "typed in", "graph": "from Microsoft Graph", "certificate": "from the certificate", "refusal": "Microsoft Entra refused it"}
+
+func secretOfLink(words view.Words, l link.Link, now time.Time) secretBody {
+	b := secretBody{Badge: secretBadges[l.SecretState(now)], Dated: !l.Secret.ExpiresOn.IsZero(), Ends: l.Secret.ExpiresOn}
+	b.Left = left(words, l, now)
+	b.Badge.Word = b.Left
+	if source := sources[string(l.SecretSource())]; source != "" {
+		b.Source = words.Text(source)
+	}
+	if !l.Secret.FellBackAt.IsZero() {
+		b.Fallback = l.Secret.PreviousUntil
+	}
+	return b
+}
+
+var actions = map[trail.Action]string{
+	trail.Registered: "linked", trail.Verified: "checked", trail.Changed: "settings changed", trail.SecretChanged: "secret replaced", trail.Deleted: "deleted",
+	trail.TokenIssued: "tokens handed out", trail.FellBack: "the previous secret stands in", trail.Retired: "previous secret switched off",
+}
+
+func happeningOf(words view.Words, v Visitor, e trail.Event) happening {
+	what := actions[e.Action]
+	if what == "" {
+		what = string(e.Action)
+	}
+	return happening{At: e.At, What: words.Text(what), By: who(words, v, e.By), OK: e.Outcome == trail.OK, Outcome: e.Outcome}
+}
+
+// who names an actor without a name, because names are not stored.
+func who(words view.Words, v Visitor, a trail.Actor) string {
+	switch {
+	case a == trail.Actor{}:
+		return words.Text("this service")
+	case a.ObjectID != "" && a.ObjectID == v.Caller.ObjectID:
+		return words.Text("you")
+	case v.Caller.Local && a.ObjectID == "":
+		return words.Text("this machine")
+	case a.App:
+		return words.Text("an application ({id})", "id", a.AppID)
+	}
+	return words.Text("a user (object id {id})", "id", a.ObjectID)
+}
+
+// check verifies a link now.
+func (h *Handler) check(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	slug := r.PathValue("slug")
+	if _, err := h.Links.Verify(r.Context(), v.Caller.Organization, slug); err != nil {
+		return err
+	}
+	return seeOther(w, r, "/api/manage/servers/"+slug+"?done=checked")
+}
+
+// report answers with the last report as a file, which holds no secret.
+func (h *Handler) report(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	found, err := h.Links.Report(r.Context(), v.Caller.Organization, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(struct {
+		Slug   string        `json:"slug"`
+		At     date.Instant  `json:"at"`
+		By     lastreport.By `json:"by"`
+		Report any           `json:"report"`
+	}{r.PathValue("slug"), date.At(found.At), found.By, found.Report}, "", "  ")
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Disposition", `attachment; filename="report.json"`)
+	view.Send(w, r, http.StatusOK, "application/json", append(text, '\n'))
+	return nil
+}
