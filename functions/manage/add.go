@@ -30,8 +30,12 @@ var (
 		Hint: "Microsoft Entra admin center > App registrations > your app > Overview > Application (client) ID.",
 	}
 	secretField = field{
-		Name: "clientSecret", Label: "Client Secret", Type: "password", Autocomplete: "new-password",
+		Name: "clientSecret", Label: "Client Secret", Type: "password", Autocomplete: "new-password", Secret: true,
 		Hint: "The same app > Certificates & secrets > the column Value, which is shown only once. Not the column Secret ID.",
+	}
+	certificateField = field{
+		Name: "clientCertificate", Label: "Certificate and key", Lines: 8, Secret: true,
+		Hint: "The certificate and its private RSA key, both as PEM.",
 	}
 	endsField = field{
 		Name: "secretExpiresOn", Label: "Secret ends on", Type: "date", Short: true, Optional: "optional, recommended",
@@ -95,39 +99,40 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	}
 	body := h.formOf(r, v, url.Values{"slug": given["slug"], "description": given["description"]}, nil)
 	body.Dropped = given.Get("dropped") != ""
-	return h.writeForm(w, r, v, body, http.StatusOK)
+	return h.view.Write(w, r, formPage(v, body))
 }
 
-func (h *Handler) writeForm(w http.ResponseWriter, r *http.Request, v Visitor, body formBody, status int) error {
-	return h.view.Write(w, r, view.Page{
-		Template: "add", Heading: body.Heading, Nav: "FHIR servers", Account: account(v), Body: body, Status: status, Mistakes: status >= http.StatusBadRequest,
-	})
+func formPage(v Visitor, body formBody) view.Page {
+	return view.Page{Template: "add", Heading: body.Heading, Nav: "FHIR servers", Account: account(v), Body: body}
 }
 
 func registrationOf(form url.Values) intake.Registration {
 	return intake.Registration{
 		Slug: form.Get("slug"), Description: form.Get("description"), FHIRServerURL: form.Get("fhirServerUrl"), ClientID: form.Get("clientId"),
-		ClientSecret: secretOf(form), SecretExpiresOn: form.Get("secretExpiresOn"), TenantID: form.Get("tenantId"), Audience: form.Get("audience"),
+		ClientSecret: secretOf(form, secretField), SecretExpiresOn: form.Get("secretExpiresOn"), TenantID: form.Get("tenantId"), Audience: form.Get("audience"),
 		Listed: form.Get("listed") != "", Contacts: lines(form.Get("contacts")),
 	}
 }
 
-func secretOf(form url.Values) secret.Value {
-	if form.Get("clientSecret") == "" {
+func secretOf(form url.Values, f field) secret.Value {
+	if form.Get(f.Name) == "" {
 		return secret.Value{}
 	}
-	return secret.New(form.Get("clientSecret"))
+	return secret.New(form.Get(f.Name))
 }
 
 // save links a server, or only tries to.
 func (h *Handler) save(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	if err := h.spend(v); err != nil {
+		return h.notSaved(r, v, err)
+	}
 	registration := registrationOf(r.PostForm)
 	if r.PostForm.Get("do") == "try" {
 		return h.try(w, r, v, registration)
 	}
 	result, err := h.Links.Register(r.Context(), v.Caller.Organization, registration)
 	if err != nil {
-		return h.notSaved(w, r, v, err)
+		return h.notSaved(r, v, err)
 	}
 	return seeOther(w, r, "/api/manage/servers/"+string(result.Link.Slug)+"?done=linked")
 }
@@ -136,24 +141,32 @@ func (h *Handler) save(w http.ResponseWriter, r *http.Request, v Visitor) error 
 func (h *Handler) try(w http.ResponseWriter, r *http.Request, v Visitor, registration intake.Registration) error {
 	report, err := h.Links.Rehearse(r.Context(), v.Caller.Organization, registration)
 	if err != nil {
-		return err
+		return h.notSaved(r, v, err)
 	}
-	if failed, found := report.Failed(); found && failed.ID == verification.CheckFields && len(failed.Errors) > 0 {
-		return h.writeForm(w, r, v, h.formOf(r, v, r.PostForm, failed.Errors), http.StatusUnprocessableEntity)
+	failed, found := report.Failed()
+	if found && len(failed.Errors) > 0 {
+		code := problem.InvalidFields
+		if failed.Code == string(problem.SlugTaken) {
+			code = problem.SlugTaken
+		}
+		return h.notSaved(r, v, &problem.Error{Code: code, Detail: failed.Message, Fields: failed.Errors})
 	}
 	words := h.view.Words(r)
 	body := h.formOf(r, v, r.PostForm, nil)
 	body.Checks = h.checks(report)
-	body.Verdict = &notice{Kind: "good", Heading: words.Text("Nothing was saved."), Text: words.Text("Every check passed. Enter the secret again and press Save.")}
-	if failed, found := report.Failed(); found {
-		body.Verdict = verdictOf(words, failed)
-		body.Verdict.Text = words.Text("Nothing was saved.")
+	body.Verdict = &notice{
+		Kind: "good", Heading: words.Text("Nothing was saved."), Text: words.Text("Every check passed. Enter the secret again and press Save."),
+		Actions: []action{{words.Text("Save now"), "#clientSecret"}}, Focus: true,
 	}
-	return h.writeForm(w, r, v, body, http.StatusOK)
+	if found {
+		body.Verdict = verdictOf(words, "Nothing was saved.", failed, nil)
+		body.Verdict.Text = words.Text("This check failed: {check}", "check", failed.Title)
+	}
+	return h.view.Write(w, r, formPage(v, body))
 }
 
 // notSaved shows the form again, with what was typed and what is wrong with it.
-func (h *Handler) notSaved(w http.ResponseWriter, r *http.Request, v Visitor, err error) error {
+func (h *Handler) notSaved(r *http.Request, v Visitor, err error) error {
 	var p *problem.Error
 	if !errors.As(err, &p) {
 		return err
@@ -165,21 +178,20 @@ func (h *Handler) notSaved(w http.ResponseWriter, r *http.Request, v Visitor, er
 	case reported:
 		body.Checks = h.checks(report)
 		failed, _ := report.Failed()
-		body.Verdict = verdictOf(words, failed)
+		body.Verdict = verdictOf(words, "Not linked yet: {check}", failed, p.Fields)
 		if p.Code == problem.UpstreamUnavailable {
-			body.Verdict.Heading = words.Text("Your server could not be checked just now")
-			body.Verdict.Kind = "warning"
-			body.Verdict.Text = words.Count(int(p.RetryAfter.Seconds()), "Try again in {n} second.", "Try again in {n} seconds.")
+			body.Verdict.Kind, body.Verdict.Heading = "warning", words.Text("Your server could not be checked just now")
+			body.Verdict.Text = waiting(words, p.RetryAfter)
 		}
 	case p.Code == problem.SlugTaken:
 		if l, err := h.Links.Get(r.Context(), v.Caller.Organization, strings.TrimSpace(r.PostForm.Get("slug"))); err == nil {
 			body.Mine = &action{l.Description, "/api/manage/servers/" + string(l.Slug)}
 		}
 	case p.Fields == nil:
-		return err
+		var ok bool
+		if body.Verdict, ok = h.refusal(words, p); !ok {
+			return err
+		}
 	}
-	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", retryAfter(p))
-	}
-	return h.writeForm(w, r, v, body, p.Code.Status())
+	return showing(err, formPage(v, body))
 }

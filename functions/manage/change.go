@@ -24,7 +24,8 @@ type changeBody struct {
 	For      string
 	Verdict  *notice
 	Checks   []shownCheck
-	Theirs   []differing // what somebody else has changed meanwhile
+	Stale    bool        // somebody else has changed the link meanwhile
+	Theirs   []differing // in what
 	Wrong    bool        // the slug that was typed to delete is another one
 }
 
@@ -46,8 +47,8 @@ func stored(l link.Link) url.Values {
 	return values
 }
 
-func (h *Handler) editFields() []field {
-	kept := secretField
+func (h *Handler) editFields(l link.Link) []field {
+	kept := credentialField(l)
 	kept.Optional = "leave it empty to keep the current one"
 	kept.Hint = "Needed again if the FHIR Server URL, Client ID, Tenant ID or Audience changes."
 	fields := []field{descriptionField, urlField, clientIDField, tenantField, audienceField, kept, endsField}
@@ -60,7 +61,7 @@ func (h *Handler) editFields() []field {
 func (h *Handler) editBody(r *http.Request, v Visitor, l link.Link, typed url.Values, mistakes []problem.Field) changeBody {
 	return changeBody{
 		Heading: h.view.Words(r).Text("Change {description}", "description", l.Description), Slug: string(l.Slug), Mistakes: mistakes,
-		Fields: fill(h.editFields(), typed, mistakes), Listed: typed.Get("listed") != "", ETag: l.ETag(), For: h.SignIn.Bind(v),
+		Fields: fill(h.editFields(l), typed, mistakes), Listed: typed.Get("listed") != "", ETag: l.ETag(), For: h.SignIn.Bind(v),
 	}
 }
 
@@ -69,13 +70,19 @@ func (h *Handler) edit(w http.ResponseWriter, r *http.Request, v Visitor) error 
 	if err != nil {
 		return err
 	}
-	return h.writeChange(w, r, v, "edit", h.editBody(r, v, l, stored(l), nil), http.StatusOK)
+	return h.view.Write(w, r, changePage(v, "edit", h.editBody(r, v, l, stored(l), nil)))
 }
 
-func (h *Handler) writeChange(w http.ResponseWriter, r *http.Request, v Visitor, template string, body changeBody, status int) error {
-	return h.view.Write(w, r, view.Page{
-		Template: template, Heading: body.Heading, Nav: "FHIR servers", Account: account(v), Body: body, Status: status, Mistakes: status >= http.StatusBadRequest,
-	})
+func changePage(v Visitor, template string, body changeBody) view.Page {
+	return view.Page{Template: template, Heading: body.Heading, Nav: "FHIR servers", Account: account(v), Body: body}
+}
+
+// etagOf is the entity tag that a form carries. No form overwrites whatever is there.
+func etagOf(form url.Values) string {
+	if tag := strings.TrimSpace(form.Get("etag")); tag != "" && tag != "*" {
+		return tag
+	}
+	return `"none"`
 }
 
 // change saves what differs from the stored link.
@@ -84,17 +91,18 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	if err != nil {
 		return err
 	}
-	_, err = h.Links.Patch(r.Context(), v.Caller.Organization, string(l.Slug), r.PostForm.Get("etag"), h.patchOf(r.PostForm, stored(l)))
+	if err = h.spend(v); err == nil {
+		_, err = h.Links.Patch(r.Context(), v.Caller.Organization, string(l.Slug), etagOf(r.PostForm), patchOf(r.PostForm, stored(l)))
+	}
 	if err == nil {
 		return seeOther(w, r, "/api/manage/servers/"+string(l.Slug)+"?done=saved")
 	}
-	body := h.editBody(r, v, l, r.PostForm, nil)
-	return h.notChanged(w, r, v, "edit", l, body, err)
+	return h.notChanged(r, v, "edit", l, h.editBody(r, v, l, r.PostForm, nil), err)
 }
 
 // patchOf holds the fields of a form that differ from the stored ones. A field that the form does not
 // have stays as it is.
-func (h *Handler) patchOf(form, before url.Values) (p intake.Patch) {
+func patchOf(form, before url.Values) (p intake.Patch) {
 	text := func(name string) *string {
 		if value := strings.TrimSpace(form.Get(name)); form.Has(name) && value != before.Get(name) {
 			return &value
@@ -115,60 +123,85 @@ func (h *Handler) patchOf(form, before url.Values) (p intake.Patch) {
 	if contacts := lines(form.Get("contacts")); form.Has("contacts") && strings.Join(contacts, "\n") != before.Get("contacts") {
 		p.Contacts = intake.Nullable[[]string]{Present: true, Value: &contacts}
 	}
-	p.ClientSecret = secretOf(form)
+	p.ClientSecret, p.ClientCertificate = secretOf(form, secretField), secretOf(form, certificateField)
 	return p
 }
 
 // notChanged shows the form again, with what is wrong, or with what somebody else has changed.
-func (h *Handler) notChanged(w http.ResponseWriter, r *http.Request, v Visitor, template string, l link.Link, body changeBody, err error) error {
+func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link.Link, body changeBody, err error) error {
 	var p *problem.Error
 	if !errors.As(err, &p) {
 		return err
 	}
 	words := h.view.Words(r)
 	report, reported := p.Report.(verification.Report)
-	status := p.Code.Status()
 	switch {
 	case p.Code == problem.ChangedMeanwhile:
-		status = http.StatusConflict
-		body.Theirs = differences(body.Fields, stored(l), r.PostForm)
-		body.Verdict = &notice{Kind: "warning", Heading: words.Text("Somebody changed this server meanwhile")}
+		body.Stale, body.Theirs = true, differences(words, template, body.Fields, stored(l), r.PostForm)
+		body.Verdict = changedMeanwhile(words)
 	case reported:
 		failed, _ := report.Failed()
 		body.Checks = h.checks(report)
-		body.Verdict = verdictOf(words, failed)
-		body.Verdict.Heading = words.Text("Nothing was changed: {check}", "check", failed.Title)
-		body.Fields = fill(h.fieldsOf(template), r.PostForm, p.Fields)
+		body.Verdict = verdictOf(words, "Nothing was changed: {check}", failed, p.Fields)
+		if p.Code == problem.UpstreamUnavailable {
+			body.Verdict.Kind, body.Verdict.Text = "warning", waiting(words, p.RetryAfter)
+		}
+		body.Fields = fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
 	case p.Fields != nil:
-		body.Mistakes, body.Fields = p.Fields, fill(h.fieldsOf(template), r.PostForm, p.Fields)
+		body.Mistakes, body.Fields = p.Fields, fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
 	default:
-		return err
+		var ok bool
+		if body.Verdict, ok = h.refusal(words, p); !ok {
+			return err
+		}
 	}
-	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", retryAfter(p))
-	}
-	return h.writeChange(w, r, v, template, body, status)
+	return showing(err, changePage(v, template, body))
 }
 
-func (h *Handler) fieldsOf(template string) []field {
-	if template == "secret" {
-		return []field{secretField, endsField}
-	}
-	return h.editFields()
+func changedMeanwhile(words view.Words) *notice {
+	return &notice{Kind: "warning", Heading: words.Text("Somebody changed this server meanwhile"), Focus: true}
 }
 
-func differences(fields []field, theirs, mine url.Values) (all []differing) {
+// credentialField asks for what the link's application proves itself with.
+func credentialField(l link.Link) field {
+	if hasCertificate(l) {
+		return certificateField
+	}
+	return secretField
+}
+
+func (h *Handler) fieldsOf(template string, l link.Link) []field {
+	switch {
+	case template == "edit":
+		return h.editFields(l)
+	case hasCertificate(l): // which says itself when it ends
+		return []field{certificateField}
+	}
+	return []field{secretField, endsField}
+}
+
+// differences are the fields in which a form differs from what is stored now.
+func differences(words view.Words, template string, fields []field, theirs, mine url.Values) (all []differing) {
 	for _, f := range fields {
-		if a, b := theirs.Get(f.Name), strings.TrimSpace(mine.Get(f.Name)); f.Type != "password" && a != b {
+		a, b := theirs.Get(f.Name), strings.Join(lines(mine.Get(f.Name)), "\n")
+		if !f.Secret && a != b {
 			all = append(all, differing{f.Label, a, b})
 		}
+	}
+	yesOrNo := map[bool]string{true: words.Text("Yes"), false: words.Text("No")}
+	if a, b := theirs.Get("listed") != "", mine.Get("listed") != ""; template == "edit" && a != b {
+		all = append(all, differing{"Show in the directory", yesOrNo[a], yesOrNo[b]})
 	}
 	return all
 }
 
 func (h *Handler) secretBody(r *http.Request, v Visitor, l link.Link, typed url.Values) changeBody {
+	heading := "Replace client secret"
+	if hasCertificate(l) {
+		heading = "Replace certificate"
+	}
 	return changeBody{
-		Heading: h.view.Words(r).Text("Replace client secret"), Slug: string(l.Slug), Fields: fill(h.fieldsOf("secret"), typed, nil), ETag: l.ETag(), For: h.SignIn.Bind(v),
+		Heading: h.view.Words(r).Text(heading), Slug: string(l.Slug), Fields: fill(h.fieldsOf("secret", l), typed, nil), ETag: l.ETag(), For: h.SignIn.Bind(v),
 	}
 }
 
@@ -177,7 +210,7 @@ func (h *Handler) secret(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	if err != nil {
 		return err
 	}
-	return h.writeChange(w, r, v, "secret", h.secretBody(r, v, l, url.Values{}), http.StatusOK)
+	return h.view.Write(w, r, changePage(v, "secret", h.secretBody(r, v, l, url.Values{})))
 }
 
 // replace verifies a new secret and cuts over to it.
@@ -186,13 +219,16 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, v Visitor) err
 	if err != nil {
 		return err
 	}
-	_, err = h.Links.SetSecret(r.Context(), v.Caller.Organization, string(l.Slug), r.PostForm.Get("etag"), intake.NewSecret{
-		ClientSecret: secretOf(r.PostForm), SecretExpiresOn: r.PostForm.Get("secretExpiresOn"),
-	})
+	if err = h.spend(v); err == nil {
+		_, err = h.Links.SetSecret(r.Context(), v.Caller.Organization, string(l.Slug), etagOf(r.PostForm), intake.NewSecret{
+			ClientSecret: secretOf(r.PostForm, secretField), ClientCertificate: secretOf(r.PostForm, certificateField),
+			SecretExpiresOn: r.PostForm.Get("secretExpiresOn"),
+		})
+	}
 	if err == nil {
 		return seeOther(w, r, "/api/manage/servers/"+string(l.Slug)+"?done=replaced")
 	}
-	return h.notChanged(w, r, v, "secret", l, h.secretBody(r, v, l, r.PostForm), err)
+	return h.notChanged(r, v, "secret", l, h.secretBody(r, v, l, r.PostForm), err)
 }
 
 func (h *Handler) deleteBody(r *http.Request, v Visitor, l link.Link) changeBody {
@@ -204,7 +240,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	if err != nil {
 		return err
 	}
-	return h.writeChange(w, r, v, "delete", h.deleteBody(r, v, l), http.StatusOK)
+	return h.view.Write(w, r, changePage(v, "delete", h.deleteBody(r, v, l)))
 }
 
 // remove deletes a link whose slug was typed.
@@ -217,14 +253,22 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	if strings.TrimSpace(r.PostForm.Get("slug")) != string(l.Slug) {
 		body.Wrong = true
 		body.Mistakes = []problem.Field{{Field: "slug", Code: "slug_differs", Message: "What you typed is not the customized URL of this server.", Fix: "Type " + string(l.Slug) + "."}}
-		return h.writeChange(w, r, v, "delete", body, http.StatusUnprocessableEntity)
+		return showing(problem.Invalid(body.Mistakes...), changePage(v, "delete", body))
 	}
-	if err := h.Links.Delete(r.Context(), v.Caller.Organization, string(l.Slug), r.PostForm.Get("etag")); err != nil {
-		if problem.CodeOf(err) != problem.ChangedMeanwhile {
+	if err := h.Links.Delete(r.Context(), v.Caller.Organization, string(l.Slug), etagOf(r.PostForm)); err != nil {
+		var p *problem.Error
+		if !errors.As(err, &p) {
 			return err
 		}
-		body.Verdict = &notice{Kind: "warning", Heading: h.view.Words(r).Text("Somebody changed this server meanwhile"), Text: h.view.Words(r).Text("Look at it again before you delete it.")}
-		return h.writeChange(w, r, v, "delete", body, http.StatusConflict)
+		words, ok := h.view.Words(r), false
+		if body.Verdict, ok = h.refusal(words, p); !ok {
+			return err
+		}
+		if p.Code == problem.ChangedMeanwhile {
+			body.Stale, body.Verdict = true, changedMeanwhile(words)
+			body.Verdict.Text = words.Text("Look at it again before you delete it.")
+		}
+		return showing(err, changePage(v, "delete", body))
 	}
 	return seeOther(w, r, "/api/manage/?done=deleted")
 }

@@ -68,12 +68,22 @@ func details(c verification.Check) (all []detail) {
 type notice struct {
 	Kind          string // good, waiting, warning or bad
 	Heading, Text string
-	Fix, Command  string   // in English
-	Notes         []string // in English
+	Fix, Command  string // in English
+	ObjectID      string // of the application that needs a role
+	Next          time.Time
+	Actions       []action
+	Focus         bool // it answers what was just done
 }
 
-func verdictOf(words view.Words, failed verification.Check) *notice {
-	return &notice{Kind: "bad", Heading: words.Text("Not linked yet: {check}", "check", failed.Title), Fix: failed.Message + " " + failed.Fix, Command: failed.Command}
+// verdictOf says which check failed. The first of the fields that it points to can be reached from it.
+func verdictOf(words view.Words, heading string, failed verification.Check, fields []problem.Field) *notice {
+	n := &notice{Kind: "bad", Heading: words.Text(heading, "check", failed.Title), Fix: failed.Message + " " + failed.Fix, Command: failed.Command, Focus: true}
+	field := "fhirServerUrl"
+	if len(fields) > 0 && fields[0].Field != "" {
+		field = fields[0].Field
+	}
+	n.Actions = []action{{words.Text("Change the fields"), "#" + field}}
+	return n
 }
 
 // done are the notices after something was done, by the word in the address. They are told only for a
@@ -87,13 +97,13 @@ func (h *Handler) said(r *http.Request, done string) *notice {
 	if !ok {
 		return nil
 	}
-	return &notice{Kind: "good", Heading: words.Text(text)}
+	return &notice{Kind: "good", Heading: words.Text(text), Focus: true}
 }
 
 // standing says what a link's status means for its people; nil when it is active.
 func standing(words view.Words, l link.Link, now time.Time, linked bool) *notice {
 	reason := l.Reason(now)
-	n := &notice{}
+	n := &notice{Focus: linked}
 	if reason != nil {
 		n.Fix, n.Command = reason.Message+" "+reason.Fix, reason.Command
 	}
@@ -102,20 +112,21 @@ func standing(words view.Words, l link.Link, now time.Time, linked bool) *notice
 		if !linked {
 			return nil
 		}
-		return &notice{Kind: "good", Heading: words.Text("{description} is linked", "description", l.Description)}
+		return &notice{Kind: "good", Heading: words.Text("{description} is linked", "description", l.Description), Focus: true}
 	case condition.PendingAccess:
 		n.Kind, n.Heading = "waiting", words.Text("One step is left")
 		n.Text = words.Text("The server is checked again by itself. A new role takes up to 30 minutes to count. You can close this page.")
+		n.Next = l.RecheckAt()
+		n.Actions = []action{{words.Text("Refresh"), "/api/manage/servers/" + string(l.Slug)}}
 	case condition.Degraded:
 		n.Kind, n.Heading = "warning", words.Text("The server has trouble, which may pass by itself")
 	case condition.Expired:
 		n.Kind, n.Heading = "bad", words.Text("The client secret has ended")
+		if hasCertificate(l) {
+			n.Heading = words.Text("The certificate has ended")
+		}
 	default:
 		n.Kind, n.Heading = "bad", words.Text("A setting needs a fix")
 	}
 	return n
-}
-
-func retryAfter(p *problem.Error) string {
-	return strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10)
 }

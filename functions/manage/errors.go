@@ -1,7 +1,11 @@
 package manage
 
 import (
+	"cmp"
+	"errors"
 	"net/http"
+	"strings"
+	"time"
 
 	"fhirlink/functions/manage/view"
 	"fhirlink/shared/problem"
@@ -33,28 +37,78 @@ var headings = map[problem.Code]string{
 	problem.ChangedMeanwhile:    "Nothing was done",
 }
 
+// shown is an error that a page of its own tells of: the form again, with what was typed.
+type shown struct {
+	error
+	page view.Page
+}
+
+// Unwrap returns the error itself.
+func (s *shown) Unwrap() error { return s.error }
+
+// showing lets a page tell of an error. The status is the error's unless the page has one.
+func showing(err error, p view.Page) error {
+	e := problem.From(err)
+	p.Status, p.RetryAfter, p.Mistakes = cmp.Or(p.Status, statusOf(e.Code)), e.RetryAfter, true
+	return &shown{err, p}
+}
+
+// statusOf is the status of a code on pages: no page has an If-Match to be stale.
+func statusOf(c problem.Code) int {
+	if c == problem.ChangedMeanwhile {
+		return http.StatusConflict
+	}
+	return c.Status()
+}
+
+// refusal says above a form why it was not taken, where neither a field nor a check says it. ok is
+// false when the reason is no business of the form's.
+func (h *Handler) refusal(words view.Words, p *problem.Error) (n *notice, ok bool) {
+	switch p.Code {
+	case problem.TooManyLinks, problem.TooManyWebhooks, problem.UpstreamUnavailable, problem.TooManyRequests, problem.ChangedMeanwhile:
+		return &notice{Kind: "warning", Heading: words.Text(headingOf(p.Code)), Fix: p.Detail, Text: waiting(words, p.RetryAfter), Focus: true}, true
+	}
+	return nil, false
+}
+
+// waiting says when to try again; empty: nothing is known.
+func waiting(words view.Words, d time.Duration) string {
+	switch seconds := int((d + time.Second - 1) / time.Second); {
+	case seconds <= 0:
+		return ""
+	case seconds > 120:
+		return words.Count((seconds+59)/60, "Try again in {n} minute.", "Try again in {n} minutes.")
+	default:
+		return words.Count(seconds, "Try again in {n} second.", "Try again in {n} seconds.")
+	}
+}
+
+func headingOf(c problem.Code) string { return cmp.Or(headings[c], c.Title()) }
+
 // WriteError answers with an error as a page, with the status that the JSON routes would have.
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	view.Headers(w.Header(), h.secure)
+	var s *shown
+	if errors.As(err, &s) {
+		if err := h.view.Write(w, r, s.page); err == nil {
+			return
+		}
+	}
 	p := problem.From(err)
 	words := h.view.Words(r)
-	heading := headings[p.Code]
-	if heading == "" {
-		heading = p.Code.Title()
-	}
-	m := message{Heading: words.Text(heading), Detail: p.Detail, Links: []action{{words.Text("FHIR servers"), "/api/manage/"}}}
+	m := message{Heading: words.Text(headingOf(p.Code)), Detail: p.Detail, Links: []action{{words.Text("FHIR servers"), "/api/manage/"}}}
 	if p.Code == problem.LinkNotFound { // the same page for every slug
 		m.Detail = "Check the address, or look for the server in the list."
 	}
 	if p.Code != problem.LinkNotFound && p.Code != problem.NotFound {
 		m.Correlation = problem.Correlation(r.Context())
 	}
-	status := p.Code.Status()
-	if p.Code == problem.ChangedMeanwhile {
-		status = http.StatusConflict
+	if text := waiting(words, p.RetryAfter); text != "" {
+		m.Text = append(m.Text, text)
 	}
-	view.Headers(w.Header())
-	for _, method := range p.Allow {
-		w.Header().Add("Allow", method)
+	status := statusOf(p.Code)
+	if p.Allow != nil {
+		w.Header().Set("Allow", strings.Join(p.Allow, ", "))
 	}
 	v := Visitor{}
 	if h.SignIn != nil {

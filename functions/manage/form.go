@@ -31,7 +31,8 @@ type field struct {
 	Name, Label, Hint, Optional string
 	Type, Autocomplete          string
 	Value                       string
-	Lines                       int // of a text area; 0: one line
+	Lines                       int  // of a text area; 0: one line
+	Secret                      bool // it is never shown again
 	Short                       bool
 	Again                       bool // the secret that was typed is gone
 	Mistakes                    []problem.Field
@@ -45,7 +46,7 @@ func (f field) with(typed url.Values, mistakes []problem.Field) field {
 			f.Mistakes = append(f.Mistakes, m)
 		}
 	}
-	if f.Type == "password" {
+	if f.Secret {
 		f.Again = f.Value != ""
 		f.Value = ""
 	}

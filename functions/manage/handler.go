@@ -3,6 +3,8 @@ package manage
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"fhirlink/functions/manage/assets"
@@ -74,9 +76,10 @@ type Deps struct {
 // Handler serves the pages.
 type Handler struct {
 	Deps
-	view  *view.Renderer
-	mux   *http.ServeMux
-	sites *http.CrossOriginProtection
+	view   *view.Renderer
+	mux    *http.ServeMux
+	sites  *http.CrossOriginProtection
+	secure bool // browsers reach this deployment by https
 }
 
 // New returns a Handler. origin is the one trusted origin besides that of each request; empty: none.
@@ -85,7 +88,7 @@ func New(d Deps, origin string) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{Deps: d, view: renderer, mux: http.NewServeMux(), sites: http.NewCrossOriginProtection()}
+	h := &Handler{Deps: d, view: renderer, mux: http.NewServeMux(), sites: http.NewCrossOriginProtection(), secure: strings.HasPrefix(origin, "https://")}
 	if origin != "" {
 		if err := h.sites.AddTrustedOrigin(origin); err != nil {
 			return nil, err
@@ -110,23 +113,23 @@ func (h *Handler) routes() {
 	h.guarded("GET /api/manage/{$}", h.list)
 	h.guarded("GET /api/manage/servers.csv", h.csv)
 	h.guarded("GET /api/manage/add", h.add)
-	h.guarded("POST /api/manage/add", h.limited(h.save))
+	h.guarded("POST /api/manage/add", h.save)
 	h.guarded("GET /api/manage/servers/{slug}", h.server)
-	h.guarded("POST /api/manage/servers/{slug}", h.limited(h.check))
+	h.guarded("POST /api/manage/servers/{slug}", h.check)
 	h.guarded("GET /api/manage/servers/{slug}/report.json", h.report)
 	h.guarded("GET /api/manage/servers/{slug}/edit", h.edit)
-	h.guarded("POST /api/manage/servers/{slug}/edit", h.limited(h.change))
+	h.guarded("POST /api/manage/servers/{slug}/edit", h.change)
 	h.guarded("GET /api/manage/servers/{slug}/secret", h.secret)
-	h.guarded("POST /api/manage/servers/{slug}/secret", h.limited(h.replace))
+	h.guarded("POST /api/manage/servers/{slug}/secret", h.replace)
 	h.guarded("GET /api/manage/servers/{slug}/delete", h.delete)
 	h.guarded("POST /api/manage/servers/{slug}/delete", h.remove)
 	h.guarded("GET /api/manage/notifications", h.notifications)
-	h.guarded("POST /api/manage/notifications", h.limited(h.changeNotifications))
+	h.guarded("POST /api/manage/notifications", h.changeNotifications)
 }
 
 // Handle answers a request below /api/manage.
 func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) error {
-	view.Headers(w.Header())
+	view.Headers(w.Header(), h.secure)
 	if _, pattern := h.mux.Handler(r); pattern == "" {
 		return h.missing(r)
 	}
@@ -140,16 +143,21 @@ type errorKey struct{}
 
 // missing tells a path that does not exist from a method that the path does not have.
 func (h *Handler) missing(r *http.Request) error {
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		other := r.WithContext(r.Context())
+	allow := []string{http.MethodOptions}
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		other := r.WithContext(r.Context()) // a shallow copy
 		other.Method = method
 		if _, pattern := h.mux.Handler(other); pattern != "" {
-			e := problem.New(problem.MethodNotAllowed, "This page does not take that method.")
-			e.Allow = []string{method}
-			return e
+			allow = append(allow, method)
 		}
 	}
-	return problem.New(problem.NotFound, "There is no such page.")
+	if len(allow) == 1 {
+		return problem.New(problem.NotFound, "There is no such page.")
+	}
+	slices.Sort(allow)
+	e := problem.New(problem.MethodNotAllowed, "This page can be read, but takes no form.")
+	e.Allow = allow
+	return e
 }
 
 // open registers a page that needs no sign-in.
@@ -215,14 +223,12 @@ func (h *Handler) checkForm(r *http.Request, v Visitor) error {
 	return nil
 }
 
-// limited counts a form against the organization's limit.
-func (h *Handler) limited(p page) page {
-	return func(w http.ResponseWriter, r *http.Request, v Visitor) error {
-		if wait := h.Limits.Take(v.Caller.Organization); wait > 0 {
-			return &problem.Error{Code: problem.TooManyRequests, RetryAfter: wait, Detail: "Your organization has sent more forms than are allowed per minute. Try again in a moment."}
-		}
-		return p(w, r, v)
+// spend counts a form against the organization's limit.
+func (h *Handler) spend(v Visitor) error {
+	if wait := h.Limits.Take(v.Caller.Organization); wait > 0 {
+		return &problem.Error{Code: problem.TooManyRequests, RetryAfter: wait, Detail: "Your organization has sent more forms than are allowed in a minute. Nothing was done."}
 	}
+	return nil
 }
 
 func seeOther(w http.ResponseWriter, r *http.Request, to string) error {
@@ -237,6 +243,7 @@ func (h *Handler) asset(w http.ResponseWriter, r *http.Request, _ Visitor) error
 		return problem.New(problem.NotFound, "There is no such file.")
 	}
 	w.Header().Set("Cache-Control", assets.Cache(fresh))
+	w.Header().Set("Vary", "Accept-Encoding")
 	view.Send(w, r, http.StatusOK, contentType, []byte(body))
 	return nil
 }

@@ -196,13 +196,17 @@ func step(l link.Link, now time.Time) (view.Step, bool) {
 	if dated {
 		days = l.DaysLeft(now)
 	}
-	return view.NextStep(l.Status(now), l.SecretState(now), days, dated, l.Secret.Kind == credential.KindCertificate)
+	return view.NextStep(l.Status(now), l.SecretState(now), days, dated, !l.Secret.FellBackAt.IsZero(), hasCertificate(l))
 }
+
+func hasCertificate(l link.Link) bool { return l.Secret.Kind == credential.KindCertificate }
 
 // left says in words how near a secret's end is.
 func left(words view.Words, l link.Link, now time.Time) string {
 	days, known := l.KnownDaysLeft(now)
 	switch {
+	case !l.Secret.FellBackAt.IsZero():
+		return words.Text("The previous one stands in")
 	case l.Secret.Expired:
 		return words.Text("Microsoft Entra says that it has ended")
 	case !known:
@@ -243,7 +247,7 @@ func (h *Handler) csv(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	}
 	for _, line := range lines {
 		for i, cell := range line {
-			if i != 5 && cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
+			if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
 				line[i] = "'" + cell
 			}
 		}

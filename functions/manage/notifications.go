@@ -38,36 +38,60 @@ type notificationsBody struct {
 }
 
 func (h *Handler) notifications(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	return h.writeNotifications(w, r, v, notificationsBody{Notice: h.said(r, r.URL.Query().Get("done"))}, url.Values{}, http.StatusOK)
+	return h.writeNotifications(w, r, v, notificationsBody{Notice: h.said(r, r.URL.Query().Get("done"))})
 }
 
-func (h *Handler) writeNotifications(w http.ResponseWriter, r *http.Request, v Visitor, body notificationsBody, typed url.Values, status int) error {
-	hooks, err := h.Webhooks.List(r.Context(), v.Caller.Organization)
+func (h *Handler) writeNotifications(w http.ResponseWriter, r *http.Request, v Visitor, body notificationsBody) error {
+	p, err := h.notificationsPage(r, v, body, url.Values{})
 	if err != nil {
 		return err
 	}
+	return h.view.Write(w, r, p)
+}
+
+func (h *Handler) notificationsPage(r *http.Request, v Visitor, body notificationsBody, typed url.Values) (view.Page, error) {
+	hooks, err := h.Webhooks.List(r.Context(), v.Caller.Organization)
+	if err != nil {
+		return view.Page{}, err
+	}
 	body.Hooks, body.For = hooks, h.SignIn.Bind(v)
 	body.Fields = fill([]field{hookURLField, hookDescriptionField}, typed, body.Mistakes)
-	return h.view.Write(w, r, view.Page{
-		Template: "notifications", Heading: h.view.Words(r).Text("Notifications"), Nav: "Notifications", Account: account(v), Body: body, Status: status, Mistakes: body.Mistakes != nil,
-	})
+	return view.Page{Template: "notifications", Heading: h.view.Words(r).Text("Notifications"), Nav: "Notifications", Account: account(v), Body: body}, nil
+}
+
+// notAdded shows the form again, with what was typed and why no webhook was added.
+func (h *Handler) notAdded(r *http.Request, v Visitor, err error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return err
+	}
+	body := notificationsBody{Mistakes: p.Fields}
+	if p.Fields == nil {
+		var ok bool
+		if body.Notice, ok = h.refusal(h.view.Words(r), p); !ok {
+			return err
+		}
+	}
+	page, failed := h.notificationsPage(r, v, body, r.PostForm)
+	if failed != nil {
+		return err
+	}
+	return showing(err, page)
 }
 
 // changeNotifications does what the button says.
 func (h *Handler) changeNotifications(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	form, words := r.PostForm, h.view.Words(r)
 	organization, id := v.Caller.Organization, form.Get("id")
+	if err := h.spend(v); err != nil {
+		return h.notAdded(r, v, err)
+	}
 	var body notificationsBody
 	switch form.Get("do") {
 	case "add":
 		_, key, err := h.Webhooks.Create(r.Context(), organization, webhook.NewEndpoint{URL: form.Get("url"), Description: form.Get("description")})
-		var p *problem.Error
-		if errors.As(err, &p) && p.Fields != nil {
-			body.Mistakes = p.Fields
-			return h.writeNotifications(w, r, v, body, form, p.Code.Status())
-		}
 		if err != nil {
-			return err
+			return h.notAdded(r, v, err)
 		}
 		body.Notice, body.Key = h.said(r, "added"), key.Reveal()
 	case "rotate":
@@ -75,15 +99,15 @@ func (h *Handler) changeNotifications(w http.ResponseWriter, r *http.Request, v 
 		if err != nil {
 			return err
 		}
-		body.Notice, body.Key = &notice{Kind: "good", Heading: words.Text("The webhook has a new key. The old one signs too for 24 hours.")}, key.Reveal()
+		body.Notice, body.Key = &notice{Kind: "good", Heading: words.Text("The webhook has a new key. The old one signs too for 24 hours."), Focus: true}, key.Reveal()
 	case "test":
 		_, result, err := h.Webhooks.Test(r.Context(), organization, id)
 		if err != nil {
 			return err
 		}
-		body.Notice = &notice{Kind: "warning", Heading: words.Text("The test did not arrive"), Fix: result.Reason}
+		body.Notice = &notice{Kind: "warning", Heading: words.Text("The test did not arrive"), Fix: result.Reason, Focus: true}
 		if result.Outcome == notify.Delivered {
-			body.Notice = &notice{Kind: "good", Heading: words.Text("The test has arrived"), Fix: result.Reason}
+			body.Notice = &notice{Kind: "good", Heading: words.Text("The test has arrived"), Fix: result.Reason, Focus: true}
 		}
 	case "switch":
 		enabled := form.Get("enabled") == "1"
@@ -99,5 +123,5 @@ func (h *Handler) changeNotifications(w http.ResponseWriter, r *http.Request, v 
 	default:
 		return problem.New(problem.MalformedBody, "The form does not say what to do. Open the page again.")
 	}
-	return h.writeNotifications(w, r, v, body, url.Values{}, http.StatusOK)
+	return h.writeNotifications(w, r, v, body)
 }

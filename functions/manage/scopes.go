@@ -66,7 +66,6 @@ func (h *Handler) scopes(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	for _, d := range dialects {
 		body.Dialects = append(body.Dialects, choice{Value: d.value, Word: d.word, Chosen: d.value == form.Dialect})
 	}
-	status := http.StatusOK
 	if r.Method == http.MethodPost {
 		body.Comparing = values.Get("do") == "compare"
 		translator, mistakes := form.translator(h.Aliases, form.Dialect)
@@ -76,16 +75,19 @@ func (h *Handler) scopes(w http.ResponseWriter, r *http.Request, v Visitor) erro
 		}
 		switch {
 		case mistakes != nil:
-			body.Mistakes, status = mistakes, http.StatusUnprocessableEntity
+			body.Mistakes = mistakes
+			return showing(problem.Invalid(mistakes...), h.scopesPage(r, v, body))
 		case values.Get("do") == "download":
 			return h.permissions(w, r, translator, form.run(translator, scopes))
 		default:
 			h.translated(&body, translator, scopes)
 		}
 	}
-	return h.view.Write(w, r, view.Page{
-		Template: "scopes", Heading: h.view.Words(r).Text("SMART scopes on Entra"), Nav: "Scopes", Account: account(v), Body: body, Status: status, Mistakes: body.Mistakes != nil,
-	})
+	return h.view.Write(w, r, h.scopesPage(r, v, body))
+}
+
+func (h *Handler) scopesPage(r *http.Request, v Visitor, body scopesBody) view.Page {
+	return view.Page{Template: "scopes", Heading: h.view.Words(r).Text("SMART scopes on Entra"), Nav: "Scopes", Account: account(v), Body: body, Public: true}
 }
 
 func (f scopeForm) translator(aliases smart.Aliases, dialect string) (*smart.Translator, []problem.Field) {

@@ -19,6 +19,7 @@ type serverBody struct {
 	Notices []*notice
 	Step    view.Step
 	HasStep bool
+	Replace string // the name of the link that replaces the credential
 	Recheck time.Time
 	Checked time.Time
 	Checks  []shownCheck
@@ -53,6 +54,10 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	words, now := h.view.Words(r), h.Now()
 	body := serverBody{Link: l, Badge: view.StatusBadge(l.Status(now)), Recheck: l.RecheckAt(), Secret: secretOfLink(words, l, now), For: h.SignIn.Bind(v)}
 	body.Step, body.HasStep = step(l, now)
+	body.Replace = "Replace secret"
+	if hasCertificate(l) {
+		body.Replace = "Replace certificate"
+	}
 	done := r.URL.Query().Get("done")
 	for _, n := range []*notice{h.said(r, done), standing(words, l, now, done == "linked")} {
 		if n != nil {
@@ -63,6 +68,11 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	switch {
 	case err == nil:
 		body.Checked, body.Checks = report.At, h.checks(report.Report)
+		for _, n := range body.Notices {
+			if !n.Next.IsZero() { // it waits for a role
+				n.ObjectID = report.Report.ObjectID
+			}
+		}
 	case problem.CodeOf(err) != problem.ReportNotFound:
 		return err
 	}
@@ -121,7 +131,7 @@ func who(words view.Words, v Visitor, a trail.Actor) string {
 	case a == trail.Actor{}:
 		return words.Text("this service")
 	case a.ObjectID != "" && a.ObjectID == v.Caller.ObjectID:
-		return words.Text("you")
+		return words.Text("You")
 	case v.Caller.Local && a.ObjectID == "":
 		return words.Text("this machine")
 	case a.App:
@@ -133,6 +143,9 @@ func who(words view.Words, v Visitor, a trail.Actor) string {
 // check verifies a link now.
 func (h *Handler) check(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	slug := r.PathValue("slug")
+	if err := h.spend(v); err != nil {
+		return err
+	}
 	if _, err := h.Links.Verify(r.Context(), v.Caller.Organization, slug); err != nil {
 		return err
 	}

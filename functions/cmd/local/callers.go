@@ -62,7 +62,7 @@ func (f refuser) checkOrganization(next http.Handler) http.Handler {
 func (f refuser) refuseTokens(next http.Handler) http.Handler {
 	const reason = "this program cannot check tokens before FHIRLINK_API_AUDIENCE and FHIRLINK_ALLOWED_TENANTS are set"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, sent := r.Header["Authorization"]; !sent {
+		if _, sent := r.Header["Authorization"]; !sent || isPage(r) { // pages never read it
 			next.ServeHTTP(w, r)
 			return
 		}

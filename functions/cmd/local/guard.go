@@ -63,7 +63,7 @@ func (g *guard) isCrossSite(r *http.Request) bool {
 // opensPage reports whether a request opens a page for people, as a link in a mail or on another site
 // does. A page shows its links to whoever sits at this machine, and to no other site.
 func opensPage(r *http.Request) bool {
-	return r.Method == http.MethodGet && (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path+"/", "/api/manage/")) &&
+	return r.Method == http.MethodGet && (r.URL.Path == "/" || isPage(r)) &&
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 

@@ -61,7 +61,7 @@ func TestGuard(t *testing.T) {
 		{"friend's preflight", "OPTIONS", "127.0.0.1:7071", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": friend}, 202},
 		{"friend, but another host", "POST", "evil.example", map[string]string{"Origin": friend}, 421},
 	} {
-		for _, path := range []string{"/", "/api/links", "/api/token"} {
+		for _, path := range []string{"/", "/api/links", "/api/token", "/api/manage/", "/api/manage/add"} {
 			r := httptest.NewRequest(c.method, path, nil)
 			r.Host = c.host
 			for name, value := range c.header {
@@ -87,6 +87,13 @@ func checkRefusal(t *testing.T, path string, w *httptest.ResponseRecorder, log s
 		t.Errorf("%s: %d, logged %s", path, w.Code, log)
 	}
 	vary := w.Header().Get("Vary")
+	if strings.HasPrefix(path, "/api/manage/") {
+		code := map[int]string{421: "misdirected_request", 403: "forbidden"}[w.Code]
+		if !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") || !strings.Contains(w.Body.String(), "<h1>") || w.Header().Get("Content-Security-Policy") == "" || !strings.Contains(log, `"outcome":"`+code+`"`) {
+			t.Errorf("%s: %v %s, logged %s", path, w.Header(), w.Body, log)
+		}
+		return
+	}
 	var body map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 		t.Fatalf("%s: %v in %s", path, err, w.Body)
@@ -104,6 +111,41 @@ func checkRefusal(t *testing.T, path string, w *httptest.ResponseRecorder, log s
 	}
 	if body["code"] != code || body["status"] != float64(w.Code) || body["title"] == "" || body["detail"] == "" {
 		t.Errorf("%s: %v", path, body)
+	}
+}
+
+// TestGuardLetsLinksOpenPages: a link on another site or in a mail may open a page, and nothing else.
+func TestGuardLetsLinksOpenPages(t *testing.T) {
+	reached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	g, err := newGuard(reached, nil, refuser{eventlog.New(&bytes.Buffer{}, slog.LevelInfo)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		method, path, mode, destination string
+		want                            int
+	}{
+		{"GET", "/api/manage/", "navigate", "document", 202},
+		{"GET", "/api/manage", "navigate", "document", 202},
+		{"GET", "/", "navigate", "document", 202},
+		{"GET", "/api/manage/servers/clinic", "navigate", "document", 202},
+		{"GET", "/api/manage/", "navigate", "iframe", 403},
+		{"GET", "/api/manage/", "cors", "empty", 403},
+		{"GET", "/api/manage/servers/clinic/report.json", "no-cors", "script", 403},
+		{"HEAD", "/api/manage/", "navigate", "document", 403},
+		{"POST", "/api/manage/add", "navigate", "document", 403},
+		{"POST", "/api/manage/scopes", "navigate", "document", 403},
+		{"GET", "/api/managed", "navigate", "document", 403},
+		{"GET", "/api/links", "navigate", "document", 403},
+	} {
+		r := httptest.NewRequest(c.method, c.path, nil)
+		r.Host = "localhost:7071"
+		r.Header = http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {c.mode}, "Sec-Fetch-Dest": {c.destination}}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s %s as %s of %s gave %d, want %d", c.method, c.path, c.mode, c.destination, w.Code, c.want)
+		}
 	}
 }
 

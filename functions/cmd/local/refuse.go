@@ -5,7 +5,11 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
+	"time"
 
+	"fhirlink/functions/manage"
+	"fhirlink/functions/manage/view"
 	"fhirlink/functions/token"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
@@ -23,11 +27,39 @@ func (f refuser) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error
 		eventlog.Current(r.Context()).End(string(p.Code))
 		problem.Write(w, r, p)
 	})
-	if strings.HasPrefix(path.Clean("/"+r.URL.Path)+"/", "/api/token/") {
+	switch {
+	case isBelow(r, "/api/token/"):
 		answer = inOAuth(p)
+	case isPage(r):
+		answer = asPage(p)
 	}
 	httpx.Correlate(httpx.Safe(f.log, httpx.Drain(httpx.AccessLog(f.log, answer)))).ServeHTTP(w, r)
 }
+
+// isPage reports whether a request is for a page for people.
+func isPage(r *http.Request) bool { return isBelow(r, "/api/manage/") }
+
+func isBelow(r *http.Request, folder string) bool {
+	return strings.HasPrefix(path.Clean("/"+r.URL.Path)+"/", folder)
+}
+
+// asPage answers with p as a page.
+func asPage(p *problem.Error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		eventlog.Current(r.Context()).End(string(p.Code))
+		pages, err := emptyPages()
+		if err != nil {
+			problem.Write(w, r, p)
+			return
+		}
+		pages.WriteError(w, r, p)
+	}
+}
+
+// emptyPages are pages that can show errors and nothing else.
+var emptyPages = sync.OnceValues(func() (*manage.Handler, error) {
+	return manage.New(manage.Deps{Service: view.Service{Name: "fhirlink", Version: version}, Program: "local", Now: time.Now}, "")
+})
 
 // inOAuth answers with p in the token endpoint's form. A problem without an OAuth code becomes
 // invalid_request.

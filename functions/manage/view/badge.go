@@ -34,9 +34,9 @@ type Step struct {
 const soon = 30
 
 // NextStep says what to do, the most urgent first.
-func NextStep(s condition.Status, secret link.SecretState, daysLeft int, dated, certificate bool) (step Step, any bool) {
+func NextStep(s condition.Status, secret link.SecretState, daysLeft int, dated, fellBack, certificate bool) (step Step, any bool) {
 	switch {
-	case s == condition.Expired, secret == link.SecretExpired, dated && daysLeft <= soon:
+	case s == condition.Expired, secret == link.SecretExpired, dated && daysLeft <= soon, fellBack:
 		name := "Replace secret"
 		if certificate {
 			name = "Replace certificate"

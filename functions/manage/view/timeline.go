@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"html/template"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -137,20 +138,25 @@ func (d *drawing) bar(w Words, e End, today date.Date, y float64) {
 	d.text(at, y+4, "lesser", anchor, words)
 }
 
-// columns draws how many of the other secrets end in each month.
+// columns draws how many of the other secrets end in each month, the last one with all that end later.
 func (d *drawing) columns(w Words, rest []End, today date.Date, top float64) {
-	counts, most := map[int]int{}, 1
+	counts, most := map[int]int{}, 1 // by the days from today to the first of the month
 	for _, e := range rest {
-		if !e.On.IsZero() {
-			month := e.On.DaysFrom(today) / 30
-			counts[month]++
-			most = max(most, counts[month])
+		if e.On.IsZero() {
+			continue
 		}
+		on := e.On.Time()
+		if last := today.AddDays(daysAhead).Time(); on.After(last) {
+			on = last
+		}
+		first := date.Of(time.Date(on.Year(), on.Month(), 1, 0, 0, 0, 0, time.UTC)).DaysFrom(today)
+		counts[first]++
+		most = max(most, counts[first])
 	}
 	d.text(8, top+50, "", "start", w.Count(len(rest), "{n} more", "{n} more"))
-	for month, n := range counts {
-		tall := 50 * float64(n) / float64(most)
-		d.add(`<rect class="ok" x="%.1f" y="%.1f" width="12" height="%.1f"/>`, across(month*30), top+60-tall, tall)
-		d.text(across(month*30)+6, top+76, "lesser", "middle", fmt.Sprint(n))
+	for _, first := range slices.Sorted(maps.Keys(counts)) {
+		tall := 50 * float64(counts[first]) / float64(most)
+		d.add(`<rect class="ok" x="%.1f" y="%.1f" width="12" height="%.1f"/>`, across(first), top+60-tall, tall)
+		d.text(across(first)+6, top+76, "lesser", "middle", fmt.Sprint(counts[first]))
 	}
 }

@@ -3,7 +3,9 @@ package view
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -43,7 +45,7 @@ type Page struct {
 
 	Status     int           // 200 when zero
 	RetryAfter time.Duration // 0: none
-	Public     bool          // does not depend on who looks at it
+	Public     bool          // needs no sign-in: a copy may be kept while nobody is signed in
 }
 
 // Renderer renders pages.
@@ -121,6 +123,18 @@ func (v *Renderer) Write(w http.ResponseWriter, r *http.Request, p Page) error {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
 	}
 	h.Set("Cache-Control", "no-store")
+	if p.Public && p.Account == nil && p.Status == 0 && r.Method != http.MethodPost {
+		// Of the whole page, so that it covers language, theme and version; weak, as it is the same
+		// for the compressed page.
+		sum := sha256.Sum256(whole.Bytes())
+		tag := `W/"` + hex.EncodeToString(sum[:12]) + `"`
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", tag)
+		if r.Header.Get("If-None-Match") == tag {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
 	Send(w, r, max(p.Status, http.StatusOK), "text/html; charset=utf-8", whole.Bytes())
 	return nil
 }
@@ -129,8 +143,11 @@ func (v *Renderer) Write(w http.ResponseWriter, r *http.Request, p Page) error {
 // framed by nobody.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// Headers sets what every page and every file has.
-func Headers(h http.Header) {
+// Headers sets what every page and every file has. secure: browsers reach it by https.
+func Headers(h http.Header, secure bool) {
+	if secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers send Origin: null with forms
