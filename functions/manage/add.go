@@ -144,12 +144,12 @@ func (h *Handler) try(w http.ResponseWriter, r *http.Request, v Visitor, registr
 		return h.notSaved(r, v, err)
 	}
 	failed, found := report.Failed()
-	if found && len(failed.Errors) > 0 {
-		code := problem.InvalidFields
-		if failed.Code == string(problem.SlugTaken) {
-			code = problem.SlugTaken
-		}
-		return h.notSaved(r, v, &problem.Error{Code: code, Detail: failed.Message, Fields: failed.Errors})
+	switch {
+	case found && failed.Code == string(problem.SlugTaken):
+		taken := problem.Field{Field: "slug", Code: failed.Code, Message: failed.Message, Fix: failed.Fix}
+		return h.notSaved(r, v, &problem.Error{Code: problem.SlugTaken, Detail: failed.Message, Fields: []problem.Field{taken}})
+	case found && len(failed.Errors) > 0:
+		return h.notSaved(r, v, problem.Invalid(failed.Errors...))
 	}
 	words := h.view.Words(r)
 	body := h.formOf(r, v, r.PostForm, nil)
@@ -185,6 +185,7 @@ func (h *Handler) notSaved(r *http.Request, v Visitor, err error) error {
 		}
 	case p.Code == problem.SlugTaken:
 		if l, err := h.Links.Get(r.Context(), v.Caller.Organization, strings.TrimSpace(r.PostForm.Get("slug"))); err == nil {
+			body = h.formOf(r, v, r.PostForm, []problem.Field{{Field: "slug", Code: string(p.Code), Message: "You have linked this already.", Fix: "Open it, or type another name."}})
 			body.Mine = &action{l.Description, "/api/manage/servers/" + string(l.Slug)}
 		}
 	case p.Fields == nil:

@@ -15,18 +15,20 @@ import (
 
 // changeBody is what the pages that change a link show.
 type changeBody struct {
-	Heading  string
-	Slug     string
-	Mistakes []problem.Field
-	Fields   []field
-	Listed   bool
-	ETag     string
-	For      string
-	Verdict  *notice
-	Checks   []shownCheck
-	Stale    bool        // somebody else has changed the link meanwhile
-	Theirs   []differing // in what
-	Wrong    bool        // the slug that was typed to delete is another one
+	Heading     string
+	Slug        string
+	Description string // as it is stored
+	Typed       string // to delete it
+	Mistakes    []problem.Field
+	Fields      []field
+	Listed      bool
+	ETag        string
+	For         string
+	Verdict     *notice
+	Checks      []shownCheck
+	Stale       bool        // somebody else has changed the link meanwhile
+	Theirs      []differing // in what
+	Wrong       bool        // the slug that was typed to delete is another one
 }
 
 // differing is a field that has another value now than the form.
@@ -60,7 +62,7 @@ func (h *Handler) editFields(l link.Link) []field {
 
 func (h *Handler) editBody(r *http.Request, v Visitor, l link.Link, typed url.Values, mistakes []problem.Field) changeBody {
 	return changeBody{
-		Heading: h.view.Words(r).Text("Change {description}", "description", l.Description), Slug: string(l.Slug), Mistakes: mistakes,
+		Heading: h.view.Words(r).Text("Change {description}", "description", l.Description), Slug: string(l.Slug), Description: l.Description, Mistakes: mistakes,
 		Fields: fill(h.editFields(l), typed, mistakes), Listed: typed.Get("listed") != "", ETag: l.ETag(), For: h.SignIn.Bind(v),
 	}
 }
@@ -147,6 +149,12 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 			body.Verdict.Kind, body.Verdict.Text = "warning", waiting(words, p.RetryAfter)
 		}
 		body.Fields = fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
+	case p.Code == problem.SecretRequired:
+		mistakes := []problem.Field{{
+			Field: credentialField(l).Name, Code: string(p.Code), Message: "You changed " + boundTo(body.Fields, stored(l), r.PostForm) + ", which needs the " + strings.ToLower(credentialField(l).Label) + " again.",
+			Fix: "Type it again, or take the change back.",
+		}}
+		body.Mistakes, body.Fields = mistakes, fill(h.fieldsOf(template, l), r.PostForm, mistakes)
 	case p.Fields != nil:
 		body.Mistakes, body.Fields = p.Fields, fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
 	default:
@@ -160,6 +168,20 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 
 func changedMeanwhile(words view.Words) *notice {
 	return &notice{Kind: "warning", Heading: words.Text("Somebody changed this server meanwhile"), Focus: true}
+}
+
+// boundTo names the fields that a form changes and the credential is used with.
+func boundTo(fields []field, before, form url.Values) string {
+	var names []string
+	for _, f := range fields {
+		switch f.Name {
+		case "fhirServerUrl", "clientId", "tenantId", "audience":
+			if strings.TrimSpace(form.Get(f.Name)) != before.Get(f.Name) {
+				names = append(names, f.Label)
+			}
+		}
+	}
+	return strings.Join(names, " and ")
 }
 
 // credentialField asks for what the link's application proves itself with.
@@ -201,7 +223,7 @@ func (h *Handler) secretBody(r *http.Request, v Visitor, l link.Link, typed url.
 		heading = "Replace certificate"
 	}
 	return changeBody{
-		Heading: h.view.Words(r).Text(heading), Slug: string(l.Slug), Fields: fill(h.fieldsOf("secret", l), typed, nil), ETag: l.ETag(), For: h.SignIn.Bind(v),
+		Heading: h.view.Words(r).Text(heading), Slug: string(l.Slug), Description: l.Description, Fields: fill(h.fieldsOf("secret", l), typed, nil), ETag: l.ETag(), For: h.SignIn.Bind(v),
 	}
 }
 
@@ -232,7 +254,7 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, v Visitor) err
 }
 
 func (h *Handler) deleteBody(r *http.Request, v Visitor, l link.Link) changeBody {
-	return changeBody{Heading: h.view.Words(r).Text("Delete {description}?", "description", l.Description), Slug: string(l.Slug), ETag: l.ETag(), For: h.SignIn.Bind(v)}
+	return changeBody{Heading: h.view.Words(r).Text("Delete {description}?", "description", l.Description), Slug: string(l.Slug), Description: l.Description, ETag: l.ETag(), For: h.SignIn.Bind(v)}
 }
 
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request, v Visitor) error {
@@ -251,7 +273,7 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	}
 	body := h.deleteBody(r, v, l)
 	if strings.TrimSpace(r.PostForm.Get("slug")) != string(l.Slug) {
-		body.Wrong = true
+		body.Wrong, body.Typed = true, r.PostForm.Get("slug")
 		body.Mistakes = []problem.Field{{Field: "slug", Code: "slug_differs", Message: "What you typed is not the customized URL of this server.", Fix: "Type " + string(l.Slug) + "."}}
 		return showing(problem.Invalid(body.Mistakes...), changePage(v, "delete", body))
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/problem"
@@ -22,6 +23,11 @@ func readForm(r *http.Request) error {
 	}
 	if r.PostForm, err = url.ParseQuery(string(data)); err != nil {
 		return problem.New(problem.MalformedBody, "The form is not readable. Open the page again.")
+	}
+	for name, values := range r.PostForm {
+		if !utf8.ValidString(name) || !utf8.ValidString(strings.Join(values, "")) {
+			return problem.New(problem.MalformedBody, "The form is not in UTF-8. Open the page again.")
+		}
 	}
 	return nil
 }
