@@ -1,0 +1,140 @@
+// What the tests and the screenshots have in common: cmd/local on a free port, and a browser.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { chromium } from 'playwright-core'
+
+export const client = '22222222-2222-4222-8222-222222222222'
+export const secret = 'sandbox-secret-value'
+export const wrongSecret = 'canary~wrong/secret+of=the&clinic'
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+// The date so many days from today, in UTC.
+export const inDays = (n) => new Date(Date.now() + n * 86400e3).toISOString().slice(0, 10)
+
+// Starts cmd/local, built by .ci/pages, with an empty data folder.
+export async function startProgram() {
+	const data = mkdtempSync(join(tmpdir(), 'fhirlink-pages-'))
+	const program = spawn(process.env.FHIRLINK_LOCAL, ['-addr', '127.0.0.1:0', '-data', data], { stdio: ['ignore', 'pipe', 'pipe'] })
+	let output = ''
+	program.stderr.on('data', (text) => (output += text))
+	const base = await new Promise((resolve, reject) => {
+		program.on('exit', (code) => reject(new Error(`cmd/local ended with ${code}: ${output}`)))
+		createInterface({ input: program.stdout }).on('line', (line) => {
+			const found = line.match(/^Open http:\/\/127\.0\.0\.1:(\d+)\/api\/manage\/ /)
+			if (found) resolve(`http://localhost:${found[1]}`)
+		})
+	})
+	const stop = () => new Promise((resolve) => {
+		program.removeAllListeners('exit')
+		program.on('exit', () => { rmSync(data, { recursive: true, force: true }); resolve() })
+		program.kill()
+	})
+	return { base, stop }
+}
+
+export const startBrowser = () => chromium.launch({
+	executablePath: process.env.CHROMIUM, args: process.getuid() === 0 ? ['--no-sandbox'] : [],
+})
+
+// A browser's window that notes what must never happen: a violation of the policy, an error in the
+// console, a request to anybody else, and a secret where one must not be.
+export class Visitor {
+	troubles = []
+	said = ''
+	addresses = []
+
+	static async arrive(browser, base, options = {}) {
+		const v = new Visitor()
+		v.base = base
+		v.context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
+		v.page = await v.context.newPage()
+		v.page.on('console', (m) => {
+			v.said += m.text() + '\n'
+			// A page that says what is wrong has the status of that, which the console calls an error.
+			if (m.type() === 'error' && !/status of 4\d\d|status of 503/.test(m.text())) v.troubles.push(`console: ${m.text()}`)
+		})
+		v.page.on('pageerror', (e) => v.troubles.push(`script: ${e.message}`))
+		v.page.on('requestfailed', (r) => v.troubles.push(`failed: ${r.url()}`))
+		v.context.on('request', (r) => {
+			v.addresses.push(r.url())
+			if (!r.url().startsWith(base + '/')) v.troubles.push(`a request to ${r.url()}`)
+		})
+		await v.page.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`)))
+		return v
+	}
+
+	go(path) { return this.page.goto(this.base + '/api/manage/' + path) }
+	heading() { return this.page.locator('h1').textContent() }
+	press(name) { return this.page.getByRole('button', { name, exact: true }).click() }
+
+	// Fills the fields by what people call them.
+	async fill(fields) {
+		for (const [label, value] of Object.entries(fields)) await this.page.getByLabel(label, { exact: true }).fill(value)
+	}
+
+	// Fills in the form of seed 1.
+	async type(slug, server, options = {}) {
+		await this.fill({
+			'Customized URL': slug, Description: options.description ?? `Clinic ${slug}`, 'FHIR Server URL': `https://${server}.fhir.sandbox.test/metadata`,
+			'Client ID': client, 'Client Secret': options.secret ?? secret, 'Secret ends on': options.ends ?? inDays(300),
+		})
+	}
+
+	async link(slug, server, options) {
+		await this.go('add')
+		await this.type(slug, server, options)
+		await this.press('Save')
+	}
+
+	// What axe finds, in light and in dark.
+	async axe() {
+		const found = []
+		for (const colorScheme of ['light', 'dark']) {
+			await this.page.emulateMedia({ colorScheme })
+			await this.page.evaluate(axe)
+			found.push(...await this.page.evaluate(async (scheme) => {
+				const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa', 'best-practice']
+				const { violations } = await window.axe.run({ runOnly: tags })
+				return violations.flatMap((v) => v.nodes.map((n) => `${scheme}: ${v.id} at ${n.target.join(' ')}: ${n.failureSummary}`))
+			}, colorScheme))
+		}
+		await this.page.emulateMedia({ colorScheme: null })
+		return found
+	}
+
+	// Where a text is, of all places that a page could leave it in.
+	async traces(text) {
+		const places = await this.page.evaluate(() => ({
+			html: document.documentElement.outerHTML, fields: [...document.querySelectorAll('input, textarea')].map((e) => e.value).join('\n'),
+			address: location.href, name: window.name, state: JSON.stringify(history.state), local: JSON.stringify({ ...localStorage }), session: JSON.stringify({ ...sessionStorage }), cookies: document.cookie,
+		}))
+		places.console = this.said
+		places.requests = this.addresses.join('\n')
+		places.jar = JSON.stringify(await this.context.cookies())
+		const forms = [text, encodeURIComponent(text), new URLSearchParams({ x: text }).toString().slice(2), Buffer.from(text).toString('base64')]
+		return Object.entries(places).filter(([, held]) => forms.some((f) => held.includes(f))).map(([place]) => place)
+	}
+
+	// By how much the page is wider than the window.
+	overflow() { return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth) }
+
+	// Presses Tab until the element with a name or id has the focus.
+	async tabTo(name) {
+		const focused = () => this.page.evaluate(() => {
+			const e = document.activeElement
+			return [e.id, e.getAttribute('aria-label'), e.textContent.trim()]
+		})
+		for (let i = 0; i < 80; i++) {
+			await this.page.keyboard.press('Tab')
+			if ((await focused()).includes(name)) return
+		}
+		throw new Error(`Tab never reaches ${name}`)
+	}
+
+	leave() { return this.context.close() }
+}
