@@ -59,7 +59,10 @@ export class Visitor {
 			if (m.type() === 'error' && !/status of 4\d\d|status of 503/.test(m.text())) v.troubles.push(`console: ${m.text()}`)
 		})
 		v.page.on('pageerror', (e) => v.troubles.push(`script: ${e.message}`))
-		v.page.on('requestfailed', (r) => v.troubles.push(`failed: ${r.url()}`))
+		v.page.on('requestfailed', (r) => {
+			// A download ends its navigation, and so does a press that comes next.
+			if (r.failure().errorText !== 'net::ERR_ABORTED') v.troubles.push(`failed: ${r.url()} ${r.failure().errorText}`)
+		})
 		v.context.on('request', (r) => {
 			v.addresses.push(r.url())
 			if (!r.url().startsWith(base + '/')) v.troubles.push(`a request to ${r.url()}`)
