@@ -6,7 +6,7 @@ import { inDays, startBrowser, startProgram, Visitor } from './harness.mjs'
 const folder = fileURLToPath(new URL('../pictures/', import.meta.url))
 const program = await startProgram()
 const browser = await startBrowser()
-const v = await Visitor.arrive(browser, program.base, { viewport: { width: 1120, height: 700 }, colorScheme: 'light' })
+const v = await Visitor.arrive(browser, program.base, { viewport: { width: 1000, height: 940 }, colorScheme: 'light' })
 
 async function picture(name) {
 	await v.page.evaluate(() => document.activeElement.blur())
@@ -24,7 +24,7 @@ await picture('server')
 await v.go('')
 await picture('list')
 await v.go('add')
-await v.type('harbour-clinic', 'clinic', { description: 'Harbour Clinic', secret: '33333333-3333-4333-8333-333333333333' })
+await v.type('Harbour Clinic', 'clinic', { description: 'Harbour Clinic', secret: '33333333-3333-4333-8333-333333333333' })
 await v.press('Save')
 await picture('form')
 if (v.troubles.length > 0) throw new Error(v.troubles.join('\n'))
