@@ -6,7 +6,7 @@ import { inDays, startBrowser, startProgram, Visitor } from './harness.mjs'
 const folder = fileURLToPath(new URL('../pictures/', import.meta.url))
 const program = await startProgram()
 const browser = await startBrowser()
-const v = await Visitor.arrive(browser, program.base, { viewport: { width: 1000, height: 940 }, colorScheme: 'light' })
+const v = await Visitor.arrive(browser, program.base, { viewport: { width: 1120, height: 1000 }, colorScheme: 'light' })
 
 async function picture(name) {
 	await v.page.evaluate(() => document.activeElement.blur())
