@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"fhirlink/functions"
+	"fhirlink/functions/manage/view"
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/httpx"
@@ -151,6 +153,30 @@ func TestPagesWithoutSignIn(t *testing.T) {
 	}
 	if p := pagesRig(t).get(t, ada, "/api/manage/about"); p.header.Get("Cache-Control") != "no-store" || p.header.Get("ETag") != "" {
 		t.Errorf("about with a session: %v", p.header)
+	}
+}
+
+// TestService: whose pages these are stands on every page, with the ways to help and to the privacy
+// statement.
+func TestService(t *testing.T) {
+	plain := pagesRig(t).get(t, nobody, "/api/manage/about")
+	if plain.has("a", "Help") || plain.has("a", "Privacy") {
+		t.Error("there are links to nowhere")
+	}
+	r := newRig(t, func(d *functions.Deps) {
+		d.SignIn, d.Service = visitors{}, view.Service{Name: "Data <Hub>", Support: "mailto:help@example.org", Privacy: "https://example.org/privacy"}
+	})
+	for _, target := range []string{"/api/manage/about", "/api/manage/scopes", "/api/manage/none", "/api/manage/"} {
+		sent := httptest.NewRequestWithContext(t.Context(), "GET", target, nil)
+		a := ask(r.public, sent)
+		for _, want := range []string{" – Data &lt;Hub&gt;</title>", `href="mailto:help@example.org">Help`, `href="https://example.org/privacy">Privacy`} {
+			if !strings.Contains(a.body, want) {
+				t.Errorf("%s: no %s in %s", target, want, a.body)
+			}
+		}
+		if a.header.Get("Strict-Transport-Security") != "" {
+			t.Errorf("%s: HSTS without https", target)
+		}
 	}
 }
 

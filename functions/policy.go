@@ -88,7 +88,7 @@ func (d Deps) form(e Errors) errorForm {
 	case OAuth:
 		return errorForm{token.WriteError, token.CodeOf}
 	case Pages:
-		return errorForm{d.pages().WriteError, code}
+		return errorForm{func(w http.ResponseWriter, r *http.Request, err error) { d.pages().WriteError(w, r, err) }, code}
 	}
 	return errorForm{problem.Write, code}
 }

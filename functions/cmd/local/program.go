@@ -12,6 +12,7 @@ import (
 
 	"fhirlink/functions"
 	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/functions/manage/view"
 	"fhirlink/shared/caller"
 	"fhirlink/shared/config"
 	"fhirlink/shared/egress"
@@ -89,6 +90,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Version:  version,
 
 		SignIn:    thisMachine{},
+		Service:   view.Service{Name: c.ServiceName, Support: c.Support, Privacy: c.PrivacyURL},
 		PublicURL: c.PublicURL,
 		Mail:      c.Mail.Host != "" || clients.box != nil,
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 	"fhirlink/functions"
+	"fhirlink/functions/manage/view"
 	"fhirlink/shared/caller"
 	"fhirlink/shared/config"
 	"fhirlink/shared/egress"
@@ -104,6 +105,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Reach:    watch.Reachable,
 		Log:      log,
 
+		Service:   view.Service{Name: c.ServiceName, Support: c.Support, Privacy: c.PrivacyURL},
 		PublicURL: c.PublicURL,
 		Mail:      c.Mail.Host != "",
 	}, nil
