@@ -13,6 +13,7 @@ import (
 
 	"fhirlink/functions"
 	"fhirlink/shared/credential"
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/notify/webhook"
@@ -59,6 +60,9 @@ func TestAddForm(t *testing.T) {
 	if attribute(form, "method") != "post" || attribute(form, "action") != "/api/manage/add" || !p.has("button", "Save") || !p.has("button", "Try without saving") || !p.has("summary", "I have no app registration yet") || !p.has("summary", "More") {
 		t.Error("the form is another one")
 	}
+	if p.value(t, "contacts") != "ada@example.org" || r.get(t, joan, "/api/manage/add").value(t, "contacts") != "" {
+		t.Error("the suggested contact is another one")
+	}
 	noMail := pagesRig(t, func(d *functions.Deps) { d.Mail = false }).get(t, ada, "/api/manage/add")
 	if len(noMail.all("textarea", "name", "contacts")) != 0 || !strings.Contains(noMail.body, "has no mail server") {
 		t.Error("contacts are asked for although there is no mail server")
@@ -71,7 +75,7 @@ func TestInvitation(t *testing.T) {
 	r := pagesRig(t)
 	p := r.get(t, ada, "/api/manage/add?slug=good-health-clinic&description=Good+%3CHealth%3E&fhirServerUrl=https://evil.example&tenantId="+orgB+"&audience=https://evil.example&clientId="+clientID+"&listed=1&contacts=evil@example.org&utm=1")
 	p.wantPage(t, 200, "Manage FHIR Server")
-	for name, want := range map[string]string{"slug": "good-health-clinic", "description": "Good <Health>", "fhirServerUrl": "", "tenantId": "", "audience": "", "clientId": "", "contacts": "", "clientSecret": ""} {
+	for name, want := range map[string]string{"slug": "good-health-clinic", "description": "Good <Health>", "fhirServerUrl": "", "tenantId": "", "audience": "", "clientId": "", "contacts": "ada@example.org", "clientSecret": ""} {
 		if got := p.value(t, name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
@@ -392,10 +396,42 @@ func TestHistory(t *testing.T) {
 	if len(older) == 0 || !strings.Contains(older[len(older)-1], "linked · an application (") || strings.Contains(p.body, "Show more") {
 		t.Errorf("%q behind %s", older, more)
 	}
+	if by := historyOf(r.get(t, joan, "/api/manage/servers/clinic")); !strings.Contains(by[0], "checked · a user (object id "+known[ada].ObjectID+")") {
+		t.Errorf("for another person: %q", by[0])
+	}
 	if p = r.get(t, ada, "/api/manage/servers/clinic?from=nonsense"); p.status >= 500 {
 		t.Errorf("an address that nobody made: %d", p.status)
 	}
-	r.change(t, "clinic", func(l *link.Link) { l.Organization = orgA })
+}
+
+// TestSecretThatEnds: the page of a server says what to do about its secret.
+func TestSecretThatEnds(t *testing.T) {
+	r := pagesRig(t)
+	r.register(t, orgA, "clinic")
+	today := date.Of(time.Now())
+	for days, heading := range map[int]string{-1: "The client secret has ended", 0: "Replace the client secret soon", 30: "Replace the client secret soon", 31: ""} {
+		r.change(t, "clinic", func(l *link.Link) { l.Secret.ExpiresOn = today.AddDays(days) })
+		p := r.get(t, ada, "/api/manage/servers/clinic")
+		if heading == "" {
+			if len(p.all("div", "role", "status")) != 0 {
+				t.Errorf("%d days: %s", days, p.body)
+			}
+			continue
+		}
+		if !p.has("h2", heading) || len(p.all("a", "href", "/api/manage/servers/clinic/secret")) != 2 {
+			t.Errorf("%d days: %s", days, p.body)
+		}
+	}
+	r.change(t, "clinic", func(l *link.Link) {
+		l.Secret.ExpiresOn, l.Secret.FellBackAt, l.Secret.PreviousUntil = today.AddDays(300), time.Now(), time.Now().Add(time.Hour)
+	})
+	if p := r.get(t, ada, "/api/manage/servers/clinic"); !p.has("h2", "Replace the client secret soon") || !strings.Contains(p.body, "The previous secret stands in until") {
+		t.Error(p.body)
+	}
+	r.change(t, "clinic", func(l *link.Link) { l.Secret.ExpiresOn, l.Secret.FellBackAt = date.Date{}, time.Time{} })
+	if p := r.get(t, ada, "/api/manage/servers/clinic"); !p.has("a", "Add the date") {
+		t.Error(p.body)
+	}
 }
 
 func historyOf(p page) (all []string) {

@@ -28,6 +28,7 @@ const visitorHeader = "Test-Visitor"
 const (
 	ada     = "ada"   // manages the links of orgA
 	grace   = "grace" // manages those of orgB
+	joan    = "joan"  // a guest, who manages those of orgA
 	guest   = "guest" // of orgA, without the role
 	nobody  = ""      // is not signed in
 	adaName = "ada <ada@example.org>"
@@ -36,12 +37,15 @@ const (
 var known = map[string]caller.Caller{
 	ada:   {Organization: orgA, ObjectID: "a1a1a1a1-1111-4111-8111-111111111111", Name: adaName, Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}},
 	grace: {Organization: orgB, ObjectID: "b2b2b2b2-2222-4222-8222-222222222222", Name: "grace", Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}},
+	joan:  {Organization: orgA, ObjectID: "d4d4d4d4-4444-4444-8444-444444444444", Name: "joan", Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}},
 	guest: {Organization: orgA, ObjectID: "c3c3c3c3-3333-4333-8333-333333333333", Name: "guest", Scopes: []string{"Links.Manage"}},
 }
 
+var usernames = map[string]string{adaName: "ada@example.org", "joan": "joan_example.net#EXT#@example.org"}
+
 func (visitors) Visitor(r *http.Request) (manage.Visitor, bool) {
 	c, ok := known[r.Header.Get(visitorHeader)]
-	return manage.Visitor{Caller: c, Username: c.Name}, ok
+	return manage.Visitor{Caller: c, Username: usernames[c.Name]}, ok
 }
 
 func (visitors) Bind(v manage.Visitor) string { return "bound-to-" + v.Caller.ObjectID }

@@ -66,7 +66,7 @@ func TestPages(t *testing.T) {
 		r.visit(t, ada, http.MethodPost, target, "do=%zz", "Content-Type", formType).wantPage(t, 400, "The request body cannot be read")
 		r.visit(t, ada, http.MethodPost, target, "do=%ff", "Content-Type", formType).wantPage(t, 400, "The request body cannot be read")
 		r.visit(t, ada, http.MethodPost, target, "do="+strings.Repeat("x", httpx.MaxBody), "Content-Type", formType).wantPage(t, 413, "The form is too large")
-		r.post(t, ada, target, url.Values{"for": {"bound-to-somebody-else"}}).wantPage(t, 409, "Nothing was done")
+		r.post(t, ada, target, url.Values{"for": {"bound-to-somebody-else"}}).wantPage(t, 409, "You are now signed in as "+adaName)
 		for _, from := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 			r.visit(t, ada, http.MethodPost, target, "do=save", append([]string{"Content-Type", formType}, from...)...).wantPage(t, 403, "You may not do this")
 		}

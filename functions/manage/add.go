@@ -97,7 +97,11 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request, v Visitor) error {
 		}
 		return seeOther(w, r, "/api/manage/add?"+to.Encode())
 	}
-	body := h.formOf(r, v, url.Values{"slug": given["slug"], "description": given["description"]}, nil)
+	typed := url.Values{"slug": given["slug"], "description": given["description"]}
+	if !strings.Contains(v.Username, "#") { // a guest's, which is no address
+		typed.Set("contacts", v.Username)
+	}
+	body := h.formOf(r, v, typed, nil)
 	body.Dropped = given.Get("dropped") != ""
 	return h.view.Write(w, r, formPage(v, body))
 }

@@ -71,6 +71,12 @@ func (h *Handler) refusal(words view.Words, p *problem.Error) (n *notice, ok boo
 	return nil, false
 }
 
+// messagePage says one thing, in English.
+func (h *Handler) messagePage(r *http.Request, v Visitor, heading, detail string) view.Page {
+	m := message{Heading: heading, Detail: detail, Links: []action{{h.view.Words(r).Text("FHIR servers"), "/api/manage/"}}}
+	return view.Page{Template: "message", Heading: heading, Account: account(v), Body: m}
+}
+
 // waiting says when to try again; empty: nothing is known.
 func waiting(words view.Words, d time.Duration) string {
 	switch seconds := int((d + time.Second - 1) / time.Second); {
@@ -114,7 +120,8 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	if h.SignIn != nil {
 		v, _ = h.SignIn.Visitor(r)
 	}
-	failed := h.view.Write(w, r, view.Page{Template: "message", Heading: m.Heading, Mistakes: true, Account: account(v), Body: m, Status: status, RetryAfter: p.RetryAfter})
+	page := view.Page{Template: "message", Heading: m.Heading, Mistakes: true, Account: account(v), Body: m, Status: status, RetryAfter: p.RetryAfter}
+	failed := h.view.Write(w, r, page)
 	if failed != nil {
 		http.Error(w, m.Heading, status)
 	}

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -218,7 +219,9 @@ func (h *Handler) checkForm(r *http.Request, v Visitor) error {
 		return err
 	}
 	if !h.SignIn.Bound(v, r.PostForm.Get("for")) {
-		return problem.New(problem.ChangedMeanwhile, "This form belongs to another sign-in. Nothing was done: open the page again.")
+		err := problem.New(problem.ChangedMeanwhile, "The form was made for another sign-in. Nothing was done: open the page again, and send it from there.")
+		heading := h.view.Words(r).Text("You are now signed in as {name}", "name", cmp.Or(v.Caller.Name, v.Username))
+		return showing(err, h.messagePage(r, v, heading, err.Detail))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fhirlink/functions/manage/view"
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
@@ -62,6 +63,18 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	for _, n := range []*notice{h.said(r, done), standing(words, l, now, done == "linked")} {
 		if n != nil {
 			body.Notices = append(body.Notices, n)
+		}
+	}
+	if body.HasStep && body.Step.Path == "/secret" {
+		soon := "Replace the client secret soon"
+		if hasCertificate(l) {
+			soon = "Replace the certificate soon"
+		}
+		replace := action{words.Text(body.Replace), "/api/manage/servers/" + string(l.Slug) + "/secret"}
+		if n := len(body.Notices); l.Status(now) == condition.Expired {
+			body.Notices[n-1].Actions = append(body.Notices[n-1].Actions, replace)
+		} else {
+			body.Notices = append(body.Notices, &notice{Kind: "warning", Heading: words.Text(soon), Text: body.Secret.Left, Actions: []action{replace}})
 		}
 	}
 	report, err := h.Links.Report(r.Context(), v.Caller.Organization, string(l.Slug))

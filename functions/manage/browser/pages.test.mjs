@@ -51,7 +51,10 @@ walk('a newcomer links the clinic', async (v, page) => {
 	assert.deepEqual(await v.axe(), [])
 	await page.goBack()
 	assert.equal(await page.getByLabel('Client Secret', { exact: true }).inputValue(), '')
+	v.addresses.length = 0
 	await v.go('')
+	const needed = v.addresses.filter((a) => !a.endsWith('.svg')) // what is needed to paint
+	assert.ok(needed.length <= 2, needed.join())
 	assert.match(await page.locator('main').innerText(), /1 server is linked\. Nothing needs you today\./)
 	const row = page.locator('tr[data-status=active][data-secret-state=ok]')
 	assert.equal(await row.count(), 1)
