@@ -215,14 +215,10 @@ func (p page) one(t testing.TB, name string, attributes ...string) *html.Node {
 // value returns what a field of the page holds.
 func (p page) value(t testing.TB, name string) string {
 	t.Helper()
-	for _, n := range append(p.all("input", "name", name), p.all("textarea", "name", name)...) {
-		if n.Data == "textarea" {
-			return text(n)
-		}
-		return attribute(n, "value")
+	if areas := p.all("textarea", "name", name); len(areas) > 0 {
+		return text(areas[0])
 	}
-	t.Fatalf("there is no field %s in %s", name, p.body)
-	return ""
+	return attribute(p.one(t, "input", "name", name), "value")
 }
 
 // has reports whether an element with this text is on the page.

@@ -328,6 +328,7 @@ walk('the print of a server is one page', async (v, page) => {
 	await v.go('servers/printed')
 	await page.emulateMedia({ media: 'print' })
 	assert.equal(await page.locator('.history li:visible').count(), 10)
+	await page.emulateMedia({ media: null })
 	await v.link('printed-waiting', 'norole')
 	await v.link('printed-linked', 'clinic')
 	for (const slug of ['printed', 'printed-waiting', 'printed-linked']) {
