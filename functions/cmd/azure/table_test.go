@@ -16,8 +16,8 @@ import (
 func table(t *testing.T) string {
 	t.Helper()
 	if connection := os.Getenv("AZURITE_TABLE_CONNECTION_STRING"); connection != "" {
-		n := 33 - accounts.Add(1)
-		if n < 25 {
+		n := 65 - accounts.Add(1)
+		if n < 57 {
 			t.Fatal(".ci/azurite has no more accounts for this package")
 		}
 		return strings.ReplaceAll(connection, "fhirlink;", fmt.Sprintf("fhirlink%d;", n))

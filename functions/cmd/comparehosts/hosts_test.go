@@ -29,7 +29,7 @@ func table(t testing.TB) string {
 	t.Helper()
 	if connection := os.Getenv("AZURITE_TABLE_CONNECTION_STRING"); connection != "" {
 		n := accounts.Add(1)
-		if n > 24 { // functions/cmd/azure uses the others
+		if n > 56 { // functions/cmd/azure uses the others
 			t.Fatal(".ci/azurite has no more accounts for this package")
 		}
 		return strings.ReplaceAll(connection, "fhirlink;", fmt.Sprintf("fhirlink%d;", n))
