@@ -3,11 +3,11 @@ package fhir
 import (
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"fhirlink/shared/egress"
+	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 )
 
@@ -103,7 +103,7 @@ func splitURL(text string) (u *url.URL, notes []string, mistake *problem.Field) 
 }
 
 // several is two URLs, one behind the other.
-var several = regexp.MustCompile(`(?i)^[^?#]*[,;|\s]+https?://`)
+var several = paste.MustCompile(`(?i)^[^?#]*[,;|\s]+https?://`)
 
 const (
 	exampleURL = "https://workspace-service.fhir.azurehealthcareapis.com"

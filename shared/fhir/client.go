@@ -11,12 +11,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"fhirlink/shared/egress"
+	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 )
@@ -301,7 +301,7 @@ func retryAfter(h http.Header) time.Duration {
 	return problem.RetryAfter(h)
 }
 
-var identifier = regexp.MustCompile(`^[0-9A-Za-z._:|-]{1,128}$`)
+var identifier = paste.MustCompile(`^[0-9A-Za-z._:|-]{1,128}$`)
 
 func correlationID(h http.Header) string {
 	for _, name := range []string{"X-Correlation-Id", "X-Request-Id", "X-Ms-Request-Id"} {

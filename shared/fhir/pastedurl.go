@@ -2,7 +2,6 @@ package fhir
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 
 	"fhirlink/shared/paste"
@@ -44,16 +43,16 @@ func bareURL(raw string) (text string, notes []string) {
 }
 
 var (
-	markdown = regexp.MustCompile(`^\[[^\[\]]*\]\((https?://[^()\s]+)\)$`)
-	curl     = regexp.MustCompile(`(?i)^curl\s(?:.*?[\s"'])??(https?://[^\s"']+)`)
+	markdown = paste.MustCompile(`^\[[^\[\]]*\]\((https?://[^()\s]+)\)$`)
+	curl     = paste.MustCompile(`(?i)^curl\s(?:.*?[\s"'])??(https?://[^\s"']+)`)
 	// label is words in front of a URL, as in "FHIR metadata endpoint: https://…" and in files of settings.
-	label = regexp.MustCompile(`^[^/\p{L}\p{N}]*[\p{L}\p{N}][^/]{0,119}?[\s:="'<(](?i:(https?://.*))$`)
+	label = paste.MustCompile(`^[^/\p{L}\p{N}]*[\p{L}\p{N}][^/]{0,119}?[\s:="'<(](?i:(https?://.*))$`)
 	// schemes is a URL that was pasted behind another https://.
-	schemes = regexp.MustCompile(`^(?i)(?:https?://)+(https?://.*)$`)
+	schemes = paste.MustCompile(`^(?i)(?:https?://)+(https?://.*)$`)
 	// behindURL is what requests and scripts have behind a URL.
-	behindURL = regexp.MustCompile(`\s+(?:HTTP/[0-9.]+|\\)$`)
+	behindURL = paste.MustCompile(`\s+(?:HTTP/[0-9.]+|\\)$`)
 	// doubled is a link as Outlook copies it into plain text.
-	doubled = regexp.MustCompile(`^(https?://[^\s<>]+)\s*<(https?://[^\s<>]+)>$`)
+	doubled = paste.MustCompile(`^(https?://[^\s<>]+)\s*<(https?://[^\s<>]+)>$`)
 )
 
 // splitLabel finds a URL behind a few words.
@@ -64,7 +63,7 @@ func splitLabel(text string) (found bool, url string) {
 	if m := doubled.FindStringSubmatch(text); m != nil && strings.TrimRight(m[1], "/") == strings.TrimRight(m[2], "/") {
 		return true, "<" + m[2] + ">"
 	}
-	for _, around := range []*regexp.Regexp{markdown, curl, label} {
+	for _, around := range []*paste.Pattern{markdown, curl, label} {
 		if m := around.FindStringSubmatch(text); m != nil {
 			return true, behindURL.ReplaceAllString(m[1], "")
 		}
@@ -73,8 +72,8 @@ func splitLabel(text string) (found bool, url string) {
 }
 
 var (
-	safeLink   = regexp.MustCompile(`(?i)^https://(?:[a-z0-9-]+\.safelinks\.protection\.(?:outlook|office365)\.(?:com|us)/|statics\.teams\.cdn\.office\.net/evergreen-assets/safelinks/).*[?&]url=([^&]+)`)
-	urlDefense = regexp.MustCompile(`(?i)^https://urldefense\.(?:proofpoint\.)?com/v3/__(https?:/.*?)__;`)
+	safeLink   = paste.MustCompile(`(?i)^https://(?:[a-z0-9-]+\.safelinks\.protection\.(?:outlook|office365)\.(?:com|us)/|statics\.teams\.cdn\.office\.net/evergreen-assets/safelinks/).*[?&]url=([^&]+)`)
+	urlDefense = paste.MustCompile(`(?i)^https://urldefense\.(?:proofpoint\.)?com/v3/__(https?:/.*?)__;`)
 )
 
 // filteredLink returns the URL that a mail filter (Microsoft's Safe Links, Proofpoint's URL Defense)
@@ -117,7 +116,7 @@ func trimPunctuation(s string) string {
 
 // armID finds workspace and service in the resource id of a FHIR service
 // (https://learn.microsoft.com/azure/templates/microsoft.healthcareapis/workspaces/fhirservices).
-var armID = regexp.MustCompile(`(?i)/workspaces/([a-z0-9-]{1,64})/fhirservices/([a-z0-9-]{1,64})(?:[/?#]|$)`)
+var armID = paste.MustCompile(`(?i)/workspaces/([a-z0-9-]{1,64})/fhirservices/([a-z0-9-]{1,64})(?:[/?#]|$)`)
 
 // checkResourceID refuses the id by which Azure Resource Manager knows a service, with and without
 // the address of Resource Manager in front.
@@ -168,13 +167,13 @@ func trimPath(u *url.URL) (path string, notes []string) {
 
 // pastedEnd is punctuation at the end of a path, also percent-encoded: quotes, angle brackets, space,
 // comma, zero-width characters.
-var pastedEnd = regexp.MustCompile(`(?i)(?:[.,;:!']|/\*{1,2}|%22|%27|%3c|%3e|%20|%2c|%3b|%e2%80%8[b-f]|%e2%80%9[89cd]|%ef%bb%bf|%c2%a0)+$`)
+var pastedEnd = paste.MustCompile(`(?i)(?:[.,;:!']|/\*{1,2}|%22|%27|%3c|%3e|%20|%2c|%3b|%e2%80%8[b-f]|%e2%80%9[89cd]|%ef%bb%bf|%c2%a0)+$`)
 
 // metadataEnd is /metadata, perhaps with parameters that are joined in the wrong way.
-var metadataEnd = regexp.MustCompile(`(?i)/metadata(?:[&;][^/]*)?$`)
+var metadataEnd = paste.MustCompile(`(?i)/metadata(?:[&;][^/]*)?$`)
 
 // dotSegment is a dot segment at the end of a path (RFC 3986 §3.3).
-var dotSegment = regexp.MustCompile(`/\.{1,2}$`)
+var dotSegment = paste.MustCompile(`/\.{1,2}$`)
 
 // trimTail removes one thing from the end of a path that has no trailing slash. what says in words
 // what it was, "" if there was nothing.
@@ -230,8 +229,8 @@ func isInteraction(segment string) bool {
 }
 
 var (
-	numericID = regexp.MustCompile(`^[0-9]{2,64}$`)
-	longID    = regexp.MustCompile(`^[A-Za-z0-9.-]{8,64}$`)
+	numericID = paste.MustCompile(`^[0-9]{2,64}$`)
+	longID    = paste.MustCompile(`^[A-Za-z0-9.-]{8,64}$`)
 )
 
 // looksLikeID reports whether a segment is a number of two digits or more, or a longer id with a

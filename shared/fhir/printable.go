@@ -1,19 +1,20 @@
 package fhir
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
+
+	"fhirlink/shared/paste"
 )
 
 // maxShown limits what people see of a server's text, in characters.
 const maxShown = 200
 
 var (
-	jwt       = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
-	tokenLike = regexp.MustCompile(`[A-Za-z0-9_-]{32,}`)
-	hasDigit  = regexp.MustCompile(`[0-9]`)
-	wholeGUID = regexp.MustCompile(`(?i)^` + guidText.String() + `$`)
+	jwt       = paste.MustCompile(`eyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
+	tokenLike = paste.MustCompile(`[A-Za-z0-9_-]{32,}`)
+	hasDigit  = paste.MustCompile(`[0-9]`)
+	wholeGUID = paste.MustCompile(`(?i)^` + guidText.String() + `$`)
 )
 
 // hideTokens replaces what looks like a token or a part of one.
@@ -28,7 +29,7 @@ func hideTokens(text string) string {
 }
 
 // name matches resource types, versions, media types and authentication schemes.
-var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+_/-]{0,63}$`)
+var name = paste.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+_/-]{0,63}$`)
 
 // Name makes a name that a server gave fit to be shown within a sentence of ours. What is no name is
 // put in quotation marks, so that it cannot pass as a part of the sentence.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"fhirlink/shared/paste"
 	"fhirlink/shared/secret"
 )
 
@@ -52,7 +53,7 @@ func refusalOf(challenges []Challenge, h http.Header) (r refusal) {
 }
 
 // amazonError is how Amazon's gateways say that a request is not signed as they want.
-var amazonError = regexp.MustCompile(`^(MissingAuthenticationToken|IncompleteSignature|InvalidSignature|UnrecognizedClient|SignatureDoesNotMatch)`)
+var amazonError = paste.MustCompile(`^(MissingAuthenticationToken|IncompleteSignature|InvalidSignature|UnrecognizedClient|SignatureDoesNotMatch)`)
 
 // add reads a body: an OperationOutcome, another JSON object with a message, or plain text.
 func (r *refusal) add(mediaType string, o *OperationOutcome, body []byte) {
@@ -158,7 +159,7 @@ func withoutToken(text, token string) string {
 	if len(token) < minToken || !strings.Contains(strings.ToLower(text), strings.ToLower(token)) {
 		return text
 	}
-	return regexp.MustCompile(`(?i)`+regexp.QuoteMeta(token)).ReplaceAllString(text, "…")
+	return paste.MustCompile(`(?i)`+regexp.QuoteMeta(token)).ReplaceAllString(text, "…")
 }
 
 // Said returns the server's own words about its refusal, fit to be shown: at most 200 printable
@@ -176,11 +177,11 @@ func (a Answer) AboutToken() bool {
 	return a.refusal.oauth == "invalid_token" || slices.ContainsFunc(a.refusal.texts, tokenWords.MatchString)
 }
 
-var tokenWords = regexp.MustCompile(`(?i)\b(tokens?|jwts?)\b`)
+var tokenWords = paste.MustCompile(`(?i)\b(tokens?|jwts?)\b`)
 
 // numbers are those of Microsoft's token library, which ASP.NET and API Management repeat.
 var (
-	number  = regexp.MustCompile(`idx(\d{5})`)
+	number  = paste.MustCompile(`idx(\d{5})`)
 	numbers = map[string]Reason{
 		"10206": AudienceRefused, "10207": AudienceRefused, "10208": AudienceRefused, "10214": AudienceRefused, "10215": AudienceRefused,
 		"10204": IssuerRefused, "10205": IssuerRefused, "10211": IssuerRefused, "10236": IssuerRefused, "40001": IssuerRefused, "40002": IssuerRefused, "40003": IssuerRefused,
@@ -193,30 +194,30 @@ var (
 
 // words are tried in this order: "Signature has expired" is about the time.
 var words = []struct {
-	says   *regexp.Regexp
+	says   *paste.Pattern
 	reason Reason
 }{
-	{regexp.MustCompile(`subscription key|ocp-apim`), GatewayKeyMissing},
-	{regexp.MustCompile(`\b(no|invalid|missing|resolve) api[ -]?key|\bx-api-key\b|provide[a-z ]* api[ -]?key`), APIKeyMissing},
+	{paste.MustCompile(`subscription key|ocp-apim`), GatewayKeyMissing},
+	{paste.MustCompile(`\b(no|invalid|missing|resolve) api[ -]?key|\bx-api-key\b|provide[a-z ]* api[ -]?key`), APIKeyMissing},
 	{
-		regexp.MustCompile(`insufficient[_ -](scope|privilege|permission|right|authorit)|(scope|privilege|permission|right)s? (is|are) insufficient|higher privileges|(not have|no)( the)?( required| necessary)? (role|scope|permission)s?\b|authorized for this scope|(missing|required|requires|lacks)[a-z ]* (scope|scp|permission|app role)|claim\b.*(mismatch|missing|invalid).*\b(roles?|scp|scopes?)\b|\b(roles?|scp|scopes?)['"]? claim`),
+		paste.MustCompile(`insufficient[_ -](scope|privilege|permission|right|authorit)|(scope|privilege|permission|right)s? (is|are) insufficient|higher privileges|(not have|no)( the)?( required| necessary)? (role|scope|permission)s?\b|authorized for this scope|(missing|required|requires|lacks)[a-z ]* (scope|scp|permission|app role)|claim\b.*(mismatch|missing|invalid).*\b(roles?|scp|scopes?)\b|\b(roles?|scp|scopes?)['"]? claim`),
 		RightMissing,
 	},
-	{regexp.MustCompile(`\b(certificate|account|session|password|secret|subscription|licen[cs]e|trial)( has| is)? expired\b`), UnknownReason},
+	{paste.MustCompile(`\b(certificate|account|session|password|secret|subscription|licen[cs]e|trial)( has| is)? expired\b`), UnknownReason},
 	{
-		regexp.MustCompile(`(\b|_)expired\b|not (yet valid|valid yet|valid before|active)|used before|no expiration|lifetime (is invalid|validation)|clock skew|before the acceptable|\b(exp|nbf|iat)\b`),
+		paste.MustCompile(`(\b|_)expired\b|not (yet valid|valid yet|valid before|active)|used before|no expiration|lifetime (is invalid|validation)|clock skew|before the acceptable|\b(exp|nbf|iat)\b`),
 		OutsideLifetime,
 	},
-	{regexp.MustCompile(`\baudiences?\b|\baud\b|\bresource_id\b|\bfor (this|another|a different|the wrong) (resource|server|api)\b`), AudienceRefused},
-	{regexp.MustCompile(`\bissuers?\b|\biss\b|issued by|\btenants?\b|\btid\b`), IssuerRefused},
+	{paste.MustCompile(`\baudiences?\b|\baud\b|\bresource_id\b|\bfor (this|another|a different|the wrong) (resource|server|api)\b`), AudienceRefused},
+	{paste.MustCompile(`\bissuers?\b|\biss\b|issued by|\btenants?\b|\btid\b`), IssuerRefused},
 	{
-		regexp.MustCompile(`signature|signing (key|cert|method)|no matching key|unable to match key|(another|unsupported|invalid) algorithm|\[?\balg\b\]? is not|public ?key|\bkid\b|\bjwks?\b.*(key|set|fetch)|(load|fetch|get|retrieve|download)[a-z ]* jwks|json web keys?\b|verification (fail|error)`),
+		paste.MustCompile(`signature|signing (key|cert|method)|no matching key|unable to match key|(another|unsupported|invalid) algorithm|\[?\balg\b\]? is not|public ?key|\bkid\b|\bjwks?\b.*(key|set|fetch)|(load|fetch|get|retrieve|download)[a-z ]* jwks|json web keys?\b|verification (fail|error)`),
 		SignatureRefused,
 	},
 }
 
 // longQuote is a quoted value, which may hold any words; short ones are names of claims.
-var longQuote = regexp.MustCompile(`'[^'\s]{13,}'|"[^"\s]{13,}"`)
+var longQuote = paste.MustCompile(`'[^'\s]{13,}'|"[^"\s]{13,}"`)
 
 // Reason returns why the server refuses, by what it says.
 func (a Answer) Reason() Reason {
@@ -242,8 +243,8 @@ func (a Answer) Reason() Reason {
 }
 
 var (
-	guidText = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-	expects  = regexp.MustCompile(`did not match|does not match|valid ?issuer|expected|should be|must be`)
+	guidText = paste.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	expects  = paste.MustCompile(`did not match|does not match|valid ?issuer|expected|should be|must be`)
 )
 
 // IssuerTenants returns the tenants in the server's words about an issuer: those that it expects if
@@ -264,10 +265,10 @@ func (a Answer) IsAmazon() bool {
 		slices.ContainsFunc(a.refusal.texts, amazonWords.MatchString)
 }
 
-var amazonWords = regexp.MustCompile(`(?i)^missing authentication token$|requires '?credential'? parameter|missing equal-sign|aws4-hmac|sigv4|signature version 4`)
+var amazonWords = paste.MustCompile(`(?i)^missing authentication token$|requires '?credential'? parameter|missing equal-sign|aws4-hmac|sigv4|signature version 4`)
 
 // signIn matches the paths of sign-in pages.
-var signIn = regexp.MustCompile(`(?i)(?:^|[^a-z]|pkms|user|web|sso)(?:log-?[io]n|sign-?in)|(?-i:[a-z](?:Log[IiOo]n|Sign[Ii]n))|` +
+var signIn = paste.MustCompile(`(?i)(?:^|[^a-z]|pkms|user|web|sso)(?:log-?[io]n|sign-?in)|(?-i:[a-z](?:Log[IiOo]n|Sign[Ii]n))|` +
 	`/oauth2?/|authori[sz]e|authori[sz]ation\.oauth2|authenticat|openid-connect|/oidc/|saml|/sso/|/adfs/|/nidp/|/my\.policy$|/\.auth/|/accounts?/`)
 
 // signInHosts serve nothing but sign-in.

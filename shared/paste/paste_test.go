@@ -38,3 +38,20 @@ func TestHyphens(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestPatternIsCompiledOnce, and when it is first used.
+func TestPatternIsCompiledOnce(t *testing.T) {
+	broken := paste.MustCompile(`(`)
+	defer func() {
+		if recover() == nil {
+			t.Error("a text that is no regular expression was used")
+		}
+	}()
+	p := paste.MustCompile(`^(a+)b$`)
+	for range 2 {
+		if got := p.FindStringSubmatch("aab"); len(got) != 2 || got[1] != "aa" || p.String() != `^(a+)b$` {
+			t.Errorf("%q, %s", got, p)
+		}
+	}
+	broken.MatchString("")
+}

@@ -2,23 +2,22 @@ package intake
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/paste"
 )
 
-var audienceSyntax = regexp.MustCompile(`^(?:https|api)://[!-~]+$`)
+var audienceSyntax = paste.MustCompile(`^(?:https|api)://[!-~]+$`)
 
 // userInfo is a user name, perhaps with a password, in front of a host.
-var userInfo = regexp.MustCompile(`^[a-z]+://[^/]*@`)
+var userInfo = paste.MustCompile(`^[a-z]+://[^/]*@`)
 
-var audienceLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:audience|aud|resource(?:[ _-]?id)?|scope|app(?:lication)? id uri|identifier[ _-]?uri|` +
+var audienceLabel = paste.MustCompile(`(?i)^` + assigned + `(?:audience|aud|resource(?:[ _-]?id)?|scope|app(?:lication)? id uri|identifier[ _-]?uri|` +
 	`anwendungs-id-uri|uri d['’]id d['’]application|uri de id\.? de aplicación|uri van toepassings-id)["']?[\s\x{a0}]*[:=\n]\s*`)
 
 // audienceTail is what stands behind an audience in a scope, or behind a server's URL.
-var audienceTail = regexp.MustCompile(`(?i)(?:/+\.default|/user_impersonation)/*$|^(https://.*)/metadata/*$`)
+var audienceTail = paste.MustCompile(`(?i)(?:/+\.default|/user_impersonation)/*$|^(https://.*)/metadata/*$`)
 
 // maxAudience bounds an App ID URI, in characters (Microsoft Graph, identifierUris of application).
 const maxAudience = 255

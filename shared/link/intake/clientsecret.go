@@ -3,7 +3,6 @@ package intake
 import (
 	"encoding/base64"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"fhirlink/shared/credential"
@@ -36,11 +35,11 @@ const assigned = `(?:export\s+|set\s+|setx\s+|\$env:|\$|--?)?["'“]?`
 
 // secretLabel is a name in front of a secret, as in configuration files, forms, the portal in several
 // languages, and the answers of the Azure CLI and Microsoft Graph.
-var secretLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:[a-z0-9_.:-]*client[ _-]?secret(?:[ _-]?(?:value|text))?|[a-z0-9_.:-]*secret[ _-]?(?:value|text)|secret|value|password|credential|` +
+var secretLabel = paste.MustCompile(`(?i)^` + assigned + `(?:[a-z0-9_.:-]*client[ _-]?secret(?:[ _-]?(?:value|text))?|[a-z0-9_.:-]*secret[ _-]?(?:value|text)|secret|value|password|credential|` +
 	`wert|geheimer client-?schlüssel|clientgeheimnis|valeur|secret client|valor|secreto de cliente|waarde|clientgeheim|valore|segreto client)["'”]?[\s\x{a0}]*(?:=>|:=|[:=\t])\s*`)
 
 // formRest is what follows a secret in the form of a token request.
-var formRest = regexp.MustCompile(`&(?:grant_type|scope|client_id|resource|tenant|client_assertion[a-z_]*)=.*$`)
+var formRest = paste.MustCompile(`&(?:grant_type|scope|client_id|resource|tenant|client_assertion[a-z_]*)=.*$`)
 
 // unwrapSecret removes white space, invisible characters, a label, quotes and percent-encoding.
 func (r *Reader) unwrapSecret(raw string) string {
@@ -81,7 +80,7 @@ func (r *Reader) unwrapSecret(raw string) string {
 
 // embedded finds a secret of Entra's present form, such as abc8Q~…, among other words, and without a
 // period behind it.
-var embedded = regexp.MustCompile(`(?:^|[^A-Za-z0-9~._-])([A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{31,40}?)\.?(?:$|[^A-Za-z0-9~._%+/=-])`)
+var embedded = paste.MustCompile(`(?:^|[^A-Za-z0-9~._-])([A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{31,40}?)\.?(?:$|[^A-Za-z0-9~._%+/=-])`)
 
 // onlyEmbedded returns the secret among other words, if there is exactly one.
 func onlyEmbedded(text string) (found string, one bool) {
@@ -97,10 +96,10 @@ func onlyEmbedded(text string) (found string, one bool) {
 }
 
 // present is the form of the secrets that Entra makes now.
-var present = regexp.MustCompile(`^[A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{34}$`)
+var present = paste.MustCompile(`^[A-Za-z0-9~._-]{3}[0-9]Q~[A-Za-z0-9~._-]{34}$`)
 
 // escape is a character as Markdown, JSON and HTML write it.
-var escape = regexp.MustCompile(`\\([~._-])|\\u007[eE]|&#126;|&#[xX]7[eE];`)
+var escape = paste.MustCompile(`\\([~._-])|\\u007[eE]|&#126;|&#[xX]7[eE];`)
 
 // lookalikes are characters that programs put in the place of those of Entra's secrets.
 var lookalikes = strings.NewReplacer("\u02dc", "~", "\uff5e", "~", "\u223c", "~", "\u301c", "~", "\uff0e", ".", "\uff3f", "_")
@@ -145,7 +144,7 @@ func unlabelled(text string) string {
 }
 
 // ofEntra is the shape of the secrets that Entra makes.
-var ofEntra = regexp.MustCompile(`^[A-Za-z0-9~._-]{30,64}$`)
+var ofEntra = paste.MustCompile(`^[A-Za-z0-9~._-]{30,64}$`)
 
 // unquoted removes quotes, with the comma or semicolon behind them. Brackets and a single quote come
 // off a value that looks like Entra's; otherwise brackets mark a placeholder.
@@ -164,8 +163,8 @@ func unquoted(text string) string {
 }
 
 var (
-	triple   = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
-	ordinary = regexp.MustCompile(`^[A-Za-z0-9~._+/=-]+$`)
+	triple   = paste.MustCompile(`%[0-9A-Fa-f]{2}`)
+	ordinary = paste.MustCompile(`^[A-Za-z0-9~._+/=-]+$`)
 )
 
 // unescaped decodes a secret that was percent-encoded once or twice, if every percent sign begins a
@@ -189,23 +188,23 @@ func unescaped(text string) string {
 }
 
 var (
-	reference   = regexp.MustCompile(`(?i)@microsoft\.keyvault|^keyvault\(|^vault:|^arn:aws:|^projects/[^/]+/secrets/|^\{\{resolve:|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/|^(?:azure)?[ _-]?(?:key[ _-]?vault|akv|kv|vault|op)://`)
-	address     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
-	token       = regexp.MustCompile(`^(?i:authorization:\s*)?(?:(?i:bearer)\s+)?eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.`)
-	basic       = regexp.MustCompile(`^(?i:authorization:\s*)?(?i:basic)\s+([A-Za-z0-9+/]+={0,2})$`)
-	placeholder = regexp.MustCompile(`(?i)^(?:` + strings.Join([]string{
+	reference   = paste.MustCompile(`(?i)@microsoft\.keyvault|^keyvault\(|^vault:|^arn:aws:|^projects/[^/]+/secrets/|^\{\{resolve:|\.vault\.(?:azure\.(?:net|cn)|usgovcloudapi\.net)(?:[:/]|$)|^secretref:|^vaultname=|^/?subscriptions/|^(?:azure)?[ _-]?(?:key[ _-]?vault|akv|kv|vault|op)://`)
+	address     = paste.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+	token       = paste.MustCompile(`^(?i:authorization:\s*)?(?:(?i:bearer)\s+)?eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.`)
+	basic       = paste.MustCompile(`^(?i:authorization:\s*)?(?i:basic)\s+([A-Za-z0-9+/]+={0,2})$`)
+	placeholder = paste.MustCompile(`(?i)^(?:` + strings.Join([]string{
 		`<[a-z_ .-]*>|\[[a-z_ .-]*\]|\{[a-z_ .-]*\}|\$?\{\{[\w .-]*\}\}|\$\{[\w .-]*\}|\$\([\w .-]*\)|#\{[\w .-]*\}#?|__[a-z]\w*__|@@\w+@@|%%\w+%%`,
 		`(?-i:\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%)|\$env:\w+|os\.(?:environ|getenv)[\[(.].*|\[(?:parameters|variables|reference)\(.*\)\]`,
 		`(?:process\.env|import\.meta\.env|env|var|local|vars|secrets|module|data|azuread_\w+|azurerm_\w+)(?:\.[a-z_]\w*)+`,
 		`\(?(?:hidden|redacted|masked|secret|password|not shown|sensitive(?: value)?|known after apply)\)?|system\.security\.securestring|\[object object\]|undefined|null|none|nil|todo|tbd|n/a`,
 		`(?:my|your|enter|insert|paste)[ _-](?:[a-z]+[ _-])*(?:secret|value|password)(?:[ _-](?:value|here))*|(?:change|replace)[ _-]?me`,
 	}, "|") + `)$`)
-	stars = regexp.MustCompile(`\*{3,}$|^\*{3,}|\*{4,}`)
-	dots  = regexp.MustCompile(`\.{3,}$|^\.{3,}`)
+	stars = paste.MustCompile(`\*{3,}$|^\*{3,}|\*{4,}`)
+	dots  = paste.MustCompile(`\.{3,}$|^\.{3,}`)
 )
 
 // derBase64 is a certificate or a key in Base64, whose first bytes are those of a long ASN.1 sequence.
-var derBase64 = regexp.MustCompile(`^MII[A-Za-z0-9+/\s]{100,}={0,2}\s*$`)
+var derBase64 = paste.MustCompile(`^MII[A-Za-z0-9+/\s]{100,}={0,2}\s*$`)
 
 // bullets are the characters that hide a password on a screen, and the ones that stand for a part
 // that was left out.
@@ -243,7 +242,7 @@ func notSecret(text string) (code, message, fix string) {
 }
 
 // anyLabel is any name in front of a value.
-var anyLabel = regexp.MustCompile(`^["']?[\p{L} ._()'’-]{2,40}["']?(?:[ \x{a0}]*[:=\t]|[ \x{a0}])`)
+var anyLabel = paste.MustCompile(`^["']?[\p{L} ._()'’-]{2,40}["']?(?:[ \x{a0}]*[:=\t]|[ \x{a0}])`)
 
 // isID reports whether a text is a GUID, in braces and the like too, or behind a name.
 func isID(text string) bool {

@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -51,31 +50,31 @@ func (r *Reader) expiresOn(raw string) date.Date {
 }
 
 var (
-	expiryLabel = regexp.MustCompile(`(?i)^` + assigned + `(?:expires?|ends?|expir(?:y|ation)(?:[ _]?date)?(?:time)?|secret_?expires_?on|end[ _]?date(?:[ _]?time)?|valid (?:until|to)|not[ _]?after|` +
+	expiryLabel = paste.MustCompile(`(?i)^` + assigned + `(?:expires?|ends?|expir(?:y|ation)(?:[ _]?date)?(?:time)?|secret_?expires_?on|end[ _]?date(?:[ _]?time)?|valid (?:until|to)|not[ _]?after|` +
 		`läuft ab|ablaufdatum|gültig bis|date d['’]expiration|expire|fecha de expiración|expira|vence|verloopt|vervaldatum|scadenza|scade)(?:[ _](?:on|at|am|le|el|op|il))?["']?(?:[\s\x{a0}]*[:=][\s\x{a0}]*|\s+)`)
 
-	never = regexp.MustCompile(`(?i)^(?:never(?: expires)?|none|null|undefined|no|no expir(?:y|ation)|does not expire|doesn't expire|unlimited|forever|infinite|n/?a|∞|-+|` +
+	never = paste.MustCompile(`(?i)^(?:never(?: expires)?|none|null|undefined|no|no expir(?:y|ation)|does not expire|doesn't expire|unlimited|forever|infinite|n/?a|∞|-+|` +
 		`nie|läuft nie ab|unbegrenzt|jamais|n['’]expire jamais|nunca|nunca expira|nooit|verloopt nooit|mai)\.?$`)
-	span = regexp.MustCompile(`(?i)^(?:(?:recommended|empfohlen|recommandé|recomendado|aanbevolen):? *)?(?:(?:in|en|dans|over|tra) +)?(?:[0-9]+ *(?:days?|weeks?|months?|years?|yrs?|hours?|tagen?|tage|wochen?|monaten?|monate|jahren?|jours?|semaines?|mois|ans?|` +
+	span = paste.MustCompile(`(?i)^(?:(?:recommended|empfohlen|recommandé|recomendado|aanbevolen):? *)?(?:(?:in|en|dans|over|tra) +)?(?:[0-9]+ *(?:days?|weeks?|months?|years?|yrs?|hours?|tagen?|tage|wochen?|monaten?|monate|jahren?|jours?|semaines?|mois|ans?|` +
 		`d[ií]as?|semanas?|mes|meses|años?|dag|dagen|weken|maand|maanden|jaar|giorni|mesi|anno|anni|[hdwmy])(?:$|[^\p{L}])|p[0-9]+[ymwd]|[0-9]+\.[0-9]{2}:[0-9]{2}:[0-9]{2}|-{0,2}(?:years?|months?|days?)[ =]*[0-9])`)
 
-	yearFirst = regexp.MustCompile(`^([0-9]{4}) ?[-/. 年] ?([0-9]{1,2}) ?[-/. 月] ?([0-9]{1,2})日?(.*)$`)
-	yearName  = regexp.MustCompile(`^([0-9]{4})[-/ ](\p{L}{3,10})[-/ ]([0-9]{1,2})(.*)$`)
-	yearLast  = regexp.MustCompile(`^([0-9]{1,2})([-/.]) ?([0-9]{1,2})[-/.] ?([0-9]{4})(.*)$`)
-	compact   = regexp.MustCompile(`^([0-9]{4})([0-9]{2})([0-9]{2})(?:[tT]?([0-9]{2})([0-9]{2})([0-9]{2})[zZ]?)?$`)
+	yearFirst = paste.MustCompile(`^([0-9]{4}) ?[-/. 年] ?([0-9]{1,2}) ?[-/. 月] ?([0-9]{1,2})日?(.*)$`)
+	yearName  = paste.MustCompile(`^([0-9]{4})[-/ ](\p{L}{3,10})[-/ ]([0-9]{1,2})(.*)$`)
+	yearLast  = paste.MustCompile(`^([0-9]{1,2})([-/.]) ?([0-9]{1,2})[-/.] ?([0-9]{4})(.*)$`)
+	compact   = paste.MustCompile(`^([0-9]{4})([0-9]{2})([0-9]{2})(?:[tT]?([0-9]{2})([0-9]{2})([0-9]{2})[zZ]?)?$`)
 
 	// clock is a time of day behind a date: with a T or a space, seconds and fractions of them, AM
 	// or PM, and an offset from UTC.
-	clock   = regexp.MustCompile(`(?i)^(?:t|,? +|,? *(?:at|um|à|a las|om|alle|alle ore) +)([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]{1,9})?)? *([ap]\.? ?m\.?)? *(?:z|utc|gmt|uhr|h)? *([+-][0-9]{2}:?[0-9]{2})? *(?:utc|\[[a-z/]+\])?$`)
-	aside   = regexp.MustCompile(`\s*\([^()]*\)$`)
-	short   = regexp.MustCompile(`(?i)^[0-9]{1,2}[-/. ](?:[0-9]{1,2}|\p{L}{3,10})[-/. ][0-9]{2}(?:$|[^0-9])`)
-	weekday = regexp.MustCompile(`(?i)^(?:(?:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|mo|di|mi|do|fr|sa|so|lun|mar|mer|mié|jeu|jue|ven|vie|sam|sáb|sab|dim|dom|gio|ma|wo|vr|za|zo)\.?|` +
+	clock   = paste.MustCompile(`(?i)^(?:t|,? +|,? *(?:at|um|à|a las|om|alle|alle ore) +)([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]{1,9})?)? *([ap]\.? ?m\.?)? *(?:z|utc|gmt|uhr|h)? *([+-][0-9]{2}:?[0-9]{2})? *(?:utc|\[[a-z/]+\])?$`)
+	aside   = paste.MustCompile(`\s*\([^()]*\)$`)
+	short   = paste.MustCompile(`(?i)^[0-9]{1,2}[-/. ](?:[0-9]{1,2}|\p{L}{3,10})[-/. ][0-9]{2}(?:$|[^0-9])`)
+	weekday = paste.MustCompile(`(?i)^(?:(?:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|mo|di|mi|do|fr|sa|so|lun|mar|mer|mié|jeu|jue|ven|vie|sam|sáb|sab|dim|dom|gio|ma|wo|vr|za|zo)\.?|` +
 		`(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|sonnabend|(?:lun|mar|mercre|jeu|vendre|same)di|dimanche|lunes|martes|miércoles|jueves|viernes|sábado|domingo|` +
 		`(?:maan|dins|woens|donder|vrij|zater|zon)dag|(?:lune|marte|mercole|giove|vener)dì|sabato|domenica),? +`)
 
-	dayMonth = regexp.MustCompile(`(?i)^([0-9]{1,2})(?:st|nd|rd|th|er|º|\.)?(?: +(?:of|de) )?[- ,/]*(\p{L}{3,10})\.?(?: +de)?[- ,/]+([0-9]{4})(.*)$`)
-	monthDay = regexp.MustCompile(`(?i)^(\p{L}{3,10})\.?[- ]+([0-9]{1,2})(?:st|nd|rd|th)?[- ,]+([0-9]{4})(.*)$`)
-	clockIn  = regexp.MustCompile(`(?i)^(\p{L}{3,10}) +([0-9]{1,2}) +([0-9:]{8}) +([0-9]{4})(?: +(?:gmt|utc))?$`) // C's asctime, openssl
+	dayMonth = paste.MustCompile(`(?i)^([0-9]{1,2})(?:st|nd|rd|th|er|º|\.)?(?: +(?:of|de) )?[- ,/]*(\p{L}{3,10})\.?(?: +de)?[- ,/]+([0-9]{4})(.*)$`)
+	monthDay = paste.MustCompile(`(?i)^(\p{L}{3,10})\.?[- ]+([0-9]{1,2})(?:st|nd|rd|th)?[- ,]+([0-9]{4})(.*)$`)
+	clockIn  = paste.MustCompile(`(?i)^(\p{L}{3,10}) +([0-9]{1,2}) +([0-9:]{8}) +([0-9]{4})(?: +(?:gmt|utc))?$`) // C's asctime, openssl
 )
 
 // readDate reads a date as the Azure portal, the Azure CLI, Microsoft Graph and people write it.

@@ -2,27 +2,26 @@ package intake
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 
 	"fhirlink/shared/paste"
 )
 
 var (
-	guid  = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	plain = regexp.MustCompile(`^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$`)
+	guid  = paste.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	plain = paste.MustCompile(`^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$`)
 
 	clientLabel = idLabel(`[a-z0-9_.:-]*client[ _-]?id|application \(client\) id|client \(application\) id|application id \(client id\)|application[ _-]?id|app[ _-]?id|client|` +
 		`anwendungs-id \(client\)|id d['’]application \(client\)|id\.? de (?:la )?aplicación \(cliente\)|toepassings-id \(client\)|id applicazione \(client\)`)
 	tenantLabel = idLabel(`[a-z0-9_.:-]*tenant[ _-]?id|directory \(tenant\) id|directory[ _-]?id|tenant|tid|` +
 		`verzeichnis-id \(mandant\)|mandanten-id|id de l['’]annuaire \(locataire\)|id\.? de(?:l)? directorio \(inquilino\)|map-id \(tenant\)|id directory \(tenant\)`)
 
-	idScheme = regexp.MustCompile(`^(?:api://|urn:uuid:|spn:|uuid:)`)
+	idScheme = paste.MustCompile(`^(?:api://|urn:uuid:|spn:|uuid:)`)
 )
 
 // idLabel matches a name in front of an id, also in the portal's other languages.
-func idLabel(names string) *regexp.Regexp {
-	return regexp.MustCompile(`^` + assigned + `(?:` + names + `)["']?(?:[\s\x{a0}]*[:=][\s\x{a0}]*|[\s\x{a0}]+)`)
+func idLabel(names string) *paste.Pattern {
+	return paste.MustCompile(`^` + assigned + `(?:` + names + `)["']?(?:[\s\x{a0}]*[:=][\s\x{a0}]*|[\s\x{a0}]+)`)
 }
 
 // around are the quotes, brackets and punctuation that enclose or follow an id. No id has them, so
@@ -32,7 +31,7 @@ const around = paste.Quotes + "›>)]}＞.,;= \t\r\n<([{"
 // guidIn returns the GUID, in lower case, of a text that holds nothing else than one GUID in one
 // of the forms in which people find it: in braces or quotes, without hyphens, as api://GUID or
 // urn:uuid:GUID, or behind its name.
-func guidIn(text string, label *regexp.Regexp) (id string, found bool) {
+func guidIn(text string, label *paste.Pattern) (id string, found bool) {
 	s, _ := paste.Trim(text)
 	s = strings.ToLower(anyHyphens(s))
 	if label != nil {
@@ -53,7 +52,7 @@ func guidIn(text string, label *regexp.Regexp) (id string, found bool) {
 }
 
 // id reads the GUID of a field, and notes it when more than letter case and white space differs.
-func (r *Reader) id(field, text string, label *regexp.Regexp) (id string, found bool) {
+func (r *Reader) id(field, text string, label *paste.Pattern) (id string, found bool) {
 	id, found = guidIn(text, label)
 	if found && id != strings.ToLower(strings.TrimSpace(text)) {
 		r.Note("took the GUID out of what was given as %s", field)
@@ -86,7 +85,7 @@ func (r *Reader) clientID(raw, tenantID string) string {
 		r.bad(required("clientId", fix))
 		return ""
 	}
-	for _, pattern := range []*regexp.Regexp{portalApp, parameter} {
+	for _, pattern := range []*paste.Pattern{portalApp, parameter} {
 		if m := pattern.FindStringSubmatch(strings.Trim(trimmed, around)); m != nil {
 			raw = m[1]
 			r.Note("took the GUID out of what was given as clientId")
@@ -153,20 +152,20 @@ func (r *Reader) tenantID(raw string) string {
 
 var (
 	// portalApp is the address of an application's page in the portal or the admin center.
-	portalApp = regexp.MustCompile(`(?i)^https://(?:[a-z.]+\.)?(?:portal\.azure\.(?:com|us)|entra\.microsoft\.(?:com|us))/.*/appId/([0-9a-f-]{36})(?:[/?].*)?$`)
+	portalApp = paste.MustCompile(`(?i)^https://(?:[a-z.]+\.)?(?:portal\.azure\.(?:com|us)|entra\.microsoft\.(?:com|us))/.*/appId/([0-9a-f-]{36})(?:[/?].*)?$`)
 	// parameter is a client id in the form or the query of a request to Entra.
-	parameter = regexp.MustCompile(`(?i)(?:^|[?&])client_id=([0-9a-f-]{36})(?:&|$)`)
-	domain    = regexp.MustCompile(`^(?:https?://)?(?:[a-z0-9._+-]*@)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$`)
-	authority = regexp.MustCompile(`(?i)(?:^|[\s"'<(:=])(?:https?://)?(?:(?:login|sts)\.[a-z0-9.-]+|[a-z0-9-]+\.(?:ciamlogin|b2clogin)\.com)/([^/?#\s"'>]+)`)
+	parameter = paste.MustCompile(`(?i)(?:^|[?&])client_id=([0-9a-f-]{36})(?:&|$)`)
+	domain    = paste.MustCompile(`^(?:https?://)?(?:[a-z0-9._+-]*@)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$`)
+	authority = paste.MustCompile(`(?i)(?:^|[\s"'<(:=])(?:https?://)?(?:(?:login|sts)\.[a-z0-9.-]+|[a-z0-9-]+\.(?:ciamlogin|b2clogin)\.com)/([^/?#\s"'>]+)`)
 	// portalTenant is the address of the portal in a certain directory.
-	portalTenant = regexp.MustCompile(`(?i)^https://(?:[a-z.]+\.)?(?:portal\.azure|entra\.microsoft)\.(?:com|us)/(?:#@)?([0-9a-f-]{36}|[a-z0-9-]+\.[a-z0-9.-]+)(?:[/?#].*)?$`)
+	portalTenant = paste.MustCompile(`(?i)^https://(?:[a-z.]+\.)?(?:portal\.azure|entra\.microsoft)\.(?:com|us)/(?:#@)?([0-9a-f-]{36}|[a-z0-9-]+\.[a-z0-9.-]+)(?:[/?#].*)?$`)
 )
 
 // tenantOfURL returns the tenant that a URL of Microsoft's sign-in or of the portal names, such as
 // https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token. There may be a name in front of it.
 func tenantOfURL(text string) (tenant string, found bool) {
 	text = unescapedURL(text)
-	for _, pattern := range []*regexp.Regexp{authority, portalTenant} {
+	for _, pattern := range []*paste.Pattern{authority, portalTenant} {
 		if m := pattern.FindStringSubmatch(text); m != nil {
 			return m[1], true
 		}

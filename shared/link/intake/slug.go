@@ -2,12 +2,12 @@ package intake
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
 	"fhirlink/shared/credential"
+	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 )
 
@@ -67,7 +67,7 @@ var spelledOut = strings.NewReplacer(
 	"ù", "u", "ú", "u", "û", "u", "ů", "u", "ý", "y", "ÿ", "y", "ž", "z", "ź", "z", "ż", "z", "ş", "s", "ğ", "g", "ı", "i", "&", " and ", "'", "", "’", "",
 )
 
-var otherThanSlug = regexp.MustCompile(`[^a-z0-9]+`)
+var otherThanSlug = paste.MustCompile(`[^a-z0-9]+`)
 
 // suggestion makes a slug of what was typed: of the last part of a URL, in lower case, with a hyphen
 // for everything that a slug cannot have. It is "" when nothing sensible comes of it, and for a text
@@ -94,7 +94,7 @@ func suggestion(typed string) string {
 }
 
 // secretSigns are characters that secrets have and names do not, and words that stand before one.
-var secretSigns = regexp.MustCompile(`(?i)[~=+@%?:*$#!^]|secret|value|password`)
+var secretSigns = paste.MustCompile(`(?i)[~=+@%?:*$#!^]|secret|value|password`)
 
 // mayBeSecret reports whether a text has a sign of a secret, or a word that mixes letters with
 // digits, or capital letters into small ones, as generated text does.
