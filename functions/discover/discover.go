@@ -46,13 +46,6 @@ func (h Handler) Discover(w http.ResponseWriter, r *http.Request) error {
 	}
 	return httpx.WriteJSON(w, http.StatusOK, answer{
 		FHIRServerURL: found.Server.String(), Notes: append([]string{}, found.Notes...), Kind: kind,
-		FHIRVersion: known(found.FHIRVersion), TenantID: known(found.Report.TenantID), Audience: known(found.Report.Audience), Report: found.Report,
+		FHIRVersion: httpx.OrNull(found.FHIRVersion), TenantID: httpx.OrNull(found.Report.TenantID), Audience: httpx.OrNull(found.Report.Audience), Report: found.Report,
 	})
-}
-
-func known(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -27,7 +27,7 @@ var rights = []struct {
 func Get(w http.ResponseWriter, r *http.Request) error {
 	c, _ := caller.From(r.Context()) // the route's right guarantees one
 	a := answer{
-		Kind: c.Kind(), Organization: c.Organization, ObjectID: known(c.ObjectID), Name: known(c.Name),
+		Kind: c.Kind(), Organization: c.Organization, ObjectID: httpx.OrNull(c.ObjectID), Name: httpx.OrNull(c.Name),
 		May: []string{}, Missing: []caller.Lack{},
 	}
 	for _, one := range rights {
@@ -38,11 +38,4 @@ func Get(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	return httpx.WriteJSON(w, http.StatusOK, a)
-}
-
-func known(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -32,3 +32,11 @@ func WriteBytes(w http.ResponseWriter, status int, contentType string, body []by
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone
 }
+
+// OrNull is s for a member of an answer that is null where nothing is known.
+func OrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
