@@ -125,8 +125,8 @@ func TestPagesThatDoNotExist(t *testing.T) {
 	}
 }
 
-// TestPagesWithoutSignIn: a deployment without FHIRLINK_PUBLIC_URL shows the open pages, and says of
-// the others what is missing.
+// TestPagesWithoutSignIn: a deployment without a sign-in shows the open pages, and says of the others
+// what is missing.
 func TestPagesWithoutSignIn(t *testing.T) {
 	r := pagesRig(t, func(d *functions.Deps) { d.SignIn = nil })
 	for _, target := range guardedPages {

@@ -192,7 +192,7 @@ func leave(r *http.Request, err error) {
 // admitted checks who asks, and that a form is the visitor's own, before a page does anything.
 func (h *Handler) admitted(w http.ResponseWriter, r *http.Request, p page) error {
 	if h.SignIn == nil {
-		return problem.New(problem.NotFound, "This deployment has no sign-in for people, because FHIRLINK_PUBLIC_URL is not set.")
+		return problem.New(problem.NotFound, "This version of fhirlink cannot sign people in here yet. Its sign-in will need FHIRLINK_PUBLIC_URL. Use the API until then.")
 	}
 	v, ok := h.SignIn.Visitor(r)
 	switch {
