@@ -63,7 +63,7 @@ func (t Trimmer) Trim(ctx context.Context) (removed int, err error) {
 	r.Last, r.Done = p.Last, p.Done
 	data, e := json.Marshal(r)
 	if e == nil {
-		_, _, e = t.Cells.Swap(ctx, roundCell, cell, string(data)) // another run that came first did the same
+		_, _, e = t.Cells.Swap(ctx, roundCell, cell, string(data)) // a run that came first has kept its own progress, and this one looks again
 	}
 	return p.Removed, cmp.Or(err, e)
 }
