@@ -29,7 +29,7 @@ func TestAddForm(t *testing.T) {
 	r := pagesRig(t)
 	p := r.get(t, ada, "/api/manage/add").wantPage(t, 200, "Manage FHIR Server")
 	var got []string
-	for n := range p.one(t, "form").Descendants() {
+	for n := range p.one(t, "form", "class", "card").Descendants() {
 		if n.Data != "input" && n.Data != "textarea" || attribute(n, "type") == "hidden" {
 			continue
 		}
@@ -56,7 +56,7 @@ func TestAddForm(t *testing.T) {
 	if attribute(secret, "type") != "password" || attribute(secret, "autocomplete") != "new-password" || attribute(p.one(t, "input", "name", "secretExpiresOn"), "type") != "date" {
 		t.Error("the types of the fields are wrong")
 	}
-	form := p.one(t, "form")
+	form := p.one(t, "form", "class", "card")
 	if attribute(form, "method") != "post" || attribute(form, "action") != "/api/manage/add" || !p.has("button", "Save") || !p.has("button", "Try without saving") || !p.has("summary", "I have no app registration yet") || !p.has("summary", "More") {
 		t.Error("the form is another one")
 	}

@@ -17,6 +17,7 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/signin"
 )
 
 // visitors is a sign-in whose visitor is named by a header of the test.
@@ -43,14 +44,27 @@ var known = map[string]caller.Caller{
 
 var usernames = map[string]string{adaName: "ada@example.org", "joan": "joan_example.net#EXT#@example.org"}
 
-func (visitors) Visitor(r *http.Request) (manage.Visitor, bool) {
+func (visitors) Visitor(r *http.Request) (manage.Visitor, error) {
 	c, ok := known[r.Header.Get(visitorHeader)]
-	return manage.Visitor{Caller: c, Username: usernames[c.Name]}, ok
+	if !ok {
+		return manage.Visitor{}, signin.ErrNoSession
+	}
+	return manage.Visitor{Caller: c, Username: usernames[c.Name]}, nil
 }
 
-func (visitors) Bind(v manage.Visitor) string { return "bound-to-" + v.Caller.ObjectID }
+func (visitors) For(_ context.Context, c caller.Caller) (string, error) {
+	return "bound-to-" + c.ObjectID, nil
+}
 
-func (s visitors) Bound(v manage.Visitor, value string) bool { return value == s.Bind(v) }
+func (s visitors) CheckFor(ctx context.Context, c caller.Caller, value string) error {
+	switch want, _ := s.For(ctx, c); {
+	case value == want:
+		return nil
+	case strings.HasPrefix(value, "bound-to-"):
+		return signin.ErrOtherPerson
+	}
+	return signin.ErrStaleForm
+}
 
 // pagesRig is a rig whose pages have visitors and a public URL.
 func pagesRig(t testing.TB, change ...func(*functions.Deps)) *rig {
@@ -74,7 +88,7 @@ func (r *rig) get(t testing.TB, visitor, target string, header ...string) page {
 // post sends a form as a visitor's own page would.
 func (r *rig) post(t testing.TB, visitor, target string, form url.Values) page {
 	t.Helper()
-	sent := url.Values{"for": {visitors{}.Bind(manage.Visitor{Caller: known[visitor]})}}
+	sent := url.Values{"for": {"bound-to-" + known[visitor].ObjectID}}
 	for name, values := range form {
 		sent[name] = values
 	}
@@ -146,7 +160,7 @@ func (p *page) check(t testing.TB, what string) {
 	if n := len(p.all("h1")); n != 1 {
 		t.Errorf("%s: %d h1", what, n)
 	}
-	if title := text(p.one(t, "title")); !titlePattern.MatchString(title) || strings.HasPrefix(title, "Error: ") != (p.status >= 400) || !strings.Contains(title, text(p.one(t, "h1"))) {
+	if title := text(p.one(t, "title")); !titlePattern.MatchString(title) || strings.HasPrefix(title, "Error: ") != (p.status >= 400 && p.status != 401) || !strings.Contains(title, text(p.one(t, "h1"))) {
 		t.Errorf("%s: %d with the title %q", what, p.status, title)
 	}
 	p.harmless(t, what)

@@ -59,7 +59,10 @@ func TestPages(t *testing.T) {
 		}
 	}
 	for _, target := range formPages {
-		r.visit(t, nobody, http.MethodPost, target, "do=save", "Content-Type", formType).wantPage(t, 401, "Sign in")
+		signedOut := r.visit(t, nobody, http.MethodPost, target, "do=save", "Content-Type", formType)
+		if signedOut.status != 401 || signedOut.has("h2", "You are not signed in any more") != (target != "/api/manage/servers/clinic") || strings.Contains(signedOut.body, "Clinic clinic") {
+			t.Errorf("%s without a session: %d %s", target, signedOut.status, signedOut.body)
+		}
 		r.visit(t, guest, http.MethodPost, target, "do=save", "Content-Type", formType).wantPage(t, 403, "You may not do this")
 		r.visit(t, ada, http.MethodPost, target, "do=save", "Content-Type", jsonType).wantPage(t, 415, "The content type is not supported")
 		r.visit(t, ada, http.MethodPost, target, "", "Content-Type", formType).wantPage(t, 400, "The request body cannot be read")

@@ -16,40 +16,40 @@ import (
 
 // The fields of the form, in seed 1's order and words. Their names are the keys of the API.
 var (
-	slugField = field{
+	slugField = view.Field{
 		Name: "slug", Label: "Customized URL", Autocomplete: "off",
 		Hint: "The name of your link, which others see when they want to send you data: 3 to 63 of a-z, 0-9 and hyphens, such as good-health-clinic.",
 	}
-	descriptionField = field{Name: "description", Label: "Description", Autocomplete: "organization", Hint: "For example the name of your organization."}
-	urlField         = field{
+	descriptionField = view.Field{Name: "description", Label: "Description", Autocomplete: "organization", Hint: "For example the name of your organization."}
+	urlField         = view.Field{
 		Name: "fhirServerUrl", Label: "FHIR Server URL", Autocomplete: "off",
 		Hint: "Azure portal > your FHIR service > Overview > FHIR metadata endpoint. Paste it as it is.",
 	}
-	clientIDField = field{
+	clientIDField = view.Field{
 		Name: "clientId", Label: "Client ID", Autocomplete: "off",
 		Hint: "Microsoft Entra admin center > App registrations > your app > Overview > Application (client) ID.",
 	}
-	secretField = field{
+	secretField = view.Field{
 		Name: "clientSecret", Label: "Client Secret", Type: "password", Autocomplete: "new-password", Secret: true,
 		Hint: "The same app > Certificates & secrets > the column Value, which is shown only once. Not the column Secret ID.",
 	}
-	certificateField = field{
+	certificateField = view.Field{
 		Name: "clientCertificate", Label: "Certificate and key", Lines: 8, Secret: true,
 		Hint: "The certificate and its private RSA key, both as PEM.",
 	}
-	endsField = field{
+	endsField = view.Field{
 		Name: "secretExpiresOn", Label: "Secret ends on", Type: "date", Short: true, Optional: "optional, recommended",
 		Hint: "The column Expires beside the secret. Without it nobody can be warned in time.",
 	}
-	contactsField = field{
+	contactsField = view.Field{
 		Name: "contacts", Label: "E-mail contacts", Lines: 3, Optional: "optional",
 		Hint: "Who is told before the secret ends. One address a line.",
 	}
-	tenantField = field{
+	tenantField = view.Field{
 		Name: "tenantId", Label: "Tenant ID", Autocomplete: "off", Optional: "optional",
 		Hint: "Microsoft Entra admin center > Overview > Tenant ID. It is found from the server if you leave it out.",
 	}
-	audienceField = field{
+	audienceField = view.Field{
 		Name: "audience", Label: "Audience", Autocomplete: "off", Optional: "optional",
 		Hint: "What the server expects tokens to be for. It is found from the server if you leave it out.",
 	}
@@ -59,28 +59,28 @@ var (
 type formBody struct {
 	Heading  string
 	Mistakes []problem.Field
-	Fields   []field
-	More     []field
+	Fields   []view.Field
+	More     []view.Field
 	Open     bool // More is
 	Listed   bool
 	For      string
 	NoMail   bool
 	Dropped  bool // the address held a client secret
-	Verdict  *notice
-	Checks   []shownCheck
-	Mine     *action // a link that the visitor's organization has under this slug
+	Verdict  *view.Notice
+	Checks   []view.Check
+	Mine     *view.Action // a link that the visitor's organization has under this slug
 }
 
 func (h *Handler) formOf(r *http.Request, v Visitor, typed url.Values, mistakes []problem.Field) formBody {
-	fields := []field{slugField, descriptionField, urlField, clientIDField, secretField, endsField}
+	fields := []view.Field{slugField, descriptionField, urlField, clientIDField, secretField, endsField}
 	if h.Mail {
 		fields = append(fields, contactsField)
 	}
 	b := formBody{
-		Heading: h.view.Words(r).Text("Manage FHIR Server"), Mistakes: mistakes, Fields: fill(fields, typed, mistakes),
-		More: fill([]field{tenantField, audienceField}, typed, mistakes), Listed: typed.Get("listed") != "", For: h.SignIn.Bind(v), NoMail: !h.Mail,
+		Heading: h.view.Words(r).Text("Manage FHIR Server"), Mistakes: mistakes, Fields: view.Fill(fields, typed, mistakes),
+		More: view.Fill([]view.Field{tenantField, audienceField}, typed, mistakes), Listed: typed.Get("listed") != "", For: v.For, NoMail: !h.Mail,
 	}
-	b.Open = b.Listed || slices.ContainsFunc(b.More, func(f field) bool { return f.Value != "" || f.Mistakes != nil })
+	b.Open = b.Listed || slices.ContainsFunc(b.More, func(f view.Field) bool { return f.Value != "" || f.Mistakes != nil })
 	return b
 }
 
@@ -106,6 +106,13 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	return h.view.Write(w, r, formPage(v, body))
 }
 
+// addAgain shows the form again with what was typed.
+func (h *Handler) addAgain(r *http.Request, v Visitor, n *view.Notice) view.Page {
+	body := h.formOf(r, v, r.PostForm, nil)
+	body.Verdict = n
+	return formPage(v, body)
+}
+
 func formPage(v Visitor, body formBody) view.Page {
 	return view.Page{Template: "add", Heading: body.Heading, Nav: "FHIR servers", Account: account(v), Body: body}
 }
@@ -118,7 +125,7 @@ func registrationOf(form url.Values) intake.Registration {
 	}
 }
 
-func secretOf(form url.Values, f field) secret.Value {
+func secretOf(form url.Values, f view.Field) secret.Value {
 	if form.Get(f.Name) == "" {
 		return secret.Value{}
 	}
@@ -157,10 +164,10 @@ func (h *Handler) try(w http.ResponseWriter, r *http.Request, v Visitor, registr
 	}
 	words := h.view.Words(r)
 	body := h.formOf(r, v, r.PostForm, nil)
-	body.Checks = h.checks(report)
-	body.Verdict = &notice{
+	body.Checks = view.Checks(report)
+	body.Verdict = &view.Notice{
 		Kind: "good", Heading: words.Text("Nothing was saved."), Text: words.Text("Every check passed. Enter the secret again and press Save."),
-		Actions: []action{{words.Text("Save now"), "#clientSecret"}}, Focus: true,
+		Actions: []view.Action{{Name: words.Text("Save now"), Href: "#clientSecret"}}, Focus: true,
 	}
 	if found {
 		body.Verdict = verdictOf(words, "Nothing was saved.", failed, nil)
@@ -180,7 +187,7 @@ func (h *Handler) notSaved(r *http.Request, v Visitor, err error) error {
 	report, reported := p.Report.(verification.Report)
 	switch {
 	case reported:
-		body.Checks = h.checks(report)
+		body.Checks = view.Checks(report)
 		failed, _ := report.Failed()
 		body.Verdict = verdictOf(words, "Not linked yet: {check}", failed, p.Fields)
 		if p.Code == problem.UpstreamUnavailable {
@@ -190,7 +197,7 @@ func (h *Handler) notSaved(r *http.Request, v Visitor, err error) error {
 	case p.Code == problem.SlugTaken:
 		if l, err := h.Links.Get(r.Context(), v.Caller.Organization, strings.TrimSpace(r.PostForm.Get("slug"))); err == nil {
 			body = h.formOf(r, v, r.PostForm, []problem.Field{{Field: "slug", Code: string(p.Code), Message: "You have linked this already.", Fix: "Open it, or type another name."}})
-			body.Mine = &action{l.Description, "/api/manage/servers/" + string(l.Slug)}
+			body.Mine = &view.Action{Name: l.Description, Href: "/api/manage/servers/" + string(l.Slug)}
 		}
 	case p.Fields == nil:
 		var ok bool

@@ -1,12 +1,14 @@
 package manage
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"fhirlink/functions/manage/view"
+	"fhirlink/shared/credential"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
@@ -20,12 +22,12 @@ type changeBody struct {
 	Description string // as it is stored
 	Typed       string // to delete it
 	Mistakes    []problem.Field
-	Fields      []field
+	Fields      []view.Field
 	Listed      bool
 	ETag        string
 	For         string
-	Verdict     *notice
-	Checks      []shownCheck
+	Verdict     *view.Notice
+	Checks      []view.Check
 	Stale       bool        // somebody else has changed the link meanwhile
 	Theirs      []differing // in what
 	Wrong       bool        // the slug that was typed to delete is another one
@@ -49,11 +51,11 @@ func stored(l link.Link) url.Values {
 	return values
 }
 
-func (h *Handler) editFields(l link.Link) []field {
+func (h *Handler) editFields(l link.Link) []view.Field {
 	kept := credentialField(l)
 	kept.Optional = "leave it empty to keep the current one"
 	kept.Hint = "Needed again if the FHIR Server URL, Client ID, Tenant ID or Audience changes."
-	fields := []field{descriptionField, urlField, clientIDField, tenantField, audienceField, kept, endsField}
+	fields := []view.Field{descriptionField, urlField, clientIDField, tenantField, audienceField, kept, endsField}
 	if h.Mail {
 		fields = append(fields, contactsField)
 	}
@@ -63,7 +65,7 @@ func (h *Handler) editFields(l link.Link) []field {
 func (h *Handler) editBody(r *http.Request, v Visitor, l link.Link, typed url.Values, mistakes []problem.Field) changeBody {
 	return changeBody{
 		Heading: h.view.Words(r).Text("Change {description}", "description", l.Description), Slug: string(l.Slug), Description: l.Description, Mistakes: mistakes,
-		Fields: fill(h.editFields(l), typed, mistakes), Listed: typed.Get("listed") != "", ETag: l.ETag(), For: h.SignIn.Bind(v),
+		Fields: view.Fill(h.editFields(l), typed, mistakes), Listed: typed.Get("listed") != "", ETag: l.ETag(), For: v.For,
 	}
 }
 
@@ -143,20 +145,20 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 		body.Verdict = changedMeanwhile(words)
 	case reported:
 		failed, _ := report.Failed()
-		body.Checks = h.checks(report)
+		body.Checks = view.Checks(report)
 		body.Verdict = verdictOf(words, "Nothing was changed: {check}", failed, p.Fields)
 		if p.Code == problem.UpstreamUnavailable {
 			body.Verdict.Kind, body.Verdict.Text = "warning", waiting(words, p.RetryAfter)
 		}
-		body.Fields = fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
+		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
 	case p.Code == problem.SecretRequired:
 		mistakes := []problem.Field{{
 			Field: credentialField(l).Name, Code: string(p.Code), Message: "You changed " + boundTo(body.Fields, stored(l), r.PostForm) + ", which needs the " + strings.ToLower(credentialField(l).Label) + " again.",
 			Fix: "Type it again, or take the change back.",
 		}}
-		body.Mistakes, body.Fields = mistakes, fill(h.fieldsOf(template, l), r.PostForm, mistakes)
+		body.Mistakes, body.Fields = mistakes, view.Fill(h.fieldsOf(template, l), r.PostForm, mistakes)
 	case p.Fields != nil:
-		body.Mistakes, body.Fields = p.Fields, fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
+		body.Mistakes, body.Fields = p.Fields, view.Fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
 	default:
 		var ok bool
 		if body.Verdict, ok = h.refusal(words, p); !ok {
@@ -166,12 +168,34 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 	return showing(err, changePage(v, template, body))
 }
 
-func changedMeanwhile(words view.Words) *notice {
-	return &notice{Kind: "warning", Heading: words.Text("Somebody changed this server meanwhile"), Focus: true}
+// changeAgain shows the form of a page again, with what was typed and nothing that is stored.
+func (h *Handler) changeAgain(template string) func(*http.Request, Visitor, *view.Notice) view.Page {
+	return func(r *http.Request, v Visitor, n *view.Notice) view.Page {
+		l := link.Link{Slug: link.Slug(r.PathValue("slug")), Description: cmp.Or(r.PostForm.Get("description"), r.PathValue("slug"))}
+		if r.PostForm.Has(certificateField.Name) {
+			l.Secret.Kind = credential.KindCertificate
+		}
+		var body changeBody
+		switch template {
+		case "edit":
+			body = h.editBody(r, v, l, r.PostForm, nil)
+		case "secret":
+			body = h.secretBody(r, v, l, r.PostForm)
+		default:
+			body = h.deleteBody(r, v, l)
+			body.Typed = r.PostForm.Get("slug")
+		}
+		body.ETag, body.Verdict = r.PostForm.Get("etag"), n
+		return changePage(v, template, body)
+	}
+}
+
+func changedMeanwhile(words view.Words) *view.Notice {
+	return &view.Notice{Kind: "warning", Heading: words.Text("Somebody changed this server meanwhile"), Focus: true}
 }
 
 // boundTo names the fields that a form changes and the credential is used with.
-func boundTo(fields []field, before, form url.Values) string {
+func boundTo(fields []view.Field, before, form url.Values) string {
 	var names []string
 	for _, f := range fields {
 		switch f.Name {
@@ -185,25 +209,25 @@ func boundTo(fields []field, before, form url.Values) string {
 }
 
 // credentialField asks for what the link's application proves itself with.
-func credentialField(l link.Link) field {
+func credentialField(l link.Link) view.Field {
 	if hasCertificate(l) {
 		return certificateField
 	}
 	return secretField
 }
 
-func (h *Handler) fieldsOf(template string, l link.Link) []field {
+func (h *Handler) fieldsOf(template string, l link.Link) []view.Field {
 	switch {
 	case template == "edit":
 		return h.editFields(l)
 	case hasCertificate(l): // which says itself when it ends
-		return []field{certificateField}
+		return []view.Field{certificateField}
 	}
-	return []field{secretField, endsField}
+	return []view.Field{secretField, endsField}
 }
 
 // differences are the fields in which a form differs from what is stored now.
-func differences(words view.Words, template string, fields []field, theirs, mine url.Values) (all []differing) {
+func differences(words view.Words, template string, fields []view.Field, theirs, mine url.Values) (all []differing) {
 	for _, f := range fields {
 		a, b := theirs.Get(f.Name), strings.Join(lines(mine.Get(f.Name)), "\n")
 		if !f.Secret && a != b {
@@ -223,7 +247,7 @@ func (h *Handler) secretBody(r *http.Request, v Visitor, l link.Link, typed url.
 		heading = "Replace certificate"
 	}
 	return changeBody{
-		Heading: h.view.Words(r).Text(heading), Slug: string(l.Slug), Description: l.Description, Fields: fill(h.fieldsOf("secret", l), typed, nil), ETag: l.ETag(), For: h.SignIn.Bind(v),
+		Heading: h.view.Words(r).Text(heading), Slug: string(l.Slug), Description: l.Description, Fields: view.Fill(h.fieldsOf("secret", l), typed, nil), ETag: l.ETag(), For: v.For,
 	}
 }
 
@@ -254,7 +278,7 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, v Visitor) err
 }
 
 func (h *Handler) deleteBody(r *http.Request, v Visitor, l link.Link) changeBody {
-	return changeBody{Heading: h.view.Words(r).Text("Delete {description}?", "description", l.Description), Slug: string(l.Slug), Description: l.Description, ETag: l.ETag(), For: h.SignIn.Bind(v)}
+	return changeBody{Heading: h.view.Words(r).Text("Delete {description}?", "description", l.Description), Slug: string(l.Slug), Description: l.Description, ETag: l.ETag(), For: v.For}
 }
 
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request, v Visitor) error {

@@ -12,6 +12,12 @@
 //	GET            /api/manage/about                   needs no sign-in
 //	GET            /api/manage/assets/{hash}/{file}
 //
+//	GET            /api/manage/sign-in                 sends the browser to Microsoft Entra ID
+//	POST           /api/manage/signed-in               takes its answer, from Entra's site
+//	POST           /api/manage/sign-out
+//	GET            /api/manage/signed-out, …/consented where Entra leads back to
+//	GET            /api/manage/organization, …/close
+//
 // A page calls the same methods of [link.Service] and [webhook.Service] as the JSON routes, so that no
 // rule exists twice. Everything works without script. What is typed is never lost, except a client
 // secret, which is never written into HTML.

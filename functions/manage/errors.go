@@ -11,17 +11,6 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// message is the body of a page that says one thing.
-type message struct {
-	Heading     string
-	Text        []string // in the language of the page
-	Detail      string   // in English
-	Links       []action
-	Correlation string
-}
-
-type action struct{ Name, Href string }
-
 // headings are those of the errors that people meet; others have the title of their code.
 var headings = map[problem.Code]string{
 	problem.NotFound:            "Page not found",
@@ -49,7 +38,7 @@ func (s *shown) Unwrap() error { return s.error }
 // showing lets a page tell of an error. The status is the error's unless the page has one.
 func showing(err error, p view.Page) error {
 	e := problem.From(err)
-	p.Status, p.RetryAfter, p.Mistakes = cmp.Or(p.Status, statusOf(e.Code)), e.RetryAfter, true
+	p.Status, p.RetryAfter, p.Mistakes = cmp.Or(p.Status, statusOf(e.Code)), e.RetryAfter, e.Code != problem.Unauthenticated
 	return &shown{err, p}
 }
 
@@ -63,18 +52,20 @@ func statusOf(c problem.Code) int {
 
 // refusal says above a form why it was not taken, where neither a field nor a check says it. ok is
 // false when the reason is no business of the form's.
-func (h *Handler) refusal(words view.Words, p *problem.Error) (n *notice, ok bool) {
+func (h *Handler) refusal(words view.Words, p *problem.Error) (n *view.Notice, ok bool) {
 	switch p.Code {
 	case problem.TooManyLinks, problem.TooManyWebhooks, problem.UpstreamUnavailable, problem.TooManyRequests, problem.ChangedMeanwhile:
-		return &notice{Kind: "warning", Heading: words.Text(headingOf(p.Code)), Fix: p.Detail, Text: waiting(words, p.RetryAfter), Focus: true}, true
+		return &view.Notice{Kind: "warning", Heading: words.Text(headingOf(p.Code)), Fix: p.Detail, Text: waiting(words, p.RetryAfter), Focus: true}, true
 	}
 	return nil, false
 }
 
-// messagePage says one thing, in English.
-func (h *Handler) messagePage(r *http.Request, v Visitor, heading, detail string) view.Page {
-	m := message{Heading: heading, Detail: detail, Links: []action{{h.view.Words(r).Text("FHIR servers"), "/api/manage/"}}}
-	return view.Page{Template: "message", Heading: heading, Account: account(v), Body: m}
+// messagePage says one thing. Without links it leads to the first page.
+func (h *Handler) messagePage(r *http.Request, v Visitor, m view.Message) view.Page {
+	if m.Links == nil {
+		m.Links = []view.Action{{Name: h.view.Words(r).Text("FHIR servers"), Href: "/api/manage/"}}
+	}
+	return view.Page{Template: "message", Heading: m.Heading, Account: account(v), Body: m}
 }
 
 // waiting says when to try again; empty: nothing is known.
@@ -102,7 +93,7 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	p := problem.From(err)
 	words := h.view.Words(r)
-	m := message{Heading: words.Text(headingOf(p.Code)), Detail: p.Detail, Links: []action{{words.Text("FHIR servers"), "/api/manage/"}}}
+	m := view.Message{Heading: words.Text(headingOf(p.Code)), Detail: p.Detail}
 	if p.Code == problem.LinkNotFound { // the same page for every slug
 		m.Detail = "Check the address, or look for the server in the list."
 	}
@@ -116,11 +107,8 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	if p.Allow != nil {
 		w.Header().Set("Allow", strings.Join(p.Allow, ", "))
 	}
-	v := Visitor{}
-	if h.SignIn != nil {
-		v, _ = h.SignIn.Visitor(r)
-	}
-	page := view.Page{Template: "message", Heading: m.Heading, Mistakes: true, Account: account(v), Body: m, Status: status, RetryAfter: p.RetryAfter}
+	page := h.messagePage(r, h.anybody(r), m)
+	page.Mistakes, page.Status, page.RetryAfter = p.Code != problem.Unauthenticated, status, p.RetryAfter
 	failed := h.view.Write(w, r, page)
 	if failed != nil {
 		http.Error(w, m.Heading, status)

@@ -32,41 +32,6 @@ func readForm(r *http.Request) error {
 	return nil
 }
 
-// field is one field of a form, as the template "field" shows it.
-type field struct {
-	Name, Label, Hint, Optional string
-	Type, Autocomplete          string
-	Value                       string
-	Lines                       int  // of a text area; 0: one line
-	Secret                      bool // it is never shown again
-	Short                       bool
-	Again                       bool // the secret that was typed is gone
-	Mistakes                    []problem.Field
-}
-
-// with returns the field with what was typed and what is wrong with it. A secret is not shown again.
-func (f field) with(typed url.Values, mistakes []problem.Field) field {
-	f.Value = typed.Get(f.Name)
-	for _, m := range mistakes {
-		if m.Field == f.Name {
-			f.Mistakes = append(f.Mistakes, m)
-		}
-	}
-	if f.Secret {
-		f.Again = f.Value != ""
-		f.Value = ""
-	}
-	return f
-}
-
-func fill(fields []field, typed url.Values, mistakes []problem.Field) []field {
-	filled := make([]field, len(fields))
-	for i, f := range fields {
-		filled[i] = f.with(typed, mistakes)
-	}
-	return filled
-}
-
 // lines splits the text of a field that takes one value a line.
 func lines(text string) (all []string) {
 	for line := range strings.Lines(strings.ReplaceAll(text, "\r", "\n")) {

@@ -3,6 +3,7 @@ package manage
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/signin"
 	"fhirlink/shared/smart"
 	"fhirlink/shared/verification"
 )
@@ -45,21 +47,6 @@ type Links interface {
 	Changer
 }
 
-// Visitor is who looks at the pages.
-type Visitor struct {
-	Caller   caller.Caller
-	Username string // for people; empty when nobody signed in
-}
-
-// SignIn knows who looks at the pages.
-type SignIn interface {
-	// Visitor returns who sent a request. ok is false when nobody is signed in.
-	Visitor(r *http.Request) (v Visitor, ok bool)
-	// Bind returns the value by which a form belongs to its visitor. Bound reports whether it does.
-	Bind(v Visitor) string
-	Bound(v Visitor, value string) bool
-}
-
 // Deps is what the pages need. SignIn may be nil: then the pages that need it say that the deployment
 // has none.
 type Deps struct {
@@ -77,6 +64,7 @@ type Deps struct {
 // Handler serves the pages.
 type Handler struct {
 	Deps
+	people *signin.Service // nil: nobody signs in here
 	view   *view.Renderer
 	mux    *http.ServeMux
 	sites  *http.CrossOriginProtection
@@ -90,6 +78,9 @@ func New(d Deps, origin string) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{Deps: d, view: renderer, mux: http.NewServeMux(), sites: http.NewCrossOriginProtection(), secure: strings.HasPrefix(origin, "https://")}
+	if p, ok := d.SignIn.(People); ok {
+		h.people = p.Service
+	}
 	if origin != "" {
 		if err := h.sites.AddTrustedOrigin(origin); err != nil {
 			return nil, err
@@ -103,29 +94,37 @@ func New(d Deps, origin string) (*Handler, error) {
 type page func(http.ResponseWriter, *http.Request, Visitor) error
 
 func (h *Handler) routes() {
-	h.open("GET /api/manage", func(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	h.plain("GET /api/manage", func(w http.ResponseWriter, r *http.Request, _ Visitor) error {
 		return seeOther(w, r, "/api/manage/")
 	})
-	h.open("GET "+assets.Prefix+"{file...}", h.asset)
+	h.plain("GET "+assets.Prefix+"{file...}", h.asset)
 	h.open("GET /api/manage/about", h.about)
 	h.open("GET /api/manage/scopes", h.scopes)
 	h.open("POST /api/manage/scopes", h.scopes)
 
-	h.guarded("GET /api/manage/{$}", h.list)
-	h.guarded("GET /api/manage/servers.csv", h.csv)
-	h.guarded("GET /api/manage/add", h.add)
-	h.guarded("POST /api/manage/add", h.save)
-	h.guarded("GET /api/manage/servers/{slug}", h.server)
-	h.guarded("POST /api/manage/servers/{slug}", h.check)
-	h.guarded("GET /api/manage/servers/{slug}/report.json", h.report)
-	h.guarded("GET /api/manage/servers/{slug}/edit", h.edit)
-	h.guarded("POST /api/manage/servers/{slug}/edit", h.change)
-	h.guarded("GET /api/manage/servers/{slug}/secret", h.secret)
-	h.guarded("POST /api/manage/servers/{slug}/secret", h.replace)
-	h.guarded("GET /api/manage/servers/{slug}/delete", h.delete)
-	h.guarded("POST /api/manage/servers/{slug}/delete", h.remove)
-	h.guarded("GET /api/manage/notifications", h.notifications)
-	h.guarded("POST /api/manage/notifications", h.changeNotifications)
+	h.guarded("GET /api/manage/{$}", guarded{page: h.list, renews: true})
+	h.guarded("GET /api/manage/servers.csv", guarded{page: h.csv})
+	h.guarded("GET /api/manage/add", guarded{page: h.add, renews: true})
+	h.guarded("POST /api/manage/add", guarded{page: h.save, again: h.addAgain})
+	h.guarded("GET /api/manage/servers/{slug}", guarded{page: h.server, renews: true})
+	h.guarded("POST /api/manage/servers/{slug}", guarded{page: h.check})
+	h.guarded("GET /api/manage/servers/{slug}/report.json", guarded{page: h.report})
+	h.guarded("GET /api/manage/servers/{slug}/edit", guarded{page: h.edit, renews: true})
+	h.guarded("POST /api/manage/servers/{slug}/edit", guarded{page: h.change, again: h.changeAgain("edit")})
+	h.guarded("GET /api/manage/servers/{slug}/secret", guarded{page: h.secret, renews: true})
+	h.guarded("POST /api/manage/servers/{slug}/secret", guarded{page: h.replace, again: h.changeAgain("secret")})
+	h.guarded("GET /api/manage/servers/{slug}/delete", guarded{page: h.delete, renews: true})
+	h.guarded("POST /api/manage/servers/{slug}/delete", guarded{page: h.remove, again: h.changeAgain("delete")})
+	h.guarded("GET /api/manage/notifications", guarded{page: h.notifications, renews: true})
+	h.guarded("POST /api/manage/notifications", guarded{page: h.changeNotifications, again: h.addWebhookAgain})
+
+	h.signIn("GET "+signin.SignIn, h.startSignIn)
+	h.signIn("POST "+signin.SignedIn, h.signedIn)
+	h.signIn("POST "+signin.SignOut, h.signOut)
+	h.signIn("GET "+signin.SignedOut, h.signedOut)
+	h.signIn("GET "+signin.Consented, h.consented)
+	h.signIn("GET "+organizationPage, h.organization)
+	h.signIn("GET "+closePage, h.close)
 }
 
 // Handle answers a request below /api/manage.
@@ -161,26 +160,39 @@ func (h *Handler) missing(r *http.Request) error {
 	return e
 }
 
-// open registers a page that needs no sign-in.
-func (h *Handler) open(pattern string, p page) {
+// plain registers a page that does not depend on who looks at it.
+func (h *Handler) plain(pattern string, p page) {
 	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		v := Visitor{}
-		if h.SignIn != nil {
-			v, _ = h.SignIn.Visitor(r)
-		}
-		if err := p(w, r, v); err != nil {
+		if err := p(w, r, Visitor{}); err != nil {
 			leave(r, err)
 		}
 	})
 }
 
-// guarded registers a page for people who may manage links.
-func (h *Handler) guarded(pattern string, p page) {
-	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if err := h.admitted(w, r, p); err != nil {
-			leave(r, err)
+// open registers a page that needs no sign-in.
+func (h *Handler) open(pattern string, p page) {
+	h.plain(pattern, func(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+		v := h.anybody(r)
+		if begun, ok := h.renewal(r, v); ok {
+			return h.moment(w, r, begun)
 		}
+		return p(w, r, v)
 	})
+}
+
+// guarded is a page for people who may manage links.
+type guarded struct {
+	page page
+	// renews lets a session that ends soon be renewed before the page is shown. A download does not: it
+	// would leave the browser at the page of the renewal.
+	renews bool
+	// again is the form of a POST again, with what was typed. It shows nothing that is stored, as
+	// nobody may be signed in. nil: nothing was typed.
+	again func(r *http.Request, v Visitor, n *view.Notice) view.Page
+}
+
+func (h *Handler) guarded(pattern string, g guarded) {
+	h.plain(pattern, func(w http.ResponseWriter, r *http.Request, _ Visitor) error { return h.admitted(w, r, g) })
 }
 
 func leave(r *http.Request, err error) {
@@ -190,40 +202,71 @@ func leave(r *http.Request, err error) {
 }
 
 // admitted checks who asks, and that a form is the visitor's own, before a page does anything.
-func (h *Handler) admitted(w http.ResponseWriter, r *http.Request, p page) error {
+func (h *Handler) admitted(w http.ResponseWriter, r *http.Request, g guarded) error {
 	if h.SignIn == nil {
-		return problem.New(problem.NotFound, "This version of fhirlink cannot sign people in here yet. Its sign-in will need FHIRLINK_PUBLIC_URL. Use the API until then.")
+		return errNoPublicURL
 	}
-	v, ok := h.SignIn.Visitor(r)
+	var unreadable error
+	if r.Method == http.MethodPost {
+		if err := h.checkSite(r); err != nil {
+			return err
+		}
+		unreadable = readForm(r)
+	}
+	v, err := h.visitor(r)
 	switch {
-	case !ok:
-		return &problem.Error{Code: problem.Unauthenticated, Detail: "Sign in first."}
+	case errors.Is(err, signin.ErrNoSession), errors.Is(err, signin.ErrSessionEnded):
+		return h.signInFirst(r, g, errors.Is(err, signin.ErrSessionEnded))
+	case err != nil:
+		return err
 	case !caller.Manage.HeldBy(v.Caller):
-		return &problem.Error{Code: problem.Forbidden, Detail: "Your account may not manage FHIR servers yet."}
+		return h.noRole(r, v)
+	case unreadable != nil:
+		return unreadable
 	}
 	r = r.WithContext(caller.With(r.Context(), v.Caller))
 	if r.Method == http.MethodPost {
-		if err := h.checkForm(r, v); err != nil {
-			return err
-		}
+		err = h.checkFor(r, v, g)
+	} else if begun, ok := h.renewal(r, v); ok && g.renews {
+		return h.moment(w, r, begun)
 	}
-	return p(w, r, v)
-}
-
-// checkForm refuses a form of another site, and one that another person's page has sent.
-func (h *Handler) checkForm(r *http.Request, v Visitor) error {
-	if err := h.sites.Check(r); err != nil {
-		return problem.New(problem.Forbidden, "This form was sent by another web site. Nothing was done.")
-	}
-	if err := readForm(r); err != nil {
+	if err != nil {
 		return err
 	}
-	if !h.SignIn.Bound(v, r.PostForm.Get("for")) {
-		err := problem.New(problem.ChangedMeanwhile, "The form was made for another sign-in. Nothing was done: open the page again, and send it from there.")
-		heading := h.view.Words(r).Text("You are now signed in as {name}", "name", cmp.Or(v.Caller.Name, v.Username))
-		return showing(err, h.messagePage(r, v, heading, err.Detail))
+	return g.page(w, r, v)
+}
+
+// checkSite refuses a form that another web site has sent.
+func (h *Handler) checkSite(r *http.Request) error {
+	if h.sites.Check(r) != nil {
+		return problem.New(problem.Forbidden, "This form was sent by another web site. Nothing was done.")
 	}
 	return nil
+}
+
+// checkFor refuses a form that was made for another person than the one who sends it.
+func (h *Handler) checkFor(r *http.Request, v Visitor, g guarded) error {
+	words := h.view.Words(r)
+	err := h.SignIn.CheckFor(r.Context(), v.Caller, r.PostForm.Get("for"))
+	switch {
+	case errors.Is(err, signin.ErrOtherPerson):
+		return h.otherPerson(r, v)
+	case errors.Is(err, signin.ErrStaleForm):
+		p := problem.New(problem.ChangedMeanwhile, "The form is too old to be taken. Nothing was done: open the page again, and send it from there.")
+		if g.again == nil {
+			return p
+		}
+		n := &view.Notice{Kind: "warning", Heading: words.Text("This form is too old"), Text: words.Text("Nothing was done. Look at it and send it again."), Focus: true}
+		return showing(p, g.again(r, v, n))
+	}
+	return unsealed(err)
+}
+
+// otherPerson answers a form that the page of another person has sent.
+func (h *Handler) otherPerson(r *http.Request, v Visitor) error {
+	err := problem.New(problem.ChangedMeanwhile, "The form was made for another sign-in. Nothing was done: open the page again, and send it from there.")
+	heading := h.view.Words(r).Text("You are now signed in as {name}", "name", cmp.Or(v.Caller.Name, v.Username))
+	return showing(err, h.messagePage(r, v, view.Message{Heading: heading, Detail: err.Detail}))
 }
 
 // spend counts a form against the organization's limit.
@@ -256,5 +299,5 @@ func account(v Visitor) *view.Account {
 	if v.Caller.Organization == "" {
 		return nil
 	}
-	return &view.Account{Name: v.Caller.Name, Username: v.Username, Organization: v.Caller.Organization, Local: v.Caller.Local}
+	return &view.Account{Name: v.Caller.Name, Username: v.Username, Organization: v.Caller.Organization, Local: v.Caller.Local, For: v.For}
 }

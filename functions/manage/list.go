@@ -45,7 +45,7 @@ type listBody struct {
 	Query                query
 	Statuses, Sorts      []choice
 	Pages                []numbered
-	Notice               *notice
+	Notice               *view.Notice
 }
 
 type query struct{ Search, Status, Sort string }

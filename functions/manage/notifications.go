@@ -24,17 +24,18 @@ type Webhooks interface {
 }
 
 var (
-	hookURLField         = field{Name: "url", Label: "Address", Hint: "https. Events about your servers are sent there, signed as Standard Webhooks says.", Autocomplete: "off"}
-	hookDescriptionField = field{Name: "description", Label: "Description", Optional: "optional"}
+	hookURLField         = view.Field{Name: "url", Label: "Address", Hint: "https. Events about your servers are sent there, signed as Standard Webhooks says.", Autocomplete: "off"}
+	hookDescriptionField = view.Field{Name: "description", Label: "Description", Optional: "optional"}
 )
 
 type notificationsBody struct {
 	Mistakes []problem.Field
-	Fields   []field
+	Fields   []view.Field
 	Hooks    []webhook.Endpoint
-	Notice   *notice
+	Notice   *view.Notice
 	Key      string // of a webhook that was just made, or got a new one: shown once
 	For      string
+	Unseen   bool // the webhooks are not shown
 }
 
 func (h *Handler) notifications(w http.ResponseWriter, r *http.Request, v Visitor) error {
@@ -51,12 +52,18 @@ func (h *Handler) writeNotifications(w http.ResponseWriter, r *http.Request, v V
 
 func (h *Handler) notificationsPage(r *http.Request, v Visitor, body notificationsBody, typed url.Values) (view.Page, error) {
 	hooks, err := h.Webhooks.List(r.Context(), v.Caller.Organization)
-	if err != nil {
-		return view.Page{}, err
-	}
-	body.Hooks, body.For = hooks, h.SignIn.Bind(v)
-	body.Fields = fill([]field{hookURLField, hookDescriptionField}, typed, body.Mistakes)
-	return view.Page{Template: "notifications", Heading: h.view.Words(r).Text("Notifications"), Nav: "Notifications", Account: account(v), Body: body}, nil
+	body.Hooks = hooks
+	return h.pageOfWebhooks(r, v, body, typed), err
+}
+
+func (h *Handler) pageOfWebhooks(r *http.Request, v Visitor, body notificationsBody, typed url.Values) view.Page {
+	body.For, body.Fields = v.For, view.Fill([]view.Field{hookURLField, hookDescriptionField}, typed, body.Mistakes)
+	return view.Page{Template: "notifications", Heading: h.view.Words(r).Text("Notifications"), Nav: "Notifications", Account: account(v), Body: body}
+}
+
+// addWebhookAgain shows the form again with what was typed, and no webhook.
+func (h *Handler) addWebhookAgain(r *http.Request, v Visitor, n *view.Notice) view.Page {
+	return h.pageOfWebhooks(r, v, notificationsBody{Notice: n, Unseen: true}, r.PostForm)
 }
 
 // notAdded shows the form again, with what was typed and why no webhook was added.
@@ -99,15 +106,15 @@ func (h *Handler) changeNotifications(w http.ResponseWriter, r *http.Request, v 
 		if err != nil {
 			return err
 		}
-		body.Notice, body.Key = &notice{Kind: "good", Heading: words.Text("The webhook has a new key. The old one signs too for 24 hours."), Focus: true}, key.Reveal()
+		body.Notice, body.Key = &view.Notice{Kind: "good", Heading: words.Text("The webhook has a new key. The old one signs too for 24 hours."), Focus: true}, key.Reveal()
 	case "test":
 		_, result, err := h.Webhooks.Test(r.Context(), organization, id)
 		if err != nil {
 			return err
 		}
-		body.Notice = &notice{Kind: "warning", Heading: words.Text("The test did not arrive"), Fix: result.Reason, Focus: true}
+		body.Notice = &view.Notice{Kind: "warning", Heading: words.Text("The test did not arrive"), Fix: result.Reason, Focus: true}
 		if result.Outcome == notify.Delivered {
-			body.Notice = &notice{Kind: "good", Heading: words.Text("The test has arrived"), Fix: result.Reason, Focus: true}
+			body.Notice = &view.Notice{Kind: "good", Heading: words.Text("The test has arrived"), Fix: result.Reason, Focus: true}
 		}
 	case "switch":
 		enabled := form.Get("enabled") == "1"

@@ -53,8 +53,8 @@ var dialects = []struct{ value, word string }{
 func (h *Handler) scopes(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	values := r.URL.Query()
 	if r.Method == http.MethodPost {
-		if err := h.sites.Check(r); err != nil {
-			return problem.New(problem.Forbidden, "This form was sent by another web site. Nothing was done.")
+		if err := h.checkSite(r); err != nil {
+			return err
 		}
 		if err := readForm(r); err != nil {
 			return err

@@ -17,13 +17,13 @@ import (
 type serverBody struct {
 	Link    link.Link
 	Badge   view.Badge
-	Notices []*notice
+	Notices []*view.Notice
 	Step    view.Step
 	HasStep bool
 	Replace string // the name of the link that replaces the credential
 	Recheck time.Time
 	Checked time.Time
-	Checks  []shownCheck
+	Checks  []view.Check
 	Secret  secretBody
 	History []happening
 	More    string // address of older events
@@ -53,14 +53,14 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 		return err
 	}
 	words, now := h.view.Words(r), h.Now()
-	body := serverBody{Link: l, Badge: view.StatusBadge(l.Status(now)), Recheck: l.RecheckAt(), Secret: secretOfLink(words, l, now), For: h.SignIn.Bind(v)}
+	body := serverBody{Link: l, Badge: view.StatusBadge(l.Status(now)), Recheck: l.RecheckAt(), Secret: secretOfLink(words, l, now), For: v.For}
 	body.Step, body.HasStep = step(l, now)
 	body.Replace = "Replace secret"
 	if hasCertificate(l) {
 		body.Replace = "Replace certificate"
 	}
 	done := r.URL.Query().Get("done")
-	for _, n := range []*notice{h.said(r, done), standing(words, l, now, done == "linked")} {
+	for _, n := range []*view.Notice{h.said(r, done), standing(words, l, now, done == "linked")} {
 		if n != nil {
 			body.Notices = append(body.Notices, n)
 		}
@@ -70,17 +70,17 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 		if hasCertificate(l) {
 			soon = "Replace the certificate soon"
 		}
-		replace := action{words.Text(body.Replace), "/api/manage/servers/" + string(l.Slug) + "/secret"}
+		replace := view.Action{Name: words.Text(body.Replace), Href: "/api/manage/servers/" + string(l.Slug) + "/secret"}
 		if n := len(body.Notices); l.Status(now) == condition.Expired {
 			body.Notices[n-1].Actions = append(body.Notices[n-1].Actions, replace)
 		} else {
-			body.Notices = append(body.Notices, &notice{Kind: "warning", Heading: words.Text(soon), Text: body.Secret.Left, Actions: []action{replace}})
+			body.Notices = append(body.Notices, &view.Notice{Kind: "warning", Heading: words.Text(soon), Text: body.Secret.Left, Actions: []view.Action{replace}})
 		}
 	}
 	report, err := h.Links.Report(r.Context(), v.Caller.Organization, string(l.Slug))
 	switch {
 	case err == nil:
-		body.Checked, body.Checks = report.At, h.checks(report.Report)
+		body.Checked, body.Checks = report.At, view.Checks(report.Report)
 		for _, n := range body.Notices {
 			if !n.Next.IsZero() { // it waits for a role
 				n.ObjectID = report.Report.ObjectID

@@ -14,10 +14,13 @@ import (
 )
 
 // banner prints what to do next, in commands that can be copied as they are.
-func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, o options) {
+func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, publicURL string, o options) {
 	url := "http://" + addr.String()
 	var b strings.Builder
-	fmt.Fprintf(&b, "Open %s/api/manage/ in a browser: the page to link FHIR servers.\n\n", url)
+	fmt.Fprintf(&b, "Open %s/api/manage/ in a browser: the page to link FHIR servers.\n\n", publicURL)
+	if p.hint != "" {
+		fmt.Fprintf(&b, "%s\n\n", p.hint)
+	}
 	fmt.Fprintf(&b, "fhirlink answers on %s (this machine only). Its data is in %s. Ctrl-C stops it.\n", url, o.data)
 	if o.ahead > 0 {
 		fmt.Fprintf(&b, "The clock is moved forward: it is %s now. Start over with another -data folder to go back.\n", o.ahead.now().UTC().Format(time.RFC3339))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fhirlink/shared/problem"
+	"fhirlink/shared/signin"
 )
 
 // guard is in front of everything else. In this program a request without a token has all
@@ -19,18 +20,21 @@ import (
 //     should change nothing, but here GET shows links without a sign-in. Only pages of the
 //     origins in FHIRLINK_CORS_ORIGINS have a reason to ask.
 //
-// A navigation from another site may open the pages for people, as it shows them to nobody else.
+// A navigation from another site may open the pages for people, as it shows them to nobody else. With
+// -sign-in the authority's site may post its answers to the one page that takes them.
 //
 // Programs other than browsers send neither Sec-Fetch-Site nor Origin, and pass.
 type guard struct {
 	refuser
-	sites *http.CrossOriginProtection
-	next  http.Handler
+	sites     *http.CrossOriginProtection
+	authority string // origin of the site where people sign in; empty: there is none
+	next      http.Handler
 }
 
-// newGuard guards next. Pages of the given origins may call it, e.g. http://localhost:3000.
-func newGuard(next http.Handler, origins []string, refuser refuser) (*guard, error) {
-	g := &guard{refuser, http.NewCrossOriginProtection(), next}
+// newGuard guards next. Pages of the given origins may call it, e.g. http://localhost:3000. People sign
+// in at the origin authority, if there is one.
+func newGuard(next http.Handler, origins []string, authority string, refuser refuser) (*guard, error) {
+	g := &guard{refuser, http.NewCrossOriginProtection(), authority, next}
 	for _, origin := range origins {
 		if err := g.sites.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("FHIRLINK_CORS_ORIGINS: %w", err)
@@ -45,7 +49,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !isLoopbackName(r.Host):
 		g.refuse(w, r, problem.New(problem.Misdirected,
 			"This program answers as localhost, 127.0.0.1 and [::1] only. Ask for http://localhost, with the port in it."))
-	case g.isCrossSite(r) && !opensPage(r):
+	case g.isCrossSite(r) && !opensPage(r) && !g.isAnswer(r):
 		g.refuse(w, r, problem.New(problem.Forbidden,
 			"This request came from a web page of another origin. To let a front end of yours call, put its origin into FHIRLINK_CORS_ORIGINS."))
 	default:
@@ -65,6 +69,12 @@ func (g *guard) isCrossSite(r *http.Request) bool {
 func opensPage(r *http.Request) bool {
 	return r.Method == http.MethodGet && (r.URL.Path == "/" || isPage(r)) &&
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// isAnswer reports whether a request is the authority's answer to a sign-in. No other path takes forms
+// of that origin.
+func (g *guard) isAnswer(r *http.Request) bool {
+	return g.authority != "" && r.Method == http.MethodPost && r.URL.Path == signin.SignedIn && r.Header.Get("Origin") == g.authority
 }
 
 // isLoopbackName reports whether a Host header names this machine. Any port will do, because a

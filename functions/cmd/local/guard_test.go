@@ -20,7 +20,7 @@ func TestGuard(t *testing.T) {
 	)
 	reached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
 	var log bytes.Buffer
-	g, err := newGuard(reached, []string{friend}, refuser{eventlog.New(&log, slog.LevelInfo)})
+	g, err := newGuard(reached, []string{friend}, "", refuser{eventlog.New(&log, slog.LevelInfo)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func checkRefusal(t *testing.T, path string, w *httptest.ResponseRecorder, log s
 // TestGuardLetsLinksOpenPages: a link on another site or in a mail may open a page, and nothing else.
 func TestGuardLetsLinksOpenPages(t *testing.T) {
 	reached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
-	g, err := newGuard(reached, nil, refuser{eventlog.New(&bytes.Buffer{}, slog.LevelInfo)})
+	g, err := newGuard(reached, nil, "", refuser{eventlog.New(&bytes.Buffer{}, slog.LevelInfo)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestGuardLetsLinksOpenPages(t *testing.T) {
 }
 
 func TestGuardRefusesBadOrigins(t *testing.T) {
-	if _, err := newGuard(nil, []string{"localhost:3000"}, refuser{}); err == nil || !strings.Contains(err.Error(), "FHIRLINK_CORS_ORIGINS") {
+	if _, err := newGuard(nil, []string{"localhost:3000"}, "", refuser{}); err == nil || !strings.Contains(err.Error(), "FHIRLINK_CORS_ORIGINS") {
 		t.Errorf("error %v", err)
 	}
 }

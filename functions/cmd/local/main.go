@@ -54,19 +54,30 @@ func run(ctx context.Context, args []string, env config.Lookup, stdout, stderr i
 	defer func() { _ = out.Close() }() // fails when stdout is gone, where the error cannot be reported
 	log := eventlog.New(out, slog.LevelInfo)
 
+	l, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		fmt.Fprintf(stderr, "-addr: %v. If fhirlink runs there already, use that one. If another program has the port, name another one with -addr 127.0.0.1:PORT\n", err)
+		return exitUsage
+	}
+	if c.PublicURL == "" {
+		c.PublicURL = localURL(l.Addr())
+	}
 	p, err := newProgram(o, c, log)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
+		_ = l.Close() // nothing was served
 		return exitUsage
 	}
-	l, err := net.Listen("tcp", o.addr)
-	if err != nil {
-		fmt.Fprintf(stderr, "-addr: %v. If another program has the port, name another one with -addr 127.0.0.1:PORT\n", err)
-		return max(exitUsage, closed(p, stderr))
-	}
-	p.banner(ctx, out, l.Addr(), o)
+	p.banner(ctx, out, l.Addr(), c.PublicURL, o)
 	status := p.serve(ctx, l, log, stderr)
 	return max(status, closed(p, stderr))
+}
+
+// localURL is the origin of the pages unless a setting says otherwise. Browsers take Secure cookies from
+// localhost by this name.
+func localURL(addr net.Addr) string {
+	_, port, _ := net.SplitHostPort(addr.String()) // a listener's address has a port
+	return "http://localhost:" + port
 }
 
 // serve answers requests and runs sweeps until ctx ends.

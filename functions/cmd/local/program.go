@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -37,11 +38,13 @@ import (
 type program struct {
 	handler  http.Handler
 	stores   *storebolt.Store
+	secrets  *secretbolt.Store
 	verifier *verification.Verifier
 	links    *link.Service
 	tokens   *tokens.Service
 	webhooks *webhook.Service
 	sweep    expiry.Sweep
+	hint     string         // for the banner: how people sign in; empty: they need not
 	closers  []func() error // in the order of opening
 }
 
@@ -73,13 +76,17 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Links: p.links, Trail: trail.Trimmer{Store: p.stores, Cells: p.stores, Days: c.TrailDays, Now: o.ahead.now},
 		Cells: p.stores, Now: o.ahead.now, Log: log,
 	}
-	signIn := bearer(c)
+	signIn, authority, err := p.people(o, c, clients, log)
+	if err != nil {
+		return p, err
+	}
+	tokens := bearer(c)
 	public := functions.New(functions.Deps{
 		Links:    p.links,
 		Tokens:   p.tokens,
 		Webhooks: p.webhooks,
 		Servers:  discovery.Service{Verifier: p.verifier, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now},
-		Callers:  callers{signIn},
+		Callers:  callers{tokens},
 		Sweep:    p.sweep,
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
@@ -89,7 +96,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Program:  "local",
 		Version:  version,
 
-		SignIn:    thisMachine{},
+		SignIn:    signIn,
 		Service:   view.Service{Name: c.ServiceName, Support: c.Support, Privacy: c.PrivacyURL},
 		PublicURL: c.PublicURL,
 		Mail:      c.Mail.Host != "" || clients.box != nil,
@@ -99,10 +106,10 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	}
 	public = metrics.with(public)
 	refuser := refuser{log}
-	if signIn == nil {
+	if tokens == nil {
 		public = refuser.refuseTokens(public)
 	}
-	p.handler, err = newGuard(refuser.checkOrganization(public), c.Origins, refuser)
+	p.handler, err = newGuard(refuser.checkOrganization(public), c.Origins, authority, refuser)
 	return p, err
 }
 
@@ -179,7 +186,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 	if err != nil {
 		return err
 	}
-	p.stores = stores
+	p.stores, p.secrets = stores, secrets
 	p.webhooks = webhook.New(webhook.Deps{
 		Endpoints: stores.Endpoints(), Secrets: secrets, Client: out.webhooks, Log: log,
 	})
@@ -221,12 +228,19 @@ func mailer(c config.Config, box *sandbox.Sandbox) notify.Mailer {
 // bearer validates callers' tokens as the cloud does. It returns nil unless audience and tenants
 // are set.
 func bearer(c config.Config) caller.Authenticator {
-	if len(c.Audiences) == 0 || len(c.Tenants) == 0 {
+	if !checksTokens(c) {
 		return nil
 	}
-	return caller.Bearer{Tokens: entra.NewAccessTokens(entra.AccessTokensConfig{
-		Authority: c.Authority, Audiences: c.Audiences, Tenants: c.Tenants, OperatorTenant: c.OperatorTenant,
-	})}
+	return caller.Bearer{Tokens: configured(c, nil)}
+}
+
+func checksTokens(c config.Config) bool { return len(c.Audiences) > 0 && len(c.Tenants) > 0 }
+
+// configured validates tokens of the configured authority.
+func configured(c config.Config, now func() time.Time) *entra.AccessTokens {
+	return entra.NewAccessTokens(entra.AccessTokensConfig{
+		Authority: c.Authority, Audiences: c.Audiences, Tenants: c.Tenants, OperatorTenant: c.OperatorTenant, Now: now,
+	})
 }
 
 // close closes what newProgram opened, in reverse order.

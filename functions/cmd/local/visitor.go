@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"net/http"
 
 	"fhirlink/functions/manage"
+	"fhirlink/shared/caller"
+	"fhirlink/shared/signin"
 )
 
 // thisMachine is the sign-in of the pages without -sign-in: whoever may call this program acts as the
@@ -11,12 +14,17 @@ import (
 type thisMachine struct{}
 
 // Visitor implements [manage.SignIn].
-func (thisMachine) Visitor(*http.Request) (manage.Visitor, bool) {
-	return manage.Visitor{Caller: localCaller(localOrganization)}, true
+func (thisMachine) Visitor(*http.Request) (manage.Visitor, error) {
+	return manage.Visitor{Caller: localCaller(localOrganization)}, nil
 }
 
-// Bind implements [manage.SignIn]. There is one visitor only.
-func (thisMachine) Bind(manage.Visitor) string { return "this-machine" }
+// For implements [manage.SignIn]. There is one visitor only.
+func (thisMachine) For(context.Context, caller.Caller) (string, error) { return "this-machine", nil }
 
-// Bound implements [manage.SignIn].
-func (m thisMachine) Bound(v manage.Visitor, value string) bool { return value == m.Bind(v) }
+// CheckFor implements [manage.SignIn].
+func (m thisMachine) CheckFor(ctx context.Context, c caller.Caller, value string) error {
+	if own, _ := m.For(ctx, c); value != own { // never fails
+		return signin.ErrOtherPerson
+	}
+	return nil
+}

@@ -32,6 +32,7 @@ type Account struct {
 	Name, Username string
 	Organization   string // tenant id
 	Local          bool   // nobody signed in: this machine only
+	For            string // what binds a form to the account
 }
 
 // Page is what every page has.

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 	"fhirlink/functions"
+	"fhirlink/functions/manage"
 	"fhirlink/functions/manage/view"
 	"fhirlink/shared/caller"
 	"fhirlink/shared/config"
@@ -28,7 +29,9 @@ import (
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/eventgrid"
 	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/seal"
 	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/signin"
 	"fhirlink/shared/store/aztable"
 	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
@@ -90,6 +93,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Log:        log,
 	}
 	links := link.New(of)
+	validator := entra.NewAccessTokens(callers(c, toEntra))
 	return of, hooks, functions.Deps{
 		Links: links,
 		Tokens: tokens.New(tokens.Deps{
@@ -97,7 +101,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		}),
 		Webhooks: webhooks,
 		Servers:  discovery.Service{Verifier: verifier, AnyTarget: len(c.EgressAllow) > 0},
-		Callers:  caller.Bearer{Tokens: entra.NewAccessTokens(callers(c, toEntra))},
+		Callers:  caller.Bearer{Tokens: validator},
 		Sweep:    expiry.Sweep{Links: links, Trail: trail.Trimmer{Store: stores, Cells: stores, Days: c.TrailDays}, Cells: stores, Log: log},
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
@@ -105,10 +109,25 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Reach:    watch.Reachable,
 		Log:      log,
 
+		SignIn:    people(c, validator, secrets, log),
 		Service:   view.Service{Name: c.ServiceName, Support: c.Support, Privacy: c.PrivacyURL},
 		PublicURL: c.PublicURL,
 		Mail:      c.Mail.Host != "",
 	}, nil
+}
+
+// people returns the sign-in of the pages, nil without a public URL.
+func people(c config.Config, tokens *entra.AccessTokens, keys seal.Versions, log *slog.Logger) manage.SignIn {
+	if c.PublicURL == "" {
+		log.Info("signin.off", "cause", config.PublicURL+" is not set, so nobody can sign in at the pages")
+		return nil
+	}
+	return manage.People{Service: signin.New(signin.Config{
+		PublicURL: c.PublicURL, Authority: c.Authority, ClientID: c.SignInClient(), Tenants: c.Tenants, Operator: c.OperatorTenant,
+		Flow:   signin.IDToken{Tokens: tokens.IDTokens(c.SignInClient())},
+		Sealer: &seal.Sealer{Keys: seal.NewKeys(c.SealIn(), keys, nil, log), PublicURL: c.PublicURL},
+		Log:    log,
+	})}
 }
 
 // channels returns where notices are sent: the organizations' webhooks, and the operator's Event

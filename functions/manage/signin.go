@@ -1,0 +1,407 @@
+package manage
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"fhirlink/functions/manage/view"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/signin"
+)
+
+// Pages around the sign-in that Entra need not know.
+const (
+	organizationPage = signin.Base + "organization" // asks for the organization to sign in to
+	closePage        = signin.Base + "close"        // the end of a sign-in in a tab of its own
+)
+
+// errNoPublicURL answers for every page that needs a sign-in which this deployment does not have.
+var errNoPublicURL = problem.New(problem.NotFound, "Nobody can sign in here, because this deployment does not know its own address. Whoever runs it sets FHIRLINK_PUBLIC_URL; until then, use the API.")
+
+// signIn registers a page of the sign-in.
+func (h *Handler) signIn(pattern string, p page) {
+	h.plain(pattern, func(w http.ResponseWriter, r *http.Request, v Visitor) error {
+		switch {
+		case h.SignIn == nil:
+			return errNoPublicURL
+		case h.people == nil:
+			return problem.New(problem.NotFound, "Nobody needs to sign in here: whoever can open this page may use all others.")
+		}
+		return p(w, r, v)
+	})
+}
+
+// startSignIn sends the browser to Entra.
+func (h *Handler) startSignIn(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	begun, err := h.people.Start(r)
+	var not *entra.TenantNotAllowed
+	switch {
+	case errors.Is(err, signin.ErrOrganization):
+		words := h.view.Words(r)
+		mistake := problem.Field{
+			Field: "organization", Code: "not_an_organization", Message: "This is neither a tenant ID nor a domain.",
+			Fix: "Type the tenant ID, which is a GUID, or a domain of the organization such as contoso.com.",
+		}
+		return showing(problem.Invalid(mistake), h.organizationPage(words, organizationBody{To: r.URL.Query().Get("to"), Mistakes: []problem.Field{mistake}}, r.URL.Query()))
+	case errors.As(err, &not):
+		return h.notAllowed(r, not.Tenant, r.URL.Query().Get("to"))
+	case err != nil:
+		return unsealed(err)
+	}
+	return h.moment(w, r, begun)
+}
+
+// moment sends the browser on by a page. A redirect would be dropped silently after a form: browsers
+// apply form-action to every redirect that follows one.
+func (h *Handler) moment(w http.ResponseWriter, r *http.Request, begun signin.Begun) error {
+	setCookies(w, begun.Cookies)
+	w.Header().Set("Refresh", "0; url="+begun.URL)
+	words := h.view.Words(r)
+	m := view.Message{
+		Heading: words.Text("One moment"), Text: []string{words.Text("You are being sent to Microsoft, to sign in.")},
+		Links: []view.Action{{Name: words.Text("Go on to Microsoft"), Href: begun.URL}},
+	}
+	return h.view.Write(w, r, h.messagePage(r, Visitor{}, m))
+}
+
+func setCookies(w http.ResponseWriter, cookies []*http.Cookie) {
+	for _, c := range cookies {
+		http.SetCookie(w, c)
+	}
+}
+
+// signedIn takes Entra's answer. It is the one form that may come from another site: the state in a
+// cookie and the nonce in the token stand in for that check.
+func (h *Handler) signedIn(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	a, err := h.people.Answer(r)
+	var unreachable *entra.Unreachable
+	switch {
+	case errors.As(err, &unreachable):
+		return problem.Unavailable(err, sealRetry, "The keys of Microsoft Entra could not be fetched (%s), so your sign-in cannot be checked just now. Load this page again in a few seconds.", unreachable.Reason)
+	case err != nil:
+		return unsealed(err)
+	}
+	setCookies(w, a.Cookies)
+	switch a.Kind {
+	case signin.Done, signin.NotRenewed:
+		return seeOther(w, r, a.To)
+	case signin.TenantNotAllowed:
+		return h.notAllowed(r, a.Tenant, a.To)
+	case signin.Refused:
+		return h.refused(r, a)
+	}
+	words := h.view.Words(r)
+	why := failures[a.Kind]
+	m := view.Message{
+		Heading: words.Text(why.Heading), Text: []string{words.Text(why.Text)},
+		Links: []view.Action{
+			{Name: words.Text("Sign in"), Href: h.people.SignInURL(a.To, "", "")},
+			{Name: words.Text("FHIR servers"), Href: "/api/manage/"},
+		},
+		Correlation: problem.Correlation(r.Context()),
+	}
+	return showing(&problem.Error{Code: why.code, Detail: why.Text}, h.messagePage(r, Visitor{}, m))
+}
+
+// failures are the answers that are no good, whatever Entra says.
+var failures = map[signin.Kind]struct {
+	code          problem.Code
+	Heading, Text string
+}{
+	signin.ClockOff: {
+		code: problem.Unauthenticated, Heading: "The clock of this service is wrong",
+		Text: "Microsoft's answer is not valid at this time, as this service counts it. Whoever runs the service sets its clock; tell them.",
+	},
+	signin.TokenRefused: {
+		code: problem.Unauthenticated, Heading: "Microsoft's answer could not be accepted",
+		Text: "It does not belong to this sign-in, or not to this service. Sign in again. If it stays so, tell whoever runs this service.",
+	},
+	signin.TooLate: {
+		code: problem.Unauthenticated, Heading: "The sign-in took too long",
+		Text: "More than half an hour has passed since it began. Sign in again.",
+	},
+	signin.UnknownState: {
+		code: problem.Unauthenticated, Heading: "This sign-in did not begin here",
+		Text: "It was answered before, or it began in another browser, or too many were begun at once. Sign in again.",
+	},
+	signin.NoCookie: {
+		code: problem.Unauthenticated, Heading: "Your browser refuses our cookie",
+		Text: "Let it keep cookies of this site, and sign in again. If you only went back to this page, go on to the FHIR servers.",
+	},
+	signin.Malformed: {
+		code: problem.MalformedBody, Heading: "This is no answer of Microsoft Entra",
+		Text: "This page takes Microsoft's answer to a sign-in, and nothing else. Sign in again.",
+	},
+}
+
+// way is a link that helps after a refusal.
+type way int
+
+const (
+	again way = iota
+	approve
+	anotherAccount
+	anotherOrganization
+)
+
+// refusals say what Entra's refusals mean, and what to do.
+var refusals = map[signin.Code]struct {
+	Heading, Text string
+	ways          []way
+}{
+	signin.IDTokensOff: {
+		Heading: "This service is not set up for sign-in yet",
+		Text:    "Whoever runs it switches on ID tokens in the app registration: Microsoft Entra admin center > App registrations > this service > Authentication > Settings > ID tokens. The script register-api.sh --page does it, too.",
+		ways:    []way{again},
+	},
+	signin.RedirectUnknown: {
+		Heading: "This service is not set up for sign-in here yet",
+		Text:    "Whoever runs it adds the addresses of these pages to the app registration: Microsoft Entra admin center > App registrations > this service > Authentication > Redirect URIs (Web). The script register-api.sh --page does it, too.",
+		ways:    []way{again},
+	},
+	signin.ApplicationUnknown: {
+		Heading: "Your organization has not approved this app yet",
+		Text:    "A Microsoft Entra administrator of your organization approves it once, for everybody. If it was approved, whoever runs this service checks the client ID in FHIRLINK_API_AUDIENCE.",
+		ways:    []way{approve, anotherOrganization},
+	},
+	signin.ApplicationOff: {
+		Heading: "This app is switched off in your organization",
+		Text:    "An administrator of your organization switches it on: Microsoft Entra admin center > Enterprise apps > this app > Properties > Enabled for users to sign in.",
+		ways:    []way{again},
+	},
+	signin.ConsentMissing: {
+		Heading: "Your organization has not approved this app yet",
+		Text:    "A Microsoft Entra administrator of your organization approves it once, for everybody. Send them the address behind the first button, if you are not one.",
+		ways:    []way{approve, again},
+	},
+	signin.NotAssigned: {
+		Heading: "You are not assigned to this app yet",
+		Text:    "An administrator of your organization assigns you the role Link administrator: Microsoft Entra admin center > Enterprise apps > this app > Users and groups > Add user/group.",
+		ways:    []way{again, anotherAccount},
+	},
+	signin.Policy: {
+		Heading: "A rule of your organization stops this sign-in",
+		Text:    "It is a Conditional Access policy of Microsoft Entra. Send the number below to your administrator, or use another device, network or account.",
+		ways:    []way{again, anotherAccount},
+	},
+	signin.Declined: {
+		Heading: "You did not let this app know who you are",
+		Text:    "Nothing was done. Sign in again, and accept when Microsoft asks.",
+		ways:    []way{again},
+	},
+	signin.AccountUnknown: {
+		Heading: "Your account is not known there",
+		Text:    "The account and the organization do not belong together. Use another account, or ask the organization to invite this one as a guest.",
+		ways:    []way{anotherAccount, anotherOrganization},
+	},
+	signin.OrganizationUnknown: {
+		Heading: "Microsoft Entra knows no such organization",
+		Text:    "Check the tenant ID or the domain.",
+		ways:    []way{anotherOrganization, again},
+	},
+	signin.LoginRequired: {
+		Heading: "Microsoft wants to ask you something first",
+		Text:    "Sign in again, and answer what Microsoft asks.",
+		ways:    []way{again},
+	},
+	signin.InteractionRequired: {
+		Heading: "Microsoft wants to ask you something first",
+		Text:    "Sign in again, and answer what Microsoft asks.",
+		ways:    []way{again},
+	},
+	signin.Busy: {
+		Heading: "Microsoft Entra has trouble just now",
+		Text:    "It usually passes within minutes.",
+		ways:    []way{again},
+	},
+	signin.Other: {
+		Heading: "Microsoft Entra refused the sign-in",
+		Text:    "Search Microsoft's documentation for the number below, or send it to your administrator.",
+		ways:    []way{again, anotherAccount},
+	},
+}
+
+// refused says in our words why Entra has refused a sign-in.
+func (h *Handler) refused(r *http.Request, a signin.Answer) error {
+	words, why := h.view.Words(r), refusals[a.Code]
+	m := view.Message{Heading: words.Text(why.Heading), Text: []string{words.Text(why.Text)}, Correlation: problem.Correlation(r.Context())}
+	if a.Number != 0 {
+		m.Code = fmt.Sprintf("AADSTS%d", a.Number)
+	}
+	for _, w := range why.ways {
+		m.Links = append(m.Links, h.link(words, w, a.To))
+	}
+	p := &problem.Error{Code: problem.Forbidden, Detail: why.Text}
+	if a.Code == signin.Busy {
+		p.Code, p.RetryAfter = problem.UpstreamUnavailable, time.Minute
+	}
+	return showing(p, h.messagePage(r, Visitor{}, m))
+}
+
+func (h *Handler) link(words view.Words, w way, to string) view.Action {
+	switch w {
+	case approve:
+		return view.Action{Name: words.Text("Approve this app"), Href: h.consentURL()}
+	case anotherAccount:
+		return view.Action{Name: words.Text("Use another account"), Href: h.people.SignInURL(to, "", "select_account")}
+	case anotherOrganization:
+		return view.Action{Name: words.Text("Sign in to another organization"), Href: h.organizationURL(to)}
+	}
+	return view.Action{Name: words.Text("Sign in again"), Href: h.people.SignInURL(to, "", "")}
+}
+
+// consentURL is where an administrator approves this app. Entra finds out by the account for which
+// organization.
+func (h *Handler) consentURL() string {
+	address, err := h.people.ConsentURL("")
+	if err != nil { // only a named organization can be refused
+		return h.people.SignInURL("", "", "")
+	}
+	return address
+}
+
+func (h *Handler) organizationURL(to string) string {
+	return h.people.PublicURL + organizationPage + "?" + url.Values{"to": {signin.Target(to)}}.Encode()
+}
+
+// notAllowed tells people of an organization that is not among those that may use this service.
+func (h *Handler) notAllowed(r *http.Request, tenant, to string) error {
+	words := h.view.Words(r)
+	m := view.Message{
+		Heading: words.Text("Your organization may not use this service yet"),
+		Text:    []string{words.Text("Send this tenant ID to whoever runs the service, so that they add it to those that may:")}, Code: tenant,
+		Links: []view.Action{h.link(words, anotherAccount, to), h.link(words, anotherOrganization, to)},
+	}
+	return showing(problem.New(problem.Forbidden, "The organization %s may not use this service.", tenant), h.messagePage(r, Visitor{}, m))
+}
+
+// signInBody is what the page shows to people who are not signed in.
+type signInBody struct {
+	Service                        string
+	Ended                          bool // there was a session
+	SignIn, Consent, Organizations string
+}
+
+// signInFirst answers for a page that needs a sign-in. A form is shown again, with everything that was
+// typed but a secret.
+func (h *Handler) signInFirst(r *http.Request, g guarded, ended bool) error {
+	words, err := h.view.Words(r), problem.New(problem.Unauthenticated, "Sign in first.")
+	if r.PostForm != nil && g.again != nil {
+		n := &view.Notice{
+			Kind: "warning", Heading: words.Text("You are not signed in any more"), Focus: true,
+			Text: words.Text("Nothing was done. Sign in again in a new tab, then come back to this one and send the form again."),
+		}
+		if h.people != nil {
+			n.Actions = []view.Action{{Name: words.Text("Sign in again"), Href: h.people.SignInURL(closePage, "", ""), NewTab: true}}
+		}
+		return showing(err, g.again(r, Visitor{For: r.PostForm.Get("for")}, n))
+	}
+	if h.people == nil {
+		return err
+	}
+	to := r.URL.RequestURI()
+	body := signInBody{h.Service.Name, ended, h.people.SignInURL(to, "", ""), h.consentURL(), h.organizationURL(to)}
+	return showing(err, view.Page{Template: "sign-in", Heading: words.Text("Sign in"), Body: body})
+}
+
+// noRoleBody is what the page shows to people who have signed in and may not manage links.
+type noRoleBody struct {
+	Name, Username, Organization string
+	Command                      string
+	Again, Another               string
+}
+
+// roleCommand assigns the role that managing links needs. In this order: object id of the person, client
+// id of this service, client id of this service.
+const roleCommand = `az rest --method post --url "https://graph.microsoft.com/v1.0/users/%s/appRoleAssignments" --body "{\"principalId\":\"%[1]s\",` +
+	`\"resourceId\":\"$(az ad sp show --id %[2]s --query id -o tsv)\",\"appRoleId\":\"$(az ad sp show --id %[2]s --query "appRoles[?value=='Links.Administrator'].id" -o tsv)\"}"`
+
+// noRole tells people how they get the role that managing links needs.
+func (h *Handler) noRole(r *http.Request, v Visitor) error {
+	err := problem.New(problem.Forbidden, "Your account may not manage FHIR servers yet.")
+	if h.people == nil {
+		return err
+	}
+	to := r.URL.RequestURI()
+	body := noRoleBody{
+		Name: v.Caller.Name, Username: v.Username, Organization: v.Caller.Organization,
+		Command: fmt.Sprintf(roleCommand, v.Caller.ObjectID, h.people.ClientID),
+		Again:   h.people.SignInURL(to, v.Caller.Organization, ""), Another: h.people.SignInURL(to, "", "select_account"),
+	}
+	return showing(err, view.Page{Template: "no-role", Heading: h.view.Words(r).Text("Your account may not manage FHIR servers yet"), Account: account(v), Body: body})
+}
+
+// signOut ends the session in this browser.
+func (h *Handler) signOut(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	if err := h.checkSite(r); err != nil {
+		return err
+	}
+	if err := readForm(r); err != nil {
+		return err
+	}
+	v, err := h.visitor(r)
+	if err == nil && errors.Is(h.SignIn.CheckFor(r.Context(), v.Caller, r.PostForm.Get("for")), signin.ErrOtherPerson) {
+		return h.otherPerson(r, v)
+	}
+	setCookies(w, h.people.SignOut(r))
+	return seeOther(w, r, signin.SignedOut)
+}
+
+func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	words := h.view.Words(r)
+	m := view.Message{
+		Heading: words.Text("You are signed out here"),
+		Text:    []string{words.Text("Microsoft may still know you in this browser.")},
+		Links: []view.Action{
+			{Name: words.Text("Sign out of Microsoft too"), Href: h.people.LogoutURL(r)},
+			{Name: words.Text("Sign in"), Href: h.people.SignInURL("", "", "")},
+		},
+	}
+	return h.view.Write(w, r, h.messagePage(r, Visitor{}, m))
+}
+
+// consented is where Entra leads an administrator to. It believes no parameter of the address.
+func (h *Handler) consented(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	words := h.view.Words(r)
+	m := view.Message{
+		Heading: words.Text("Approved. Sign in"),
+		Text:    []string{words.Text("If you pressed Cancel at Microsoft instead, nothing was approved, and the sign-in will say so.")},
+		Links:   []view.Action{{Name: words.Text("Sign in"), Href: h.people.SignInURL("", "", "")}},
+	}
+	return h.view.Write(w, r, h.messagePage(r, Visitor{}, m))
+}
+
+// close ends a sign-in that was begun in a tab of its own, beside a form.
+func (h *Handler) close(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	words := h.view.Words(r)
+	m := view.Message{
+		Heading: words.Text("Close this tab and press Save"),
+		Text:    []string{words.Text("You are signed in again. What you typed is still in the other tab.")},
+	}
+	return h.view.Write(w, r, h.messagePage(r, Visitor{}, m))
+}
+
+// organizationBody asks for an organization.
+type organizationBody struct {
+	To       string
+	Mistakes []problem.Field
+	Field    view.Field
+}
+
+var organizationField = view.Field{
+	Name: "organization", Label: "Organization", Autocomplete: "off",
+	Hint: "Its tenant ID, or a domain such as contoso.com. Guests, and people of several organizations, need it.",
+}
+
+func (h *Handler) organization(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	return h.view.Write(w, r, h.organizationPage(h.view.Words(r), organizationBody{To: r.URL.Query().Get("to")}, url.Values{}))
+}
+
+func (h *Handler) organizationPage(words view.Words, body organizationBody, typed url.Values) view.Page {
+	body.To, body.Field = signin.Target(body.To), organizationField.With(typed, body.Mistakes)
+	return view.Page{Template: "organization", Heading: words.Text("Switch organization"), Body: body}
+}

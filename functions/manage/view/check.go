@@ -1,0 +1,62 @@
+package view
+
+import (
+	"strconv"
+
+	"fhirlink/shared/problem"
+	"fhirlink/shared/verification"
+)
+
+// Check is a check as the template "checks" shows it. The API's texts are English.
+type Check struct {
+	Kind, Icon, Word             string
+	Title, Message, Fix, Command string
+	Errors                       []problem.Field
+	Took                         int64 // milliseconds; 0 is not shown
+	Details                      []Detail
+}
+
+// Detail is what support wants to know of a check.
+type Detail struct{ Name, Value string }
+
+var shownStatus = map[verification.Status]struct{ kind, icon, word string }{
+	verification.Pass:    {"good", "tick", "passed"},
+	verification.Warn:    {"warning", "triangle", "passed, with a warning"},
+	verification.Fail:    {"bad", "octagon", "failed"},
+	verification.Skipped: {"skipped", "circle", "not run"},
+}
+
+// Checks returns the checks of a report.
+func Checks(report verification.Report) []Check {
+	all := make([]Check, len(report.Checks))
+	for i, c := range report.Checks {
+		s := shownStatus[c.Status]
+		shown := Check{Kind: s.kind, Icon: s.icon, Word: s.word, Title: c.Title, Fix: c.Fix, Command: c.Command, Errors: c.Errors, Took: c.DurationMS}
+		if c.Status != verification.Pass {
+			shown.Message = c.Message
+		}
+		if c.Status == verification.Fail || c.Status == verification.Warn {
+			shown.Details = details(c)
+		}
+		all[i] = shown
+	}
+	return all
+}
+
+func details(c verification.Check) (all []Detail) {
+	add := func(name, value string) {
+		if value != "" {
+			all = append(all, Detail{name, value})
+		}
+	}
+	add("Code", c.Code)
+	if e := c.Evidence; e != nil {
+		add("Request", e.Method+" "+e.URL)
+		if e.HTTPStatus != 0 {
+			add("Status", strconv.Itoa(e.HTTPStatus))
+		}
+		add("Correlation ID", e.CorrelationID)
+		add("Trace ID", e.TraceID)
+	}
+	return all
+}

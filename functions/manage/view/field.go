@@ -1,0 +1,43 @@
+package view
+
+import (
+	"net/url"
+
+	"fhirlink/shared/problem"
+)
+
+// Field is one field of a form, as the template "field" shows it.
+type Field struct {
+	Name, Label, Hint, Optional string
+	Type, Autocomplete          string
+	Value                       string
+	Lines                       int  // of a text area; 0: one line
+	Secret                      bool // it is never shown again
+	Short                       bool
+	Again                       bool // the secret that was typed is gone
+	Mistakes                    []problem.Field
+}
+
+// With returns the field with what was typed and what is wrong with it. A secret is not shown again.
+func (f Field) With(typed url.Values, mistakes []problem.Field) Field {
+	f.Value = typed.Get(f.Name)
+	for _, m := range mistakes {
+		if m.Field == f.Name {
+			f.Mistakes = append(f.Mistakes, m)
+		}
+	}
+	if f.Secret {
+		f.Again = f.Value != ""
+		f.Value = ""
+	}
+	return f
+}
+
+// Fill is With for each of the fields.
+func Fill(fields []Field, typed url.Values, mistakes []problem.Field) []Field {
+	filled := make([]Field, len(fields))
+	for i, f := range fields {
+		filled[i] = f.With(typed, mistakes)
+	}
+	return filled
+}
