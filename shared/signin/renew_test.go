@@ -126,7 +126,7 @@ func TestNotRenewedWhileEntraIsDown(t *testing.T) {
 // The account at Entra is another one meanwhile: the session stays Ada's.
 func TestRenewalForAnother(t *testing.T) {
 	r, session := renewing(t, 10*time.Minute)
-	r.atEntra = map[string]*http.Cookie{}
+	r.person.AtEntra = map[string]*http.Cookie{}
 	if a := r.renew(session, "/api/manage/"); a.Kind != signin.NotRenewed {
 		t.Errorf("nobody at Entra: %+v", a)
 	}

@@ -1,13 +1,10 @@
 package signin_test
 
 import (
-	"html"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -40,18 +37,19 @@ type rig struct {
 
 	refusesCookies bool
 	cookies        map[string]*http.Cookie // of the deployment
-	atEntra        map[string]*http.Cookie
+	person         *browser.Person
 }
 
 func newRig(t *testing.T, change func(*signin.Config)) *rig {
 	r := &rig{
 		t: t, store: secrettest.New(), now: time.Date(2026, 11, 29, 6, 0, 0, 0, time.UTC), log: &strings.Builder{},
-		cookies: map[string]*http.Cookie{}, atEntra: map[string]*http.Cookie{},
+		cookies: map[string]*http.Cookie{},
 	}
 	now := func() time.Time { return r.now }
 	authority := entratest.New(entratest.Tenant{ID: clinic}, entratest.Tenant{ID: partner})
 	authority.URL, authority.Now = "https://login.sandbox.test/", now
 	r.entra = browser.New(authority, entraURL, public, clientID)
+	r.person = browser.NewPerson(nil, "", r.entra)
 	log := slog.New(slog.NewTextHandler(r.log, nil))
 	tokens := entra.NewAccessTokens(entra.AccessTokensConfig{Authority: authority.URL, Tenants: []string{clinic, partner}, Client: authority.Client(), Now: now})
 	c := signin.Config{
@@ -111,48 +109,22 @@ func (r *rig) start(query string) string {
 	return begun.URL
 }
 
-var (
-	hidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
-	action = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
-)
-
 // visit opens an address at Entra; a body is what the person chooses there.
 func (r *rig) visit(address, body string) (status int, page string) {
-	method := http.MethodGet
-	if body != "" {
-		method = http.MethodPost
-	}
-	request := httptest.NewRequest(method, address, strings.NewReader(body))
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for _, c := range r.atEntra {
-		request.AddCookie(c)
-	}
-	w := httptest.NewRecorder()
-	r.entra.ServeHTTP(w, request)
-	for _, c := range w.Result().Cookies() {
-		if c.MaxAge < 0 {
-			delete(r.atEntra, c.Name)
-		} else {
-			r.atEntra[c.Name] = c
-		}
-	}
-	text, err := io.ReadAll(w.Result().Body)
+	r.t.Helper()
+	a, err := r.person.Visit(address, body)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return w.Code, string(text)
+	return a.Status, a.Body
 }
 
 // posted returns the form that a page of Entra sends to the deployment.
 func (r *rig) posted(page string) url.Values {
 	r.t.Helper()
-	to := action.FindStringSubmatch(page)
-	if to == nil || html.UnescapeString(to[1]) != public+signin.SignedIn {
+	to, form := browser.Posted(page)
+	if to != public+signin.SignedIn {
 		r.t.Fatalf("the page sends nothing to us: %s", page)
-	}
-	form := url.Values{}
-	for _, m := range hidden.FindAllStringSubmatch(page, -1) {
-		form.Add(html.UnescapeString(m[1]), html.UnescapeString(m[2]))
 	}
 	return form
 }

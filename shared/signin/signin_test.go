@@ -454,8 +454,8 @@ func TestSignOut(t *testing.T) {
 	if got, want := out(), entraURL+"/"+clinic+"/oauth2/v2.0/logout?logout_hint="+url.QueryEscape("O.ADA@CLINIC.SANDBOX.TEST")+"&"+back; got != want {
 		t.Errorf("\ngot  %s\nwant %s", got, want)
 	}
-	if status, _ := r.visit(out(), ""); status != http.StatusFound || len(r.atEntra) != 0 {
-		t.Errorf("at Entra: %d, %v", status, r.atEntra)
+	if status, _ := r.visit(out(), ""); status != http.StatusFound || len(r.person.AtEntra) != 0 {
+		t.Errorf("at Entra: %d, %v", status, r.person.AtEntra)
 	}
 	r.now = r.now.Add(10 * time.Minute)
 	if got, want := out(), entraURL+"/organizations/oauth2/v2.0/logout?"+back; got != want {

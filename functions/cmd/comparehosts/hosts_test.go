@@ -136,7 +136,7 @@ func startForwarding(t *testing.T, cloud *cloudtest.Cloud, table string) string 
 // startLocal needs no table, because cmd/local keeps everything in a file.
 func startLocal(t *testing.T, cloud *cloudtest.Cloud, _ string) string {
 	addr := freeAddress(t)
-	run(t, program(t, "local"), settings(cloud, ""), "-addr", addr, "-data", t.TempDir())
+	run(t, program(t, "local"), settings(cloud, ""), "-addr", addr, "-data", t.TempDir(), "-sandbox=false", "-sign-in")
 	url := "http://" + addr
 	for range 1000 {
 		if answers(url) {

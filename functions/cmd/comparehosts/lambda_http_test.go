@@ -74,7 +74,7 @@ const callerAddress = "192.0.2.7"
 func urlEvent(r *http.Request, body []byte) map[string]any {
 	return map[string]any{
 		"version": "2.0", "routeKey": "$default", "rawPath": r.URL.EscapedPath(), "rawQueryString": r.URL.RawQuery,
-		"headers": lowerCase(r, "x"),
+		"headers": lowerCase(r, "x"), "cookies": cookies(r),
 		"requestContext": map[string]any{
 			"accountId": "anonymous", "apiId": "x", "domainName": "x.lambda-url.eu-west-1.on.aws", "requestId": "r1", "routeKey": "$default", "stage": "$default",
 			"http": map[string]any{"method": r.Method, "path": r.URL.Path, "protocol": "HTTP/1.1", "sourceIp": callerAddress, "userAgent": r.UserAgent()},
@@ -92,7 +92,7 @@ func gatewayEvent(r *http.Request, body []byte) map[string]any {
 	path := "/prod" + r.URL.Path
 	event := map[string]any{
 		"version": "2.0", "routeKey": "ANY /{proxy+}", "rawPath": path, "rawQueryString": r.URL.RawQuery,
-		"cookies": []string{"session=canary-cookie", "second=v2"},
+		"cookies": append([]string{"session=canary-cookie", "second=v2"}, cookies(r)...),
 		"headers": lowerCase(r, "y"), "queryStringParameters": joined(r.URL.Query()), "pathParameters": map[string]string{"proxy": strings.TrimPrefix(r.URL.Path, "/")},
 		"stageVariables": map[string]string{"color": "green"},
 		"requestContext": map[string]any{
@@ -118,8 +118,17 @@ func lowerCase(r *http.Request, apiID string) map[string]string {
 	for name, values := range r.Header {
 		headers[strings.ToLower(name)] = strings.Join(values, ",")
 	}
+	delete(headers, "cookie") // cookies have a member of their own
 	headers["x-forwarded-for"] = strings.TrimPrefix(headers["x-forwarded-for"]+", "+callerAddress, ", ")
 	return headers
+}
+
+// cookies returns the cookies as AWS passes them; nil for none.
+func cookies(r *http.Request) (all []string) {
+	for _, c := range r.Cookies() {
+		all = append(all, c.Name+"="+c.Value)
+	}
+	return all
 }
 
 func joined(query url.Values) map[string]string {

@@ -20,7 +20,10 @@ import (
 // scriptFiles is the folder of the scripts, seen from here.
 const scriptFiles = "../../testdata"
 
-const frontEnd = "https://front.example"
+const (
+	frontEnd  = "https://front.example"
+	publicURL = "https://links.example.org"
+)
 
 // Organizations that no other script uses.
 const (
@@ -46,11 +49,11 @@ type host struct {
 }
 
 var hosts = []host{
-	{"local", []string{"local", "tokens"}, startLocal},
-	{"azure proxying", []string{"host", "tokens", "required", "cloud"}, startProxying},
-	{"azure forwarding", []string{"host", "forwarding", "tokens", "required", "cloud"}, startForwarding},
-	{"lambda", []string{"tokens", "required", "cloud"}, startLambda},
-	{"lambda behind API Gateway", []string{"tokens", "required", "cloud"}, startGateway},
+	{"local", []string{"local", "tokens", "people"}, startLocal},
+	{"azure proxying", []string{"host", "tokens", "required", "cloud", "people"}, startProxying},
+	{"azure forwarding", []string{"host", "forwarding", "tokens", "required", "cloud", "people"}, startForwarding},
+	{"lambda", []string{"tokens", "required", "cloud", "people"}, startLambda},
+	{"lambda behind API Gateway", []string{"tokens", "required", "cloud", "people"}, startGateway},
 }
 
 // TestScripts: each host passes, and where two hosts answered the same exchange, their answers
@@ -211,7 +214,7 @@ func withFault(at *atomic.Pointer[cloudtest.Fault], f cloudtest.Fault) func(bool
 
 func vars(cloud *cloudtest.Cloud) map[string]string {
 	v := map[string]string{
-		"tenant": cloudtest.Tenant, "client": cloudtest.ClientID, "front": frontEnd,
+		"tenant": cloudtest.Tenant, "client": cloudtest.ClientID, "front": frontEnd, "authority": cloud.AuthorityURL,
 		"secret": cloudtest.Secret, "next-secret": cloudtest.NextSecret, "expired-secret": cloudtest.ExpiredSecret,
 	}
 	for _, scenario := range []string{
@@ -262,6 +265,7 @@ func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 		"FHIRLINK_MAX_LINKS=20",
 		"FHIRLINK_OPERATOR_TENANT=" + operatorTenant,
 		"FHIRLINK_CORS_ORIGINS=" + frontEnd,
+		"FHIRLINK_PUBLIC_URL=" + publicURL,
 	}, more...)...)
 }
 
@@ -276,7 +280,9 @@ var mask = scripttest.Mask{
 	Patterns: []*regexp.Regexp{
 		regexp.MustCompile(`https://127\.0\.0\.1:\d+`),                           // each program has its own cloud
 		regexp.MustCompile(`\b(\d{19}-)?[a-z2-7]{26}\b`),                         // the id of an event in a trail, or of a webhook
-		regexp.MustCompile(`\((azure|lambda)\)</dd>|<code>[0-9a-f-]{36}</code>`), // on pages: the program, and the correlation id
+		regexp.MustCompile(`\((local|azure|lambda)\)</dd>|<code>[0-9a-f-]{36}</code>`), // on pages: the program, and the correlation id
 		regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`),
+		regexp.MustCompile(`\b(state=|nonce=)[A-Z2-7]{26}\b|\b__Host-signin-[A-Z2-7]{8}\b`), // of a sign-in
+		regexp.MustCompile(`\bA[Q-Za-f][A-Za-z0-9_-]{80,}`),                                 // what is sealed
 	},
 }

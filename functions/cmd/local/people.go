@@ -21,7 +21,7 @@ func (p *program) people(o options, c config.Config, out clients, log *slog.Logg
 	}
 	of := signin.Config{
 		PublicURL: c.PublicURL, Now: o.ahead.now, Log: log,
-		Sealer: &seal.Sealer{Keys: seal.NewKeys(c.SealIn(), p.secrets, o.ahead.now, log), PublicURL: c.PublicURL, Now: o.ahead.now},
+		Sealer: &seal.Sealer{Keys: seal.NewKeys(c.Seal, p.secrets, o.ahead.now, log), PublicURL: c.PublicURL, Now: o.ahead.now},
 	}
 	var tokens *entra.AccessTokens
 	switch {
