@@ -78,7 +78,7 @@ clients-test: ## Run clients generated from openapi.yaml (needs npm; installs Mo
 	.ci/clients go test -count=1 -v -run '^TestClients$$' ./functions/cmd
 
 page-test: ## Walk through the pages with a browser (needs npm; installs Chromium if missing)
-	.ci/pages --test --test-reporter=spec pages.test.mjs
+	.ci/pages --test --test-concurrency=1 --test-reporter=spec pages.test.mjs signin.test.mjs
 
 screenshots: ## Make the pictures of the README with a browser (needs npm; installs Chromium if missing)
 	.ci/pages screenshots.mjs

@@ -149,6 +149,49 @@ func TestGuardLetsLinksOpenPages(t *testing.T) {
 	}
 }
 
+// TestGuardLetsTheAuthorityAnswer: the site where people sign in may post to one page, and do nothing
+// else.
+func TestGuardLetsTheAuthorityAnswer(t *testing.T) {
+	const site = "http://127.0.0.1:7072"
+	reached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	quiet := refuser{slog.New(slog.DiscardHandler)}
+	for _, c := range []struct {
+		authority, method, path, origin string
+		want                            int
+	}{
+		{site, "POST", "/api/manage/signed-in", site, 202},
+		{site, "POST", "/api/manage/signed-in", "http://127.0.0.1:7073", 403},
+		{site, "POST", "/api/manage/signed-in", "https://evil.example", 403},
+		{site, "POST", "/api/manage/signed-in", "null", 403},
+		{site, "POST", "/api/manage/signed-in", "", 403},
+		{site, "POST", "/api/manage/signed-in/", site, 403},
+		{site, "POST", "/api/manage/add", site, 403},
+		{site, "POST", "/api/manage/sign-out", site, 403},
+		{site, "POST", "/api/register", site, 403},
+		{site, "GET", "/api/links", site, 403},
+		{site, "DELETE", "/api/manage/signed-in", site, 403},
+		{"", "POST", "/api/manage/signed-in", site, 403},
+		{"", "POST", "/api/manage/signed-in", "", 403},
+	} {
+		g, err := newGuard(reached, nil, c.authority, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(c.method, c.path, nil)
+		r.Host = "localhost:7071"
+		for name, value := range map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Origin": c.origin} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s %s from %q, authority %q: %d, want %d", c.method, c.path, c.origin, c.authority, w.Code, c.want)
+		}
+	}
+}
+
 func TestGuardRefusesBadOrigins(t *testing.T) {
 	if _, err := newGuard(nil, []string{"localhost:3000"}, "", refuser{}); err == nil || !strings.Contains(err.Error(), "FHIRLINK_CORS_ORIGINS") {
 		t.Errorf("error %v", err)

@@ -84,6 +84,10 @@ func launch(t *testing.T, args ...string) *launched {
 func TestBanner(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
 	first := launch(t, "-addr", "127.0.0.1:0", "-data", folder)
+	page := "http://localhost" + first.url[strings.LastIndex(first.url, ":"):] + "/api/manage/"
+	if line, _, _ := strings.Cut(first.stdout.String(), "\n"); line != "Open "+page+" in a browser: the page to link FHIR servers." {
+		t.Errorf("the first line: %s", line)
+	}
 	body := first.stdout.find(t, `(?s)/api/register -H 'Content-Type: application/json' -d '(\{.*?\})'\n`)[1]
 	body = strings.ReplaceAll(body, "'", "") // as the shell does
 	post(t, first.url+"/api/register", "application/json", body, http.StatusCreated)
@@ -105,6 +109,31 @@ func TestBanner(t *testing.T) {
 	second.stop()
 	if status := <-second.status; status != exitOK {
 		t.Errorf("exit status %d", status)
+	}
+}
+
+// TestSignInBanner: with -sign-in, the pages begin at the sandbox's Entra, and the first lines say who can
+// sign in there.
+func TestSignInBanner(t *testing.T) {
+	l := launch(t, "-addr", "127.0.0.1:0", "-data", t.TempDir(), "-sign-in")
+	defer l.stop()
+	l.stdout.find(t, `sandbox Entra: ada may manage servers`)
+	response, err := http.Get(l.url + "/api/manage/sign-in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if to := response.Header.Get("Refresh"); response.StatusCode != 200 || !strings.HasPrefix(to, "0; url=http://127.0.0.1:") || strings.Contains(to, l.url+"/") {
+		t.Errorf("%d, Refresh %q", response.StatusCode, to)
+	}
+	// Programs without a token are let in as ever.
+	health, err := http.Get(l.url + "/api/links")
+	if err != nil {
+		t.Fatal(err)
+	}
+	health.Body.Close()
+	if health.StatusCode != 200 {
+		t.Errorf("the API: %d", health.StatusCode)
 	}
 }
 
@@ -187,6 +216,8 @@ func TestStartMistakes(t *testing.T) {
 		{"folder in use", []string{"-addr", "127.0.0.1:0", "-data", usedFolder}, nil, 2, "another process"},
 		{"folder is a file", []string{"-data", filepath.Join(usedFolder, databaseFile)}, nil, 2, "-data"},
 		{"no database", []string{"-data", noDatabase}, nil, 2, "not a database"},
+		{"nowhere to sign in", []string{"-addr", "127.0.0.1:0", "-data", t.TempDir(), "-sandbox=false", "-sign-in"}, nil, 2, "nowhere to sign in"},
+		{"nothing to sign in to", []string{"-addr", "127.0.0.1:0", "-data", t.TempDir(), "-sign-in"}, map[string]string{config.APIAudience: "api://fhirlink", config.AllowedTenants: sandbox.TenantID}, 2, config.APIAudience},
 		{"help", []string{"-help"}, nil, 0, "-sandbox"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

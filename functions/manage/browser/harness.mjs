@@ -11,30 +11,42 @@ export const client = '22222222-2222-4222-8222-222222222222'
 export const secret = 'sandbox-secret-value'
 export const wrongSecret = 'canary~wrong/secret+of=the&clinic'
 
+// Where the sandbox's Entra is: another site than localhost, on some port.
+export const entra = 'http://127.0.0.1:'
+
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 // The date so many days from today, in UTC.
 export const inDays = (n) => new Date(Date.now() + n * 86400e3).toISOString().slice(0, 10)
 
-// Starts cmd/local, built by .ci/pages, with an empty data folder.
-export async function startProgram() {
+// Starts cmd/local, built by .ci/pages, with an empty data folder. restart() starts it again at the same
+// address with the same data, and other arguments if some are given.
+export async function startProgram(...args) {
 	const data = mkdtempSync(join(tmpdir(), 'fhirlink-pages-'))
-	const program = spawn(process.env.FHIRLINK_LOCAL, ['-addr', '127.0.0.1:0', '-data', data], { stdio: ['ignore', 'pipe', 'pipe'] })
-	let output = ''
-	program.stderr.on('data', (text) => (output += text))
-	const base = await new Promise((resolve, reject) => {
-		program.on('exit', (code) => reject(new Error(`cmd/local ended with ${code}: ${output}`)))
-		createInterface({ input: program.stdout }).on('line', (line) => {
-			const found = line.match(/^Open http:\/\/127\.0\.0\.1:(\d+)\/api\/manage\/ /)
-			if (found) resolve(`http://localhost:${found[1]}`)
+	const running = { base: '', restart: start, stop: async () => { await end(); rmSync(data, { recursive: true, force: true }) } }
+	let program, end = async () => {}
+	async function start(...others) {
+		await end()
+		let output = ''
+		const port = running.base.split(':').at(-1) || '0'
+		program = spawn(process.env.FHIRLINK_LOCAL, ['-addr', `127.0.0.1:${port}`, '-data', data, ...args, ...others], { stdio: ['ignore', 'pipe', 'pipe'] })
+		program.stderr.on('data', (text) => (output += text))
+		running.base = await new Promise((resolve, reject) => {
+			program.on('exit', (code) => reject(new Error(`cmd/local ended with ${code}: ${output}`)))
+			createInterface({ input: program.stdout }).on('line', (line) => {
+				const found = line.match(/^Open (http:\/\/localhost:\d+)\/api\/manage\/ /)
+				if (found) resolve(found[1])
+			})
 		})
-	})
-	const stop = () => new Promise((resolve) => {
-		program.removeAllListeners('exit')
-		program.on('exit', () => { rmSync(data, { recursive: true, force: true }); resolve() })
-		program.kill()
-	})
-	return { base, stop }
+		const started = program
+		end = () => new Promise((resolve) => {
+			started.removeAllListeners('exit')
+			started.on('exit', resolve)
+			started.kill()
+		})
+	}
+	await start()
+	return running
 }
 
 export const startBrowser = () => chromium.launch({
@@ -42,33 +54,45 @@ export const startBrowser = () => chromium.launch({
 })
 
 // A browser's window that notes what must never happen: a violation of the policy, an error in the
-// console, a request to anybody else, and a secret where one must not be.
+// console, a request to anybody else (but the site of the sandbox's Entra), and a secret where one must
+// not be.
 export class Visitor {
 	troubles = []
 	said = ''
 	addresses = []
+	also = [] // what else it may ask
 
 	static async arrive(browser, base, options = {}) {
 		const v = new Visitor()
 		v.base = base
 		v.context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
-		v.page = await v.context.newPage()
-		v.page.on('console', (m) => {
-			v.said += m.text() + '\n'
-			// A page that says what is wrong has the status of that, which the console calls an error.
-			if (m.type() === 'error' && !/status of 4\d\d|status of 503/.test(m.text())) v.troubles.push(`console: ${m.text()}`)
-		})
-		v.page.on('pageerror', (e) => v.troubles.push(`script: ${e.message}`))
-		v.page.on('requestfailed', (r) => {
-			// A download ends its navigation, and so does a press that comes next.
-			if (r.failure().errorText !== 'net::ERR_ABORTED') v.troubles.push(`failed: ${r.url()} ${r.failure().errorText}`)
-		})
 		v.context.on('request', (r) => {
 			v.addresses.push(r.url())
-			if (!r.url().startsWith(base + '/')) v.troubles.push(`a request to ${r.url()}`)
+			if (![base + '/', entra, ...v.also].some((site) => r.url().startsWith(site))) v.troubles.push(`a request to ${r.url()}`)
 		})
-		await v.page.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`)))
+		await v.context.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`)))
+		v.page = await v.tab()
 		return v
+	}
+
+	// Opens another tab of the same browser.
+	async tab() {
+		const page = await this.context.newPage()
+		this.watch(page)
+		return page
+	}
+
+	watch(page) {
+		page.on('console', (m) => {
+			this.said += m.text() + '\n'
+			// A page that says what is wrong has the status of that, which the console calls an error.
+			if (m.type() === 'error' && !/status of 4\d\d|status of 503/.test(m.text())) this.troubles.push(`console: ${m.text()}`)
+		})
+		page.on('pageerror', (e) => this.troubles.push(`script: ${e.message}`))
+		page.on('requestfailed', (r) => {
+			// A download ends its navigation, and so does a press that comes next.
+			if (r.failure().errorText !== 'net::ERR_ABORTED') this.troubles.push(`failed: ${r.url()} ${r.failure().errorText}`)
+		})
 	}
 
 	go(path) { return this.page.goto(this.base + '/api/manage/' + path) }

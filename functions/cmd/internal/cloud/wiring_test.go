@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"fhirlink/functions"
+	"fhirlink/functions/manage"
 	"fhirlink/shared/config"
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/graph"
@@ -131,5 +132,27 @@ func TestMissingIdentityIsLogged(t *testing.T) {
 	}
 	if log := out.String(); !strings.Contains(log, `"msg":"identity.failed"`) || strings.Contains(log, "canary") || deps.Reach()["identity"] {
 		t.Errorf("logged %s, health %v", log, deps.Reach())
+	}
+}
+
+// TestSignIn: people sign in where there is a public URL. Without one, the log says so once.
+func TestSignIn(t *testing.T) {
+	settings := config.Config{
+		Vaults: []config.Vault{{Name: "a", URL: closedURL}}, TableEndpoint: closedURL, Authority: closedURL + "/", Seal: config.DefaultSeal,
+		Audiences: []string{"api://x", "11111111-2222-4333-8444-555555555555"}, Tenants: []string{"*"},
+	}
+	for _, publicURL := range []string{"", "https://links.example.org"} {
+		var out bytes.Buffer
+		settings.PublicURL = publicURL
+		_, _, deps, err := assemble(settings, staticIdentity{}, eventlog.New(&out, slog.LevelInfo))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := strings.Count(out.String(), `"msg":"signin.off"`); (deps.SignIn == nil) != (publicURL == "") || (told == 1) != (publicURL == "") {
+			t.Errorf("%q: %v, logged %s", publicURL, deps.SignIn, &out)
+		}
+		if people, ok := deps.SignIn.(manage.People); ok && (people.ClientID != settings.Audiences[1] || people.PublicURL != publicURL || people.Authority != settings.Authority) {
+			t.Errorf("%+v", people)
+		}
 	}
 }
