@@ -61,7 +61,7 @@ func (d Deps) pages() *manage.Handler {
 		service := d.Service
 		service.Name, service.Version = cmp.Or(service.Name, "fhirlink"), d.Version
 		h, err := manage.New(manage.Deps{
-			Links: d.Links, Webhooks: d.Webhooks, SignIn: d.SignIn, Limits: d.Limits, Aliases: d.Aliases, Service: service,
+			Links: d.Links, Webhooks: d.Webhooks, Servers: d.Servers, SignIn: d.SignIn, Limits: d.Limits, Aliases: d.Aliases, Service: service,
 			Program: d.Program, Mail: d.Mail, Now: d.Now,
 		}, d.PublicURL)
 		if err != nil {

@@ -166,9 +166,9 @@ func (p *page) check(t testing.TB, what string) {
 	p.harmless(t, what)
 }
 
-// tags are all elements that pages have. There is no script.
+// tags are all elements that pages have.
 var tags = strings.Fields(`html head meta title link body a header div nav ul li strong span details summary code main footer h1 h2 h3 p form input
-	label textarea select option button table thead tbody tr th td ol pre dl dt dd section br time svg path title desc rect circle line text g meter mark`)
+	label textarea select option button table thead tbody tr th td ol pre dl dt dd section br time svg path title desc rect circle line text g meter mark template script`)
 
 // addresses are what the addresses on pages begin with: those of the sign-in are absolute.
 var addresses = []string{"/api/", "#", public + "/api/manage/", entraSite + "/"}
@@ -185,6 +185,9 @@ func (p page) harmless(t testing.TB, what string) {
 		}
 		if !slices.Contains(tags, n.Data) {
 			t.Errorf("%s: element %s", what, n.Data)
+		}
+		if n.Data == "script" && (!strings.HasPrefix(attribute(n, "src"), "/api/manage/assets/") || n.FirstChild != nil) {
+			t.Errorf("%s: a script that is not a file of ours", what)
 		}
 		for _, a := range n.Attr {
 			if strings.HasPrefix(a.Key, "on") || a.Key == "style" || a.Key == "srcdoc" {

@@ -197,8 +197,10 @@ func TestAssets(t *testing.T) {
 			t.Errorf("%s of another version: %d %v", name, old.status, old.header)
 		}
 	}
-	if strings.Contains(home.body, "<script") {
-		t.Error("there is a script")
+	script := home.one(t, "script")
+	p := r.get(t, nobody, attribute(script, "src"))
+	if p.header.Get("Content-Type") != "text/javascript; charset=utf-8" || p.header.Get("Cache-Control") != "public, max-age=31536000, immutable" {
+		t.Errorf("the script: %v", p.header)
 	}
 }
 
@@ -259,8 +261,8 @@ func TestPageBudgets(t *testing.T) {
 	if rows := len(list.all("tr")) - 1; rows != 100 {
 		t.Fatalf("%d rows", rows)
 	}
-	style := attribute(list.one(t, "link", "rel", "stylesheet"), "href")
-	for target, most := range map[string]int{"/api/manage/": 20_000, "/api/manage/add": 15_000, style: 6_000} {
+	style, script := attribute(list.one(t, "link", "rel", "stylesheet"), "href"), attribute(list.one(t, "script"), "src")
+	for target, most := range map[string]int{"/api/manage/": 20_000, "/api/manage/add": 15_000, style: 6_000, script: 6_000} {
 		p := r.get(t, ada, target, "Accept-Encoding", "gzip")
 		t.Logf("%s: %d bytes compressed", target, len(p.body))
 		if p.header.Get("Content-Encoding") != "gzip" || len(p.body) > most {

@@ -16,6 +16,7 @@ func withProgress(next http.Handler) http.Handler {
 			return
 		}
 		httpx.Stream(w, func(s *httpx.EventStream) {
+			r.Header.Del("Accept-Encoding") // a page becomes text in the last event
 			next.ServeHTTP(s, r.WithContext(verification.WithProgress(r.Context(), progress{s})))
 		})
 	})

@@ -63,7 +63,7 @@ func (d Deps) Pages() []Route {
 	var all []Route
 	for _, path := range []string{"/api/manage", "/api/manage/{path...}"} {
 		for _, method := range []string{"GET", "POST"} {
-			all = append(all, Route{Function: "manage", Method: method, Path: path, Right: caller.Open, Errors: Pages, Rate: Unlimited, Query: AnyQuery, Handle: d.page})
+			all = append(all, Route{Function: "manage", Method: method, Path: path, Right: caller.Open, Errors: Pages, Rate: Unlimited, Query: AnyQuery, Progress: method == "POST", Handle: d.page})
 		}
 	}
 	return all

@@ -22,7 +22,7 @@ var (
 	}
 	descriptionField = view.Field{Name: "description", Label: "Description", Autocomplete: "organization", Hint: "For example the name of your organization."}
 	urlField         = view.Field{
-		Name: "fhirServerUrl", Label: "FHIR Server URL", Autocomplete: "off",
+		Name: "fhirServerUrl", Label: "FHIR Server URL", Autocomplete: "off", Asks: "/api/manage/discover",
 		Hint: "Azure portal > your FHIR service > Overview > FHIR metadata endpoint. Paste it as it is.",
 	}
 	clientIDField = view.Field{

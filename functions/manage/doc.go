@@ -3,6 +3,7 @@
 //
 //	GET            /api/manage/                        the linked servers
 //	GET, POST      /api/manage/add                     link one
+//	POST           /api/manage/discover                what a FHIR server's URL tells, for the script
 //	GET            /api/manage/servers.csv
 //	GET, POST      /api/manage/servers/{slug}          one of them; POST verifies it
 //	GET            /api/manage/servers/{slug}/report.json

@@ -52,6 +52,7 @@ type Links interface {
 type Deps struct {
 	Links    Links
 	Webhooks Webhooks
+	Servers  Servers
 	SignIn   SignIn
 	Limits   *httpx.RateLimit // that of the JSON routes; nil: none
 	Aliases  smart.Aliases
@@ -106,6 +107,7 @@ func (h *Handler) routes() {
 	h.guarded("GET /api/manage/servers.csv", guarded{page: h.csv})
 	h.guarded("GET /api/manage/add", guarded{page: h.add, renews: true})
 	h.guarded("POST /api/manage/add", guarded{page: h.save, again: h.addAgain})
+	h.guarded("POST /api/manage/discover", guarded{page: h.discover})
 	h.guarded("GET /api/manage/servers/{slug}", guarded{page: h.server, renews: true})
 	h.guarded("POST /api/manage/servers/{slug}", guarded{page: h.check})
 	h.guarded("GET /api/manage/servers/{slug}/report.json", guarded{page: h.report})
@@ -299,5 +301,9 @@ func account(v Visitor) *view.Account {
 	if v.Caller.Organization == "" {
 		return nil
 	}
-	return &view.Account{Name: v.Caller.Name, Username: v.Username, Organization: v.Caller.Organization, Local: v.Caller.Local, For: v.For}
+	a := &view.Account{Name: v.Caller.Name, Username: v.Username, Organization: v.Caller.Organization, Local: v.Caller.Local, For: v.For}
+	if v.session != nil {
+		a.Stay, a.Ends = v.stay, v.session.Ends
+	}
+	return a
 }

@@ -19,6 +19,7 @@ type Visitor struct {
 	For      string // what binds forms to the visitor; set by Handler
 
 	session *signin.Session // nil: there is none that could be renewed
+	stay    string          // address of a sign-in in a tab of its own
 }
 
 // SignIn knows who looks at the pages. The errors that are not of package signin are those of its
@@ -41,7 +42,7 @@ func (p People) Visitor(r *http.Request) (Visitor, error) {
 	if err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{Caller: p.Caller(session), Username: session.Username, session: &session}, nil
+	return Visitor{Caller: p.Caller(session), Username: session.Username, session: &session, stay: p.SignInURL(closePage, "", "")}, nil
 }
 
 // visitor returns who sent a request. Errors: signin.ErrNoSession, signin.ErrSessionEnded, and a

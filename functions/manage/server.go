@@ -28,7 +28,7 @@ type serverBody struct {
 	History []happening
 	More    string // address of older events
 	For     string
-	Pending bool
+	Waiting bool // for access
 }
 
 type secretBody struct {
@@ -53,7 +53,7 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 		return err
 	}
 	words, now := h.view.Words(r), h.Now()
-	body := serverBody{Link: l, Badge: view.StatusBadge(l.Status(now)), Recheck: l.RecheckAt(), Secret: secretOfLink(words, l, now), For: v.For}
+	body := serverBody{Link: l, Badge: view.StatusBadge(l.Status(now)), Recheck: l.RecheckAt(), Secret: secretOfLink(words, l, now), For: v.For, Waiting: l.Status(now) == condition.PendingAccess}
 	body.Step, body.HasStep = step(l, now)
 	body.Replace = "Replace secret"
 	if hasCertificate(l) {

@@ -17,7 +17,8 @@ const NDJSON = "application/x-ndjson"
 //
 //	{"event":"end","status":201,"headers":{"Location":"…"},"body":{…}}
 //
-// A stream without that line tells nothing of the outcome.
+// A body that is not JSON, such as a page, is told as {"html":"…"}, and a redirect (303) as
+// {"location":"…"}. A stream without that line tells nothing of the outcome.
 type EventStream struct {
 	w       http.ResponseWriter
 	started bool
@@ -69,8 +70,8 @@ func (s *EventStream) Send(event any) {
 	}
 }
 
-// told are the headers of the answer that the last event repeats.
-var told = []string{"ETag", "Location", "Retry-After", "X-Correlation-Id"}
+// repeated are the headers of the answer that the last event has too.
+var repeated = []string{"ETag", "Location", "Retry-After", "X-Correlation-Id"}
 
 func (s *EventStream) end() {
 	if !s.started {
@@ -81,23 +82,32 @@ func (s *EventStream) end() {
 		r.told = status // for the log
 	}
 	headers := map[string]string{}
-	for _, name := range told {
+	for _, name := range repeated {
 		if value := s.header.Get(name); value != "" {
 			headers[name] = value
 		} else if value := s.w.Header().Get(name); value != "" {
 			headers[name] = value
 		}
 	}
-	body := json.RawMessage("null")
-	if json.Valid(s.body.Bytes()) {
-		body = s.body.Bytes()
-	}
 	s.Send(struct {
 		Event   string            `json:"event"`
 		Status  int               `json:"status"`
 		Headers map[string]string `json:"headers"`
-		Body    json.RawMessage   `json:"body"`
-	}{"end", status, headers, body})
+		Body    any               `json:"body"`
+	}{"end", status, headers, s.told(status)})
+}
+
+// told is the handler's answer as the last event has it.
+func (s *EventStream) told(status int) any {
+	switch {
+	case status == http.StatusSeeOther:
+		return map[string]string{"location": s.header.Get("Location")}
+	case json.Valid(s.body.Bytes()):
+		return json.RawMessage(s.body.Bytes())
+	case s.body.Len() == 0:
+		return nil
+	}
+	return map[string]string{"html": s.body.String()}
 }
 
 // Header implements [http.ResponseWriter].

@@ -97,7 +97,11 @@ export class Visitor {
 
 	go(path) { return this.page.goto(this.base + '/api/manage/' + path) }
 	heading() { return this.page.locator('h1').textContent() }
-	press(name) { return this.page.getByRole('button', { name, exact: true }).click() }
+	// Presses a button, and waits until the checks that it begins have come to an end.
+	async press(name) {
+		await this.page.getByRole('button', { name, exact: true }).click()
+		await this.page.waitForFunction(() => !document.querySelector('main h2[data-words]'))
+	}
 
 	// Fills the fields by what people call them.
 	async fill(fields) {

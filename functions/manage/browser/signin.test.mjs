@@ -209,8 +209,8 @@ walk('the session ends while a form is filled in', async (v, page) => {
 	assert.equal(await page.locator('.note h2').first().textContent(), 'You are not signed in any more')
 	assert.equal(await page.locator('#slug').inputValue(), 'lost-session')
 	assert.equal(await page.locator('#secretExpiresOn').inputValue(), inDays(300))
-	assert.equal(await page.locator('#clientSecret').inputValue(), '')
-	assert.deepEqual(await v.traces(wrongSecret), [])
+	assert.equal(await page.locator('#clientSecret').inputValue(), wrongSecret) // the script leaves the form as it is
+	assert.deepEqual(await v.traces(wrongSecret), ['fields'])
 	assert.deepEqual(await v.axe(), [])
 	const [tab] = await Promise.all([v.context.waitForEvent('page'), page.getByRole('link', { name: 'Sign in again' }).click()])
 	v.watch(tab)
@@ -220,6 +220,26 @@ walk('the session ends while a form is filled in', async (v, page) => {
 	await v.fill({ 'Client Secret': secret })
 	await v.press('Save')
 	assert.equal(await page.locator('.note h2').first().textContent(), 'Clinic lost-session is linked')
+})
+
+test('the session ends while a form is filled in, without script', async () => {
+	const v = await Visitor.arrive(browser, program.base, { javaScriptEnabled: false })
+	await v.go('')
+	const entrance = await v.page.getByRole('link', { name: 'Sign in with Microsoft', exact: true }).getAttribute('href')
+	await v.page.goto(entrance.replace(/to=[^&]*/, 'to=%2Fapi%2Fmanage%2Fadd'))
+	await v.page.waitForURL(ofEntra)
+	await v.page.getByRole('button', { name: '(ada@' }).click()
+	await v.page.getByRole('button', { name: 'Continue' }).click()
+	await v.page.waitForURL(v.base + '/api/manage/add')
+	await v.type('lost-quietly', 'clinic', { secret: wrongSecret })
+	await v.context.clearCookies({ name: '__Host-session' })
+	await v.page.getByRole('button', { name: 'Save', exact: true }).click()
+	assert.equal(await v.page.locator('.note h2').first().textContent(), 'You are not signed in any more')
+	assert.equal(await v.page.locator('#slug').inputValue(), 'lost-quietly')
+	assert.equal(await v.page.locator('#clientSecret').inputValue(), '')
+	assert.ok(!(await v.page.content()).includes('canary'))
+	assert.deepEqual(v.troubles, [])
+	await v.leave()
 })
 
 walk('cookies are refused', async (v, page) => {

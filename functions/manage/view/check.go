@@ -1,6 +1,7 @@
 package view
 
 import (
+	"slices"
 	"strconv"
 
 	"fhirlink/shared/problem"
@@ -19,19 +20,30 @@ type Check struct {
 // Detail is what support wants to know of a check.
 type Detail struct{ Name, Value string }
 
-var shownStatus = map[verification.Status]struct{ kind, icon, word string }{
-	verification.Pass:    {"good", "tick", "passed"},
-	verification.Warn:    {"warning", "triangle", "passed, with a warning"},
-	verification.Fail:    {"bad", "octagon", "failed"},
-	verification.Skipped: {"skipped", "circle", "not run"},
+// outcome is how a check's status is shown.
+type outcome struct {
+	Status           verification.Status
+	Kind, Icon, Word string
+}
+
+var outcomes = []outcome{
+	{Status: verification.Pass, Kind: "good", Icon: "tick", Word: "passed"},
+	{Status: verification.Warn, Kind: "warning", Icon: "triangle", Word: "passed, with a warning"},
+	{Status: verification.Fail, Kind: "bad", Icon: "octagon", Word: "failed"},
+	{Status: verification.Skipped, Kind: "skipped", Icon: "circle", Word: "not run"},
+}
+
+func outcomeOf(status verification.Status) outcome {
+	i := slices.IndexFunc(outcomes, func(o outcome) bool { return o.Status == status })
+	return outcomes[max(0, i)]
 }
 
 // Checks returns the checks of a report.
 func Checks(report verification.Report) []Check {
 	all := make([]Check, len(report.Checks))
 	for i, c := range report.Checks {
-		s := shownStatus[c.Status]
-		shown := Check{Kind: s.kind, Icon: s.icon, Word: s.word, Title: c.Title, Fix: c.Fix, Command: c.Command, Errors: c.Errors, Took: c.DurationMS}
+		s := outcomeOf(c.Status)
+		shown := Check{Kind: s.Kind, Icon: s.Icon, Word: s.Word, Title: c.Title, Fix: c.Fix, Command: c.Command, Errors: c.Errors, Took: c.DurationMS}
 		if c.Status != verification.Pass {
 			shown.Message = c.Message
 		}

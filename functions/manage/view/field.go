@@ -14,7 +14,8 @@ type Field struct {
 	Lines                       int  // of a text area; 0: one line
 	Secret                      bool // it is never shown again
 	Short                       bool
-	Again                       bool // the secret that was typed is gone
+	Asks                        string // where the script asks what the value tells; empty: nowhere
+	Again                       bool   // the secret that was typed is gone
 	Mistakes                    []problem.Field
 }
 

@@ -12,12 +12,13 @@ import (
 // functions are what templates may call.
 func functions(w Words) template.FuncMap {
 	return template.FuncMap{
-		"t":       w.Text,
-		"count":   w.Count,
-		"day":     w.day,
-		"instant": w.instant,
-		"dict":    dict,
-		"english": func() template.HTMLAttr { return `lang="en"` },
+		"t":        w.Text,
+		"count":    w.Count,
+		"day":      w.day,
+		"instant":  w.instant,
+		"dict":     dict,
+		"outcomes": func() []outcome { return outcomes },
+		"english":  func() template.HTMLAttr { return `lang="en"` },
 	}
 }
 

@@ -33,6 +33,9 @@ type Account struct {
 	Organization   string // tenant id
 	Local          bool   // nobody signed in: this machine only
 	For            string // what binds a form to the account
+	Stay           string // address of the sign-in in a tab of its own; empty: no session ends
+	Ends           time.Time
+	Left           int // seconds until then; set by Renderer
 }
 
 // Page is what every page has.
@@ -75,20 +78,21 @@ func New(service Service, now func() time.Time) (*Renderer, error) {
 }
 
 // Words returns the words in the language of a request.
-func (v *Renderer) Words(r *http.Request) Words { return v.words[language(r)] }
-
-// language chooses the language of a page.
-func language(*http.Request) string { return Languages[0] }
+func (v *Renderer) Words(r *http.Request) Words { return v.words[languageOf(r)] }
 
 // document is what the layout gets.
 type document struct {
 	Page
 	Service  Service
 	Language string
+	Theme    string // empty: as the system has it
 	Style    string
+	Script   string
 	Icon     string
 	Content  template.HTML
 	Entries  []entry
+
+	Languages, Themes []option
 }
 
 type entry struct {
@@ -105,12 +109,18 @@ var navigation = []entry{
 
 // Write answers with a page. An error means that the page cannot be rendered and nothing was written.
 func (v *Renderer) Write(w http.ResponseWriter, r *http.Request, p Page) error {
-	t, words := v.byLang[language(r)], v.Words(r)
+	t, words := v.byLang[languageOf(r)], v.Words(r)
 	var content bytes.Buffer
 	if err := t.ExecuteTemplate(&content, p.Template+".html", p.Body); err != nil {
 		return fmt.Errorf("page %s: %w", p.Template, err)
 	}
-	d := document{Page: p, Service: v.service, Language: words.Language, Style: assets.URL("style.css"), Icon: assets.URL("icon.svg"), Content: template.HTML(content.String())} //nolint:gosec // the template escaped it
+	d := document{Page: p, Service: v.service, Language: words.Language, Theme: theme(r), Style: assets.URL("style.css"), Script: assets.URL("script.js"), Icon: assets.URL("icon.svg"), Content: template.HTML(content.String())} //nolint:gosec // the template escaped it
+	d.Languages, d.Themes = options(r, p)
+	if p.Account != nil && p.Account.Stay != "" {
+		account := *p.Account
+		account.Left = max(1, int(account.Ends.Sub(v.now()).Seconds()))
+		d.Account = &account
+	}
 	for _, e := range navigation {
 		e.Current = e.Name == p.Nav
 		d.Entries = append(d.Entries, e)
@@ -120,6 +130,7 @@ func (v *Renderer) Write(w http.ResponseWriter, r *http.Request, p Page) error {
 		return fmt.Errorf("layout of %s: %w", p.Template, err)
 	}
 	h := w.Header()
+	keepChoices(w, r)
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
 	}

@@ -90,8 +90,8 @@ func TestTemplatesHoldNoRawText(t *testing.T) {
 
 // Where texts stand that are given to Text by another name: the keys of fields and badges, and maps.
 var (
-	textKeys = []string{"Label", "Hint", "Optional", "Word", "Verdict", "Heading"}
-	textMaps = []string{"headings", "actions", "sources", "shownStatus"}
+	textKeys = []string{"Label", "Hint", "Optional", "Word", "Verdict", "Heading", "Text"}
+	textMaps = []string{"headings", "actions", "sources"}
 )
 
 // texts finds what every catalogue must hold, and every other text that the program has, which a

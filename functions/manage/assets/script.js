@@ -1,0 +1,254 @@
+// Comfort for the pages, which all work without it: checks as they come, copy buttons, a status that
+// refreshes itself, a notice before a session ends. Its words are in the pages, in their language.
+'use strict'
+{
+	/** @param {ParentNode} root */
+	const reveal = (root) => {
+		for (const e of root.querySelectorAll('button[hidden]')) e.removeAttribute('hidden')
+	}
+
+	/** @returns {HTMLElement} */
+	const main = () => /** @type {HTMLElement} */ (document.querySelector('main'))
+
+	/**
+	 * Returns a copy of what a template of the page holds.
+	 * @param {string} id
+	 * @returns {HTMLElement}
+	 */
+	const copyOf = (id) => {
+		const template = /** @type {HTMLTemplateElement} */ (document.getElementById(id))
+		const copy = /** @type {HTMLElement} */ (template.content.cloneNode(true).firstElementChild)
+		reveal(copy)
+		return copy
+	}
+
+	/** @param {string} html */
+	const parse = (html) => new DOMParser().parseFromString(html, 'text/html')
+
+	/** @param {ParentNode} root */
+	const focusIn = (root) => {
+		const target = root.querySelector('[autofocus], h2')
+		if (!(target instanceof HTMLElement)) return
+		target.tabIndex = -1
+		target.focus()
+	}
+
+	// Tells people who do not see it that a button has done its work.
+	/**
+	 * @param {HTMLButtonElement} button
+	 */
+	const said = (button) => {
+		const live = document.getElementById('said')
+		if (live) live.textContent = button.dataset.done ?? ''
+		button.classList.add('done')
+		setTimeout(() => button.classList.remove('done'), 2000)
+	}
+
+	/**
+	 * @param {HTMLButtonElement} button
+	 * @param {string | Promise<string>} text
+	 */
+	const copy = async (button, text) => {
+		try {
+			await navigator.clipboard.writeText(await text)
+			said(button)
+		} catch { // the browser does not allow it: select it instead
+			const shown = button.previousElementSibling
+			if (shown) getSelection()?.selectAllChildren(shown)
+		}
+	}
+
+	let paused = false
+
+	/** @type {Record<string, (button: HTMLButtonElement) => void>} */
+	const does = {
+		copy: (button) => void copy(button, button.previousElementSibling?.textContent ?? ''),
+		'copy-file': (button) => void copy(button, fetch(button.dataset.from ?? '').then((answer) => answer.text())),
+		'copy-link': (button) => void copy(button, new URL(button.dataset.from ?? '', location.href).href),
+		print: () => print(),
+		pause: (button) => {
+			paused = !paused
+			button.setAttribute('aria-pressed', String(paused))
+		},
+		show: (button) => {
+			const field = document.getElementById(button.getAttribute('aria-controls') ?? '')
+			if (!(field instanceof HTMLInputElement)) return
+			field.type = field.type === 'password' ? 'text' : 'password'
+			button.setAttribute('aria-pressed', String(field.type === 'text'))
+		},
+	}
+
+	document.addEventListener('click', (event) => {
+		const target = event.target instanceof Element ? event.target.closest('button[data-do], a[data-theme-choice]') : null
+		if (target instanceof HTMLButtonElement) does[target.dataset.do ?? '']?.(target)
+		if (target instanceof HTMLAnchorElement) {
+			event.preventDefault()
+			document.documentElement.dataset.theme = target.dataset.themeChoice
+			for (const other of document.querySelectorAll('a[data-theme-choice]')) other.setAttribute('aria-current', String(other === target))
+			void fetch(target.href) // which keeps the choice
+		}
+	})
+
+	/** @param {string} html the page that answers a form */
+	const show = (html) => {
+		const page = parse(html)
+		const answer = page.querySelector('main')
+		if (!answer) return false
+		document.title = page.title
+		main().replaceChildren(...answer.childNodes)
+		reveal(main())
+		focusIn(main())
+		scrollTo(0, 0)
+		return true
+	}
+
+	/**
+	 * Reads the events of a stream, one JSON object in each line.
+	 * @param {ReadableStream<Uint8Array>} body
+	 */
+	async function* events(body) {
+		const reader = body.pipeThrough(/** @type {ReadableWritablePair<string, Uint8Array>} */ (new TextDecoderStream())).getReader()
+		for (let text = ''; ;) {
+			const { value, done } = await reader.read()
+			if (done) return
+			const lines = (text + value).split('\n')
+			text = lines.pop() ?? ''
+			for (const line of lines) yield JSON.parse(line)
+		}
+	}
+
+	// Shows the checks of one form while they run.
+	class Checks {
+		/** @param {HTMLFormElement} form */
+		constructor(form) {
+			this.form = form
+			this.section = copyOf('progress')
+			this.heading = /** @type {HTMLElement} */ (this.section.querySelector('h2'))
+			this.list = /** @type {HTMLElement} */ (this.section.querySelector('ol'))
+			this.all = this.done = 0
+			for (const note of main().querySelectorAll('.note, .errors')) note.remove()
+			form.before(this.section)
+			form.hidden = true
+			this.count()
+			this.heading.focus()
+		}
+
+		count() {
+			const words = (this.all ? this.heading.dataset.words : this.heading.dataset.begin) ?? ''
+			this.heading.textContent = words.replace('{i}', String(Math.min(this.done + 1, this.all))).replace('{n}', String(this.all))
+		}
+
+		/** @param {{status: string, title: string, message: string}} check */
+		add(check) {
+			const item = copyOf('check-' + check.status)
+			for (const [name, text] of [['strong', check.title], ['p', check.status === 'pass' ? '' : check.message]]) {
+				const place = item.querySelector(name)
+				if (place) place.textContent = text
+			}
+			this.list.append(item)
+			this.done++
+			this.count()
+		}
+
+		/**
+		 * Gives the form back as it was, the secret too.
+		 * @param {HTMLElement} note why
+		 */
+		giveBack(note) {
+			this.section.replaceWith(note)
+			this.form.hidden = false
+			reveal(note)
+			focusIn(note)
+		}
+
+		/** @param {Response} answer */
+		async follow(answer) {
+			if (answer.redirected) return this.leave(answer.url)
+			if (answer.status === 401) {
+				const note = parse(await answer.text()).querySelector('.note')
+				return this.giveBack(note instanceof HTMLElement ? note : copyOf('lost'))
+			}
+			if (!answer.body || !answer.headers.get('Content-Type')?.startsWith('application/x-ndjson')) {
+				return show(await answer.text()) || this.giveBack(copyOf('lost'))
+			}
+			for await (const event of events(answer.body)) {
+				if (event.event === 'start') this.all = event.checks.length
+				if (event.event === 'check') this.add(event.check)
+				else this.count()
+				if (event.event !== 'end') continue
+				if (event.body.location) return this.leave(event.body.location)
+				return show(event.body.html)
+			}
+			this.giveBack(copyOf('lost')) // nobody knows what came of it
+		}
+
+		/** @param {string} to */
+		leave(to) {
+			this.form.reset() // a page that is gone back to holds no secret
+			location.assign(to)
+		}
+	}
+
+	document.addEventListener('submit', (event) => {
+		const form = event.target
+		if (!(form instanceof HTMLFormElement) || !form.matches('[data-checks]')) return
+		event.preventDefault()
+		const body = new URLSearchParams()
+		for (const [name, value] of new FormData(form, event.submitter)) body.append(name, String(value))
+		const checks = new Checks(form)
+		fetch(form.action, { method: 'POST', body, headers: { Accept: 'application/x-ndjson' } })
+			.then((answer) => checks.follow(answer))
+			.catch(() => checks.giveBack(copyOf('lost')))
+	})
+
+	// What the URL of a FHIR server tells, as soon as it is typed.
+	document.addEventListener('change', async (event) => {
+		const field = event.target
+		if (!(field instanceof HTMLInputElement) || !field.dataset.asks || !field.form) return
+		const place = document.getElementById(field.id + '-found')
+		if (!place) return
+		place.textContent = ''
+		if (field.value.trim() === '') return
+		const body = new URLSearchParams({ for: String(new FormData(field.form).get('for')), [field.name]: field.value })
+		const asked = field.value
+		const answer = await fetch(field.dataset.asks, { method: 'POST', body }).catch(() => null)
+		if (answer?.ok && field.value === asked) place.textContent = (await answer.json()).text
+	})
+
+	// A server that waits for access shows by itself when that has come.
+	setInterval(async () => {
+		const waiting = document.querySelector('[data-refresh]')
+		if (!waiting || paused || document.hidden) return
+		const answer = await fetch(location.pathname).catch(() => null)
+		if (!answer?.ok) return
+		const page = parse(await answer.text())
+		for (const id of ['state', 'status', 'last']) {
+			const [fresh, old] = [page.getElementById(id), document.getElementById(id)]
+			if (!fresh || !old || fresh.innerHTML === old.innerHTML) continue
+			const focused = old.contains(document.activeElement)
+			old.replaceWith(fresh)
+			reveal(fresh)
+			if (focused) focusIn(fresh)
+		}
+		if (!document.querySelector('[data-refresh]')) document.querySelector('[data-do=pause]')?.remove()
+	}, 15e3)
+
+	// Five minutes before a session ends, people can stay signed in without leaving the page.
+	/** @param {ParentNode} page */
+	const watch = (page) => {
+		const left = Number(page.querySelector('[data-left]')?.getAttribute('data-left'))
+		if (!left) return
+		setTimeout(() => {
+			const note = copyOf('stay')
+			main().prepend(note)
+			note.querySelector('a')?.addEventListener('click', () => {
+				note.remove()
+				const look = async () => watch(parse(await (await fetch(note.dataset.from ?? '')).text()))
+				setTimeout(() => void look().catch(() => {}), 30e3)
+			})
+		}, Math.max(0, left - 300) * 1000)
+	}
+
+	reveal(document)
+	watch(document)
+}
