@@ -101,7 +101,7 @@ func visit(t *testing.T, h host) (steps []string) {
 }
 
 // aside is what differs from program to program besides what the scripts' mask hides.
-var aside = regexp.MustCompile(`<span class="soft small">(\d+ ms)?</span>|\d\d:\d\d UTC|T\d\d:\d\d:\d\d(\.\d+)?Z|"durationMs": \d+|"(correlationId|traceId)": "[^"]*"|<code>[0-9a-f]{32}</code>`)
+var aside = regexp.MustCompile(`<span class="soft small">(\d+ ms)?</span>|\d\d:\d\d UTC|T\d\d:\d\d:\d\d(\.\d+)?Z|"durationMs": \d+|data-left="\d+"|"(correlationId|traceId)": "[^"]*"|<code>[0-9a-f]{32}</code>`)
 
 func masked(a browser.Answer) string {
 	text := fmt.Sprintf("%d %s %s\n%s", a.Status, a.Header.Get("Location"), a.Header.Get("Content-Type"), aside.ReplaceAllString(a.Body, "•"))
