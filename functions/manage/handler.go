@@ -228,12 +228,14 @@ func (h *Handler) admitted(w http.ResponseWriter, r *http.Request, g guarded) er
 	}
 	r = r.WithContext(caller.With(r.Context(), v.Caller))
 	if r.Method == http.MethodPost {
-		err = h.checkFor(r, v, g)
-	} else if begun, ok := h.renewal(r, v); ok && g.renews {
-		return h.moment(w, r, begun)
+		if err := h.checkFor(r, v, g); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
+	if g.renews {
+		if begun, ok := h.renewal(r, v); ok {
+			return h.moment(w, r, begun)
+		}
 	}
 	return g.page(w, r, v)
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/text/language"
@@ -22,14 +23,14 @@ var themes = []struct{ value, word string }{{"auto", "Colours of the system"}, {
 // languageNames are the names of the languages in themselves.
 var languageNames = map[string]string{"en": "English", "de": "Deutsch"}
 
-var matcher = language.NewMatcher(tags())
-
-func tags() (all []language.Tag) {
+// matcher is made when the first page is asked for, so that it costs a start nothing.
+var matcher = sync.OnceValue(func() language.Matcher {
+	var tags []language.Tag
 	for _, one := range Languages {
-		all = append(all, language.MustParse(one))
+		tags = append(tags, language.MustParse(one))
 	}
-	return all
-}
+	return language.NewMatcher(tags)
+})
 
 // chosen returns what somebody has chosen: by the address, or before.
 func chosen(r *http.Request, key, cookie string) string {
@@ -47,7 +48,7 @@ func languageOf(r *http.Request) string {
 	if value := chosen(r, "lang", languageCookie); slices.Contains(Languages, value) {
 		return value
 	}
-	_, i := language.MatchStrings(matcher, r.Header.Get("Accept-Language"))
+	_, i := language.MatchStrings(matcher(), r.Header.Get("Accept-Language"))
 	return Languages[i]
 }
 
