@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,12 +33,20 @@ type signInRig struct {
 	*rig
 	site *browser.Site
 	keys *secrettest.Store // of the seals
-	now  time.Time
+	// clock holds Unix seconds. It is atomic because refreshes of keys and notices read it beside the
+	// test that turns it.
+	clock atomic.Int64
 }
 
+func (s *signInRig) now() time.Time { return time.Unix(s.clock.Load(), 0).UTC() }
+
+// later turns the clock by d.
+func (s *signInRig) later(d time.Duration) { s.clock.Add(int64(d / time.Second)) }
+
 func newSignInRig(t testing.TB) *signInRig {
-	s := &signInRig{keys: secrettest.New(), now: time.Now().UTC().Truncate(time.Second)}
-	now := func() time.Time { return s.now }
+	s := &signInRig{keys: secrettest.New()}
+	s.clock.Store(time.Now().Unix())
+	now := s.now
 	s.rig = newRig(t, func(d *functions.Deps) {
 		s.site = &browser.Site{} // filled in below, when there is an authority
 		d.PublicURL, d.Mail, d.Now = public, true, now
@@ -299,7 +308,7 @@ func TestSignInThatCannotBeAnswered(t *testing.T) {
 		t.Errorf("%v", got.header)
 	}
 	s.entra.Before = nil
-	s.now = s.now.Add(time.Minute) // keys are not fetched again at once
+	s.later(time.Minute) // keys are not fetched again at once
 	p.bring(form).wantSent(t, "/api/manage/")
 	p.bring(form).wantPage(t, 401, "Your browser refuses our cookie") // a replay finds no cookie
 
@@ -322,7 +331,7 @@ func TestSignInThatCannotBeAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.now = s.now.Add(31 * time.Minute)
+	s.later(31 * time.Minute)
 	p.bring(form).wantPage(t, 401, "The sign-in took too long")
 }
 
@@ -371,7 +380,7 @@ func TestSessionEndsInAForm(t *testing.T) {
 	p := s.person(t)
 	p.signIn("", "ada", "").wantSent(t, "/api/manage/")
 	add := p.open("/api/manage/add").wantPage(t, 200, "Manage FHIR Server")
-	s.now = s.now.Add(time.Hour)
+	s.later(time.Hour)
 	typed := linkForm("clinic", "clinic", clientSecret)
 	again := p.send(add, "/api/manage/add", typed).wantPage(t, 401, "Manage FHIR Server")
 	for _, name := range []string{"slug", "description", "fhirServerUrl", "clientId", "secretExpiresOn"} {
@@ -400,7 +409,7 @@ func TestSessionEndsInAForm(t *testing.T) {
 	replace := p.open("/api/manage/servers/clinic/secret")
 	remove := p.open("/api/manage/servers/clinic/delete")
 	hooks := p.open("/api/manage/notifications")
-	s.now = s.now.Add(time.Hour)
+	s.later(time.Hour)
 	change := url.Values{"description": {"Clinic <new>"}, "etag": {edit.value(t, "etag")}, "fhirServerUrl": {"https://clinic.fhir.sandbox.test"}, "contacts": {"a@example.org\nb@example.org"}, "listed": {"1"}, "do": {"save"}}
 	changed := p.send(edit, "/api/manage/servers/clinic/edit", change).wantPage(t, 401, "Change Clinic <new>")
 	if changed.value(t, "description") != "Clinic <new>" || changed.value(t, "etag") != change.Get("etag") || !strings.HasPrefix(changed.value(t, "contacts"), "a@example.org\nb") || len(changed.all("input", "name", "listed", "checked", "")) != 1 {
@@ -426,7 +435,7 @@ func TestSessionEndsInAForm(t *testing.T) {
 	p.send(changed, "/api/manage/servers/clinic/edit", change).wantSent(t, "/api/manage/servers/clinic?done=saved")
 
 	// A form that is older than a day says for nobody any more for whom it was made.
-	s.now = s.now.Add(25 * time.Hour)
+	s.later(25 * time.Hour)
 	p.signIn("", "ada", "").wantSent(t, "/api/manage/")
 	old := p.send(changed, "/api/manage/servers/clinic/edit", change).wantPage(t, 409, "Change Clinic <new>")
 	if !old.has("h2", "This form is too old") || old.value(t, "for") == changed.value(t, "for") {
@@ -440,7 +449,7 @@ func TestRenewal(t *testing.T) {
 	p.signIn("", "ada", "").wantSent(t, "/api/manage/")
 	add := p.open("/api/manage/add")
 	p.send(add, "/api/manage/add", linkForm("clinic", "clinic", clientSecret)).wantSent(t, "/api/manage/servers/clinic?done=linked")
-	s.now = s.now.Add(50 * time.Minute)
+	s.later(50 * time.Minute)
 	// Forms, downloads and what a page loads are answered at once.
 	p.send(add, "/api/manage/add", linkForm("clinic-b", "clinic", clientSecret)).wantSent(t, "/api/manage/servers/clinic-b?done=linked")
 	for _, target := range []string{"/api/manage/servers.csv", "/api/manage/servers/clinic/report.json"} {
@@ -465,7 +474,7 @@ func TestRenewal(t *testing.T) {
 		if got := p.open(target); got.header.Get("Refresh") != "" {
 			t.Errorf("%s is renewed again", target)
 		}
-		s.now = s.now.Add(50 * time.Minute)
+		s.later(50 * time.Minute)
 		delete(p.Cookies, "__Host-renewed") // its five minutes are over
 	}
 	// Entra does not know the person any more: the session goes on until its end.
