@@ -37,14 +37,14 @@ start: ## Run the Azure program on this machine, under Core Tools
 test: ## Run the tests
 	go test -shuffle=on ./...
 
-lint: ## Check the format, go vet, staticcheck, go.mod, and with npm the Bicep files, KQL queries and openapi.yaml
+lint: ## Check the format, go vet, staticcheck, go.mod, and with npm Bicep, KQL, openapi.yaml and the pages' script
 	@unformatted=$$(go tool gofumpt -l functions shared infra); \
 		if [ -n "$$unformatted" ]; then echo "make fmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
-	@if command -v npm >/dev/null; then infra/lint/run && functions/clients/lint; \
-		else echo "The Bicep files, the KQL queries and openapi.yaml were NOT CHECKED: that needs npm."; fi
+	@if command -v npm >/dev/null; then infra/lint/run && functions/clients/lint && functions/manage/browser/lint; \
+		else echo "The Bicep files, the KQL queries, openapi.yaml and the pages' script were NOT CHECKED: that needs npm."; fi
 
 vuln: ## Check the linked modules for known vulnerabilities (asks vuln.go.dev)
 	go tool govulncheck ./...

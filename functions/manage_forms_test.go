@@ -583,7 +583,7 @@ func TestWebhookPage(t *testing.T) {
 			t.Errorf("another's webhook: %s gave %d", do, p.status)
 		}
 	}
-	r.post(t, ada, target, url.Values{"do": {"dance"}, "id": {id}}).wantPage(t, 400, "The request body cannot be read")
+	r.post(t, ada, target, url.Values{"do": {"dance"}, "id": {id}}).wantPage(t, 400, "The form cannot be read")
 	r.post(t, ada, target, url.Values{"do": {"delete"}, "id": {id}}).wantSent(t, target+"?done=removed")
 }
 

@@ -64,10 +64,10 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s without a session: %d %s", target, signedOut.status, signedOut.body)
 		}
 		r.visit(t, guest, http.MethodPost, target, "do=save", "Content-Type", formType).wantPage(t, 403, "You may not do this")
-		r.visit(t, ada, http.MethodPost, target, "do=save", "Content-Type", jsonType).wantPage(t, 415, "The content type is not supported")
-		r.visit(t, ada, http.MethodPost, target, "", "Content-Type", formType).wantPage(t, 400, "The request body cannot be read")
-		r.visit(t, ada, http.MethodPost, target, "do=%zz", "Content-Type", formType).wantPage(t, 400, "The request body cannot be read")
-		r.visit(t, ada, http.MethodPost, target, "do=%ff", "Content-Type", formType).wantPage(t, 400, "The request body cannot be read")
+		r.visit(t, ada, http.MethodPost, target, "do=save", "Content-Type", jsonType).wantPage(t, 415, "The form cannot be read")
+		r.visit(t, ada, http.MethodPost, target, "", "Content-Type", formType).wantPage(t, 400, "The form cannot be read")
+		r.visit(t, ada, http.MethodPost, target, "do=%zz", "Content-Type", formType).wantPage(t, 400, "The form cannot be read")
+		r.visit(t, ada, http.MethodPost, target, "do=%ff", "Content-Type", formType).wantPage(t, 400, "The form cannot be read")
 		r.visit(t, ada, http.MethodPost, target, "do="+strings.Repeat("x", httpx.MaxBody), "Content-Type", formType).wantPage(t, 413, "The form is too large")
 		r.post(t, ada, target, url.Values{"for": {"bound-to-somebody-else"}}).wantPage(t, 409, "You are now signed in as "+adaName)
 		for _, from := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
@@ -481,7 +481,7 @@ func TestLimitAndOutageKeepTheForm(t *testing.T) {
 			r.copyLink(t, "clinic", fmt.Sprintf("c-%d", i), func(*link.Link) {})
 		}
 		p := r.post(t, ada, "/api/manage/add", linkForm("clinic-b", "clinic", clientSecret)).wantPage(t, 409, "Manage FHIR Server")
-		if p.value(t, "slug") != "clinic-b" || !p.has("h2", "The organization has as many links as it may have") {
+		if p.value(t, "slug") != "clinic-b" || !p.has("h2", "Your organization has as many servers as it may have") {
 			t.Error(p.body)
 		}
 	})

@@ -34,7 +34,10 @@ type changeBody struct {
 }
 
 // differing is a field that has another value now than the form.
-type differing struct{ Label, Theirs, Mine string }
+type differing struct {
+	Label        view.English
+	Theirs, Mine string
+}
 
 // stored are the values of a link as the form has them.
 func stored(l link.Link) url.Values {
@@ -153,7 +156,7 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
 	case p.Code == problem.SecretRequired:
 		mistakes := []problem.Field{{
-			Field: credentialField(l).Name, Code: string(p.Code), Message: "You changed " + boundTo(body.Fields, stored(l), r.PostForm) + ", which needs the " + strings.ToLower(credentialField(l).Label) + " again.",
+			Field: credentialField(l).Name, Code: string(p.Code), Message: "You changed " + boundTo(body.Fields, stored(l), r.PostForm) + ", which needs the " + strings.ToLower(string(credentialField(l).Label)) + " again.",
 			Fix: "Type it again, or take the change back.",
 		}}
 		body.Mistakes, body.Fields = mistakes, view.Fill(h.fieldsOf(template, l), r.PostForm, mistakes)
@@ -201,7 +204,7 @@ func boundTo(fields []view.Field, before, form url.Values) string {
 		switch f.Name {
 		case "fhirServerUrl", "clientId", "tenantId", "audience":
 			if strings.TrimSpace(form.Get(f.Name)) != before.Get(f.Name) {
-				names = append(names, f.Label)
+				names = append(names, string(f.Label))
 			}
 		}
 	}
@@ -242,7 +245,7 @@ func differences(words view.Words, template string, fields []view.Field, theirs,
 }
 
 func (h *Handler) secretBody(r *http.Request, v Visitor, l link.Link, typed url.Values) changeBody {
-	heading := "Replace client secret"
+	var heading view.English = "Replace client secret"
 	if hasCertificate(l) {
 		heading = "Replace certificate"
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // verdictOf says which check failed. The first of the fields that it points to can be reached from it.
-func verdictOf(words view.Words, heading string, failed verification.Check, fields []problem.Field) *view.Notice {
+func verdictOf(words view.Words, heading view.English, failed verification.Check, fields []problem.Field) *view.Notice {
 	n := &view.Notice{Kind: "bad", Heading: words.Text(heading, "check", failed.Title), Fix: failed.Message + " " + failed.Fix, Command: failed.Command, Focus: true}
 	field := "fhirServerUrl"
 	if len(fields) > 0 && fields[0].Field != "" {
@@ -26,7 +26,7 @@ func verdictOf(words view.Words, heading string, failed verification.Check, fiel
 // known word, so that nobody can put words of their own into a page by a link.
 func (h *Handler) said(r *http.Request, done string) *view.Notice {
 	words := h.view.Words(r)
-	text, ok := map[string]string{
+	text, ok := map[string]view.English{
 		"saved": "The changes are saved.", "replaced": "The client secret was replaced.", "deleted": "The server was deleted.",
 		"checked": "The server was checked.", "added": "The webhook was added.", "removed": "The webhook was removed.",
 	}[done]

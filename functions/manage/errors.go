@@ -12,18 +12,23 @@ import (
 )
 
 // headings are those of the errors that people meet; others have the title of their code.
-var headings = map[problem.Code]string{
-	problem.NotFound:            "Page not found",
-	problem.LinkNotFound:        "There is no such FHIR server",
-	problem.ReportNotFound:      "No check is on record yet",
-	problem.Unauthenticated:     "Sign in",
-	problem.Forbidden:           "You may not do this",
-	problem.MethodNotAllowed:    "This page does not take that",
-	problem.BodyTooLarge:        "The form is too large",
-	problem.TooManyRequests:     "Too many forms at once",
-	problem.UpstreamUnavailable: "Something is not available just now",
-	problem.Internal:            "Something went wrong on our side",
-	problem.ChangedMeanwhile:    "Nothing was done",
+var headings = map[problem.Code]view.English{
+	problem.MalformedBody:        "The form cannot be read",
+	problem.UnsupportedMediaType: "The form cannot be read",
+	problem.TooManyLinks:         "Your organization has as many servers as it may have",
+	problem.TooManyWebhooks:      "Your organization has as many webhooks as it may have",
+	problem.WebhookNotFound:      "There is no such webhook",
+	problem.NotFound:             "Page not found",
+	problem.LinkNotFound:         "There is no such FHIR server",
+	problem.ReportNotFound:       "No check is on record yet",
+	problem.Unauthenticated:      "Sign in",
+	problem.Forbidden:            "You may not do this",
+	problem.MethodNotAllowed:     "This page does not take that",
+	problem.BodyTooLarge:         "The form is too large",
+	problem.TooManyRequests:      "Too many forms at once",
+	problem.UpstreamUnavailable:  "Something is not available just now",
+	problem.Internal:             "Something went wrong on our side",
+	problem.ChangedMeanwhile:     "Nothing was done",
 }
 
 // shown is an error that a page of its own tells of: the form again, with what was typed.
@@ -80,7 +85,7 @@ func waiting(words view.Words, d time.Duration) string {
 	}
 }
 
-func headingOf(c problem.Code) string { return cmp.Or(headings[c], c.Title()) }
+func headingOf(c problem.Code) view.English { return cmp.Or(headings[c], view.English(c.Title())) }
 
 // WriteError answers with an error as a page, with the status that the JSON routes would have.
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
@@ -95,7 +100,7 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	words := h.view.Words(r)
 	m := view.Message{Heading: words.Text(headingOf(p.Code)), Detail: p.Detail}
 	if p.Code == problem.LinkNotFound { // the same page for every slug
-		m.Detail = "Check the address, or look for the server in the list."
+		m.Detail, m.Text = "", []string{words.Text("Check the address, or look for the server in the list.")}
 	}
 	if p.Code != problem.LinkNotFound && p.Code != problem.NotFound {
 		m.Correlation = problem.Correlation(r.Context())

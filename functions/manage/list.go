@@ -51,9 +51,10 @@ type listBody struct {
 type query struct{ Search, Status, Sort string }
 
 type choice struct {
-	Value, Word string
-	Count       int
-	Chosen      bool
+	Value  string
+	Word   view.English
+	Count  int
+	Chosen bool
 }
 
 type numbered struct {
@@ -64,8 +65,9 @@ type numbered struct {
 
 // sorts are the orders of the list, the default first.
 var sorts = []struct {
-	value, word string
-	less        func(a, b row) int
+	value string
+	word  view.English
+	less  func(a, b row) int
 }{
 	{"ends", "Secret ends first", byEnd},
 	{"name", "Description", func(a, b row) int {

@@ -35,18 +35,21 @@ type scopeRow struct {
 	Marked       template.HTML // Entra's spelling with what Entra refuses marked
 	Length       int
 	Kind, Icon   string
-	Verdict      string
+	Verdict      view.English
 	ReadsBack    bool
 	Advice       []smart.Advice
 }
 
 type comparison struct {
-	Dialect string
+	Dialect view.English
 	Outputs []string
 	Problem string // in English
 }
 
-var dialects = []struct{ value, word string }{
+var dialects = []struct {
+	value string
+	word  view.English
+}{
 	{"firely", "Firely Server"}, {"ahds", "Azure Health Data Services"}, {"fhir-server-proxy", "Microsoft FHIR server behind a proxy"}, {"aad-proxy", "the retired AAD proxy"},
 }
 

@@ -20,7 +20,7 @@ type serverBody struct {
 	Notices []*view.Notice
 	Step    view.Step
 	HasStep bool
-	Replace string // the name of the link that replaces the credential
+	Replace view.English // the name of the link that replaces the credential
 	Recheck time.Time
 	Checked time.Time
 	Checks  []view.Check
@@ -66,7 +66,7 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 		}
 	}
 	if body.HasStep && body.Step.Path == "/secret" {
-		soon := "Replace the client secret soon"
+		var soon view.English = "Replace the client secret soon"
 		if hasCertificate(l) {
 			soon = "Replace the certificate soon"
 		}
@@ -110,12 +110,11 @@ var secretBadges = map[link.SecretState]view.Badge{
 	link.SecretExpired: {Kind: "bad", Icon: "cross"}, link.SecretUnknown: {Kind: "warning", Icon: "circle"},
 }
 
-var sources = map[string]string{"typed": "typed in", "graph": "from Microsoft Graph", "certificate": "from the certificate", "refusal": "Microsoft Entra refused it"}
+var sources = map[string]view.English{"typed": "typed in", "graph": "from Microsoft Graph", "certificate": "from the certificate", "refusal": "Microsoft Entra refused it"}
 
 func secretOfLink(words view.Words, l link.Link, now time.Time) secretBody {
 	b := secretBody{Badge: secretBadges[l.SecretState(now)], Dated: !l.Secret.ExpiresOn.IsZero(), Ends: l.Secret.ExpiresOn}
 	b.Left = left(words, l, now)
-	b.Badge.Word = b.Left
 	if source := sources[string(l.SecretSource())]; source != "" {
 		b.Source = words.Text(source)
 	}
@@ -125,7 +124,7 @@ func secretOfLink(words view.Words, l link.Link, now time.Time) secretBody {
 	return b
 }
 
-var actions = map[trail.Action]string{
+var actions = map[trail.Action]view.English{
 	trail.Registered: "linked", trail.Verified: "checked", trail.Changed: "settings changed", trail.SecretChanged: "secret replaced", trail.Deleted: "deleted",
 	trail.TokenIssued: "tokens handed out", trail.FellBack: "the previous secret stands in", trail.Retired: "previous secret switched off",
 }
@@ -133,7 +132,7 @@ var actions = map[trail.Action]string{
 func happeningOf(words view.Words, v Visitor, e trail.Event) happening {
 	what := actions[e.Action]
 	if what == "" {
-		what = string(e.Action)
+		what = view.English(e.Action)
 	}
 	return happening{At: e.At, What: words.Text(what), By: who(words, v, e.By), OK: e.Outcome == trail.OK, Outcome: e.Outcome}
 }

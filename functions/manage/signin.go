@@ -104,13 +104,13 @@ func (h *Handler) signedIn(w http.ResponseWriter, r *http.Request, _ Visitor) er
 		},
 		Correlation: problem.Correlation(r.Context()),
 	}
-	return showing(&problem.Error{Code: why.code, Detail: why.Text}, h.messagePage(r, Visitor{}, m))
+	return showing(&problem.Error{Code: why.code, Detail: string(why.Text)}, h.messagePage(r, Visitor{}, m))
 }
 
 // failures are the answers that are no good, whatever Entra says.
 var failures = map[signin.Kind]struct {
 	code          problem.Code
-	Heading, Text string
+	Heading, Text view.English
 }{
 	signin.ClockOff: {
 		code: problem.Unauthenticated, Heading: "The clock of this service is wrong",
@@ -150,7 +150,7 @@ const (
 
 // refusals say what Entra's refusals mean, and what to do.
 var refusals = map[signin.Code]struct {
-	Heading, Text string
+	Heading, Text view.English
 	ways          []way
 }{
 	signin.IDTokensOff: {
@@ -235,7 +235,7 @@ func (h *Handler) refused(r *http.Request, a signin.Answer) error {
 	for _, w := range why.ways {
 		m.Links = append(m.Links, h.link(words, w, a.To))
 	}
-	p := &problem.Error{Code: problem.Forbidden, Detail: why.Text}
+	p := &problem.Error{Code: problem.Forbidden, Detail: string(why.Text)}
 	if a.Code == signin.Busy {
 		p.Code, p.RetryAfter = problem.UpstreamUnavailable, time.Minute
 	}

@@ -17,7 +17,7 @@
 	 */
 	const copyOf = (id) => {
 		const template = /** @type {HTMLTemplateElement} */ (document.getElementById(id))
-		const copy = /** @type {HTMLElement} */ (template.content.cloneNode(true).firstElementChild)
+		const copy = /** @type {HTMLElement} */ (document.importNode(template.content, true).firstElementChild)
 		reveal(copy)
 		return copy
 	}

@@ -14,6 +14,8 @@ export const wrongSecret = 'canary~wrong/secret+of=the&clinic'
 // Where the sandbox's Entra is: another site than localhost, on some port.
 export const entra = 'http://127.0.0.1:'
 
+const german = JSON.parse(readFileSync(new URL('../view/words/de.json', import.meta.url)))
+
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 // The date so many days from today, in UTC.
@@ -108,12 +110,12 @@ export class Visitor {
 		for (const [label, value] of Object.entries(fields)) await this.page.getByLabel(label, { exact: true }).fill(value)
 	}
 
-	// Fills in the form of seed 1.
+	// Fills in the form of seed 1. By names of the API, which are the same in every language.
 	async type(slug, server, options = {}) {
-		await this.fill({
-			'Customized URL': slug, Description: options.description ?? `Clinic ${slug}`, 'FHIR Server URL': `https://${server}.fhir.sandbox.test/metadata`,
-			'Client ID': client, 'Client Secret': options.secret ?? secret, 'Secret ends on': options.ends ?? inDays(300),
-		})
+		for (const [id, value] of Object.entries({
+			slug, description: options.description ?? `Clinic ${slug}`, fhirServerUrl: `https://${server}.fhir.sandbox.test/metadata`,
+			clientId: client, clientSecret: options.secret ?? secret, secretExpiresOn: options.ends ?? inDays(300),
+		})) await this.page.locator('#' + id).fill(value)
 	}
 
 	async link(slug, server, options) {
@@ -149,6 +151,23 @@ export class Visitor {
 		places.jar = JSON.stringify(await this.context.cookies())
 		const forms = [text, encodeURIComponent(text), new URLSearchParams({ x: text }).toString().slice(2), Buffer.from(text).toString('base64')]
 		return Object.entries(places).filter(([, held]) => forms.some((f) => held.includes(f))).map(([place]) => place)
+	}
+
+	// The English texts of a German page that do not say that they are English.
+	untranslated() {
+		const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+		const texts = Object.entries(german).filter(([english, here]) => english !== here && /\p{L}{3}/u.test(english.replace(/\{\w+\}/g, '')))
+		return this.page.evaluate((patterns) => {
+			const shown = [document.title.replace(/ – [^–]*$/, '')]
+			const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT)
+			for (let n = walker.nextNode(); n; n = walker.nextNode()) {
+				const element = n.parentElement.closest('[lang=en], code, pre, .brand')
+				if (element && element !== document.documentElement) continue
+				if (n.nodeType === Node.TEXT_NODE) shown.push(n.data)
+				else shown.push(...['aria-label', 'title', 'placeholder', 'data-done', 'data-words', 'data-begin'].map((name) => n.getAttribute(name) ?? ''))
+			}
+			return [...new Set(shown.map((text) => text.trim()))].filter((text) => patterns.some((p) => new RegExp(`^${p}$`).test(text)))
+		}, texts.map(([english]) => english.split(/\{\w+\}/).map(escaped).join('.+')))
 	}
 
 	// By how much the page is wider than the window.

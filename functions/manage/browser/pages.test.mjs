@@ -346,6 +346,48 @@ walk('narrow windows and large zoom need no horizontal scrolling', async (v, pag
 	assert.equal(await page.goto(v.base + '/api/manage/').then(() => page.locator('.timeline').isVisible()), false)
 })
 
+walk('in German', async (v, page) => {
+	const look = async (what) => {
+		assert.equal(await page.locator('html').getAttribute('lang'), 'de')
+		assert.deepEqual(await v.untranslated(), [], what)
+		assert.deepEqual(await v.axe(), [], what)
+		assert.equal(await v.overflow(), 0, what)
+	}
+	for (const viewport of [{ width: 1280, height: 900 }, { width: 320, height: 700 }]) {
+		await page.setViewportSize(viewport)
+		for (const path of everyPage) {
+			await v.go(path)
+			await look(path)
+		}
+		await v.go('add')
+		await v.press('Speichern')
+		assert.match(await page.title(), /^Fehler: FHIR-Server verwalten – /)
+		assert.equal(await page.locator('.errors h2').textContent(), 'Es gibt 5 Probleme')
+		await look('mistakes')
+		await v.type(`klinik-${viewport.width}`, 'readonly', { secret: wrongSecret, ends: '2027-03-09' })
+		await v.press('Speichern')
+		assert.match(await notice(page), /^Noch nicht verknüpft: /)
+		await look('a failed check')
+		await v.type(`klinik-${viewport.width}`, 'readonly', { ends: '2027-03-09' })
+		await v.press('Speichern')
+		assert.equal(await notice(page), `Clinic klinik-${viewport.width} ist verknüpft`)
+		assert.match(await page.locator('section').filter({ hasText: 'Läuft ab:' }).first().innerText(), /9\. März 2027/)
+		await look('a linked server')
+	}
+	await v.go('scopes')
+	await v.fill({ Scopes: 'patient/Observation.rs nonsense/*.rs' })
+	await v.press('Dialekte vergleichen')
+	await look('scopes')
+	await v.go('')
+	await page.getByRole('link', { name: 'English', exact: true }).click()
+	assert.equal(await v.heading(), 'FHIR servers')
+	await v.go('about')
+	assert.equal(await v.heading(), 'About') // the choice is kept
+	assert.equal(await page.locator('html').getAttribute('lang'), 'en')
+	await page.getByRole('link', { name: 'Deutsch', exact: true }).click()
+	assert.equal(await v.heading(), 'Info')
+}, { locale: 'de-AT' })
+
 walk('forced colours keep badges apart', async (v, page) => {
 	await page.emulateMedia({ forcedColors: 'active' })
 	await v.go('servers/good-health-clinic')
@@ -367,6 +409,20 @@ walk('the print of a server is one page', async (v, page) => {
 		const sheets = pdf.toString('latin1').match(/\/Type\s*\/Page\b(?!s)/g).length
 		assert.equal(sheets, 1, `${slug} takes ${sheets} sheets`)
 	}
+})
+
+walk('a report is copied and printed', async (v, page) => {
+	await v.context.grantPermissions(['clipboard-read', 'clipboard-write'])
+	await page.addInitScript(() => { window.print = () => { window.printed = true } }) // the dialog would wait for a person
+	await v.go('servers/good-health-clinic')
+	const report = page.locator('#last')
+	await report.getByRole('button', { name: 'Copy', exact: true }).last().click()
+	await page.waitForFunction(() => document.getElementById('said').textContent === 'Copied')
+	const copied = await page.evaluate(() => navigator.clipboard.readText())
+	assert.equal(copied, await (await fetch(`${v.base}/api/manage/servers/good-health-clinic/report.json`)).text())
+	assert.equal(JSON.parse(copied).report.checks.length, 8)
+	await report.getByRole('button', { name: 'Print', exact: true }).click()
+	assert.equal(await page.evaluate(() => window.printed), true)
 })
 
 walk('the downloads hold no secret', async (v, page) => {

@@ -6,7 +6,10 @@ import (
 )
 
 // Badge is a word with an icon, whose shape differs too.
-type Badge struct{ Kind, Icon, Word string }
+type Badge struct {
+	Kind, Icon string
+	Word       English
+}
 
 // StatusBadge shows a link's status.
 func StatusBadge(s condition.Status) Badge {
@@ -25,9 +28,9 @@ func StatusBadge(s condition.Status) Badge {
 
 // Step is what a link's people should do next.
 type Step struct {
-	Name   string // the text of the link
-	Path   string // below the server's page; empty: the page itself
-	Urgent bool   // it counts among what needs people today
+	Name   English // of the link
+	Path   string  // below the server's page; empty: the page itself
+	Urgent bool    // it counts among what needs people today
 }
 
 // soon is how many days before its end a secret should be replaced.
@@ -37,7 +40,7 @@ const soon = 30
 func NextStep(s condition.Status, secret link.SecretState, daysLeft int, dated, fellBack, certificate bool) (step Step, any bool) {
 	switch {
 	case s == condition.Expired, secret == link.SecretExpired, dated && daysLeft <= soon, fellBack:
-		name := "Replace secret"
+		var name English = "Replace secret"
 		if certificate {
 			name = "Replace certificate"
 		}

@@ -10,7 +10,8 @@ import (
 
 // Check is a check as the template "checks" shows it. The API's texts are English.
 type Check struct {
-	Kind, Icon, Word             string
+	Kind, Icon                   string
+	Word                         English
 	Title, Message, Fix, Command string
 	Errors                       []problem.Field
 	Took                         int64 // milliseconds; 0 is not shown
@@ -18,12 +19,16 @@ type Check struct {
 }
 
 // Detail is what support wants to know of a check.
-type Detail struct{ Name, Value string }
+type Detail struct {
+	Name  English
+	Value string
+}
 
 // outcome is how a check's status is shown.
 type outcome struct {
-	Status           verification.Status
-	Kind, Icon, Word string
+	Status     verification.Status
+	Kind, Icon string
+	Word       English
 }
 
 var outcomes = []outcome{
@@ -56,7 +61,7 @@ func Checks(report verification.Report) []Check {
 }
 
 func details(c verification.Check) (all []Detail) {
-	add := func(name, value string) {
+	add := func(name English, value string) {
 		if value != "" {
 			all = append(all, Detail{name, value})
 		}

@@ -18,7 +18,10 @@ const (
 )
 
 // themes are the choices of colours. The first one is that of the system, which nobody has to choose.
-var themes = []struct{ value, word string }{{"auto", "Colours of the system"}, {"light", "Light"}, {"dark", "Dark"}}
+var themes = []struct {
+	value string
+	word  English
+}{{"auto", "Colours of the system"}, {"light", "Light"}, {"dark", "Dark"}}
 
 // languageNames are the names of the languages in themselves.
 var languageNames = map[string]string{"en": "English", "de": "Deutsch"}
@@ -90,7 +93,7 @@ type option struct {
 var filling = []string{"q", "status", "sort", "page", "scope", "direction", "dialect", "separator", "resource", "slug", "description", "to"}
 
 // options are the links at the foot of a page: the same page in another language, or other colours.
-func options(r *http.Request, p Page) (languages, colours []option) {
+func options(words Words, r *http.Request, p Page) (languages, colours []option) {
 	path := r.URL.EscapedPath()
 	query := url.Values{}
 	if p.Template == "message" { // what it says is not said again
@@ -117,7 +120,7 @@ func options(r *http.Request, p Page) (languages, colours []option) {
 	}
 	for _, t := range themes {
 		current := theme(r) == t.value || theme(r) == "" && t.value == themes[0].value
-		colours = append(colours, option{Name: t.word, Value: t.value, Href: link("theme", t.value), Current: current})
+		colours = append(colours, option{Name: words.Text(t.word), Value: t.value, Href: link("theme", t.value), Current: current})
 	}
 	return languages, colours
 }

@@ -8,15 +8,16 @@ import (
 
 // Field is one field of a form, as the template "field" shows it.
 type Field struct {
-	Name, Label, Hint, Optional string
-	Type, Autocomplete          string
-	Value                       string
-	Lines                       int  // of a text area; 0: one line
-	Secret                      bool // it is never shown again
-	Short                       bool
-	Asks                        string // where the script asks what the value tells; empty: nowhere
-	Again                       bool   // the secret that was typed is gone
-	Mistakes                    []problem.Field
+	Name                  string
+	Label, Hint, Optional English
+	Type, Autocomplete    string
+	Value                 string
+	Lines                 int  // of a text area; 0: one line
+	Secret                bool // it is never shown again
+	Short                 bool
+	Asks                  string // where the script asks what the value tells; empty: nowhere
+	Again                 bool   // the secret that was typed is gone
+	Mistakes              []problem.Field
 }
 
 // With returns the field with what was typed and what is wrong with it. A secret is not shown again.

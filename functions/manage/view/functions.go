@@ -39,8 +39,10 @@ func (w Words) instant(t time.Time) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s, %s UTC</time>`, t.Format(time.RFC3339), w.date(t), t.Format("15:04"))) //nolint:gosec // numbers and names of months
 }
 
+var months = [...]English{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}
+
 func (w Words) date(t time.Time) string {
-	return fmt.Sprintf("%d %s %d", t.Day(), w.Text(t.Format("Jan")), t.Year())
+	return w.Text("{day} {month} {year}", "day", t.Day(), "month", w.Text(months[t.Month()-1]), "year", t.Year())
 }
 
 // dict makes a map of names and values, for a template that is given several.

@@ -98,7 +98,7 @@ func (d *drawing) months(w Words, today date.Date, bottom float64) {
 		}
 		if month.Month()%3 == 0 {
 			d.add(`<line class="grid" x1="%.1f" x2="%.1f" y1="30" y2="%.1f"/>`, across(days), across(days), bottom)
-			d.text(across(days), bottom+18, "lesser", "middle", fmt.Sprintf("%s %d", w.Text(month.Format("Jan")), month.Year()))
+			d.text(across(days), bottom+18, "lesser", "middle", fmt.Sprintf("%s %d", w.Text(months[month.Month()-1]), month.Year()))
 		}
 	}
 }
@@ -134,8 +134,7 @@ func (d *drawing) bar(w Words, e End, today date.Date, y float64) {
 	if days < 0 {
 		at = across(0) + 12
 	}
-	words := fmt.Sprintf("%d %s %d", e.On.Time().Day(), w.Text(e.On.Time().Format("Jan")), e.On.Time().Year())
-	d.text(at, y+4, "lesser", anchor, words)
+	d.text(at, y+4, "lesser", anchor, w.date(e.On.Time()))
 }
 
 // columns draws how many of the other secrets end in each month, the last one with all that end later.

@@ -40,10 +40,10 @@ type Account struct {
 
 // Page is what every page has.
 type Page struct {
-	Template string // its file in templates, without .html
-	Heading  string // h1, and the first part of the title
-	Nav      string // the entry of the navigation that is current; empty: none
-	Mistakes bool   // the title says that there are some
+	Template string  // its file in templates, without .html
+	Heading  string  // h1, and the first part of the title
+	Nav      English // the entry of the navigation that is current; empty: none
+	Mistakes bool    // the title says that there are some
 	Account  *Account
 	Body     any
 
@@ -96,8 +96,9 @@ type document struct {
 }
 
 type entry struct {
-	Name, Href string
-	Current    bool
+	Name    English
+	Href    string
+	Current bool
 }
 
 var navigation = []entry{
@@ -115,7 +116,7 @@ func (v *Renderer) Write(w http.ResponseWriter, r *http.Request, p Page) error {
 		return fmt.Errorf("page %s: %w", p.Template, err)
 	}
 	d := document{Page: p, Service: v.service, Language: words.Language, Theme: theme(r), Style: assets.URL("style.css"), Script: assets.URL("script.js"), Icon: assets.URL("icon.svg"), Content: template.HTML(content.String())} //nolint:gosec // the template escaped it
-	d.Languages, d.Themes = options(r, p)
+	d.Languages, d.Themes = options(words, r, p)
 	if p.Account != nil && p.Account.Stay != "" {
 		account := *p.Account
 		account.Left = max(1, int(account.Ends.Sub(v.now()).Seconds()))

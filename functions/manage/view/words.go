@@ -7,21 +7,26 @@ import (
 	"strings"
 )
 
-// Words are the texts of the pages in one language. A text is known by its English wording.
+// English is the English wording of a text of the pages, by which the catalogues know it. It is a type
+// so that the compiler tells a text that is to be translated from one that is shown as it is, and so
+// that a test finds every text.
+type English string
+
+// Words are the texts of the pages in one language.
 type Words struct {
-	Language string            // BCP 47, for the attribute lang
-	texts    map[string]string // empty for English
+	Language string             // BCP 47, for the attribute lang
+	texts    map[English]string // empty for English
 }
 
 //go:embed words
 var catalogues embed.FS
 
 // Languages are the languages of the pages, the default first.
-var Languages = []string{"en"}
+var Languages = []string{"en", "de"}
 
 // load reads the catalogue of a language.
 func load(language string) (Words, error) {
-	w := Words{Language: language, texts: map[string]string{}}
+	w := Words{Language: language, texts: map[English]string{}}
 	if language == Languages[0] {
 		return w, nil
 	}
@@ -33,8 +38,8 @@ func load(language string) (Words, error) {
 }
 
 // Text returns a text in the language, with the values of its placeholders: "{n} servers", "n", 3.
-func (w Words) Text(english string, values ...any) string {
-	text := english
+func (w Words) Text(english English, values ...any) string {
+	text := string(english)
 	if translated, ok := w.texts[english]; ok {
 		text = translated
 	}
@@ -46,7 +51,7 @@ func (w Words) Text(english string, values ...any) string {
 }
 
 // Count returns the text for one or for many, with n as its placeholder.
-func (w Words) Count(n int, one, many string) string {
+func (w Words) Count(n int, one, many English) string {
 	if n == 1 {
 		return w.Text(one, "n", n)
 	}

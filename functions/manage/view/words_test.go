@@ -3,8 +3,6 @@ package view
 import (
 	"encoding/json"
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"testing"
 
 	"golang.org/x/net/html"
+	"golang.org/x/tools/go/packages"
 )
 
 var (
@@ -88,97 +87,53 @@ func TestTemplatesHoldNoRawText(t *testing.T) {
 	}
 }
 
-// Where texts stand that are given to Text by another name: the keys of fields and badges, and maps.
-var (
-	textKeys = []string{"Label", "Hint", "Optional", "Word", "Verdict", "Heading", "Text"}
-	textMaps = []string{"headings", "actions", "sources"}
-)
-
-// texts finds what every catalogue must hold, and every other text that the program has, which a
-// catalogue may hold.
-func texts(t *testing.T) (must, may map[string]bool) {
+// texts finds every text of the pages: those of the templates, and every constant of the type English.
+func texts(t *testing.T) map[string]bool {
 	t.Helper()
-	must, may = map[string]bool{}, map[string]bool{}
-	add := func(to map[string]bool, quoted string) {
+	found := map[string]bool{}
+	add := func(quoted string) {
 		text, err := strconv.Unquote(quoted)
 		if err != nil {
 			t.Fatalf("%s: %v", quoted, err)
 		}
 		if letters.MatchString(text) {
-			to[text] = true
+			found[text] = true
 		}
 	}
 	eachTemplate(t, func(_, text string) {
 		for _, action := range templateAction.FindAllString(text, -1) {
-			for _, found := range append(templateText.FindAllStringSubmatch(action, -1), templateCount.FindAllStringSubmatch(action, -1)...) {
-				for _, quoted := range found[1:] {
-					add(must, quoted)
+			for _, match := range append(templateText.FindAllStringSubmatch(action, -1), templateCount.FindAllStringSubmatch(action, -1)...) {
+				for _, quoted := range match[1:] {
+					add(quoted)
 				}
 			}
 		}
 	})
-	literal := func(to map[string]bool, e ast.Expr) {
-		if l, ok := e.(*ast.BasicLit); ok && l.Kind == token.STRING {
-			add(to, l.Value)
-		}
+	loaded, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps | packages.NeedExportFile | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo,
+	}, ".", "..")
+	if err != nil || len(loaded) != 2 || packages.PrintErrors(loaded) != 0 {
+		t.Fatalf("%d packages, %v", len(loaded), err)
 	}
-	sources, err := filepath.Glob("../*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	here, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range append(sources, here...) {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.BasicLit:
-				literal(may, n)
-			case *ast.CallExpr:
-				called, ok := n.Fun.(*ast.SelectorExpr)
-				switch {
-				case ok && called.Sel.Name == "Text" && len(n.Args) > 0:
-					literal(must, n.Args[0])
-				case ok && called.Sel.Name == "Count" && len(n.Args) == 3:
-					literal(must, n.Args[1])
-					literal(must, n.Args[2])
-				}
-			case *ast.KeyValueExpr:
-				if key, ok := n.Key.(*ast.Ident); ok && slices.Contains(textKeys, key.Name) {
-					literal(must, n.Value)
-				}
-			case *ast.ValueSpec:
-				if slices.Contains(textMaps, n.Names[0].Name) {
-					for _, value := range n.Values {
-						for _, element := range value.(*ast.CompositeLit).Elts {
-							literal(must, element.(*ast.KeyValueExpr).Value)
-						}
-					}
-				}
+	for _, p := range loaded {
+		for e, v := range p.TypesInfo.Types {
+			if literal, ok := e.(*ast.BasicLit); ok && strings.HasSuffix(v.Type.String(), "/manage/view.English") {
+				add(literal.Value)
 			}
-			return true
-		})
+		}
 	}
-	return must, may
+	return found
 }
 
 // gaps compares a catalogue with the texts.
-func gaps(must, may map[string]bool, catalogue map[string]string) (found []string) {
-	for text := range must {
+func gaps(all map[string]bool, catalogue map[string]string) (found []string) {
+	for text := range all {
 		if catalogue[text] == "" {
 			found = append(found, "missing: "+text)
 		}
 	}
 	for text, translated := range catalogue {
-		if !must[text] && !may[text] {
+		if !all[text] {
 			found = append(found, "unused: "+text)
 		}
 		a, b := placeholder.FindAllString(text, -1), placeholder.FindAllString(translated, -1)
@@ -193,27 +148,25 @@ func gaps(must, may map[string]bool, catalogue map[string]string) (found []strin
 
 // TestCatalogues: each language has every text of the templates and of the program, and no other.
 func TestCatalogues(t *testing.T) {
-	must, may := texts(t)
-	if len(must) < 150 {
-		t.Errorf("only %d texts were found", len(must))
-	}
+	all := texts(t)
 	for _, text := range []string{
-		"FHIR servers", "Customized URL", "{n} servers are linked.", "Page not found", "secret replaced", "Nothing needs you today.", "{n} days left", "optional, recommended", "Waiting for access",
+		"FHIR servers", "Customized URL", "{n} servers are linked.", "Page not found", "secret replaced", "Nothing needs you today.", "{n} days left", "optional, recommended",
+		"Waiting for access", "Replace secret", "The changes are saved.", "Not linked yet: {check}", "Secret ends first", "Correlation ID", "Dec",
 	} {
-		if !must[text] && !may[text] {
+		if !all[text] {
 			t.Errorf("%q was not found", text)
 		}
 	}
 	whole := map[string]string{}
-	for text := range must {
+	for text := range all {
 		whole[text] = text
 	}
-	if found := gaps(must, may, whole); found != nil {
+	if found := gaps(all, whole); found != nil {
 		t.Errorf("a whole catalogue has gaps: %q", found)
 	}
 	delete(whole, "About")
 	whole["nobody asks for this"], whole["{n} days left"] = "x", "some days left"
-	if found := gaps(must, may, whole); len(found) != 3 {
+	if found := gaps(all, whole); len(found) != 3 {
 		t.Errorf("found %q", found)
 	}
 	entries, err := filepath.Glob("words/*.json")
@@ -230,7 +183,7 @@ func TestCatalogues(t *testing.T) {
 		if err := json.Unmarshal(data, &catalogue); err != nil {
 			t.Fatal(err)
 		}
-		for _, gap := range gaps(must, may, catalogue) {
+		for _, gap := range gaps(all, catalogue) {
 			t.Errorf("%s: %s", name, gap)
 		}
 		have = append(have, strings.TrimSuffix(filepath.Base(name), ".json"))
