@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { entra, inDays, secret, startBrowser, startProgram, Visitor, wrongSecret } from './harness.mjs'
 
-let program, browser, patient, patientSince
+let program, browser, patient, patientSince, waiting, paused
 
 before(async () => {
 	program = await startProgram('-sign-in')
@@ -13,6 +13,18 @@ before(async () => {
 	patient = await Visitor.arrive(browser, program.base)
 	await begin(patient)
 	patientSince = Date.now()
+	// And these two look at a server without the role, which needs the third of the checks. The service
+	// makes it by itself after one to two minutes.
+	waiting = await Visitor.arrive(browser, program.base)
+	await signIn(waiting)
+	await waiting.link('north-ward', 'norole')
+	await waiting.press('Check now')
+	await waiting.press('Check now')
+	await waiting.go('servers/north-ward')
+	paused = await waiting.tab()
+	await paused.goto(waiting.page.url())
+	await paused.getByRole('button', { name: 'Pause the refreshing' }).click()
+	for (const page of [waiting.page, paused]) await page.evaluate(() => { window.untouched = true })
 })
 
 after(async () => {
@@ -20,9 +32,9 @@ after(async () => {
 	await program?.stop()
 })
 
-function walk(name, steps) {
+function walk(name, steps, options) {
 	test(name, async () => {
-		const v = await Visitor.arrive(browser, program.base)
+		const v = await Visitor.arrive(browser, program.base, options)
 		try {
 			await steps(v, v.page)
 			assert.deepEqual(v.troubles, [])
@@ -175,6 +187,36 @@ walk('a guest names the organization', async (v, page) => {
 	assert.ok(await page.getByText('11111111-1111-4111-8111-111111111111').isVisible())
 })
 
+walk('the pages of the sign-in in German', async (v, page) => {
+	const look = async (want) => {
+		assert.equal(await heading(page), want)
+		assert.deepEqual(await v.untranslated(), [], want)
+		assert.deepEqual(await v.axe(), [], want)
+		await page.setViewportSize({ width: 320, height: 700 })
+		assert.equal(await v.overflow(), 0, want)
+		await page.setViewportSize({ width: 1280, height: 900 })
+	}
+	await v.go('')
+	await look('Anmelden')
+	await page.getByRole('main').getByRole('link', { name: 'Mit Microsoft anmelden' }).click()
+	await page.waitForURL(ofEntra)
+	await choose(v, 'nobody')
+	await look('Ihr Konto darf noch keine FHIR-Server verwalten')
+	await page.getByRole('link', { name: 'Anderes Konto verwenden' }).click()
+	await page.waitForURL(ofEntra)
+	await choose(v, 'ada', 'consent-missing')
+	await look('Ihre Organisation hat diese App noch nicht genehmigt')
+	await v.go('consented')
+	await look('Genehmigt. Melden Sie sich an')
+	await v.go('organization')
+	await look('Organisation wechseln')
+	await v.go('')
+	await v.press('Abmelden')
+	await look('Sie sind hier abgemeldet')
+	await v.go('close')
+	await look('Schließen Sie diesen Tab, und klicken Sie auf „Speichern“')
+}, { locale: 'de-DE' })
+
 walk('two tabs sign in at once', async (v, page) => {
 	const other = await v.tab()
 	await begin(v, page, 'add')
@@ -321,10 +363,53 @@ walk('whoever takes longer than two minutes at Entra is signed in all the same',
 	await patient.leave()
 })
 
+test('a server that waits for access turns active on the page by itself, unless that is paused', async () => {
+	const { page } = waiting
+	await page.waitForFunction(() => document.querySelector('#state').textContent === 'Active', null, { timeout: 150e3 })
+	assert.equal(await page.evaluate(() => window.untouched), true) // it is no other document
+	assert.equal(await page.locator('#status').textContent(), '')
+	assert.equal(await page.locator('#last li.good').count(), 8)
+	assert.equal(await page.getByRole('button', { name: 'Pause the refreshing' }).count(), 0)
+	assert.deepEqual(await waiting.axe(), [])
+	assert.equal(await paused.evaluate(() => window.untouched), true)
+	assert.equal(await paused.locator('#state').textContent(), 'Waiting for access')
+	assert.equal(await paused.getByRole('button', { name: 'Pause the refreshing' }).getAttribute('aria-pressed'), 'true')
+	assert.deepEqual(waiting.troubles, [])
+	await waiting.leave()
+})
+
+walk('five minutes before a session ends, people can stay', async (v, page) => {
+	const note = page.getByRole('heading', { name: 'Your session ends in a few minutes' })
+	await signIn(v)
+	await page.clock.install()
+	await v.go('add')
+	await v.type('still-typing', 'clinic')
+	await page.clock.fastForward('54:30')
+	assert.equal(await note.count(), 0)
+	await page.clock.fastForward('00:30')
+	await note.waitFor()
+	assert.deepEqual(await v.axe(), [])
+	const [tab] = await Promise.all([v.context.waitForEvent('page'), page.getByRole('link', { name: 'Stay signed in' }).click()])
+	v.watch(tab)
+	await tab.waitForURL(v.base + '/api/manage/close')
+	await tab.close()
+	assert.equal(await note.count(), 0)
+	await Promise.all([page.waitForResponse('**/about'), page.clock.fastForward('00:30')])
+	assert.equal(await page.locator('#clientSecret').inputValue(), secret)
+	await page.clock.fastForward('54:00')
+	assert.equal(await note.count(), 0)
+	await page.clock.fastForward('01:00')
+	await note.waitFor() // of the new session
+})
+
 // The clock moves by 50 minutes between two starts: ten are left of each session.
 test('a session that ends soon is renewed, and no form is lost', async () => {
 	const visitors = []
-	for (const path of ['', 'add', 'servers/signed-in-clinic']) {
+	const first = await Visitor.arrive(browser, program.base)
+	await signIn(first)
+	await first.link('linked-early', 'clinic')
+	await first.leave()
+	for (const path of ['', 'add', 'servers/linked-early']) {
 		const v = await Visitor.arrive(browser, program.base)
 		await signIn(v, 'ada', path)
 		visitors.push(v)
@@ -332,16 +417,16 @@ test('a session that ends soon is renewed, and no form is lost', async () => {
 	const [searcher, saver, reader] = visitors
 	await saver.type('saved-late', 'clinic')
 	await program.restart('-now', '+50m')
-	await searcher.fill({ Search: 'signed-in' })
+	await searcher.fill({ Search: 'linked-early' })
 	await searcher.press('Show')
-	await searcher.page.waitForURL('**/api/manage/?q=signed-in*')
+	await searcher.page.waitForURL('**/api/manage/?q=linked-early*')
 	assert.equal(await heading(searcher.page), 'FHIR servers')
 	assert.equal(await searcher.page.locator('tbody tr').count(), 1)
 	await saver.press('Save')
 	await saver.page.waitForURL('**/servers/saved-late?done=linked')
 	assert.equal(await saver.page.locator('.note h2').first().textContent(), 'Clinic saved-late is linked')
 	await reader.press('Check now')
-	await reader.page.waitForURL('**/servers/signed-in-clinic?done=checked')
+	await reader.page.waitForURL('**/servers/linked-early?done=checked')
 	for (const v of visitors) {
 		assert.ok(v.addresses.some((a) => a.includes('prompt=none')), 'there was no renewal')
 		v.addresses.length = 0
