@@ -125,7 +125,9 @@
 			this.section = copyOf('progress')
 			this.heading = /** @type {HTMLElement} */ (this.section.querySelector('h2'))
 			this.list = /** @type {HTMLElement} */ (this.section.querySelector('ol'))
-			this.all = this.done = 0
+			/** @type {string[]} the ids of all checks, in their order */
+			this.ids = []
+			this.done = 0
 			for (const note of main().querySelectorAll('.note, .errors')) note.remove()
 			form.before(this.section)
 			form.hidden = true
@@ -134,18 +136,24 @@
 		}
 
 		count() {
-			const words = (this.all ? this.heading.dataset.words : this.heading.dataset.begin) ?? ''
-			this.heading.textContent = words.replace('{i}', String(Math.min(this.done + 1, this.all))).replace('{n}', String(this.all))
+			const all = this.ids.length
+			const words = (all ? this.heading.dataset.words : this.heading.dataset.begin) ?? ''
+			this.heading.textContent = words.replace('{i}', String(Math.min(this.done + 1, all))).replace('{n}', String(all))
 		}
 
-		/** @param {{status: string, title: string, message: string}} check */
+		// The checks stand in the order of the report. That of the fields comes last, because the date of the
+		// secret's end may be found out by others.
+		/** @param {{id: string, status: string, title: string, message: string}} check */
 		add(check) {
 			const item = copyOf('check-' + check.status)
 			for (const [name, text] of [['strong', check.title], ['p', check.status === 'pass' ? '' : check.message]]) {
 				const place = item.querySelector(name)
 				if (place) place.textContent = text
 			}
-			this.list.append(item)
+			const place = this.ids.indexOf(check.id)
+			const later = [...this.list.querySelectorAll('li')].find((other) => Number(other.dataset.place) > place)
+			item.dataset.place = String(place)
+			this.list.insertBefore(item, later ?? null)
 			this.done++
 			this.count()
 		}
@@ -172,7 +180,7 @@
 				return show(await answer.text()) || this.giveBack(copyOf('lost'))
 			}
 			for await (const event of events(answer.body)) {
-				if (event.event === 'start') this.all = event.checks.length
+				if (event.event === 'start') this.ids = event.checks
 				if (event.event === 'check') this.add(event.check)
 				else this.count()
 				if (event.event !== 'end') continue

@@ -179,7 +179,22 @@ walk('empty and wrong fields', async (v, page) => {
 })
 
 walk('a wrong secret leaves no trace, and a rehearsal saves nothing', async (v, page) => {
-	await v.link('wrong-secret', 'clinic', { secret: wrongSecret })
+	await v.go('add')
+	await v.type('wrong-secret', 'clinic', { secret: wrongSecret })
+	await page.evaluate(() => {
+		window.headings = new Set()
+		new MutationObserver(() => {
+			const heading = document.querySelector('main h2[data-words]')
+			if (!heading) return
+			window.headings.add(heading.textContent)
+			window.titles = [...document.querySelectorAll('ol.checks strong')].map((e) => e.textContent)
+		}).observe(document.querySelector('main'), { childList: true, subtree: true, characterData: true })
+	})
+	await v.press('Save')
+	const { headings, titles } = await page.evaluate(() => ({ headings: [...window.headings], titles: window.titles }))
+	assert.deepEqual(headings.slice(0, 3), ['Checking…', 'Checking… 1 of 8', 'Checking… 2 of 8'])
+	assert.deepEqual(titles, await page.locator('ol.checks strong[lang=en]').allTextContents()) // in the order of the report
+	assert.equal(titles.length, 8)
 	assert.match(await notice(page), /^Not linked yet: /)
 	assert.deepEqual(await v.traces(wrongSecret), [])
 	await page.getByRole('link', { name: 'Change the fields' }).click()
