@@ -58,7 +58,7 @@ var (
 // formBody is what the pages with the fields of a link show.
 type formBody struct {
 	Heading  string
-	Mistakes []problem.Field
+	Mistakes []view.Mistake
 	Fields   []view.Field
 	More     []view.Field
 	Open     bool // More is
@@ -71,7 +71,7 @@ type formBody struct {
 	Mine     *view.Action // a link that the visitor's organization has under this slug
 }
 
-func (h *Handler) formOf(r *http.Request, v Visitor, typed url.Values, mistakes []problem.Field) formBody {
+func (h *Handler) formOf(r *http.Request, v Visitor, typed url.Values, mistakes []view.Mistake) formBody {
 	fields := []view.Field{slugField, descriptionField, urlField, clientIDField, secretField, endsField}
 	if h.Mail {
 		fields = append(fields, contactsField)
@@ -183,7 +183,7 @@ func (h *Handler) notSaved(r *http.Request, v Visitor, err error) error {
 		return err
 	}
 	words := h.view.Words(r)
-	body := h.formOf(r, v, r.PostForm, p.Fields)
+	body := h.formOf(r, v, r.PostForm, view.Mistakes(p.Fields))
 	report, reported := p.Report.(verification.Report)
 	switch {
 	case reported:
@@ -196,7 +196,7 @@ func (h *Handler) notSaved(r *http.Request, v Visitor, err error) error {
 		}
 	case p.Code == problem.SlugTaken:
 		if l, err := h.Links.Get(r.Context(), v.Caller.Organization, strings.TrimSpace(r.PostForm.Get("slug"))); err == nil {
-			body = h.formOf(r, v, r.PostForm, []problem.Field{{Field: "slug", Code: string(p.Code), Message: "You have linked this already.", Fix: "Open it, or type another name."}})
+			body = h.formOf(r, v, r.PostForm, words.Mistake("slug", words.Text("You have linked this already."), words.Text("Open it, or type another name.")))
 			body.Mine = &view.Action{Name: l.Description, Href: "/api/manage/servers/" + string(l.Slug)}
 		}
 	case p.Fields == nil:

@@ -21,7 +21,7 @@ type changeBody struct {
 	Slug        string
 	Description string // as it is stored
 	Typed       string // to delete it
-	Mistakes    []problem.Field
+	Mistakes    []view.Mistake
 	Fields      []view.Field
 	Listed      bool
 	ETag        string
@@ -65,7 +65,7 @@ func (h *Handler) editFields(l link.Link) []view.Field {
 	return fields
 }
 
-func (h *Handler) editBody(r *http.Request, v Visitor, l link.Link, typed url.Values, mistakes []problem.Field) changeBody {
+func (h *Handler) editBody(r *http.Request, v Visitor, l link.Link, typed url.Values, mistakes []view.Mistake) changeBody {
 	return changeBody{
 		Heading: h.view.Words(r).Text("Change {description}", "description", l.Description), Slug: string(l.Slug), Description: l.Description, Mistakes: mistakes,
 		Fields: view.Fill(h.editFields(l), typed, mistakes), Listed: typed.Get("listed") != "", ETag: l.ETag(), For: v.For,
@@ -153,15 +153,15 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 		if p.Code == problem.UpstreamUnavailable {
 			body.Verdict.Kind, body.Verdict.Text = "warning", waiting(words, p.RetryAfter)
 		}
-		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
+		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, view.Mistakes(p.Fields))
 	case p.Code == problem.SecretRequired:
-		mistakes := []problem.Field{{
-			Field: credentialField(l).Name, Code: string(p.Code), Message: "You changed " + boundTo(body.Fields, stored(l), r.PostForm) + ", which needs the " + strings.ToLower(string(credentialField(l).Label)) + " again.",
-			Fix: "Type it again, or take the change back.",
-		}}
-		body.Mistakes, body.Fields = mistakes, view.Fill(h.fieldsOf(template, l), r.PostForm, mistakes)
+		field := credentialField(l)
+		changed := words.Text("You changed {fields}, which needs this again: {credential}.", "fields", boundTo(words, body.Fields, stored(l), r.PostForm), "credential", words.Text(field.Label))
+		body.Mistakes = words.Mistake(field.Name, changed, words.Text("Type it again, or take the change back."))
+		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, body.Mistakes)
 	case p.Fields != nil:
-		body.Mistakes, body.Fields = p.Fields, view.Fill(h.fieldsOf(template, l), r.PostForm, p.Fields)
+		body.Mistakes = view.Mistakes(p.Fields)
+		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, body.Mistakes)
 	default:
 		var ok bool
 		if body.Verdict, ok = h.refusal(words, p); !ok {
@@ -198,17 +198,17 @@ func changedMeanwhile(words view.Words) *view.Notice {
 }
 
 // boundTo names the fields that a form changes and the credential is used with.
-func boundTo(fields []view.Field, before, form url.Values) string {
+func boundTo(words view.Words, fields []view.Field, before, form url.Values) string {
 	var names []string
 	for _, f := range fields {
 		switch f.Name {
 		case "fhirServerUrl", "clientId", "tenantId", "audience":
 			if strings.TrimSpace(form.Get(f.Name)) != before.Get(f.Name) {
-				names = append(names, string(f.Label))
+				names = append(names, words.Text(f.Label))
 			}
 		}
 	}
-	return strings.Join(names, " and ")
+	return strings.Join(names, ", ")
 }
 
 // credentialField asks for what the link's application proves itself with.
@@ -301,8 +301,9 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	body := h.deleteBody(r, v, l)
 	if strings.TrimSpace(r.PostForm.Get("slug")) != string(l.Slug) {
 		body.Wrong, body.Typed = true, r.PostForm.Get("slug")
-		body.Mistakes = []problem.Field{{Field: "slug", Code: "slug_differs", Message: "What you typed is not the customized URL of this server.", Fix: "Type " + string(l.Slug) + "."}}
-		return showing(problem.Invalid(body.Mistakes...), changePage(v, "delete", body))
+		words := h.view.Words(r)
+		body.Mistakes = words.Mistake("slug", words.Text("What you typed is not the customized URL of this server."), words.Text("Type {slug}.", "slug", string(l.Slug)))
+		return showing(problem.Invalid(body.Mistakes[0].Field), changePage(v, "delete", body))
 	}
 	if err := h.Links.Delete(r.Context(), v.Caller.Organization, string(l.Slug), etagOf(r.PostForm)); err != nil {
 		var p *problem.Error

@@ -29,7 +29,7 @@ var (
 )
 
 type notificationsBody struct {
-	Mistakes []problem.Field
+	Mistakes []view.Mistake
 	Fields   []view.Field
 	Hooks    []webhook.Endpoint
 	Notice   *view.Notice
@@ -72,7 +72,7 @@ func (h *Handler) notAdded(r *http.Request, v Visitor, err error) error {
 	if !errors.As(err, &p) {
 		return err
 	}
-	body := notificationsBody{Mistakes: p.Fields}
+	body := notificationsBody{Mistakes: view.Mistakes(p.Fields)}
 	if p.Fields == nil {
 		var ok bool
 		if body.Notice, ok = h.refusal(h.view.Words(r), p); !ok {

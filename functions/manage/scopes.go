@@ -18,7 +18,7 @@ type scopeForm struct{ Scope, Direction, Dialect, Separator, Resource string }
 
 type scopesBody struct {
 	Form        scopeForm
-	Mistakes    []problem.Field
+	Mistakes    []view.Mistake
 	Dialects    []choice
 	Rows        []scopeRow
 	Joined      string // all outputs
@@ -74,12 +74,13 @@ func (h *Handler) scopes(w http.ResponseWriter, r *http.Request, v Visitor) erro
 		translator, mistakes := form.translator(h.Aliases, form.Dialect)
 		scopes := smart.Split(form.Scope)
 		if len(scopes) == 0 {
-			mistakes = append(mistakes, problem.Field{Field: "scope", Code: "required", Message: "There is no scope.", Fix: "Type at least one, such as patient/Observation.rs."})
+			words := h.view.Words(r)
+			mistakes = append(mistakes, words.Mistake("scope", words.Text("There is no scope."), words.Text("Type at least one, such as patient/Observation.rs."))...)
 		}
 		switch {
 		case mistakes != nil:
 			body.Mistakes = mistakes
-			return showing(problem.Invalid(mistakes...), h.scopesPage(r, v, body))
+			return showing(problem.Invalid(mistakes[0].Field), h.scopesPage(r, v, body))
 		case values.Get("do") == "download":
 			return h.permissions(w, r, translator, form.run(translator, scopes))
 		default:
@@ -93,7 +94,7 @@ func (h *Handler) scopesPage(r *http.Request, v Visitor, body scopesBody) view.P
 	return view.Page{Template: "scopes", Heading: h.view.Words(r).Text("SMART scopes on Entra"), Nav: "Scopes", Account: account(v), Body: body, Public: true}
 }
 
-func (f scopeForm) translator(aliases smart.Aliases, dialect string) (*smart.Translator, []problem.Field) {
+func (f scopeForm) translator(aliases smart.Aliases, dialect string) (*smart.Translator, []view.Mistake) {
 	o := smart.Options{Resource: f.Resource, Aliases: aliases}
 	var found smart.Mistakes
 	note := func(field string, err error) {
@@ -119,7 +120,7 @@ func (f scopeForm) translator(aliases smart.Aliases, dialect string) (*smart.Tra
 	for _, m := range found {
 		mistakes = append(mistakes, problem.Field{Field: m.Field, Code: m.Code, Message: m.Message, Fix: m.Fix})
 	}
-	return t, mistakes
+	return t, view.Mistakes(mistakes)
 }
 
 func (f scopeForm) run(t *smart.Translator, scopes []string) smart.Results {

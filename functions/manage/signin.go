@@ -42,11 +42,8 @@ func (h *Handler) startSignIn(w http.ResponseWriter, r *http.Request, _ Visitor)
 	switch {
 	case errors.Is(err, signin.ErrOrganization):
 		words := h.view.Words(r)
-		mistake := problem.Field{
-			Field: "organization", Code: "not_an_organization", Message: "This is neither a tenant ID nor a domain.",
-			Fix: "Type the tenant ID, which is a GUID, or a domain of the organization such as contoso.com.",
-		}
-		return showing(problem.Invalid(mistake), h.organizationPage(words, organizationBody{To: r.URL.Query().Get("to"), Mistakes: []problem.Field{mistake}}, r.URL.Query()))
+		mistakes := words.Mistake("organization", words.Text("This is neither a tenant ID nor a domain."), words.Text("Type the tenant ID, which is a GUID, or a domain of the organization such as contoso.com."))
+		return showing(problem.Invalid(mistakes[0].Field), h.organizationPage(words, organizationBody{To: r.URL.Query().Get("to"), Mistakes: mistakes}, r.URL.Query()))
 	case errors.As(err, &not):
 		return h.notAllowed(r, not.Tenant, r.URL.Query().Get("to"))
 	case err != nil:
@@ -388,7 +385,7 @@ func (h *Handler) close(w http.ResponseWriter, r *http.Request, _ Visitor) error
 // organizationBody asks for an organization.
 type organizationBody struct {
 	To       string
-	Mistakes []problem.Field
+	Mistakes []view.Mistake
 	Field    view.Field
 }
 

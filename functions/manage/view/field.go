@@ -2,8 +2,6 @@ package view
 
 import (
 	"net/url"
-
-	"fhirlink/shared/problem"
 )
 
 // Field is one field of a form, as the template "field" shows it.
@@ -17,14 +15,14 @@ type Field struct {
 	Short                 bool
 	Asks                  string // where the script asks what the value tells; empty: nowhere
 	Again                 bool   // the secret that was typed is gone
-	Mistakes              []problem.Field
+	Mistakes              []Mistake
 }
 
 // With returns the field with what was typed and what is wrong with it. A secret is not shown again.
-func (f Field) With(typed url.Values, mistakes []problem.Field) Field {
+func (f Field) With(typed url.Values, mistakes []Mistake) Field {
 	f.Value = typed.Get(f.Name)
 	for _, m := range mistakes {
-		if m.Field == f.Name {
+		if m.Field.Field == f.Name {
 			f.Mistakes = append(f.Mistakes, m)
 		}
 	}
@@ -36,7 +34,7 @@ func (f Field) With(typed url.Values, mistakes []problem.Field) Field {
 }
 
 // Fill is With for each of the fields.
-func Fill(fields []Field, typed url.Values, mistakes []problem.Field) []Field {
+func Fill(fields []Field, typed url.Values, mistakes []Mistake) []Field {
 	filled := make([]Field, len(fields))
 	for i, f := range fields {
 		filled[i] = f.With(typed, mistakes)

@@ -18,9 +18,12 @@ func functions(w Words) template.FuncMap {
 		"instant":  w.instant,
 		"dict":     dict,
 		"outcomes": func() []outcome { return outcomes },
-		"english":  func() template.HTMLAttr { return `lang="en"` },
+		"english":  func() template.HTMLAttr { return inEnglish },
 	}
 }
+
+// inEnglish marks a text that is English on every page.
+const inEnglish template.HTMLAttr = `lang="en"`
 
 // day shows a UTC date.
 func (w Words) day(d date.Date) template.HTML {
