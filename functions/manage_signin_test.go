@@ -296,7 +296,7 @@ func TestSignInThatCannotBeAnswered(t *testing.T) {
 	p := s.person(t)
 	p.bring(url.Values{"id_token": {"x"}, "state": {"y"}}).wantPage(t, 401, "Your browser refuses our cookie")
 	p.bring(nil).wantPage(t, 400, "This is no answer of Microsoft Entra")
-	p.open("/api/manage/signed-in").wantPage(t, 405, "This page does not take that")
+	p.open("/api/manage/signed-in").wantSent(t, "/api/manage/") // people open what stands in the address bar
 
 	// The answer may be sent again when the keys can be read again.
 	_, form, err := p.SignIn(p.begin(""), "ada", "")
@@ -373,6 +373,44 @@ func TestOrganizations(t *testing.T) {
 	p.open("/api/manage/").wantPage(t, 200, "FHIR servers")
 }
 
+// TestGuestReturns: wherever a guest signs in again, it is to the organization that the pages were of.
+func TestGuestReturns(t *testing.T) {
+	s := newSignInRig(t)
+	p := s.person(t)
+	p.signIn("?organization="+orgA, "guest", "").wantSent(t, "/api/manage/")
+	add := p.open("/api/manage/add").wantPage(t, 200, "Manage FHIR Server")
+	here := "organization=" + orgA
+	leads := func(what, href string) {
+		t.Helper()
+		if !strings.Contains(href, here) {
+			t.Errorf("%s leads to %s", what, href)
+		}
+	}
+	_, stay, _ := strings.Cut(add.body, `<a class="button" href="`+public+"/api/manage/sign-in?")
+	stay, _, _ = strings.Cut(stay, `"`)
+	leads("Stay signed in", stay)
+	s.later(time.Hour)
+	leads("the sign-in after the end", attribute(p.open("/api/manage/add").wantPage(t, 401, "Sign in").one(t, "a", "class", "button main"), "href"))
+	delete(p.Cookies, "__Host-session")
+	lost := p.send(add, "/api/manage/add", linkForm("clinic", "clinic", clientSecret)).wantPage(t, 401, "Manage FHIR Server")
+	leads("the form without a session", attribute(lost.one(t, "a", "target", "_blank"), "href"))
+	refused := p.signIn("?organization="+browser.ClinicDomain, "guest", browser.Declined)
+	if !strings.Contains(refused.body, "organization="+browser.ClinicDomain) {
+		t.Errorf("%s", refused.body)
+	}
+}
+
+// TestSecretInTheAddressIsDropped: also before the sign-in, whose page repeats the address.
+func TestSecretInTheAddressIsDropped(t *testing.T) {
+	p := newSignInRig(t).person(t)
+	p.open("/api/manage/add?clientSecret=canary&slug=x").wantSent(t, "/api/manage/add?dropped=1&slug=x")
+	for _, target := range []string{"/api/manage/?clientSecret=canary", "/api/manage/servers/clinic?ClientSecret=canary"} {
+		if p := p.open(target).wantPage(t, 401, "Sign in"); strings.Contains(p.body, "canary") {
+			t.Errorf("%s is repeated: %s", target, p.body)
+		}
+	}
+}
+
 // TestSessionEndsInAForm: what was typed is not lost when the session has ended meanwhile, and the same
 // form is good after a sign-in of the same person in another tab.
 func TestSessionEndsInAForm(t *testing.T) {
@@ -392,7 +430,7 @@ func TestSessionEndsInAForm(t *testing.T) {
 		t.Errorf("the form: %s", again.body)
 	}
 	link := again.one(t, "a", "target", "_blank")
-	if attribute(link, "href") != public+"/api/manage/sign-in?to=%2Fapi%2Fmanage%2Fclose" || attribute(link, "rel") != "noopener" {
+	if attribute(link, "href") != public+"/api/manage/sign-in?organization="+orgA+"&to=%2Fapi%2Fmanage%2Fclose" || attribute(link, "rel") != "noopener" {
 		t.Errorf("the link: %s", again.body)
 	}
 	p.signIn("?to=/api/manage/close", "nobody", "").wantSent(t, "/api/manage/close") // somebody else, in the other tab

@@ -84,11 +84,14 @@ func (h *Handler) formOf(r *http.Request, v Visitor, typed url.Values, mistakes 
 	return b
 }
 
-// add shows the form. An invitation may fill in slug and description, and nothing else: not where the
-// secret would be sent to, and never a secret.
-func (h *Handler) add(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	given := r.URL.Query()
-	if given.Has("clientSecret") {
+// withoutSecret leads from an address with a secret to the same page without it, before anything else:
+// the page that asks people to sign in repeats the address.
+func (h *Handler) withoutSecret(g guarded) page {
+	return func(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+		given := r.URL.Query()
+		if !given.Has("clientSecret") {
+			return h.admitted(w, r, g)
+		}
 		to := url.Values{"dropped": {"1"}}
 		for _, name := range []string{"slug", "description", "lang"} {
 			if given.Get(name) != "" {
@@ -97,6 +100,12 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request, v Visitor) error {
 		}
 		return seeOther(w, r, "/api/manage/add?"+to.Encode())
 	}
+}
+
+// add shows the form. An invitation may fill in slug and description, and nothing else: not where the
+// secret would be sent to, and never a secret.
+func (h *Handler) add(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	given := r.URL.Query()
 	typed := url.Values{"slug": given["slug"], "description": given["description"]}
 	if !strings.Contains(v.Username, "#") { // a guest's, which is no address
 		typed.Set("contacts", v.Username)
@@ -170,7 +179,7 @@ func (h *Handler) try(w http.ResponseWriter, r *http.Request, v Visitor, registr
 		Actions: []view.Action{{Name: words.Text("Save now"), Href: "#clientSecret"}}, Focus: true,
 	}
 	if found {
-		body.Verdict = verdictOf(words, "Nothing was saved.", failed, nil)
+		body.Verdict = verdictOf(words, "Nothing was saved.", failed, []problem.Field{{Field: intake.FieldOf(failed)}})
 		body.Verdict.Text = words.Text("This check failed: {check}", "check", failed.Title)
 	}
 	return h.view.Write(w, r, formPage(v, body))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"fhirlink/functions/manage/view"
@@ -150,6 +151,9 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 		failed, _ := report.Failed()
 		body.Checks = view.Checks(report)
 		body.Verdict = verdictOf(words, "Nothing was changed: {check}", failed, p.Fields)
+		if !slices.ContainsFunc(body.Fields, func(f view.Field) bool { return "#"+f.Name == body.Verdict.Actions[0].Href }) {
+			body.Verdict.Actions = nil // the field is on another page
+		}
 		if p.Code == problem.UpstreamUnavailable {
 			body.Verdict.Kind, body.Verdict.Text = "warning", waiting(words, p.RetryAfter)
 		}
@@ -315,7 +319,7 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request, v Visitor) erro
 			return err
 		}
 		if p.Code == problem.ChangedMeanwhile {
-			body.Stale, body.Verdict = true, changedMeanwhile(words)
+			body.Stale, body.Typed, body.Verdict = true, r.PostForm.Get("slug"), changedMeanwhile(words)
 			body.Verdict.Text = words.Text("Look at it again before you delete it.")
 		}
 		return showing(err, changePage(v, "delete", body))

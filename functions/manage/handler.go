@@ -105,7 +105,7 @@ func (h *Handler) routes() {
 
 	h.guarded("GET /api/manage/{$}", guarded{page: h.list, renews: true})
 	h.guarded("GET /api/manage/servers.csv", guarded{page: h.csv})
-	h.guarded("GET /api/manage/add", guarded{page: h.add, renews: true})
+	h.plain("GET /api/manage/add", h.withoutSecret(guarded{page: h.add, renews: true}))
 	h.guarded("POST /api/manage/add", guarded{page: h.save, again: h.addAgain})
 	h.guarded("POST /api/manage/discover", guarded{page: h.discover})
 	h.guarded("GET /api/manage/servers/{slug}", guarded{page: h.server, renews: true})
@@ -121,6 +121,7 @@ func (h *Handler) routes() {
 	h.guarded("POST /api/manage/notifications", guarded{page: h.changeNotifications, again: h.addWebhookAgain})
 
 	h.signIn("GET "+signin.SignIn, h.startSignIn)
+	h.signIn("GET "+signin.SignedIn, h.notSignedIn)
 	h.signIn("POST "+signin.SignedIn, h.signedIn)
 	h.signIn("POST "+signin.SignOut, h.signOut)
 	h.signIn("GET "+signin.SignedOut, h.signedOut)
@@ -158,6 +159,9 @@ func (h *Handler) missing(r *http.Request) error {
 	}
 	slices.Sort(allow)
 	e := problem.New(problem.MethodNotAllowed, "This page can be read, but takes no form.")
+	if !slices.Contains(allow, http.MethodGet) {
+		e.Detail = "This address takes a form of another page, and shows nothing by itself."
+	}
 	e.Allow = allow
 	return e
 }

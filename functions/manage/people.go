@@ -42,7 +42,7 @@ func (p People) Visitor(r *http.Request) (Visitor, error) {
 	if err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{Caller: p.Caller(session), Username: session.Username, session: &session, stay: p.SignInURL(closePage, "", "")}, nil
+	return Visitor{Caller: p.Caller(session), Username: session.Username, session: &session, stay: p.SignInURL(closePage, session.Tenant, "")}, nil
 }
 
 // visitor returns who sent a request. Errors: signin.ErrNoSession, signin.ErrSessionEnded, and a

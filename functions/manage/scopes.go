@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"fhirlink/functions/manage/view"
@@ -28,6 +29,11 @@ type scopesBody struct {
 	Compared    []comparison
 	Comparing   bool
 	Placeholder string
+}
+
+// Wrong is what is wrong with a field.
+func (b scopesBody) Wrong(name string) []view.Mistake {
+	return slices.DeleteFunc(slices.Clone(b.Mistakes), func(m view.Mistake) bool { return m.Field.Field != name })
 }
 
 type scopeRow struct {

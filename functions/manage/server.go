@@ -146,6 +146,8 @@ func who(words view.Words, v Visitor, a trail.Actor) string {
 		return words.Text("You")
 	case v.Caller.Local && a.ObjectID == "":
 		return words.Text("this machine")
+	case a.App && a.AppID != "" && a.AppID == v.Caller.AppID:
+		return words.Text("these pages")
 	case a.App:
 		return words.Text("an application ({id})", "id", a.AppID)
 	}

@@ -92,145 +92,27 @@ func (h *Handler) signedIn(w http.ResponseWriter, r *http.Request, _ Visitor) er
 		return h.refused(r, a)
 	}
 	words := h.view.Words(r)
-	why := failures[a.Kind]
+	why := view.SignInFailures[a.Kind]
 	m := view.Message{
 		Heading: words.Text(why.Heading), Text: []string{words.Text(why.Text)},
 		Links: []view.Action{
-			{Name: words.Text("Sign in"), Href: h.people.SignInURL(a.To, "", "")},
+			{Name: words.Text("Sign in"), Href: h.people.SignInURL(a.To, a.Organization, "")},
 			{Name: words.Text("FHIR servers"), Href: "/api/manage/"},
 		},
 		Correlation: problem.Correlation(r.Context()),
 	}
-	return showing(&problem.Error{Code: why.code, Detail: string(why.Text)}, h.messagePage(r, Visitor{}, m))
-}
-
-// failures are the answers that are no good, whatever Entra says.
-var failures = map[signin.Kind]struct {
-	code          problem.Code
-	Heading, Text view.English
-}{
-	signin.ClockOff: {
-		code: problem.Unauthenticated, Heading: "The clock of this service is wrong",
-		Text: "Microsoft's answer is not valid at this time, as this service counts it. Whoever runs the service sets its clock; tell them.",
-	},
-	signin.TokenRefused: {
-		code: problem.Unauthenticated, Heading: "Microsoft's answer could not be accepted",
-		Text: "It does not belong to this sign-in, or not to this service. Sign in again. If it stays so, tell whoever runs this service.",
-	},
-	signin.TooLate: {
-		code: problem.Unauthenticated, Heading: "The sign-in took too long",
-		Text: "More than half an hour has passed since it began. Sign in again.",
-	},
-	signin.UnknownState: {
-		code: problem.Unauthenticated, Heading: "This sign-in did not begin here",
-		Text: "It was answered before, or it began in another browser, or too many were begun at once. Sign in again.",
-	},
-	signin.NoCookie: {
-		code: problem.Unauthenticated, Heading: "Your browser refuses our cookie",
-		Text: "Let it keep cookies of this site, and sign in again. If you only went back to this page, go on to the FHIR servers.",
-	},
-	signin.Malformed: {
-		code: problem.MalformedBody, Heading: "This is no answer of Microsoft Entra",
-		Text: "This page takes Microsoft's answer to a sign-in, and nothing else. Sign in again.",
-	},
-}
-
-// way is a link that helps after a refusal.
-type way int
-
-const (
-	again way = iota
-	approve
-	anotherAccount
-	anotherOrganization
-)
-
-// refusals say what Entra's refusals mean, and what to do.
-var refusals = map[signin.Code]struct {
-	Heading, Text view.English
-	ways          []way
-}{
-	signin.IDTokensOff: {
-		Heading: "This service is not set up for sign-in yet",
-		Text:    "Whoever runs it switches on ID tokens in the app registration: Microsoft Entra admin center > App registrations > this service > Authentication > Settings > ID tokens. The script register-api.sh --page does it, too.",
-		ways:    []way{again},
-	},
-	signin.RedirectUnknown: {
-		Heading: "This service is not set up for sign-in here yet",
-		Text:    "Whoever runs it adds the addresses of these pages to the app registration: Microsoft Entra admin center > App registrations > this service > Authentication > Redirect URIs (Web). The script register-api.sh --page does it, too.",
-		ways:    []way{again},
-	},
-	signin.ApplicationUnknown: {
-		Heading: "Your organization has not approved this app yet",
-		Text:    "A Microsoft Entra administrator of your organization approves it once, for everybody. If it was approved, whoever runs this service checks the client ID in FHIRLINK_API_AUDIENCE.",
-		ways:    []way{approve, anotherOrganization},
-	},
-	signin.ApplicationOff: {
-		Heading: "This app is switched off in your organization",
-		Text:    "An administrator of your organization switches it on: Microsoft Entra admin center > Enterprise apps > this app > Properties > Enabled for users to sign in.",
-		ways:    []way{again},
-	},
-	signin.ConsentMissing: {
-		Heading: "Your organization has not approved this app yet",
-		Text:    "A Microsoft Entra administrator of your organization approves it once, for everybody. Send them the address behind the first button, if you are not one.",
-		ways:    []way{approve, again},
-	},
-	signin.NotAssigned: {
-		Heading: "You are not assigned to this app yet",
-		Text:    "An administrator of your organization assigns you the role Link administrator: Microsoft Entra admin center > Enterprise apps > this app > Users and groups > Add user/group.",
-		ways:    []way{again, anotherAccount},
-	},
-	signin.Policy: {
-		Heading: "A rule of your organization stops this sign-in",
-		Text:    "It is a Conditional Access policy of Microsoft Entra. Send the number below to your administrator, or use another device, network or account.",
-		ways:    []way{again, anotherAccount},
-	},
-	signin.Declined: {
-		Heading: "You did not let this app know who you are",
-		Text:    "Nothing was done. Sign in again, and accept when Microsoft asks.",
-		ways:    []way{again},
-	},
-	signin.AccountUnknown: {
-		Heading: "Your account is not known there",
-		Text:    "The account and the organization do not belong together. Use another account, or ask the organization to invite this one as a guest.",
-		ways:    []way{anotherAccount, anotherOrganization},
-	},
-	signin.OrganizationUnknown: {
-		Heading: "Microsoft Entra knows no such organization",
-		Text:    "Check the tenant ID or the domain.",
-		ways:    []way{anotherOrganization, again},
-	},
-	signin.LoginRequired: {
-		Heading: "Microsoft wants to ask you something first",
-		Text:    "Sign in again, and answer what Microsoft asks.",
-		ways:    []way{again},
-	},
-	signin.InteractionRequired: {
-		Heading: "Microsoft wants to ask you something first",
-		Text:    "Sign in again, and answer what Microsoft asks.",
-		ways:    []way{again},
-	},
-	signin.Busy: {
-		Heading: "Microsoft Entra has trouble just now",
-		Text:    "It usually passes within minutes.",
-		ways:    []way{again},
-	},
-	signin.Other: {
-		Heading: "Microsoft Entra refused the sign-in",
-		Text:    "Search Microsoft's documentation for the number below, or send it to your administrator.",
-		ways:    []way{again, anotherAccount},
-	},
+	return showing(&problem.Error{Code: why.Code, Detail: string(why.Text)}, h.messagePage(r, Visitor{}, m))
 }
 
 // refused says in our words why Entra has refused a sign-in.
 func (h *Handler) refused(r *http.Request, a signin.Answer) error {
-	words, why := h.view.Words(r), refusals[a.Code]
+	words, why := h.view.Words(r), view.SignInRefusals[a.Code]
 	m := view.Message{Heading: words.Text(why.Heading), Text: []string{words.Text(why.Text)}, Correlation: problem.Correlation(r.Context())}
 	if a.Number != 0 {
 		m.Code = fmt.Sprintf("AADSTS%d", a.Number)
 	}
-	for _, w := range why.ways {
-		m.Links = append(m.Links, h.link(words, w, a.To))
+	for _, w := range why.Ways {
+		m.Links = append(m.Links, h.link(words, w, a))
 	}
 	p := &problem.Error{Code: problem.Forbidden, Detail: string(why.Text)}
 	if a.Code == signin.Busy {
@@ -239,22 +121,22 @@ func (h *Handler) refused(r *http.Request, a signin.Answer) error {
 	return showing(p, h.messagePage(r, Visitor{}, m))
 }
 
-func (h *Handler) link(words view.Words, w way, to string) view.Action {
+func (h *Handler) link(words view.Words, w view.Way, a signin.Answer) view.Action {
 	switch w {
-	case approve:
-		return view.Action{Name: words.Text("Approve this app"), Href: h.consentURL()}
-	case anotherAccount:
-		return view.Action{Name: words.Text("Use another account"), Href: h.people.SignInURL(to, "", "select_account")}
-	case anotherOrganization:
-		return view.Action{Name: words.Text("Sign in to another organization"), Href: h.organizationURL(to)}
+	case view.Approve:
+		return view.Action{Name: words.Text("Approve this app"), Href: h.consentURL(a.Organization)}
+	case view.AnotherAccount:
+		return view.Action{Name: words.Text("Use another account"), Href: h.people.SignInURL(a.To, "", "select_account")}
+	case view.AnotherOrganization:
+		return view.Action{Name: words.Text("Sign in to another organization"), Href: h.organizationURL(a.To)}
 	}
-	return view.Action{Name: words.Text("Sign in again"), Href: h.people.SignInURL(to, "", "")}
+	return view.Action{Name: words.Text("Sign in again"), Href: h.people.SignInURL(a.To, a.Organization, "")}
 }
 
 // consentURL is where an administrator approves this app. Entra finds out by the account for which
 // organization.
-func (h *Handler) consentURL() string {
-	address, err := h.people.ConsentURL("")
+func (h *Handler) consentURL(organization string) string {
+	address, err := h.people.ConsentURL(organization)
 	if err != nil { // only a named organization can be refused
 		return h.people.SignInURL("", "", "")
 	}
@@ -271,7 +153,7 @@ func (h *Handler) notAllowed(r *http.Request, tenant, to string) error {
 	m := view.Message{
 		Heading: words.Text("Your organization may not use this service yet"),
 		Text:    []string{words.Text("Send this tenant ID to whoever runs the service, so that they add it to those that may:")}, Code: tenant,
-		Links: []view.Action{h.link(words, anotherAccount, to), h.link(words, anotherOrganization, to)},
+		Links: []view.Action{h.link(words, view.AnotherAccount, signin.Answer{To: to}), h.link(words, view.AnotherOrganization, signin.Answer{To: to})},
 	}
 	return showing(problem.New(problem.Forbidden, "The organization %s may not use this service.", tenant), h.messagePage(r, Visitor{}, m))
 }
@@ -293,15 +175,15 @@ func (h *Handler) signInFirst(r *http.Request, g guarded, ended bool) error {
 			Text: words.Text("Nothing was done. Sign in again in a new tab, then come back to this one and send the form again."),
 		}
 		if h.people != nil {
-			n.Actions = []view.Action{{Name: words.Text("Sign in again"), Href: h.people.SignInURL(closePage, "", ""), NewTab: true}}
+			n.Actions = []view.Action{{Name: words.Text("Sign in again"), Href: h.people.SignInURL(closePage, h.people.Organization(r), ""), NewTab: true}}
 		}
 		return showing(err, g.again(r, Visitor{For: r.PostForm.Get("for")}, n))
 	}
 	if h.people == nil {
 		return err
 	}
-	to := r.URL.RequestURI()
-	body := signInBody{h.Service.Name, ended, h.people.SignInURL(to, "", ""), h.consentURL(), h.organizationURL(to)}
+	to, organization := signin.Target(r.URL.RequestURI()), h.people.Organization(r)
+	body := signInBody{h.Service.Name, ended, h.people.SignInURL(to, organization, ""), h.consentURL(organization), h.organizationURL(to)}
 	return showing(err, view.Page{Template: "sign-in", Heading: words.Text("Sign in"), Body: body})
 }
 
@@ -323,7 +205,7 @@ func (h *Handler) noRole(r *http.Request, v Visitor) error {
 	if h.people == nil {
 		return err
 	}
-	to := r.URL.RequestURI()
+	to := signin.Target(r.URL.RequestURI())
 	body := noRoleBody{
 		Name: v.Caller.Name, Username: v.Username, Organization: v.Caller.Organization,
 		Command: fmt.Sprintf(roleCommand, v.Caller.ObjectID, h.people.ClientID),
@@ -401,4 +283,9 @@ func (h *Handler) organization(w http.ResponseWriter, r *http.Request, _ Visitor
 func (h *Handler) organizationPage(words view.Words, body organizationBody, typed url.Values) view.Page {
 	body.To, body.Field = signin.Target(body.To), organizationField.With(typed, body.Mistakes)
 	return view.Page{Template: "organization", Heading: words.Text("Switch organization"), Body: body}
+}
+
+// notSignedIn leads on from the address that Entra's answer goes to, which people may open again.
+func (h *Handler) notSignedIn(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	return seeOther(w, r, "/api/manage/")
 }

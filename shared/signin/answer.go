@@ -35,7 +35,9 @@ type Answer struct {
 	Code    Code   // with Refused
 	Number  int    // the AADSTS number, with Refused; 0: Entra gave none
 	Tenant  string // with TenantNotAllowed
-	Cookies []*http.Cookie
+
+	Organization string // that was asked for; empty: any
+	Cookies      []*http.Cookie
 }
 
 // Answer reads Entra's answer, a form that the browser posts. An error says that it could not be
@@ -54,7 +56,7 @@ func (s *Service) Answer(r *http.Request) (Answer, error) {
 	case errors.Is(err, seal.ErrInvalid):
 		return s.told(r.Context(), Answer{Kind: UnknownState, To: Base}, nil), nil
 	case errors.Is(err, seal.ErrEnded):
-		return s.told(r.Context(), Answer{Kind: TooLate, To: p.To, Cookies: []*http.Cookie{cleared(nameOf(p.State))}}, nil), nil
+		return s.told(r.Context(), Answer{Kind: TooLate, To: p.To, Organization: p.Organization, Cookies: []*http.Cookie{cleared(nameOf(p.State))}}, nil), nil
 	case err != nil:
 		return Answer{}, err
 	}
@@ -65,7 +67,7 @@ func (s *Service) Answer(r *http.Request) (Answer, error) {
 	if p.Renews != nil && a.Kind != Done {
 		a = Answer{Kind: NotRenewed, Code: a.Code, Number: a.Number}
 	}
-	a.To = p.To
+	a.To, a.Organization = p.To, p.Organization
 	a.Cookies = append(a.Cookies, cleared(nameOf(p.State)))
 	if p.Renews != nil {
 		a.Cookies = append(a.Cookies, renewed())

@@ -25,6 +25,7 @@ const (
 	// The person.
 	Declined            Code = "declined"             // the person said no
 	AccountUnknown      Code = "account_unknown"      // the account does not exist in the organization
+	AccountBlocked      Code = "account_blocked"      // the account is locked or disabled
 	OrganizationUnknown Code = "organization_unknown" // there is no such organization
 	LoginRequired       Code = "login_required"       // only when nobody may be asked
 	InteractionRequired Code = "interaction_required" // only when nobody may be asked
@@ -47,7 +48,8 @@ var byNumber = []struct {
 	{[]int{50105, 501051}, NotAssigned},
 	{[]int{53000, 53001, 53002, 53003, 53004, 53011, 530003, 530032, 530035, 50005}, Policy},
 	{[]int{65004}, Declined},
-	{[]int{50020, 50034, 500208, 90072, 50177, 50178, 500200, 500207, 50053, 50057}, AccountUnknown},
+	{[]int{50020, 50034, 500208, 90072, 50177, 50178, 500200, 500207}, AccountUnknown},
+	{[]int{50053, 50057}, AccountBlocked},
 	{[]int{90002, 90019, 50059, 50128, 900023}, OrganizationUnknown},
 	{[]int{50058, 500581}, LoginRequired},
 	{[]int{50072, 50074, 50076, 50079, 50125, 16000, 16002, 16003, 50127, 50129, 50131, 50132, 50133, 50140, 50144, 50155, 50055}, InteractionRequired},

@@ -95,13 +95,27 @@ func (s *Service) Session(r *http.Request) (Session, error) {
 	session.Ends = ends
 	switch {
 	case errors.Is(err, seal.ErrEnded):
-		return Session{}, ErrSessionEnded
+		return session, ErrSessionEnded
 	case errors.Is(err, seal.ErrInvalid), err == nil && !s.allowed(session.Tenant): // the settings have changed
 		return Session{}, ErrNoSession
 	case err != nil:
 		return Session{}, err
 	}
 	return session, nil
+}
+
+// Organization returns the tenant id of the organization that a request comes from, also after the end
+// of its session: that of the session, or of the form. A guest, who signs in again, returns to it. Empty:
+// not known.
+func (s *Service) Organization(r *http.Request) string {
+	if session, err := s.Session(r); err == nil || errors.Is(err, ErrSessionEnded) {
+		return session.Tenant
+	}
+	made, _, err := seal.Open[person](r.Context(), s.Sealer, useFor, r.PostForm.Get("for"))
+	if err != nil {
+		return ""
+	}
+	return made.Tenant
 }
 
 // Caller returns the person as the caller of a request.

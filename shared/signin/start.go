@@ -23,6 +23,8 @@ type pending struct {
 	Nonce string `json:"n"`
 	To    string `json:"t"`
 
+	Organization string `json:"o,omitempty"` // that was asked for, as in Start; empty: any
+
 	Renews *person `json:"r,omitempty"` // whose session is renewed, without asking anybody
 }
 
@@ -54,7 +56,7 @@ func (s *Service) Start(r *http.Request) (Begun, error) {
 	if query.Get("prompt") == "select_account" {
 		extra.Set("prompt", "select_account")
 	}
-	return s.begin(r, tenant, extra, pending{To: Target(query.Get("to"))})
+	return s.begin(r, tenant, extra, pending{To: Target(query.Get("to")), Organization: query.Get("organization")})
 }
 
 func (s *Service) begin(r *http.Request, tenant string, extra url.Values, p pending) (Begun, error) {

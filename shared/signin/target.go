@@ -32,6 +32,9 @@ func isTarget(to string) bool {
 	if len(to) > maxTarget || !targetPath.MatchString(path) || !targetQuery.MatchString(query) || strings.Contains(to, "//") {
 		return false
 	}
+	if strings.Contains(strings.ToLower(query), "clientsecret") { // it was put there by mistake, and must not be repeated
+		return false
+	}
 	if plain, err := url.QueryUnescape(query); err != nil || strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return false
 	}

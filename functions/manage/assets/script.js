@@ -95,7 +95,8 @@
 		const answer = page.querySelector('main')
 		if (!answer) return false
 		document.title = page.title
-		main().replaceChildren(...answer.childNodes)
+		const staying = document.getElementById('staying') ?? ''
+		main().replaceChildren(staying, ...answer.childNodes)
 		reveal(main())
 		focusIn(main())
 		scrollTo(0, 0)
@@ -128,7 +129,7 @@
 			/** @type {string[]} the ids of all checks, in their order */
 			this.ids = []
 			this.done = 0
-			for (const note of main().querySelectorAll('.note, .errors')) note.remove()
+			for (const note of main().querySelectorAll('.note:not(#staying), .errors')) note.remove()
 			form.before(this.section)
 			form.hidden = true
 			this.count()
@@ -185,7 +186,7 @@
 				else this.count()
 				if (event.event !== 'end') continue
 				if (event.body.location) return this.leave(event.body.location)
-				return show(event.body.html)
+				return show(event.body.html) || this.giveBack(copyOf('lost'))
 			}
 			this.giveBack(copyOf('lost')) // nobody knows what came of it
 		}
@@ -201,6 +202,7 @@
 		const form = event.target
 		if (!(form instanceof HTMLFormElement) || !form.matches('[data-checks]')) return
 		event.preventDefault()
+		for (const field of form.querySelectorAll('[aria-pressed=true]')) if (field instanceof HTMLElement) field.click() // hides the secret again
 		const body = new URLSearchParams()
 		for (const [name, value] of new FormData(form, event.submitter)) body.append(name, String(value))
 		const checks = new Checks(form)
@@ -234,11 +236,15 @@
 			const [fresh, old] = [page.getElementById(id), document.getElementById(id)]
 			if (!fresh || !old || fresh.innerHTML === old.innerHTML) continue
 			const focused = old.contains(document.activeElement)
-			old.replaceWith(fresh)
-			reveal(fresh)
-			if (focused) focusIn(fresh)
+			old.replaceChildren(...fresh.childNodes) // the element stays, as what is live in it is told
+			reveal(old)
+			if (focused) focusIn(old)
 		}
-		if (!document.querySelector('[data-refresh]')) document.querySelector('[data-do=pause]')?.remove()
+		if (page.querySelector('[data-refresh]')) return
+		waiting.removeAttribute('data-refresh')
+		const pause = document.querySelector('[data-do=pause]')
+		if (pause === document.activeElement) main().focus()
+		pause?.remove()
 	}, 15e3)
 
 	// Five minutes before a session ends, people can stay signed in without leaving the page.
@@ -248,6 +254,7 @@
 		if (!left) return
 		setTimeout(() => {
 			const note = copyOf('stay')
+			note.id = 'staying'
 			main().prepend(note)
 			note.querySelector('a')?.addEventListener('click', () => {
 				note.remove()

@@ -293,6 +293,18 @@ walk('scopes', async (v, page) => {
 	await v.press('Translate')
 	assert.equal(await focused(page), 'errors')
 	assert.deepEqual(await v.axe(), [])
+	for (const id of ['scope', 'separator']) {
+		if (id === 'separator') {
+			await page.locator('#scope').fill('openid')
+			await page.locator('#separator').fill('abc')
+			await v.press('Translate')
+		}
+		assert.equal(await page.locator('#' + id).getAttribute('aria-invalid'), 'true')
+		assert.ok((await page.locator('#' + id).getAttribute('aria-describedby')).includes(id + '-mistake'))
+		assert.ok(await page.locator(`#${id}-mistake`).isVisible())
+		assert.deepEqual(await v.axe(), [])
+	}
+	await page.locator('#separator').fill('')
 	const scopes = [...new Set(vectors.map((x) => x.scope))]
 	await v.fill({ Scopes: scopes.join('\n') })
 	await v.press('Compare dialects')

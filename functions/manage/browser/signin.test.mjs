@@ -23,7 +23,7 @@ before(async () => {
 	await waiting.go('servers/north-ward')
 	paused = await waiting.tab()
 	await paused.goto(waiting.page.url())
-	await paused.getByRole('button', { name: 'Pause the refreshing' }).click()
+	await paused.getByRole('button', { name: 'Pause' }).click()
 	for (const page of [waiting.page, paused]) await page.evaluate(() => { window.untouched = true })
 })
 
@@ -369,11 +369,11 @@ test('a server that waits for access turns active on the page by itself, unless 
 	assert.equal(await page.evaluate(() => window.untouched), true) // it is no other document
 	assert.equal(await page.locator('#status').textContent(), '')
 	assert.equal(await page.locator('#last li.good').count(), 8)
-	assert.equal(await page.getByRole('button', { name: 'Pause the refreshing' }).count(), 0)
+	assert.equal(await page.getByRole('button', { name: 'Pause' }).count(), 0)
 	assert.deepEqual(await waiting.axe(), [])
 	assert.equal(await paused.evaluate(() => window.untouched), true)
 	assert.equal(await paused.locator('#state').textContent(), 'Waiting for access')
-	assert.equal(await paused.getByRole('button', { name: 'Pause the refreshing' }).getAttribute('aria-pressed'), 'true')
+	assert.equal(await paused.getByRole('button', { name: 'Pause' }).getAttribute('aria-pressed'), 'true')
 	assert.deepEqual(waiting.troubles, [])
 	await waiting.leave()
 })

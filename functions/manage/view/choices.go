@@ -96,9 +96,13 @@ var filling = []string{"q", "status", "sort", "page", "scope", "direction", "dia
 func options(words Words, r *http.Request, p Page) (languages, colours []option) {
 	path := r.URL.EscapedPath()
 	query := url.Values{}
-	if p.Template == "message" { // what it says is not said again
+	switch p.Template {
+	case "message": // what it says is not said again
 		path = "/api/manage/"
-	} else {
+	case "organization": // which also answers for the page that leads to Entra
+		path = "/api/manage/organization"
+	}
+	if p.Template != "message" {
 		for name, values := range r.URL.Query() {
 			if slices.Contains(filling, name) {
 				query[name] = values
