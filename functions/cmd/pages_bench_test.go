@@ -42,6 +42,7 @@ func (administrator) Authenticate(*http.Request) (caller.Caller, error) { return
 func (administrator) Visitor(*http.Request) (manage.Visitor, error) {
 	return manage.Visitor{Caller: admin}, nil
 }
+
 func (administrator) For(context.Context, caller.Caller) (string, error)          { return "for", nil }
 func (administrator) CheckFor(context.Context, caller.Caller, string) (err error) { return nil }
 
