@@ -224,6 +224,13 @@ func TestVerdicts(t *testing.T) {
 			t.Errorf("%s: %s", scenario, p.body)
 		}
 	}
+	for _, do := range []string{"save", "try"} {
+		form := linkForm("rehearsed", "clinic", wrongSecret)
+		form.Set("do", do)
+		if p = r.post(t, ada, "/api/manage/add", form); !p.has("a", "Change the fields") || len(p.all("a", "href", "#clientSecret")) != 1 {
+			t.Errorf("%s does not lead to the field: %s", do, p.body)
+		}
+	}
 	if _, err := r.stores.Get(t.Context(), "rehearsed"); err == nil {
 		t.Error("a rehearsal was saved")
 	}
@@ -297,6 +304,10 @@ func TestChange(t *testing.T) {
 	mine.Set("description", "Mine")
 	r.post(t, ada, server+"/edit", mine).wantSent(t, server+"?done=saved")
 
+	part := url.Values{"clientId": {"33333333-3333-4333-8333-333333333333"}, "etag": form("edit")["etag"]}
+	if p := r.post(t, ada, server+"/edit", part).wantPage(t, 422, "Change Mine"); strings.Contains(text(p.one(t, "div", "id", "clientSecret-mistake")), "Audience") {
+		t.Errorf("a field that was not sent counts as changed: %s", p.body)
+	}
 	other := form("edit")
 	other.Set("fhirServerUrl", "https://readonly.fhir.sandbox.test")
 	p := r.post(t, ada, server+"/edit", other).wantPage(t, 422, "Change Mine")
@@ -321,6 +332,11 @@ func TestChange(t *testing.T) {
 	}
 	secret.Set("clientSecret", clientSecret)
 	secret.Set("secretExpiresOn", inDays(500))
+	r.entra.Before = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true }
+	if p = r.post(t, ada, server+"/secret", secret).wantPage(t, 503, "Replace client secret"); p.has("a", "Change the fields") { // none of this page is wrong
+		t.Error(p.body)
+	}
+	r.entra.Before = nil
 	r.post(t, ada, server+"/secret", secret).wantSent(t, server+"?done=replaced")
 	secret.Set("secretExpiresOn", inDays(600))
 	p = r.post(t, ada, server+"/secret", secret).wantPage(t, 409, "Replace client secret")
@@ -345,7 +361,7 @@ func TestChange(t *testing.T) {
 	for _, tag := range []string{`"stale"`, "*", ""} {
 		tagged := url.Values{"slug": {"clinic"}, "etag": {tag}}
 		p = r.post(t, ada, server+"/delete", tagged).wantPage(t, 409, "Delete Mine?")
-		if !p.has("h2", "Somebody changed this server meanwhile") {
+		if !p.has("h2", "Somebody changed this server meanwhile") || !p.has("a", "Keep theirs") || p.value(t, "slug") != "clinic" {
 			t.Error(p.body)
 		}
 	}

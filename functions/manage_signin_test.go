@@ -272,7 +272,7 @@ func TestSignInOutcomes(t *testing.T) {
 	t.Run("every code has its words", func(t *testing.T) {
 		p := newSignInRig(t).person(t)
 		for _, oauth := range []string{"access_denied", "consent_required", "login_required", "interaction_required", "account_selection_required", "unauthorized_client", "unsupported_response_type", "temporarily_unavailable", "server_error", "anything_else"} {
-			for _, number := range []int{0, 50011, 700016, 7000112, 50020, 90002, 50058, 50076} {
+			for _, number := range []int{0, 50011, 700016, 7000112, 50020, 50053, 90002, 50058, 50076} {
 				address, err := url.Parse(p.begin(""))
 				if err != nil {
 					t.Fatal(err)
@@ -282,6 +282,9 @@ func TestSignInOutcomes(t *testing.T) {
 					form.Set("error_description", fmt.Sprintf("AADSTS%d: <b>Words</b> of Entra.", number))
 				}
 				got := p.bring(form)
+				if got.has("h1", "Your account is locked or switched off") != (number == 50053) {
+					t.Errorf("%s %d: %s", oauth, number, got.body)
+				}
 				if got.status != 403 && got.status != 503 || text(got.one(t, "h1")) == "" || strings.Contains(got.body, "Words") || len(got.all("a", "class", "button")) == 0 {
 					t.Errorf("%s %d: %d %s", oauth, number, got.status, got.body)
 				}
@@ -392,6 +395,10 @@ func TestGuestReturns(t *testing.T) {
 	s.later(time.Hour)
 	leads("the sign-in after the end", attribute(p.open("/api/manage/add").wantPage(t, 401, "Sign in").one(t, "a", "class", "button main"), "href"))
 	delete(p.Cookies, "__Host-session")
+	p.signIn("?organization="+browser.Partner+"&to=/api/manage/close", "guest", "") // at home, in the other tab, where the session then ends
+	s.later(time.Hour)
+	leads("the form beside the session of another organization", attribute(p.send(add, "/api/manage/add", linkForm("clinic", "clinic", clientSecret)).wantPage(t, 401, "Manage FHIR Server").one(t, "a", "target", "_blank"), "href"))
+	delete(p.Cookies, "__Host-session")
 	lost := p.send(add, "/api/manage/add", linkForm("clinic", "clinic", clientSecret)).wantPage(t, 401, "Manage FHIR Server")
 	leads("the form without a session", attribute(lost.one(t, "a", "target", "_blank"), "href"))
 	refused := p.signIn("?organization="+browser.ClinicDomain, "guest", browser.Declined)
@@ -404,10 +411,20 @@ func TestGuestReturns(t *testing.T) {
 func TestSecretInTheAddressIsDropped(t *testing.T) {
 	p := newSignInRig(t).person(t)
 	p.open("/api/manage/add?clientSecret=canary&slug=x").wantSent(t, "/api/manage/add?dropped=1&slug=x")
-	for _, target := range []string{"/api/manage/?clientSecret=canary", "/api/manage/servers/clinic?ClientSecret=canary"} {
-		if p := p.open(target).wantPage(t, 401, "Sign in"); strings.Contains(p.body, "canary") {
+	for _, target := range []string{"/api/manage/?clientSecret=canary", "/api/manage/servers/clinic?ClientSecret=canary", "/api/manage/add?client%53ecret=canary&ClientSecret=canary", "/api/manage/?client%53ecret=canary"} {
+		p := p.open(target)
+		if strings.HasPrefix(target, "/api/manage/add") {
+			p.wantSent(t, "/api/manage/add?dropped=1")
+		} else {
+			p.wantPage(t, 401, "Sign in")
+		}
+		if strings.Contains(p.body, "canary") {
 			t.Errorf("%s is repeated: %s", target, p.body)
 		}
+	}
+	to := url.QueryEscape("/api/manage/add?client%53ecret=canary")
+	if p := p.open("/api/manage/organization?to="+to).wantPage(t, 200, "Switch organization"); strings.Contains(p.body, "canary") {
+		t.Errorf("it is repeated: %s", p.body)
 	}
 }
 

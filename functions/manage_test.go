@@ -101,10 +101,14 @@ func TestPagesThatDoNotExist(t *testing.T) {
 		{"POST", "/api/manage/", "GET, HEAD, OPTIONS"},
 		{"POST", "/api/manage/about", "GET, HEAD, OPTIONS"},
 		{"POST", "/api/manage/servers.csv", "GET, HEAD, OPTIONS"},
+		{"GET", "/api/manage/discover", "OPTIONS, POST"},
 		{"PUT", "/api/manage/add", "GET, HEAD, OPTIONS, POST"},
 		{"DELETE", "/api/manage/servers/clinic", "GET, HEAD, OPTIONS, POST"},
 	} {
 		p := r.visit(t, ada, c.method, c.target, "").wantPage(t, 405, "This page does not take that")
+		if explains := "takes a form of another page"; strings.Contains(p.body, explains) != (c.method == "GET") {
+			t.Errorf("%s %s: %s", c.method, c.target, p.body)
+		}
 		if got := p.header.Get("Allow"); got != c.allow {
 			t.Errorf("%s %s: Allow %q, want %q", c.method, c.target, got, c.allow)
 		}

@@ -207,7 +207,7 @@ func boundTo(words view.Words, fields []view.Field, before, form url.Values) str
 	for _, f := range fields {
 		switch f.Name {
 		case "fhirServerUrl", "clientId", "tenantId", "audience":
-			if strings.TrimSpace(form.Get(f.Name)) != before.Get(f.Name) {
+			if form.Has(f.Name) && strings.TrimSpace(form.Get(f.Name)) != before.Get(f.Name) {
 				names = append(names, words.Text(f.Label))
 			}
 		}
@@ -237,7 +237,7 @@ func (h *Handler) fieldsOf(template string, l link.Link) []view.Field {
 func differences(words view.Words, template string, fields []view.Field, theirs, mine url.Values) (all []differing) {
 	for _, f := range fields {
 		a, b := theirs.Get(f.Name), strings.Join(lines(mine.Get(f.Name)), "\n")
-		if !f.Secret && a != b {
+		if !f.Secret && mine.Has(f.Name) && a != b {
 			all = append(all, differing{f.Label, a, b})
 		}
 	}

@@ -84,8 +84,8 @@ func (s *Service) sealed(ctx context.Context, session Session) (*http.Cookie, er
 	return cookie(sessionCookie, value, http.SameSiteLaxMode, 0), err
 }
 
-// Session returns who has signed in. Errors: ErrNoSession, ErrSessionEnded, and one with
-// secret.ErrUnavailable while there are no sealing keys.
+// Session returns who has signed in. Errors: ErrNoSession, ErrSessionEnded, with the session that has
+// ended, and one with secret.ErrUnavailable while there are no sealing keys.
 func (s *Service) Session(r *http.Request) (Session, error) {
 	value := valueOf(r, sessionCookie)
 	if value == "" {
@@ -104,18 +104,16 @@ func (s *Service) Session(r *http.Request) (Session, error) {
 	return session, nil
 }
 
-// Organization returns the tenant id of the organization that a request comes from, also after the end
-// of its session: that of the session, or of the form. A guest, who signs in again, returns to it. Empty:
-// not known.
+// Organization returns the tenant id of the organization that a request belongs to: that of its form,
+// else of its session, even if either has ended. So a guest who signs in again returns to it. Empty: not
+// known.
 func (s *Service) Organization(r *http.Request) string {
-	if session, err := s.Session(r); err == nil || errors.Is(err, ErrSessionEnded) {
-		return session.Tenant
-	}
 	made, _, err := seal.Open[person](r.Context(), s.Sealer, useFor, r.PostForm.Get("for"))
-	if err != nil {
-		return ""
+	if err == nil || errors.Is(err, seal.ErrEnded) {
+		return made.Tenant
 	}
-	return made.Tenant
+	session, _ := s.Session(r) // an error without a session leaves none
+	return session.Tenant
 }
 
 // Caller returns the person as the caller of a request.

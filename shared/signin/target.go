@@ -19,7 +19,8 @@ var (
 // Target returns to if it is a page of ours to go to after a sign-in, else the first page. It must be a
 // path below Base, at most 500 bytes long, and no page of the sign-in. Everything that a browser, a
 // proxy or a router may read as another place is refused: another origin, an empty or dot segment, a
-// backslash, an escape in the path, a fragment, a character that must be escaped.
+// backslash, an escape in the path, a fragment, a character that must be escaped. So is an address with a
+// client secret.
 func Target(to string) string {
 	if isTarget(to) {
 		return to
@@ -32,10 +33,11 @@ func isTarget(to string) bool {
 	if len(to) > maxTarget || !targetPath.MatchString(path) || !targetQuery.MatchString(query) || strings.Contains(to, "//") {
 		return false
 	}
-	if strings.Contains(strings.ToLower(query), "clientsecret") { // it was put there by mistake, and must not be repeated
+	plain, err := url.QueryUnescape(query)
+	if err != nil || strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return false
 	}
-	if plain, err := url.QueryUnescape(query); err != nil || strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if strings.Contains(strings.ToLower(plain), "clientsecret") { // somebody put it there by mistake: it is not repeated
 		return false
 	}
 	segments := strings.Split(strings.TrimPrefix(path, Base), "/")

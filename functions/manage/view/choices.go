@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/text/language"
+
+	"fhirlink/shared/signin"
 )
 
 // The choices that a browser keeps. They are set by ?lang= and ?theme= on any page.
@@ -106,6 +108,9 @@ func options(words Words, r *http.Request, p Page) (languages, colours []option)
 		for name, values := range r.URL.Query() {
 			if slices.Contains(filling, name) {
 				query[name] = values
+			}
+			if name == "to" { // an address, which may hold what is not to be repeated
+				query.Set(name, signin.Target(values[0]))
 			}
 		}
 	}

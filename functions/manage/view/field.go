@@ -1,8 +1,6 @@
 package view
 
-import (
-	"net/url"
-)
+import "net/url"
 
 // Field is one field of a form, as the template "field" shows it.
 type Field struct {
