@@ -412,6 +412,9 @@ func TestHistory(t *testing.T) {
 	if len(older) == 0 || !strings.Contains(older[len(older)-1], "linked · an application (") || strings.Contains(p.body, "Show more") {
 		t.Errorf("%q behind %s", older, more)
 	}
+	if older = historyOf(r.get(t, joan, strings.TrimSuffix(more, "#history"))); !strings.Contains(older[len(older)-1], "linked · these pages") {
+		t.Errorf("by the pages' own client id: %q", older)
+	}
 	if by := historyOf(r.get(t, joan, "/api/manage/servers/clinic")); !strings.Contains(by[0], "checked · a user (object id "+known[ada].ObjectID+")") {
 		t.Errorf("for another person: %q", by[0])
 	}

@@ -27,18 +27,20 @@ const visitorHeader = "Test-Visitor"
 
 // The visitors of the tests.
 const (
-	ada     = "ada"   // manages the links of orgA
-	grace   = "grace" // manages those of orgB
-	joan    = "joan"  // a guest, who manages those of orgA
-	guest   = "guest" // of orgA, without the role
-	nobody  = ""      // is not signed in
-	adaName = "ada <ada@example.org>"
+	ada    = "ada"   // manages the links of orgA
+	grace  = "grace" // manages those of orgB
+	joan   = "joan"  // a guest, who manages those of orgA
+	guest  = "guest" // of orgA, without the role
+	nobody = ""      // is not signed in
+
+	pagesApp = "44444444-4444-4444-8444-444444444444" // the pages' client id, and that of the tests' applications
+	adaName  = "ada <ada@example.org>"
 )
 
 var known = map[string]caller.Caller{
 	ada:   {Organization: orgA, ObjectID: "a1a1a1a1-1111-4111-8111-111111111111", Name: adaName, Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}},
 	grace: {Organization: orgB, ObjectID: "b2b2b2b2-2222-4222-8222-222222222222", Name: "grace", Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}},
-	joan:  {Organization: orgA, ObjectID: "d4d4d4d4-4444-4444-8444-444444444444", Name: "joan", Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}},
+	joan:  {Organization: orgA, AppID: pagesApp, ObjectID: "d4d4d4d4-4444-4444-8444-444444444444", Name: "joan", Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}},
 	guest: {Organization: orgA, ObjectID: "c3c3c3c3-3333-4333-8333-333333333333", Name: "guest", Scopes: []string{"Links.Manage"}},
 }
 
