@@ -24,6 +24,9 @@ import (
 //go:embed openapi.yaml
 var document []byte
 
+//go:embed README.md
+var guide string
+
 // Deps is what the functions need. All fields are required except Origins, Limits, Aliases,
 // Reach and Now.
 type Deps struct {
@@ -62,7 +65,7 @@ func (d Deps) pages() *manage.Handler {
 		service.Name, service.Version = cmp.Or(service.Name, "fhirlink"), d.Version
 		h, err := manage.New(manage.Deps{
 			Links: d.Links, Webhooks: d.Webhooks, Servers: d.Servers, SignIn: d.SignIn, Limits: d.Limits, Aliases: d.Aliases, Service: service,
-			Program: d.Program, Mail: d.Mail, Now: d.Now,
+			Program: d.Program, Guide: guide, Mail: d.Mail, Now: d.Now,
 		}, d.PublicURL)
 		if err != nil {
 			panic(err) // the templates are part of the program, and the settings were checked

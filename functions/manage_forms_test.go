@@ -80,7 +80,7 @@ func TestInvitation(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if strings.Contains(p.body, "evil") || strings.Contains(p.body, " checked>") {
+	if strings.Contains(p.body, "evil") || strings.Contains(p.body, `value="1" checked`) {
 		t.Error("the page holds what an invitation must not set")
 	}
 	p = r.get(t, ada, "/api/manage/add?slug=a-clinic&description=A&clientSecret="+url.QueryEscape(clientSecret)+"&fhirServerUrl=x")
@@ -90,12 +90,32 @@ func TestInvitation(t *testing.T) {
 	}
 }
 
+// TestMakeAnInvitation: the page makes the address that the form takes.
+func TestMakeAnInvitation(t *testing.T) {
+	r := pagesRig(t)
+	p := r.get(t, nobody, "/api/manage/about?slug=good-health-clinic&description=Good+%3CHealth%3E&language=de&lang=en")
+	address := text(p.one(t, "pre"))
+	if want := public + "/api/manage/add?description=Good+%3CHealth%3E&lang=de&slug=good-health-clinic"; address != want {
+		t.Errorf("the address is %s, want %s", address, want)
+	}
+	add := r.get(t, ada, strings.TrimPrefix(address, public)).wantPage(t, 200, "FHIR-Server verwalten")
+	if add.value(t, "slug") != "good-health-clinic" || add.value(t, "description") != "Good <Health>" || !strings.Contains(add.body, `<html lang="de">`) {
+		t.Error(add.body)
+	}
+	if p = r.get(t, nobody, "/api/manage/about"); len(p.all("pre")) != 0 {
+		t.Error("an address without an invitation")
+	}
+	if guide := r.get(t, nobody, "/api/manage/guide"); guide.status != 200 || guide.header.Get("Content-Type") != "text/plain; charset=utf-8" || !strings.HasPrefix(guide.body, "# API guide") {
+		t.Errorf("%d %v", guide.status, guide.header)
+	}
+}
+
 // TestMistakesInTheForm: nothing that was typed is lost, except the secret, and each mistake can be
 // reached from the summary.
 func TestMistakesInTheForm(t *testing.T) {
 	r := pagesRig(t)
 	p := r.post(t, ada, "/api/manage/add", url.Values{"do": {"save"}}).wantPage(t, 422, "Manage FHIR Server")
-	if !p.has("h2", "There are 5 problems") {
+	if !p.has("h2", "There are 5 problems") || !p.has("a", "Customized URL is empty.") || !p.has("a", "Client Secret is empty.") || strings.Contains(p.body, "is required") {
 		t.Error(p.body)
 	}
 	typed := url.Values{
@@ -117,7 +137,7 @@ func TestMistakesInTheForm(t *testing.T) {
 				t.Errorf("%s is %q, want %q", name, got, want)
 			}
 		}
-		if attribute(p.one(t, "input", "name", "listed"), "checked") != "" || !strings.Contains(p.body, " checked>") {
+		if attribute(p.one(t, "input", "name", "listed"), "checked") != "" || !strings.Contains(p.body, `value="1" checked`) {
 			t.Error("the box is not checked any more")
 		}
 		summary := p.one(t, "div", "class", "errors")
@@ -268,7 +288,7 @@ func TestChange(t *testing.T) {
 		p := r.get(t, ada, server+"/"+below)
 		values := url.Values{"do": {"save"}}
 		for _, n := range append(p.all("input"), p.all("textarea")...) {
-			if name := attribute(n, "name"); name != "" && (attribute(n, "type") != "checkbox" || strings.Contains(p.body, `value="1" checked`)) {
+			if name := attribute(n, "name"); name != "" && (attribute(n, "type") != "checkbox" || strings.Contains(p.body, `value="1" checked `)) {
 				values.Set(name, p.value(t, name))
 			}
 		}
@@ -300,7 +320,12 @@ func TestChange(t *testing.T) {
 			t.Errorf("etag %q: the form does not save mine", tag)
 		}
 	}
+	edit.Set("fhirServerUrl", "https://CLINIC.fhir.sandbox.test/metadata")
+	if p := r.post(t, ada, server+"/edit", edit).wantPage(t, 409, "Change Another name"); len(p.all("td")) != 2 {
+		t.Errorf("the URL as it was pasted counts as another one: %s", p.body)
+	}
 	mine := form("edit")
+	mine.Set("fhirServerUrl", "https://CLINIC.fhir.sandbox.test/metadata")
 	mine.Set("description", "Mine")
 	r.post(t, ada, server+"/edit", mine).wantSent(t, server+"?done=saved")
 
@@ -444,7 +469,7 @@ func TestSecretThatEnds(t *testing.T) {
 	r.change(t, "clinic", func(l *link.Link) {
 		l.Secret.ExpiresOn, l.Secret.FellBackAt, l.Secret.PreviousUntil = today.AddDays(300), time.Now(), time.Now().Add(time.Hour)
 	})
-	if p := r.get(t, ada, "/api/manage/servers/clinic"); !p.has("h2", "Replace the client secret soon") || !strings.Contains(p.body, "The previous secret stands in until") {
+	if p := r.get(t, ada, "/api/manage/servers/clinic"); !p.has("h2", "Replace the client secret soon") || !strings.Contains(p.body, "The previous one stands in until") {
 		t.Error(p.body)
 	}
 	r.change(t, "clinic", func(l *link.Link) { l.Secret.ExpiresOn, l.Secret.FellBackAt = date.Date{}, time.Time{} })
@@ -587,8 +612,9 @@ func TestWebhookPage(t *testing.T) {
 	if again := r.get(t, ada, target); strings.Contains(again.body, "whsec_") || !strings.Contains(again.body, "Nothing was delivered yet.") {
 		t.Error("the key is shown twice")
 	}
-	if p = r.post(t, ada, target, url.Values{"do": {"test"}, "id": {id}}); p.status != 200 || !strings.Contains(p.body, "The test ") || strings.Contains(p.body, "Nothing was delivered yet.") {
-		t.Errorf("%d %s", p.status, p.body)
+	r.post(t, ada, target, url.Values{"do": {"test"}, "id": {id}}).wantSent(t, target+"?done=missed")
+	if p = r.get(t, ada, target+"?done=missed"); !p.has("h2", "The test did not arrive") || strings.Contains(p.body, "Nothing was delivered yet.") || !strings.Contains(p.body, "hooks.example.org") {
+		t.Error(p.body)
 	}
 	r.post(t, ada, target, url.Values{"do": {"switch"}, "id": {id}, "enabled": {"0"}}).wantSent(t, target+"?done=saved")
 	if p = r.get(t, ada, target); !p.has("button", "Switch on") {
@@ -598,8 +624,9 @@ func TestWebhookPage(t *testing.T) {
 		t.Error(p.body)
 	}
 	for _, do := range []string{"test", "switch", "rotate", "delete"} {
-		if p = r.post(t, grace, target, url.Values{"do": {do}, "id": {id}}); p.status != 404 {
-			t.Errorf("another's webhook: %s gave %d", do, p.status)
+		p = r.post(t, grace, target, url.Values{"do": {do}, "id": {id}}).wantPage(t, 404, "Notifications")
+		if !p.has("h2", "There is no such webhook") || strings.Contains(p.body, "GET /api") {
+			t.Errorf("another's webhook: %s gave %s", do, p.body)
 		}
 	}
 	r.post(t, ada, target, url.Values{"do": {"dance"}, "id": {id}}).wantPage(t, 400, "The form cannot be read")

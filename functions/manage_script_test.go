@@ -81,14 +81,16 @@ func TestChecksAsTheyCome(t *testing.T) {
 
 func TestDiscoverForTheForm(t *testing.T) {
 	r := pagesRig(t)
-	for asked, want := range map[string]string{
-		"https://clinic.fhir.sandbox.test/metadata": "Found: Azure Health Data Services, FHIR 4.0.1, tenant " + orgA + ".",
-		"not a url":                      "This is not a URL that can be used yet. Save says why.",
-		"https://html.fhir.sandbox.test": "The server does not answer as a FHIR server yet. Save says why.",
+	for _, c := range []struct{ asked, text, english string }{
+		{"https://clinic.fhir.sandbox.test", "Found: Azure Health Data Services, FHIR 4.0.1, tenant " + orgA + ".", ""},
+		{"https://clinic.fhir.sandbox.test/metadata", "Found: Azure Health Data Services, FHIR 4.0.1, tenant " + orgA + ".", "Of the URL: removed /metadata from the FHIR server URL."},
+		{"http://clinic.fhir.sandbox.test", "This is not a URL that can be used yet.", "The FHIR server URL begins with http://, which is not encrypted."},
+		{"https://html.fhir.sandbox.test", "The server does not answer as a FHIR server yet.", "https://html.fhir.sandbox.test is a web page, not a FHIR server."},
+		{"https://tenant-unknown.fhir.sandbox.test", "Found: Azure Health Data Services, FHIR 4.0.1.", "tenant-unknown.fhir.sandbox.test does not say which Entra tenant it belongs to."},
 	} {
-		p := r.post(t, ada, "/api/manage/discover", url.Values{"fhirServerUrl": {asked}})
-		if p.status != 200 || p.field(t, "text") != want {
-			t.Errorf("%s: %d %s", asked, p.status, p.body)
+		p := r.post(t, ada, "/api/manage/discover", url.Values{"fhirServerUrl": {c.asked}})
+		if p.status != 200 || p.field(t, "text") != c.text || !strings.Contains(p.body, `"english":"`+c.english) || c.english == "" && p.field(t, "english") != "" {
+			t.Errorf("%s: %d %s", c.asked, p.status, p.body)
 		}
 	}
 	r.visit(t, nobody, http.MethodPost, "/api/manage/discover", "fhirServerUrl=x", "Content-Type", formType).wantPage(t, 401, "Sign in")

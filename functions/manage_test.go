@@ -436,13 +436,17 @@ func TestLimitAndOutageKeepTheForm(t *testing.T) {
 		if p.value(t, "slug") != "clinic-b" || p.header.Get("Retry-After") == "" || !p.has("h2", "Too many forms at once") || !strings.Contains(p.body, "Try again in") {
 			t.Errorf("%v %s", p.header, p.body)
 		}
-		p = r.post(t, ada, "/api/manage/servers/clinic", url.Values{"do": {"check"}}).wantPage(t, 429, "Too many forms at once")
-		if p.header.Get("Retry-After") == "" || !strings.Contains(p.body, "Try again in") {
+		p = r.post(t, ada, "/api/manage/servers/clinic", url.Values{"do": {"check"}}).wantPage(t, 429, "Clinic clinic")
+		if p.header.Get("Retry-After") == "" || !p.has("h2", "Too many forms at once") || !strings.Contains(p.body, "Last check") || !strings.Contains(p.body, "Try again in") {
 			t.Errorf("%v %s", p.header, p.body)
 		}
 		p = r.post(t, ada, "/api/manage/notifications", url.Values{"do": {"add"}, "url": {"https://hooks.example.org/typed"}}).wantPage(t, 429, "Notifications")
 		if p.value(t, "url") != "https://hooks.example.org/typed" {
 			t.Error("the address is lost")
+		}
+		p = r.post(t, ada, "/api/manage/notifications", url.Values{"do": {"test"}, "id": {"we_1"}}).wantPage(t, 429, "Notifications")
+		if p.header.Get("Retry-After") == "" || !p.has("h2", "Too many forms at once") {
+			t.Errorf("%v %s", p.header, p.body)
 		}
 		for _, below := range []string{"edit", "secret"} {
 			form := url.Values{"etag": {`"x"`}, "description": {"typed"}, "secretExpiresOn": {inDays(99)}, "clientSecret": {clientSecret}}

@@ -14,47 +14,6 @@ import (
 	"fhirlink/shared/verification"
 )
 
-// The fields of the form, in seed 1's order and words. Their names are the keys of the API.
-var (
-	slugField = view.Field{
-		Name: "slug", Label: "Customized URL", Autocomplete: "off",
-		Hint: "The name of your link, which others see when they want to send you data: 3 to 63 of a-z, 0-9 and hyphens, such as good-health-clinic.",
-	}
-	descriptionField = view.Field{Name: "description", Label: "Description", Autocomplete: "organization", Hint: "For example the name of your organization."}
-	urlField         = view.Field{
-		Name: "fhirServerUrl", Label: "FHIR Server URL", Autocomplete: "off", Asks: "/api/manage/discover",
-		Hint: "Azure portal > your FHIR service > Overview > FHIR metadata endpoint. Paste it as it is.",
-	}
-	clientIDField = view.Field{
-		Name: "clientId", Label: "Client ID", Autocomplete: "off",
-		Hint: "Microsoft Entra admin center > App registrations > your app > Overview > Application (client) ID.",
-	}
-	secretField = view.Field{
-		Name: "clientSecret", Label: "Client Secret", Type: "password", Autocomplete: "new-password", Secret: true,
-		Hint: "The same app > Certificates & secrets > the column Value, which is shown only once. Not the column Secret ID.",
-	}
-	certificateField = view.Field{
-		Name: "clientCertificate", Label: "Certificate and key", Lines: 8, Secret: true,
-		Hint: "The certificate and its private RSA key, both as PEM.",
-	}
-	endsField = view.Field{
-		Name: "secretExpiresOn", Label: "Secret ends on", Type: "date", Short: true, Optional: "optional, recommended",
-		Hint: "The column Expires beside the secret. Without it nobody can be warned in time.",
-	}
-	contactsField = view.Field{
-		Name: "contacts", Label: "E-mail contacts", Lines: 3, Optional: "optional",
-		Hint: "Who is told before the secret ends. One address a line.",
-	}
-	tenantField = view.Field{
-		Name: "tenantId", Label: "Tenant ID", Autocomplete: "off", Optional: "optional",
-		Hint: "Microsoft Entra admin center > Overview > Tenant ID. It is found from the server if you leave it out.",
-	}
-	audienceField = view.Field{
-		Name: "audience", Label: "Audience", Autocomplete: "off", Optional: "optional",
-		Hint: "What the server expects tokens to be for. It is found from the server if you leave it out.",
-	}
-)
-
 // formBody is what the pages with the fields of a link show.
 type formBody struct {
 	Heading  string
@@ -72,13 +31,13 @@ type formBody struct {
 }
 
 func (h *Handler) formOf(r *http.Request, v Visitor, typed url.Values, mistakes []view.Mistake) formBody {
-	fields := []view.Field{slugField, descriptionField, urlField, clientIDField, secretField, endsField}
+	fields := []view.Field{view.SlugField, view.DescriptionField, view.URLField, view.ClientIDField, view.SecretField, view.EndsField}
 	if h.Mail {
-		fields = append(fields, contactsField)
+		fields = append(fields, view.ContactsField)
 	}
 	b := formBody{
 		Heading: h.view.Words(r).Text("Manage FHIR Server"), Mistakes: mistakes, Fields: view.Fill(fields, typed, mistakes),
-		More: view.Fill([]view.Field{tenantField, audienceField}, typed, mistakes), Listed: typed.Get("listed") != "", For: v.For, NoMail: !h.Mail,
+		More: view.Fill([]view.Field{view.TenantField, view.AudienceField}, typed, mistakes), Listed: typed.Get("listed") != "", For: v.For, NoMail: !h.Mail,
 	}
 	b.Open = b.Listed || slices.ContainsFunc(b.More, func(f view.Field) bool { return f.Value != "" || f.Mistakes != nil })
 	return b
@@ -129,7 +88,7 @@ func formPage(v Visitor, body formBody) view.Page {
 func registrationOf(form url.Values) intake.Registration {
 	return intake.Registration{
 		Slug: form.Get("slug"), Description: form.Get("description"), FHIRServerURL: form.Get("fhirServerUrl"), ClientID: form.Get("clientId"),
-		ClientSecret: secretOf(form, secretField), SecretExpiresOn: form.Get("secretExpiresOn"), TenantID: form.Get("tenantId"), Audience: form.Get("audience"),
+		ClientSecret: secretOf(form, view.SecretField), SecretExpiresOn: form.Get("secretExpiresOn"), TenantID: form.Get("tenantId"), Audience: form.Get("audience"),
 		Listed: form.Get("listed") != "", Contacts: lines(form.Get("contacts")),
 	}
 }
@@ -180,7 +139,11 @@ func (h *Handler) try(w http.ResponseWriter, r *http.Request, v Visitor, registr
 	}
 	if found {
 		body.Verdict = verdictOf(words, "Nothing was saved.", failed, []problem.Field{{Field: intake.FieldOf(failed)}})
-		body.Verdict.Text = words.Text("This check failed: {check}", "check", failed.Title)
+		body.Verdict.Text = words.Text("This check failed: {check}", "check", words.Title(failed))
+		if report.Outcome() == verification.OutcomePendingAccess {
+			body.Verdict.Kind, body.Verdict.Text = "waiting", words.Text("Only the role is missing, and no field has to be changed. You can save already: the server is then checked again by itself until it has the role.")
+			body.Verdict.Actions = []view.Action{{Name: words.Text("Save now"), Href: "#clientSecret"}}
+		}
 	}
 	return h.view.Write(w, r, formPage(v, body))
 }
@@ -192,7 +155,7 @@ func (h *Handler) notSaved(r *http.Request, v Visitor, err error) error {
 		return err
 	}
 	words := h.view.Words(r)
-	body := h.formOf(r, v, r.PostForm, view.Mistakes(p.Fields))
+	body := h.formOf(r, v, r.PostForm, words.Mistakes(p.Fields))
 	report, reported := p.Report.(verification.Report)
 	switch {
 	case reported:
@@ -201,7 +164,7 @@ func (h *Handler) notSaved(r *http.Request, v Visitor, err error) error {
 		body.Verdict = verdictOf(words, "Not linked yet: {check}", failed, p.Fields)
 		if p.Code == problem.UpstreamUnavailable {
 			body.Verdict.Kind, body.Verdict.Heading = "warning", words.Text("Your server could not be checked just now")
-			body.Verdict.Text = waiting(words, p.RetryAfter)
+			body.Verdict.Text, body.Verdict.Actions = waiting(words, p.RetryAfter), nil
 		}
 	case p.Code == problem.SlugTaken:
 		if l, err := h.Links.Get(r.Context(), v.Caller.Organization, strings.TrimSpace(r.PostForm.Get("slug"))); err == nil {

@@ -32,6 +32,7 @@ type changeBody struct {
 	Stale       bool        // somebody else has changed the link meanwhile
 	Theirs      []differing // in what
 	Wrong       bool        // the slug that was typed to delete is another one
+	Certificate bool        // the link has one instead of a client secret
 }
 
 // differing is a field that has another value now than the form.
@@ -59,9 +60,9 @@ func (h *Handler) editFields(l link.Link) []view.Field {
 	kept := credentialField(l)
 	kept.Optional = "leave it empty to keep the current one"
 	kept.Hint = "Needed again if the FHIR Server URL, Client ID, Tenant ID or Audience changes."
-	fields := []view.Field{descriptionField, urlField, clientIDField, tenantField, audienceField, kept, endsField}
+	fields := []view.Field{view.DescriptionField, view.URLField, view.ClientIDField, view.TenantField, view.AudienceField, kept, view.EndsField}
 	if h.Mail {
-		fields = append(fields, contactsField)
+		fields = append(fields, view.ContactsField)
 	}
 	return fields
 }
@@ -69,7 +70,7 @@ func (h *Handler) editFields(l link.Link) []view.Field {
 func (h *Handler) editBody(r *http.Request, v Visitor, l link.Link, typed url.Values, mistakes []view.Mistake) changeBody {
 	return changeBody{
 		Heading: h.view.Words(r).Text("Change {description}", "description", l.Description), Slug: string(l.Slug), Description: l.Description, Mistakes: mistakes,
-		Fields: view.Fill(h.editFields(l), typed, mistakes), Listed: typed.Get("listed") != "", ETag: l.ETag(), For: v.For,
+		Fields: view.Fill(h.editFields(l), typed, mistakes), Listed: typed.Get("listed") != "", ETag: l.ETag(), For: v.For, Certificate: hasCertificate(l),
 	}
 }
 
@@ -112,7 +113,7 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request, v Visitor) erro
 // have stays as it is.
 func patchOf(form, before url.Values) (p intake.Patch) {
 	text := func(name string) *string {
-		if value := strings.TrimSpace(form.Get(name)); form.Has(name) && value != before.Get(name) {
+		if value := valueOf(form, name); form.Has(name) && value != before.Get(name) {
 			return &value
 		}
 		return nil
@@ -131,7 +132,7 @@ func patchOf(form, before url.Values) (p intake.Patch) {
 	if contacts := lines(form.Get("contacts")); form.Has("contacts") && strings.Join(contacts, "\n") != before.Get("contacts") {
 		p.Contacts = intake.Nullable[[]string]{Present: true, Value: &contacts}
 	}
-	p.ClientSecret, p.ClientCertificate = secretOf(form, secretField), secretOf(form, certificateField)
+	p.ClientSecret, p.ClientCertificate = secretOf(form, view.SecretField), secretOf(form, view.CertificateField)
 	return p
 }
 
@@ -151,20 +152,20 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 		failed, _ := report.Failed()
 		body.Checks = view.Checks(report)
 		body.Verdict = verdictOf(words, "Nothing was changed: {check}", failed, p.Fields)
-		if !slices.ContainsFunc(body.Fields, func(f view.Field) bool { return "#"+f.Name == body.Verdict.Actions[0].Href }) {
+		if href := body.Verdict.Actions[0].Href; !slices.ContainsFunc(body.Fields, func(f view.Field) bool { return "#"+f.Name == href }) {
 			body.Verdict.Actions = nil // the field is on another page
 		}
 		if p.Code == problem.UpstreamUnavailable {
-			body.Verdict.Kind, body.Verdict.Text = "warning", waiting(words, p.RetryAfter)
+			body.Verdict.Kind, body.Verdict.Text, body.Verdict.Actions = "warning", waiting(words, p.RetryAfter), nil
 		}
-		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, view.Mistakes(p.Fields))
+		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, words.Mistakes(p.Fields))
 	case p.Code == problem.SecretRequired:
 		field := credentialField(l)
 		changed := words.Text("You changed {fields}, which needs this again: {credential}.", "fields", boundTo(words, body.Fields, stored(l), r.PostForm), "credential", words.Text(field.Label))
 		body.Mistakes = words.Mistake(field.Name, changed, words.Text("Type it again, or take the change back."))
 		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, body.Mistakes)
 	case p.Fields != nil:
-		body.Mistakes = view.Mistakes(p.Fields)
+		body.Mistakes = words.Mistakes(p.Fields)
 		body.Fields = view.Fill(h.fieldsOf(template, l), r.PostForm, body.Mistakes)
 	default:
 		var ok bool
@@ -179,7 +180,7 @@ func (h *Handler) notChanged(r *http.Request, v Visitor, template string, l link
 func (h *Handler) changeAgain(template string) func(*http.Request, Visitor, *view.Notice) view.Page {
 	return func(r *http.Request, v Visitor, n *view.Notice) view.Page {
 		l := link.Link{Slug: link.Slug(r.PathValue("slug")), Description: cmp.Or(r.PostForm.Get("description"), r.PathValue("slug"))}
-		if r.PostForm.Has(certificateField.Name) {
+		if r.PostForm.Has(view.CertificateField.Name) {
 			l.Secret.Kind = credential.KindCertificate
 		}
 		var body changeBody
@@ -207,7 +208,7 @@ func boundTo(words view.Words, fields []view.Field, before, form url.Values) str
 	for _, f := range fields {
 		switch f.Name {
 		case "fhirServerUrl", "clientId", "tenantId", "audience":
-			if form.Has(f.Name) && strings.TrimSpace(form.Get(f.Name)) != before.Get(f.Name) {
+			if form.Has(f.Name) && valueOf(form, f.Name) != before.Get(f.Name) {
 				names = append(names, words.Text(f.Label))
 			}
 		}
@@ -218,9 +219,9 @@ func boundTo(words view.Words, fields []view.Field, before, form url.Values) str
 // credentialField asks for what the link's application proves itself with.
 func credentialField(l link.Link) view.Field {
 	if hasCertificate(l) {
-		return certificateField
+		return view.CertificateField
 	}
-	return secretField
+	return view.SecretField
 }
 
 func (h *Handler) fieldsOf(template string, l link.Link) []view.Field {
@@ -228,15 +229,18 @@ func (h *Handler) fieldsOf(template string, l link.Link) []view.Field {
 	case template == "edit":
 		return h.editFields(l)
 	case hasCertificate(l): // which says itself when it ends
-		return []view.Field{certificateField}
+		return []view.Field{view.CertificateField}
 	}
-	return []view.Field{secretField, endsField}
+	return []view.Field{view.SecretField, view.EndsField}
 }
 
 // differences are the fields in which a form differs from what is stored now.
 func differences(words view.Words, template string, fields []view.Field, theirs, mine url.Values) (all []differing) {
 	for _, f := range fields {
-		a, b := theirs.Get(f.Name), strings.Join(lines(mine.Get(f.Name)), "\n")
+		a, b := theirs.Get(f.Name), valueOf(mine, f.Name)
+		if f.Lines > 0 {
+			b = strings.Join(lines(mine.Get(f.Name)), "\n")
+		}
 		if !f.Secret && mine.Has(f.Name) && a != b {
 			all = append(all, differing{f.Label, a, b})
 		}
@@ -254,7 +258,7 @@ func (h *Handler) secretBody(r *http.Request, v Visitor, l link.Link, typed url.
 		heading = "Replace certificate"
 	}
 	return changeBody{
-		Heading: h.view.Words(r).Text(heading), Slug: string(l.Slug), Description: l.Description, Fields: view.Fill(h.fieldsOf("secret", l), typed, nil), ETag: l.ETag(), For: v.For,
+		Heading: h.view.Words(r).Text(heading), Slug: string(l.Slug), Description: l.Description, Fields: view.Fill(h.fieldsOf("secret", l), typed, nil), ETag: l.ETag(), For: v.For, Certificate: hasCertificate(l),
 	}
 }
 
@@ -274,7 +278,7 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, v Visitor) err
 	}
 	if err = h.spend(v); err == nil {
 		_, err = h.Links.SetSecret(r.Context(), v.Caller.Organization, string(l.Slug), etagOf(r.PostForm), intake.NewSecret{
-			ClientSecret: secretOf(r.PostForm, secretField), ClientCertificate: secretOf(r.PostForm, certificateField),
+			ClientSecret: secretOf(r.PostForm, view.SecretField), ClientCertificate: secretOf(r.PostForm, view.CertificateField),
 			SecretExpiresOn: r.PostForm.Get("secretExpiresOn"),
 		})
 	}
@@ -285,7 +289,7 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, v Visitor) err
 }
 
 func (h *Handler) deleteBody(r *http.Request, v Visitor, l link.Link) changeBody {
-	return changeBody{Heading: h.view.Words(r).Text("Delete {description}?", "description", l.Description), Slug: string(l.Slug), Description: l.Description, ETag: l.ETag(), For: v.For}
+	return changeBody{Heading: h.view.Words(r).Text("Delete {description}?", "description", l.Description), Slug: string(l.Slug), Description: l.Description, ETag: l.ETag(), For: v.For, Certificate: hasCertificate(l)}
 }
 
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request, v Visitor) error {

@@ -59,10 +59,28 @@ func statusOf(c problem.Code) int {
 // false when the reason is no business of the form's.
 func (h *Handler) refusal(words view.Words, p *problem.Error) (n *view.Notice, ok bool) {
 	switch p.Code {
-	case problem.TooManyLinks, problem.TooManyWebhooks, problem.UpstreamUnavailable, problem.TooManyRequests, problem.ChangedMeanwhile:
+	case problem.TooManyLinks, problem.TooManyWebhooks, problem.WebhookNotFound, problem.UpstreamUnavailable, problem.TooManyRequests, problem.ChangedMeanwhile:
 		return &view.Notice{Kind: "warning", Heading: words.Text(headingOf(p.Code)), Fix: p.Detail, Text: waiting(words, p.RetryAfter), Focus: true}, true
 	}
 	return nil, false
+}
+
+// withReason answers a form that was not taken with the page that it stands on, and why above it. Where
+// the reason is no business of the page's, or the page cannot be made, err is the answer.
+func (h *Handler) withReason(r *http.Request, err error, page func(*view.Notice) (view.Page, error)) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return err
+	}
+	n, ok := h.refusal(h.view.Words(r), p)
+	if !ok {
+		return err
+	}
+	shown, failed := page(n)
+	if failed != nil {
+		return err
+	}
+	return showing(err, shown)
 }
 
 // messagePage says one thing. Without links it leads to the first page.
@@ -97,6 +115,9 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		}
 	}
 	p := problem.From(err)
+	if p.Code == problem.MethodNotAllowed { // the router in front of this one knows no page
+		p = problem.From(h.missing(r))
+	}
 	words := h.view.Words(r)
 	m := view.Message{Heading: words.Text(headingOf(p.Code)), Detail: p.Detail}
 	if p.Code == problem.LinkNotFound { // the same page for every slug

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"fhirlink/functions/manage/view"
+	"fhirlink/shared/fhir"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/problem"
 )
@@ -30,6 +32,18 @@ func readForm(r *http.Request) error {
 		}
 	}
 	return nil
+}
+
+// valueOf is what a field of one line means: the URL of a FHIR server without what is often copied along.
+func valueOf(form url.Values, name string) string {
+	value := strings.TrimSpace(form.Get(name))
+	if name != view.URLField.Name {
+		return value
+	}
+	if base, _, mistake := fhir.ParseBaseURL(value, true); mistake == nil {
+		return base.String()
+	}
+	return value
 }
 
 // lines splits the text of a field that takes one value a line.

@@ -58,6 +58,7 @@ type Deps struct {
 	Aliases  smart.Aliases
 	Service  view.Service
 	Program  string // local, azure or lambda
+	Guide    string // to the API, in Markdown
 	Mail     bool   // a mail server is set, so that contacts are asked for
 	Now      func() time.Time
 }
@@ -69,7 +70,8 @@ type Handler struct {
 	view   *view.Renderer
 	mux    *http.ServeMux
 	sites  *http.CrossOriginProtection
-	secure bool // browsers reach this deployment by https
+	origin string // under which browsers reach this deployment; empty: not known
+	secure bool   // that is https
 }
 
 // New returns a Handler. origin is the one trusted origin besides that of each request; empty: none.
@@ -78,7 +80,7 @@ func New(d Deps, origin string) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{Deps: d, view: renderer, mux: http.NewServeMux(), sites: http.NewCrossOriginProtection(), secure: strings.HasPrefix(origin, "https://")}
+	h := &Handler{Deps: d, view: renderer, mux: http.NewServeMux(), sites: http.NewCrossOriginProtection(), origin: origin, secure: strings.HasPrefix(origin, "https://")}
 	if p, ok := d.SignIn.(People); ok {
 		h.people = p.Service
 	}
@@ -100,6 +102,7 @@ func (h *Handler) routes() {
 	})
 	h.plain("GET "+assets.Prefix+"{file...}", h.asset)
 	h.open("GET /api/manage/about", h.about)
+	h.plain("GET /api/manage/guide", h.guide)
 	h.open("GET /api/manage/scopes", h.scopes)
 	h.open("POST /api/manage/scopes", h.scopes)
 
@@ -225,16 +228,23 @@ func (h *Handler) admitted(w http.ResponseWriter, r *http.Request, g guarded) er
 		return h.signInFirst(r, g, errors.Is(err, signin.ErrSessionEnded))
 	case err != nil:
 		return err
+	}
+	r = r.WithContext(caller.With(r.Context(), v.Caller))
+	var made error
+	if r.Method == http.MethodPost && unreadable == nil {
+		made = h.SignIn.CheckFor(r.Context(), v.Caller, r.PostForm.Get("for"))
+	}
+	switch {
+	case errors.Is(made, signin.ErrOtherPerson): // who may have the role that the visitor lacks
+		return h.otherPerson(r, v)
 	case !caller.Manage.HeldBy(v.Caller):
 		return h.noRole(r, v)
 	case unreadable != nil:
 		return unreadable
-	}
-	r = r.WithContext(caller.With(r.Context(), v.Caller))
-	if r.Method == http.MethodPost {
-		if err := h.checkFor(r, v, g); err != nil {
-			return err
-		}
+	case errors.Is(made, signin.ErrStaleForm):
+		return h.staleForm(r, v, g)
+	case made != nil:
+		return unsealed(made)
 	}
 	if g.renews {
 		if begun, ok := h.renewal(r, v); ok {
@@ -252,22 +262,15 @@ func (h *Handler) checkSite(r *http.Request) error {
 	return nil
 }
 
-// checkFor refuses a form that was made for another person than the one who sends it.
-func (h *Handler) checkFor(r *http.Request, v Visitor, g guarded) error {
+// staleForm shows a form again that is too old to say for whom it was made.
+func (h *Handler) staleForm(r *http.Request, v Visitor, g guarded) error {
 	words := h.view.Words(r)
-	err := h.SignIn.CheckFor(r.Context(), v.Caller, r.PostForm.Get("for"))
-	switch {
-	case errors.Is(err, signin.ErrOtherPerson):
-		return h.otherPerson(r, v)
-	case errors.Is(err, signin.ErrStaleForm):
-		p := problem.New(problem.ChangedMeanwhile, "The form is too old to be taken. Nothing was done: open the page again, and send it from there.")
-		if g.again == nil {
-			return p
-		}
-		n := &view.Notice{Kind: "warning", Heading: words.Text("This form is too old"), Text: words.Text("Nothing was done. Look at it and send it again."), Focus: true}
-		return showing(p, g.again(r, v, n))
+	p := problem.New(problem.ChangedMeanwhile, "The form is too old to be taken. Nothing was done: open the page again, and send it from there.")
+	if g.again == nil {
+		return p
 	}
-	return unsealed(err)
+	n := &view.Notice{Kind: "warning", Heading: words.Text("This form is too old"), Text: words.Text("Nothing was done. Look at it and send it again."), Focus: true}
+	return showing(p, g.again(r, v, n))
 }
 
 // otherPerson answers a form that the page of another person has sent.

@@ -66,69 +66,59 @@ func (h *Handler) addWebhookAgain(r *http.Request, v Visitor, n *view.Notice) vi
 	return h.pageOfWebhooks(r, v, notificationsBody{Notice: n, Unseen: true}, r.PostForm)
 }
 
-// notAdded shows the form again, with what was typed and why no webhook was added.
-func (h *Handler) notAdded(r *http.Request, v Visitor, err error) error {
+// notDone shows the form again, with what was typed and why nothing was done.
+func (h *Handler) notDone(r *http.Request, v Visitor, err error) error {
 	var p *problem.Error
-	if !errors.As(err, &p) {
-		return err
-	}
-	body := notificationsBody{Mistakes: view.Mistakes(p.Fields)}
-	if p.Fields == nil {
-		var ok bool
-		if body.Notice, ok = h.refusal(h.view.Words(r), p); !ok {
+	if errors.As(err, &p) && p.Fields != nil {
+		page, failed := h.notificationsPage(r, v, notificationsBody{Mistakes: h.view.Words(r).Mistakes(p.Fields)}, r.PostForm)
+		if failed != nil {
 			return err
 		}
+		return showing(err, page)
 	}
-	page, failed := h.notificationsPage(r, v, body, r.PostForm)
-	if failed != nil {
-		return err
-	}
-	return showing(err, page)
+	return h.withReason(r, err, func(n *view.Notice) (view.Page, error) {
+		return h.notificationsPage(r, v, notificationsBody{Notice: n}, r.PostForm)
+	})
 }
 
-// changeNotifications does what the button says.
+// changeNotifications does what the button says. A key is in the answer to the form that made it, and
+// nowhere else: to redirect first, it would have to be kept or sent once more.
 func (h *Handler) changeNotifications(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	form, words := r.PostForm, h.view.Words(r)
-	organization, id := v.Caller.Organization, form.Get("id")
 	if err := h.spend(v); err != nil {
-		return h.notAdded(r, v, err)
+		return h.notDone(r, v, err)
 	}
-	var body notificationsBody
+	done, key, err := h.changeWebhook(r, v)
+	switch {
+	case err != nil:
+		return h.notDone(r, v, err)
+	case key.IsZero():
+		return seeOther(w, r, "/api/manage/notifications?done="+done)
+	}
+	return h.writeNotifications(w, r, v, notificationsBody{Notice: h.said(r, done), Key: key.Reveal()})
+}
+
+// changeWebhook returns what was done, and the key of a webhook that has a new one.
+func (h *Handler) changeWebhook(r *http.Request, v Visitor) (done string, key secret.Value, err error) {
+	form, organization, id := r.PostForm, v.Caller.Organization, r.PostForm.Get("id")
 	switch form.Get("do") {
 	case "add":
-		_, key, err := h.Webhooks.Create(r.Context(), organization, webhook.NewEndpoint{URL: form.Get("url"), Description: form.Get("description")})
-		if err != nil {
-			return h.notAdded(r, v, err)
-		}
-		body.Notice, body.Key = h.said(r, "added"), key.Reveal()
+		_, key, err = h.Webhooks.Create(r.Context(), organization, webhook.NewEndpoint{URL: form.Get("url"), Description: form.Get("description")})
+		return "added", key, err
 	case "rotate":
-		_, key, err := h.Webhooks.Rotate(r.Context(), organization, id)
-		if err != nil {
-			return err
-		}
-		body.Notice, body.Key = &view.Notice{Kind: "good", Heading: words.Text("The webhook has a new key. The old one signs too for 24 hours."), Focus: true}, key.Reveal()
+		_, key, err = h.Webhooks.Rotate(r.Context(), organization, id)
+		return "rotated", key, err
 	case "test":
 		_, result, err := h.Webhooks.Test(r.Context(), organization, id)
-		if err != nil {
-			return err
+		if result.Outcome != notify.Delivered {
+			return "missed", key, err
 		}
-		body.Notice = &view.Notice{Kind: "warning", Heading: words.Text("The test did not arrive"), Fix: result.Reason, Focus: true}
-		if result.Outcome == notify.Delivered {
-			body.Notice = &view.Notice{Kind: "good", Heading: words.Text("The test has arrived"), Fix: result.Reason, Focus: true}
-		}
+		return "arrived", key, err
 	case "switch":
 		enabled := form.Get("enabled") == "1"
-		if _, err := h.Webhooks.Change(r.Context(), organization, id, webhook.Patch{Enabled: &enabled}); err != nil {
-			return err
-		}
-		return seeOther(w, r, "/api/manage/notifications?done=saved")
+		_, err = h.Webhooks.Change(r.Context(), organization, id, webhook.Patch{Enabled: &enabled})
+		return "saved", key, err
 	case "delete":
-		if err := h.Webhooks.Remove(r.Context(), organization, id); err != nil {
-			return err
-		}
-		return seeOther(w, r, "/api/manage/notifications?done=removed")
-	default:
-		return problem.New(problem.MalformedBody, "The form does not say what to do. Open the page again.")
+		return "removed", key, h.Webhooks.Remove(r.Context(), organization, id)
 	}
-	return h.writeNotifications(w, r, v, body)
+	return "", key, problem.New(problem.MalformedBody, "The form does not say what to do. Open the page again.")
 }

@@ -77,10 +77,11 @@ func (h *Handler) scopes(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	}
 	if r.Method == http.MethodPost {
 		body.Comparing = values.Get("do") == "compare"
-		translator, mistakes := form.translator(h.Aliases, form.Dialect)
+		words := h.view.Words(r)
+		translator, refused := form.translator(h.Aliases, form.Dialect)
+		mistakes := words.Mistakes(refused)
 		scopes := smart.Split(form.Scope)
 		if len(scopes) == 0 {
-			words := h.view.Words(r)
 			mistakes = append(mistakes, words.Mistake("scope", words.Text("There is no scope."), words.Text("Type at least one, such as patient/Observation.rs."))...)
 		}
 		switch {
@@ -100,7 +101,7 @@ func (h *Handler) scopesPage(r *http.Request, v Visitor, body scopesBody) view.P
 	return view.Page{Template: "scopes", Heading: h.view.Words(r).Text("SMART scopes on Entra"), Nav: "Scopes", Account: account(v), Body: body, Public: true}
 }
 
-func (f scopeForm) translator(aliases smart.Aliases, dialect string) (*smart.Translator, []view.Mistake) {
+func (f scopeForm) translator(aliases smart.Aliases, dialect string) (*smart.Translator, []problem.Field) {
 	o := smart.Options{Resource: f.Resource, Aliases: aliases}
 	var found smart.Mistakes
 	note := func(field string, err error) {
@@ -126,7 +127,7 @@ func (f scopeForm) translator(aliases smart.Aliases, dialect string) (*smart.Tra
 	for _, m := range found {
 		mistakes = append(mistakes, problem.Field{Field: m.Field, Code: m.Code, Message: m.Message, Fix: m.Fix})
 	}
-	return t, view.Mistakes(mistakes)
+	return t, mistakes
 }
 
 func (f scopeForm) run(t *smart.Translator, scopes []string) smart.Results {

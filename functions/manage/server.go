@@ -3,15 +3,18 @@ package manage
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"fhirlink/functions/manage/view"
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/verification"
 )
 
 type serverBody struct {
@@ -29,6 +32,8 @@ type serverBody struct {
 	More    string // address of older events
 	For     string
 	Waiting bool // for access
+
+	Certificate bool // it has one instead of a client secret
 }
 
 type secretBody struct {
@@ -48,19 +53,27 @@ type happening struct {
 }
 
 func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	l, err := h.Links.Get(r.Context(), v.Caller.Organization, r.PathValue("slug"))
+	p, err := h.serverPage(r, v, h.said(r, r.URL.Query().Get("done")))
 	if err != nil {
 		return err
+	}
+	return h.view.Write(w, r, p)
+}
+
+// serverPage shows a link. What first says comes before what its status asks for.
+func (h *Handler) serverPage(r *http.Request, v Visitor, first *view.Notice) (view.Page, error) {
+	l, err := h.Links.Get(r.Context(), v.Caller.Organization, r.PathValue("slug"))
+	if err != nil {
+		return view.Page{}, err
 	}
 	words, now := h.view.Words(r), h.Now()
 	body := serverBody{Link: l, Badge: view.StatusBadge(l.Status(now)), Recheck: l.RecheckAt(), Secret: secretOfLink(words, l, now), For: v.For, Waiting: l.Status(now) == condition.PendingAccess}
 	body.Step, body.HasStep = step(l, now)
-	body.Replace = "Replace secret"
-	if hasCertificate(l) {
+	body.Replace, body.Certificate = "Replace secret", hasCertificate(l)
+	if body.Certificate {
 		body.Replace = "Replace certificate"
 	}
-	done := r.URL.Query().Get("done")
-	for _, n := range []*view.Notice{h.said(r, done), standing(words, l, now, done == "linked")} {
+	for _, n := range []*view.Notice{first, standing(words, l, now, r.URL.Query().Get("done"))} {
 		if n != nil {
 			body.Notices = append(body.Notices, n)
 		}
@@ -80,18 +93,18 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	report, err := h.Links.Report(r.Context(), v.Caller.Organization, string(l.Slug))
 	switch {
 	case err == nil:
-		body.Checked, body.Checks = report.At, view.Checks(report.Report)
+		body.Checked, body.Checks = report.At, view.Checks(asOf(report.Report, l, now))
 		for _, n := range body.Notices {
 			if !n.Next.IsZero() { // it waits for a role
 				n.ObjectID = report.Report.ObjectID
 			}
 		}
 	case problem.CodeOf(err) != problem.ReportNotFound:
-		return err
+		return view.Page{}, err
 	}
 	events, next, err := h.Links.Events(r.Context(), v.Caller.Organization, string(l.Slug), historyLength, r.URL.Query().Get("from"))
 	if err != nil {
-		return err
+		return view.Page{}, err
 	}
 	for _, e := range events {
 		body.History = append(body.History, happeningOf(words, v, e))
@@ -99,7 +112,18 @@ func (h *Handler) server(w http.ResponseWriter, r *http.Request, v Visitor) erro
 	if next != "" {
 		body.More = "/api/manage/servers/" + string(l.Slug) + "?from=" + next + "#history"
 	}
-	return h.view.Write(w, r, view.Page{Template: "server", Heading: l.Description, Nav: "FHIR servers", Account: account(v), Body: body})
+	return view.Page{Template: "server", Heading: l.Description, Nav: "FHIR servers", Account: account(v), Body: body}, nil
+}
+
+// asOf says of the date of a link's secret what is true now: it may have been added since the report was made.
+func asOf(report verification.Report, l link.Link, now time.Time) verification.Report {
+	report.Checks = slices.Clone(report.Checks)
+	for i, c := range report.Checks {
+		if c.ID == verification.CheckFields && c.Status != verification.Fail {
+			report.Checks[i] = intake.Check(l.Secret.ExpiresOn, now)
+		}
+	}
+	return report
 }
 
 // historyLength is how many events a page shows.
@@ -156,12 +180,12 @@ func who(words view.Words, v Visitor, a trail.Actor) string {
 
 // check verifies a link now.
 func (h *Handler) check(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	slug := r.PathValue("slug")
-	if err := h.spend(v); err != nil {
-		return err
+	slug, err := r.PathValue("slug"), h.spend(v)
+	if err == nil {
+		_, err = h.Links.Verify(r.Context(), v.Caller.Organization, slug)
 	}
-	if _, err := h.Links.Verify(r.Context(), v.Caller.Organization, slug); err != nil {
-		return err
+	if err != nil {
+		return h.withReason(r, err, func(n *view.Notice) (view.Page, error) { return h.serverPage(r, v, n) })
 	}
 	return seeOther(w, r, "/api/manage/servers/"+slug+"?done=checked")
 }

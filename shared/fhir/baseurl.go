@@ -203,7 +203,7 @@ func checkPath(path string, kind Kind) *problem.Field {
 	}
 	for segment := range strings.SplitSeq(path[1:], "/") {
 		if segment == "." || segment == ".." || strings.Trim(segment, pathCharacters) != "" {
-			return urlMistake("url_syntax", "The path of the FHIR server URL has a dot segment, or a character that is not allowed there.", "Copy the base URL of the FHIR server again: the part in front of /metadata.")
+			return urlMistake("url_syntax", "The path of the FHIR server URL has a part that consists of dots (/./ or /../), or a character that is not allowed there.", "Copy the URL of the FHIR server again, up to /metadata.")
 		}
 	}
 	return nil

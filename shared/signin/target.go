@@ -20,7 +20,7 @@ var (
 // path below Base, at most 500 bytes long, and no page of the sign-in. Everything that a browser, a
 // proxy or a router may read as another place is refused: another origin, an empty or dot segment, a
 // backslash, an escape in the path, a fragment, a character that must be escaped. So is an address with a
-// client secret.
+// client secret, and what is no page to stay on: a file, or the address that only the script asks.
 func Target(to string) string {
 	if isTarget(to) {
 		return to
@@ -42,5 +42,6 @@ func isTarget(to string) bool {
 	}
 	segments := strings.Split(strings.TrimPrefix(path, Base), "/")
 	return !slices.Contains(segments, ".") && !slices.Contains(segments, "..") &&
-		!slices.Contains([]string{SignIn, SignedIn, SignOut, SignedOut, Consented}, Base+strings.ToLower(segments[0]))
+		!strings.Contains(segments[len(segments)-1], ".") && // a file would be downloaded, and leave the browser where it is
+		!slices.Contains([]string{SignIn, SignedIn, SignOut, SignedOut, Consented, Base + "assets", Base + "discover"}, Base+strings.ToLower(segments[0]))
 }

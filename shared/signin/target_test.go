@@ -12,7 +12,7 @@ import (
 func TestTarget(t *testing.T) {
 	good := []string{
 		"/api/manage/", "/api/manage/add", "/api/manage/servers/good-health-clinic", "/api/manage/servers/good-health-clinic/edit",
-		"/api/manage/servers/a-1/report.json", "/api/manage/servers.csv", "/api/manage/?q=&status=&sort=&page=2", "/api/manage/?lang=de",
+		"/api/manage/about", "/api/manage/close", "/api/manage/?q=&status=&sort=&page=2", "/api/manage/?lang=de",
 		"/api/manage/add?slug=a-b&description=Clinic%20%C3%9Cber&lang=de", "/api/manage/?q=a+b%26c%2Fd", "/api/manage/scopes?scope=patient/Observation.rs",
 		"/api/manage/add?description=" + strings.Repeat("a", 500-len("/api/manage/add?description=")),
 	}
@@ -40,6 +40,8 @@ func TestTarget(t *testing.T) {
 		"/api/manage/?q=x#y", "/\u2215evil", "/api/manage/:80", "/api/manage/@evil",
 		// pages of the sign-in
 		"/api/manage/sign-in", "/api/manage/sign-in?to=/api/manage/", "/api/manage/sign-in/", "/api/manage/signed-in", "/api/manage/sign-out", "/api/manage/signed-out", "/api/manage/consented", "/api/manage/Sign-In", "/api/manage/SIGNED-IN?x",
+		// no pages to stay on
+		"/api/manage/servers/a-1/report.json", "/api/manage/servers.csv", "/api/manage/assets/x/script.js", "/api/manage/assets/", "/api/manage/discover",
 	}
 	if len(hostile) < 100 {
 		t.Errorf("only %d", len(hostile))

@@ -37,7 +37,11 @@ func (r *run) note(a fhir.Answer) {
 	r.facts["{status}"] = strconv.Itoa(a.Status)
 	r.facts["{said}"] = ""
 	if said := a.Said(); said != "" {
-		r.facts["{said}"] = " It says: “" + said + "”."
+		end := "."
+		if strings.ContainsAny(said[len(said)-1:], ".!?") { // its own
+			end = ""
+		}
+		r.facts["{said}"] = " It says: “" + said + "”" + end
 	}
 	r.facts["{media}"] = ""
 	if a.MediaType != "" {

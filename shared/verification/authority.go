@@ -185,6 +185,10 @@ func (r *run) weighSources(sources []namedAuthority) (elsewhere, code string) {
 			}
 		case s.tenant != "" && s.tenant != tenant && (r.TenantID == "" || first):
 			r.facts["{tenant}"], r.facts["{other}"] = tenant, s.tenant
+			if r.TenantID != "" {
+				r.facts["{given}"] = " The first was given as tenantId, the second is what the server names."
+				r.facts["{find}"] = "Leave tenantId empty, so that it is taken from the server. Or find out"
+			}
 			return "", "tenant_conflict"
 		}
 		first = false

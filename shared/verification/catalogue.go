@@ -116,7 +116,7 @@ func warning(sign, message, fix string) Failure {
 
 const (
 	overview  = "In the Azure portal open the FHIR service > Overview and copy \"FHIR metadata endpoint\"."
-	waitAgain = "Nothing has to be changed: try again in a few minutes."
+	waitAgain = "Nothing has to be changed: try again later."
 	ownURL    = "Use the base URL of the FHIR server: the one whose /metadata shows its CapabilityStatement. Its documentation or its operator can tell it."
 	letIn     = "Let requests from this service through: ask the operator of the FHIR server or of the gateway in front of it."
 	ours      = "This is a mistake of this service, not of yours: report it with the code and the correlation id."

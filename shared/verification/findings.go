@@ -26,7 +26,7 @@ var catalogue = map[string]Failure{
 		"Install a certificate for {host} from a public certificate authority, with its intermediate certificates."),
 	"product_retired": broken("host NAME.azurehealthcareapis.com; NXDOMAIN, 404, 410 or 5xx (a warning while it still answers)",
 		"{host} belongs to Azure API for FHIR, which Microsoft retired on 2026-09-30.",
-		"Migrate to the FHIR service of Azure Health Data Services, and give its URL, https://WORKSPACE-SERVICE.fhir.azurehealthcareapis.com, as fhirServerUrl: with the registration, or for what is registered already together with the client secret in PATCH /api/links/SLUG, where the slug stays the same."),
+		"Migrate to the FHIR service of Azure Health Data Services, and give its URL, https://WORKSPACE-SERVICE.fhir.azurehealthcareapis.com, as fhirServerUrl, together with the client secret (API: with the registration, or with PATCH /api/links/SLUG for what is registered already). The slug stays the same."),
 
 	// Any answer.
 	"fhir_timeout": transient("no complete answer within 10 seconds",
@@ -101,9 +101,9 @@ var catalogue = map[string]Failure{
 		"{host} names {other} as its tenant, which stands for many tenants and not for one.",
 		"Give tenantId: the Tenant ID in Entra admin center (https://entra.microsoft.com) > Entra ID > Overview of the tenant in which the API of the FHIR server is used."),
 	"tenant_conflict": broken("two tenants named",
-		"Two tenants are named for this server: {tenant} and {other}.",
-		"Find out which one the FHIR service trusts (FHIR service > Authentication > Authority), and give that one as tenantId.").
-		elsewhere("", "Find out which one the FHIR server trusts, and give that one as tenantId."),
+		"Two tenants are named for this server: {tenant} and {other}.{given}",
+		"{find} which one the FHIR service trusts (FHIR service > Authentication > Authority), and give that one as tenantId.").
+		elsewhere("", "{find} which one the FHIR server trusts, and give that one as tenantId."),
 	"authority_mismatch": broken("an authority that is not the configured one, and no tenantId",
 		"{host} names {other} as its authority, so it is not known which Entra tenant it belongs to.",
 		"If the FHIR server accepts tokens of {authority}, too, give its tenant as tenantId. Client secrets are only ever sent to {authority}. If this server is not known to you, do not trust it.{issuerTenant}"),

@@ -37,7 +37,7 @@ func SecretMissing() Check {
 		ID: CheckFields, Title: Title(CheckFields),
 		Status: Fail, Code: "secret_missing",
 		Message: "The client secret of this link is no longer in the secret store.",
-		Fix:     "Send a client secret with PUT /api/links/{slug}/secret. If nobody deleted it on purpose, ask the operator to look for it among the vault's deleted secrets.",
+		Fix:     "Replace the client secret (API: PUT /api/links/{slug}/secret). If nobody deleted it on purpose, ask the operator to look for it among the vault's deleted secrets.",
 		Outcome: OutcomeBroken,
 	}
 }

@@ -148,7 +148,7 @@ func (v *Verifier) run(t Target) *run {
 		"{url}": t.Server.String(), "{host}": t.Server.Host(), "{client}": t.ClientID, "{authority}": hostOf(r.configured),
 		"{tenant}": t.TenantID, "{audience}": t.Audience, "{object}": "unknown, because the token does not tell it",
 		"{iss}": "which cannot be read", "{tokenVersion}": "1 or 2", "{otherVersion}": "1 or 2, whichever it is not",
-		"{named}": "", "{issuerTenant}": "",
+		"{named}": "", "{issuerTenant}": "", "{given}": "", "{find}": "Find out",
 	}
 	return r
 }

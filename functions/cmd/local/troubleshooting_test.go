@@ -76,7 +76,7 @@ var values = strings.NewReplacer(
 	"{url}", "https://HOST", "{host}", "HOST", "{client}", "CLIENT-ID", "{tenant}", "TENANT-ID", "{audience}", "AUDIENCE", "{object}", "OBJECT-ID",
 	"{authority}", "AUTHORITY", "{other}", "ANOTHER", "{wanted}", "AUDIENCE-OF-THE-SERVER", "{status}", "STATUS", "{redirect}", "ANOTHER-HOST",
 	"{admin}", "Entra admin center (https://entra.microsoft.com)", "{removed}", "It was deleted again.",
-	"{said}", "", "{media}", "", "{signIn}", "", "{newBase}", "", "{named}", "", "{asks}", "", "{issuerTenant}", "",
+	"{said}", "", "{media}", "", "{signIn}", "", "{newBase}", "", "{named}", "", "{asks}", "", "{issuerTenant}", "", "{given}", "", "{find}", "Find out",
 	"{found}", "It is something else.", "{seen}", "SOMETHING-ELSE", "{version}", "VERSION", "{aud}", "AUDIENCE", "{iss}", "ISSUER",
 	"{tokenVersion}", "1", "{otherVersion}", "2", "{audienceFix}", "Leave audience empty, so that it is taken from the server, or give the audience that the server checks as audience in the link.",
 	"|", `\|`, "<", "&lt;",

@@ -126,6 +126,8 @@
 			this.section = copyOf('progress')
 			this.heading = /** @type {HTMLElement} */ (this.section.querySelector('h2'))
 			this.list = /** @type {HTMLElement} */ (this.section.querySelector('ol'))
+			/** @type {Record<string, string>} the titles of the checks, by id */
+			this.titles = JSON.parse(this.list.dataset.titles ?? '{}')
 			/** @type {string[]} the ids of all checks, in their order */
 			this.ids = []
 			this.done = 0
@@ -147,7 +149,7 @@
 		/** @param {{id: string, status: string, title: string, message: string}} check */
 		add(check) {
 			const item = copyOf('check-' + check.status)
-			for (const [name, text] of [['strong', check.title], ['p', check.status === 'pass' ? '' : check.message]]) {
+			for (const [name, text] of [['strong', this.titles[check.id] ?? check.title], ['p', check.status === 'pass' ? '' : check.message]]) {
 				const place = item.querySelector(name)
 				if (place) place.textContent = text
 			}
@@ -202,6 +204,8 @@
 		const form = event.target
 		if (!(form instanceof HTMLFormElement) || !form.matches('[data-checks]')) return
 		event.preventDefault()
+		// A date that is typed by half is sent as none. The browser says what is wrong with it.
+		for (const field of form.elements) if (field instanceof HTMLInputElement && field.validity.badInput) return field.reportValidity()
 		for (const field of form.querySelectorAll('[aria-pressed=true]')) if (field instanceof HTMLElement) field.click() // hides the secret again
 		const body = new URLSearchParams()
 		for (const [name, value] of new FormData(form, event.submitter)) body.append(name, String(value))
@@ -222,15 +226,22 @@
 		const body = new URLSearchParams({ for: String(new FormData(field.form).get('for')), [field.name]: field.value })
 		const asked = field.value
 		const answer = await fetch(field.dataset.asks, { method: 'POST', body }).catch(() => null)
-		if (answer?.ok && field.value === asked) place.textContent = (await answer.json()).text
+		if (!answer?.ok || field.value !== asked) return
+		const found = await answer.json()
+		const english = document.createElement('span')
+		english.lang = 'en'
+		english.textContent = found.english
+		place.append(found.text, ' ', english)
 	})
 
 	// A server that waits for access shows by itself when that has come.
 	setInterval(async () => {
 		const waiting = document.querySelector('[data-refresh]')
 		if (!waiting || paused || document.hidden) return
-		const answer = await fetch(location.pathname).catch(() => null)
+		const answer = await fetch(location.pathname + '?done=waited').catch(() => null)
+		if (answer?.status === 401) return ended()
 		if (!answer?.ok) return
+		document.querySelector('#staying[data-over]')?.remove()
 		const page = parse(await answer.text())
 		for (const id of ['state', 'status', 'last']) {
 			const [fresh, old] = [page.getElementById(id), document.getElementById(id)]
@@ -247,21 +258,34 @@
 		pause?.remove()
 	}, 15e3)
 
+	// Offers to sign in beside the page, which stays as it is.
+	const offer = () => {
+		const note = copyOf('stay')
+		note.id = 'staying'
+		document.getElementById(note.id)?.remove()
+		main().prepend(note)
+		note.querySelector('a')?.addEventListener('click', () => {
+			note.remove()
+			const look = async () => watch(parse(await (await fetch(note.dataset.from ?? '')).text()))
+			setTimeout(() => void look().catch(() => {}), 30e3)
+		})
+		return note
+	}
+
+	// The session has ended: until somebody signs in again, nothing refreshes itself.
+	const ended = () => {
+		if (document.querySelector('#staying[data-over]')) return
+		const note = offer()
+		const heading = note.querySelector('h2')
+		if (heading) heading.textContent = note.dataset.ended ?? ''
+		note.dataset.over = ''
+	}
+
 	// Five minutes before a session ends, people can stay signed in without leaving the page.
 	/** @param {ParentNode} page */
 	const watch = (page) => {
 		const left = Number(page.querySelector('[data-left]')?.getAttribute('data-left'))
-		if (!left) return
-		setTimeout(() => {
-			const note = copyOf('stay')
-			note.id = 'staying'
-			main().prepend(note)
-			note.querySelector('a')?.addEventListener('click', () => {
-				note.remove()
-				const look = async () => watch(parse(await (await fetch(note.dataset.from ?? '')).text()))
-				setTimeout(() => void look().catch(() => {}), 30e3)
-			})
-		}, Math.max(0, left - 300) * 1000)
+		if (left) setTimeout(offer, Math.max(0, left - 300) * 1000)
 	}
 
 	reveal(document)

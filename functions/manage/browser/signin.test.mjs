@@ -367,7 +367,7 @@ test('a server that waits for access turns active on the page by itself, unless 
 	const { page } = waiting
 	await page.waitForFunction(() => document.querySelector('#state').textContent === 'Active', null, { timeout: 150e3 })
 	assert.equal(await page.evaluate(() => window.untouched), true) // it is no other document
-	assert.equal(await page.locator('#status').textContent(), '')
+	assert.equal(await page.locator('#status h2').textContent(), 'Clinic north-ward is linked')
 	assert.equal(await page.locator('#last li.good').count(), 8)
 	assert.equal(await page.getByRole('button', { name: 'Pause' }).count(), 0)
 	assert.deepEqual(await waiting.axe(), [])
@@ -403,6 +403,21 @@ walk('five minutes before a session ends, people can stay', async (v, page) => {
 })
 
 // The clock moves by 50 minutes between two starts: ten are left of each session.
+walk('a session ends while a server waits for access', async (v, page) => {
+	await signIn(v)
+	await v.link('waits-on', 'fhir-403-rbac')
+	await page.clock.install()
+	await v.go('servers/waits-on')
+	const cookies = await v.context.cookies()
+	await v.context.clearCookies()
+	await page.clock.fastForward('00:15')
+	await page.getByRole('heading', { name: 'Your session has ended.' }).waitFor()
+	assert.deepEqual(await v.axe(), [])
+	await v.context.addCookies(cookies)
+	await page.clock.fastForward('00:15')
+	await page.locator('#staying').waitFor({ state: 'detached' })
+})
+
 test('a session that ends soon is renewed, and no form is lost', async () => {
 	const visitors = []
 	const first = await Visitor.arrive(browser, program.base)

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 
@@ -8,14 +9,34 @@ import (
 	"fhirlink/shared/verification"
 )
 
+// titles are those of the checks, by id.
+var titles = map[string]English{
+	verification.CheckFields: "Fields of the link", verification.CheckAddress: "Address of the FHIR server", verification.CheckMetadata: "Capability statement",
+	verification.CheckAuthority: "Tenant and audience", verification.CheckToken: "Access token from Microsoft Entra", verification.CheckClaims: "Contents of the access token",
+	verification.CheckRead: "Right to read", verification.CheckWrite: "Right to write",
+}
+
+// Title returns the title of a check.
+func (w Words) Title(c verification.Check) string { return w.Text(titles[c.ID]) }
+
+// titles returns the titles of all checks by id, in JSON, for the script.
+func (w Words) titles() (string, error) {
+	all := map[string]string{}
+	for id, title := range titles {
+		all[id] = w.Text(title)
+	}
+	text, err := json.Marshal(all)
+	return string(text), err
+}
+
 // Check is a check as the template "checks" shows it. The API's texts are English.
 type Check struct {
-	Kind, Icon                   string
-	Word                         English
-	Title, Message, Fix, Command string
-	Errors                       []problem.Field
-	Took                         int64 // milliseconds; 0 is not shown
-	Details                      []Detail
+	Kind, Icon            string
+	Word, Title           English
+	Message, Fix, Command string
+	Errors                []problem.Field
+	Took                  int64 // milliseconds; 0 is not shown
+	Details               []Detail
 }
 
 // Detail is what support wants to know of a check.
@@ -48,7 +69,7 @@ func Checks(report verification.Report) []Check {
 	all := make([]Check, len(report.Checks))
 	for i, c := range report.Checks {
 		s := outcomeOf(c.Status)
-		shown := Check{Kind: s.Kind, Icon: s.Icon, Word: s.Word, Title: c.Title, Fix: c.Fix, Command: c.Command, Errors: c.Errors, Took: c.DurationMS}
+		shown := Check{Kind: s.Kind, Icon: s.Icon, Word: s.Word, Title: titles[c.ID], Fix: c.Fix, Command: c.Command, Errors: c.Errors, Took: c.DurationMS}
 		if c.Status != verification.Pass {
 			shown.Message = c.Message
 		}

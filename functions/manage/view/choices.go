@@ -28,6 +28,20 @@ var themes = []struct {
 // languageNames are the names of the languages in themselves.
 var languageNames = map[string]string{"en": "English", "de": "Deutsch"}
 
+// LanguageChoice is a language to choose for somebody else.
+type LanguageChoice struct {
+	Tag, Name string
+	Chosen    bool
+}
+
+// LanguageChoices are all languages of the pages.
+func LanguageChoices(chosen string) (all []LanguageChoice) {
+	for _, tag := range Languages {
+		all = append(all, LanguageChoice{tag, languageNames[tag], tag == chosen})
+	}
+	return all
+}
+
 // matcher is made when the first page is asked for, so that it costs a start nothing.
 var matcher = sync.OnceValue(func() language.Matcher {
 	var tags []language.Tag
@@ -92,7 +106,7 @@ type option struct {
 
 // filling are the keys of addresses that fill in the fields of a page. Whatever else somebody puts into
 // an address, a page does not repeat it.
-var filling = []string{"q", "status", "sort", "page", "scope", "direction", "dialect", "separator", "resource", "slug", "description", "to"}
+var filling = []string{"q", "status", "sort", "page", "scope", "direction", "dialect", "separator", "resource", "slug", "description", "language", "to"}
 
 // options are the links at the foot of a page: the same page in another language, or other colours.
 func options(words Words, r *http.Request, p Page) (languages, colours []option) {

@@ -13,6 +13,8 @@ import (
 func functions(w Words) template.FuncMap {
 	return template.FuncMap{
 		"t":        w.Text,
+		"plain":    w.Plain,
+		"titles":   w.titles,
 		"count":    w.Count,
 		"day":      w.day,
 		"instant":  w.instant,

@@ -18,7 +18,7 @@ func Check(expiresOn date.Date, now time.Time) verification.Check {
 	case expiresOn.DaysFrom(date.Of(now)) < 0:
 		c.Status, c.Code = verification.Warn, "expiry_past"
 		c.Message = "By the date that was given, the client secret expired on " + expiresOn.String() + "."
-		c.Fix = "Create a new client secret and send it with PUT to …/secret of this link, or correct secretExpiresOn."
+		c.Fix = "Create a new client secret and give it with its own end date (API: PUT to …/secret of this link), or correct secretExpiresOn."
 	}
 	return c
 }

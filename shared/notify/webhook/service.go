@@ -116,7 +116,7 @@ func storeProblem(err error, id string) error {
 	case errors.As(err, &told):
 		return told
 	case errors.Is(err, store.ErrNotFound):
-		return problem.New(problem.WebhookNotFound, "Your organization has no webhook %.64q. Check the id, or list your webhooks with GET /api/webhooks.", id)
+		return problem.New(problem.WebhookNotFound, "Your organization has no webhook %.64q: it was deleted, or the id is wrong (API: GET /api/webhooks lists your webhooks).", id)
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return problem.Unavailable(err, 5*time.Second, "The table of webhooks did not answer. Nothing is wrong with your request: send it again in a few seconds.")
 	}

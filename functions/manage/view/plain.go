@@ -1,0 +1,71 @@
+package view
+
+import (
+	"html/template"
+	"regexp"
+	"slices"
+	"strings"
+
+	"fhirlink/shared/problem"
+)
+
+// fields are those whose names the API's texts use.
+var fields = []Field{SlugField, DescriptionField, URLField, ClientIDField, SecretField, CertificateField, EndsField, ContactsField, TenantField, AudienceField}
+
+var (
+	// forPrograms is what a text says to callers of the API only, in the form "(API: …)".
+	forPrograms = regexp.MustCompile(` \(API: [^()]*\)`)
+	// code is a part of a text that is set as code in Markdown.
+	code = regexp.MustCompile("`([^`]+)`")
+	// fieldName is the name of a field that is no English word, and the word slug.
+	fieldName = regexp.MustCompile(`\b(?:fhirServerUrl|clientId|clientSecret|clientCertificate|secretExpiresOn|tenantId|[Ss]lug)\b`)
+)
+
+// Plain says a text of the API to people who see the page: with the fields' labels for their names, and
+// without what only programs need. The rest stays English.
+func (w Words) Plain(text string) string {
+	text = code.ReplaceAllString(forPrograms.ReplaceAllString(text, ""), "$1")
+	return fieldName.ReplaceAllStringFunc(text, func(name string) string {
+		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == strings.ToLower(name[:1])+name[1:] })
+		return w.Text(fields[i].Label)
+	})
+}
+
+// Mistake is what is wrong with a field. The API's texts are English, those of the pages are in the
+// language of the page.
+type Mistake struct {
+	problem.Field
+	translated bool
+}
+
+// Lang is the attribute of an element with the mistake's texts.
+func (m Mistake) Lang() template.HTMLAttr {
+	if m.translated {
+		return ""
+	}
+	return inEnglish
+}
+
+// Mistake is one that only a page finds, in a list of its own.
+func (w Words) Mistake(field, message, fix string) []Mistake {
+	return []Mistake{{Field: problem.Field{Field: field, Message: message, Fix: fix}, translated: true}}
+}
+
+// Mistakes are those that the API tells of. A field that was left empty is told of in the page's own
+// words, because its fix stands beside it as the hint.
+func (w Words) Mistakes(found []problem.Field) (all []Mistake) {
+	for _, m := range found {
+		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == m.Field })
+		switch {
+		case m.Code != "required" || i < 0:
+			m.Message, m.Fix = w.Plain(m.Message), w.Plain(m.Fix)
+			all = append(all, Mistake{Field: m})
+		case fields[i].Secret:
+			all = append(all, w.Mistake(m.Field, w.Text("{label} is empty.", "label", w.Text(fields[i].Label)),
+				w.Text("A secret is never written into a page, so it has to be pasted again for each try. Make a new one only if you do not have it any more."))...)
+		default:
+			all = append(all, w.Mistake(m.Field, w.Text("{label} is empty.", "label", w.Text(fields[i].Label)), "")...)
+		}
+	}
+	return all
+}
