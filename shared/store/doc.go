@@ -1,5 +1,5 @@
 // Package store holds what all drivers of the database have in common: the errors of their
-// operations, and [Cells], which belong to no kind of record.
+// operations, and [Cells] and [Rows], which belong to no kind of record.
 //
 // The contracts of the records stay with their owners. [fhirlink/shared/link.Stores] has links,
 // their schedule, rosters, trails and reports; [fhirlink/shared/notify/webhook.Store] has webhook

@@ -25,7 +25,7 @@ var (
 // that another process has open.
 func New(db *bbolt.DB) (*Store, error) {
 	err := db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{linksBucket, dueBucket, rosterBucket, trailBucket, reportsBucket, cellsBucket, webhooksBucket} {
+		for _, name := range [][]byte{linksBucket, dueBucket, rosterBucket, trailBucket, reportsBucket, cellsBucket, webhooksBucket, rowsBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+)
+
+// Rows are values that are found by a partition and a name. What the values are is their owner's
+// business; a process can change a row only if it is still as that process has read it. The rows of one
+// partition lie together: they can be listed, in the order of their names.
+type Rows interface {
+	// Row returns the row with a key. If there is none, its Version is empty. Error: ErrUnavailable.
+	Row(ctx context.Context, k Key) (Row, error)
+	// Swap writes value if the row still has old.Version, and reports whether it did. An empty version
+	// inserts. If swapped is true, next is the new row. Error: ErrUnavailable.
+	Swap(ctx context.Context, old Row, value string) (next Row, swapped bool, err error)
+	// Remove removes the row if it still has old.Version, and reports whether it is gone: a row that
+	// was not there is gone, too. Error: ErrUnavailable.
+	Remove(ctx context.Context, old Row) (gone bool, err error)
+	// List returns up to limit rows of a partition whose names begin with prefix and are greater than
+	// after, in the order of their names. Error: ErrUnavailable.
+	List(ctx context.Context, partition, prefix, after string, limit int) ([]Row, error)
+}
+
+// Key is where a row is: 1 to 200 characters each, of letters, digits and . _ ~ -.
+type Key struct{ Partition, Name string }
+
+// Row is a value as it was read, of at most MaxValue bytes of UTF-8.
+type Row struct {
+	Key
+	Value   string
+	Version string // chosen by the driver; empty: there is no such row
+}
+
+// MaxValue is the size of the largest value of a row, in bytes.
+const MaxValue = 256 << 10
+
+var keyPart = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,200}$`)
+
+// Check returns an error if there can be no row with this key. Keys come from code and from what was
+// checked before, so it is a mistake of ours.
+func (k Key) Check() error {
+	if !keyPart.MatchString(k.Partition) || !keyPart.MatchString(k.Name) {
+		return fmt.Errorf("%.80q in %.80q cannot be the key of a row", k.Name, k.Partition)
+	}
+	return nil
+}
