@@ -102,6 +102,12 @@ func TestMakeAnInvitation(t *testing.T) {
 	if add.value(t, "slug") != "good-health-clinic" || add.value(t, "description") != "Good <Health>" || !strings.Contains(add.body, `<html lang="de">`) {
 		t.Error(add.body)
 	}
+	if p = r.get(t, nobody, "/api/manage/about?slug=St.+Mary&description=St.+Mary"); len(p.all("pre")) != 0 || !strings.Contains(text(p.one(t, "div", "id", "slug-mistake")), "st-mary") || p.value(t, "slug") != "St. Mary" {
+		t.Errorf("an invitation that the form refuses: %s", p.body)
+	}
+	if p = r.get(t, nobody, "/api/manage/about?slug=&description="); text(p.one(t, "pre")) != public+"/api/manage/add" {
+		t.Error(p.body)
+	}
 	if p = r.get(t, nobody, "/api/manage/about"); len(p.all("pre")) != 0 {
 		t.Error("an address without an invitation")
 	}
@@ -415,6 +421,26 @@ func TestCertificatePages(t *testing.T) {
 	}
 }
 
+// TestDateAddedLater: once the date is there, nothing says any more that it is not known.
+func TestDateAddedLater(t *testing.T) {
+	r := pagesRig(t)
+	form := linkForm("clinic", "clinic", clientSecret)
+	form.Del("secretExpiresOn")
+	const server = "/api/manage/servers/clinic"
+	r.post(t, ada, "/api/manage/add", form).wantSent(t, server+"?done=linked")
+	const unknown = "It is not known when the client secret expires"
+	if p := r.get(t, ada, server); !strings.Contains(p.body, unknown) || !p.has("a", "Add the date") {
+		t.Error(p.body)
+	}
+	dated := url.Values{"etag": {r.get(t, ada, server+"/edit").value(t, "etag")}, "secretExpiresOn": {inDays(200)}}
+	r.post(t, ada, server+"/edit", dated).wantSent(t, server+"?done=saved")
+	for _, target := range []string{server, server + "/report.json", "/api/manage/"} {
+		if p := r.get(t, ada, target); p.status != 200 || strings.Contains(p.body, unknown) {
+			t.Errorf("%s: %s", target, p.body)
+		}
+	}
+}
+
 // TestHistory: who did what, and the older events behind "Show more".
 func TestHistory(t *testing.T) {
 	r := pagesRig(t)
@@ -442,6 +468,10 @@ func TestHistory(t *testing.T) {
 	}
 	if by := historyOf(r.get(t, joan, "/api/manage/servers/clinic")); !strings.Contains(by[0], "checked · a user (object id "+known[ada].ObjectID+")") {
 		t.Errorf("for another person: %q", by[0])
+	}
+	r.post(t, ada, "/api/manage/servers/clinic/secret", url.Values{"clientSecret": {wrongSecret}, "etag": {r.get(t, ada, "/api/manage/servers/clinic/secret").value(t, "etag")}}).wantPage(t, 422, "Replace client secret")
+	if last := historyOf(r.get(t, ada, "/api/manage/servers/clinic"))[0]; !strings.HasSuffix(last, "secret replaced · You · did not succeed (verification_failed)") {
+		t.Errorf("a change that failed: %q", last)
 	}
 	if p = r.get(t, ada, "/api/manage/servers/clinic?from=nonsense"); p.status >= 500 {
 		t.Errorf("an address that nobody made: %d", p.status)

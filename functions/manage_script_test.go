@@ -83,7 +83,7 @@ func TestDiscoverForTheForm(t *testing.T) {
 	r := pagesRig(t)
 	for _, c := range []struct{ asked, text, english string }{
 		{"https://clinic.fhir.sandbox.test", "Found: Azure Health Data Services, FHIR 4.0.1, tenant " + orgA + ".", ""},
-		{"https://clinic.fhir.sandbox.test/metadata", "Found: Azure Health Data Services, FHIR 4.0.1, tenant " + orgA + ".", "Of the URL: removed /metadata from the FHIR server URL."},
+		{"https://clinic.fhir.sandbox.test/metadata", "Found: Azure Health Data Services, FHIR 4.0.1, tenant " + orgA + ".", "Done to the URL: removed /metadata from the FHIR server URL."},
 		{"http://clinic.fhir.sandbox.test", "This is not a URL that can be used yet.", "The FHIR server URL begins with http://, which is not encrypted."},
 		{"https://html.fhir.sandbox.test", "The server does not answer as a FHIR server yet.", "https://html.fhir.sandbox.test is a web page, not a FHIR server."},
 		{"https://tenant-unknown.fhir.sandbox.test", "Found: Azure Health Data Services, FHIR 4.0.1.", "tenant-unknown.fhir.sandbox.test does not say which Entra tenant it belongs to."},

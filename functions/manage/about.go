@@ -3,14 +3,18 @@ package manage
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"fhirlink/functions/manage/view"
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
 )
 
 type aboutBody struct {
 	Version, Program  string
 	SignIn            bool
 	Slug, Description string // of an invitation
+	Wrong             []view.Mistake
 	Languages         []view.LanguageChoice
 	Invitation        string // its address; empty: none was made
 }
@@ -21,14 +25,19 @@ func (h *Handler) about(w http.ResponseWriter, r *http.Request, v Visitor) error
 		Version: h.Service.Version, Program: h.Program, SignIn: h.SignIn != nil, Slug: asked.Get("slug"), Description: asked.Get("description"),
 		Languages: view.LanguageChoices(asked.Get("language")),
 	}
-	if body.SignIn && asked.Has("slug") {
+	if slug := body.Slug; slug != "" {
+		if _, mistake := link.ParseSlug(slug); mistake != nil {
+			body.Wrong = h.view.Words(r).Mistakes([]problem.Field{*mistake})
+		}
+	}
+	if body.SignIn && asked.Has("slug") && body.Wrong == nil {
 		to := url.Values{}
 		for name, value := range map[string]string{"slug": body.Slug, "description": body.Description, "lang": asked.Get("language")} {
 			if value != "" {
 				to.Set(name, value)
 			}
 		}
-		body.Invitation = h.origin + "/api/manage/add?" + to.Encode()
+		body.Invitation = strings.TrimSuffix(h.origin+"/api/manage/add?"+to.Encode(), "?")
 	}
 	return h.view.Write(w, r, view.Page{Template: "about", Heading: h.view.Words(r).Text("About"), Nav: "About", Account: account(v), Body: body, Public: true})
 }

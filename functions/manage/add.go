@@ -141,7 +141,7 @@ func (h *Handler) try(w http.ResponseWriter, r *http.Request, v Visitor, registr
 		body.Verdict = verdictOf(words, "Nothing was saved.", failed, []problem.Field{{Field: intake.FieldOf(failed)}})
 		body.Verdict.Text = words.Text("This check failed: {check}", "check", words.Title(failed))
 		if report.Outcome() == verification.OutcomePendingAccess {
-			body.Verdict.Kind, body.Verdict.Text = "waiting", words.Text("Only the role is missing, and no field has to be changed. You can save already: the server is then checked again by itself until it has the role.")
+			body.Verdict.Kind, body.Verdict.Text = "waiting", words.Text("Only the role is missing, and no field has to be changed. Enter the secret again and press Save: the server is then checked again by itself until it has the role.")
 			body.Verdict.Actions = []view.Action{{Name: words.Text("Save now"), Href: "#clientSecret"}}
 		}
 	}

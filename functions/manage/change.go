@@ -231,7 +231,9 @@ func (h *Handler) fieldsOf(template string, l link.Link) []view.Field {
 	case hasCertificate(l): // which says itself when it ends
 		return []view.Field{view.CertificateField}
 	}
-	return []view.Field{view.SecretField, view.EndsField}
+	fresh := view.SecretField
+	fresh.Hint = "Microsoft Entra admin center > App registrations > your app > Certificates & secrets > the column Value, which is shown only once. Not the column Secret ID."
+	return []view.Field{fresh, view.EndsField}
 }
 
 // differences are the fields in which a form differs from what is stored now.

@@ -37,7 +37,7 @@ func (h *Handler) said(r *http.Request, done string) *view.Notice {
 	}
 	n := &view.Notice{Kind: "good", Heading: words.Text(text), Focus: true}
 	if done == "missed" {
-		n.Kind, n.Text = "warning", words.Text("Why stands beside the webhook, as its last delivery.")
+		n.Kind, n.Text = "warning", words.Text("The reason stands below, at Last delivery.")
 	}
 	return n
 }

@@ -54,7 +54,7 @@ func seen(words view.Words, found discovery.Discovery) (text, english string) {
 	}
 	english = strings.TrimSpace(failed.Message + " " + failed.Fix)
 	if found.Notes != nil {
-		english = strings.TrimSpace(english + " Of the URL: " + strings.Join(found.Notes, "; ") + ".")
+		english = strings.TrimSpace(english + " Done to the URL: " + strings.Join(found.Notes, "; ") + ".")
 	}
 	product := products[found.Kind.Product]
 	if product == "" {

@@ -24,7 +24,7 @@ type Webhooks interface {
 }
 
 var (
-	hookURLField         = view.Field{Name: "url", Label: "Address", Hint: "https. Events about your servers are sent there, signed as Standard Webhooks says.", Autocomplete: "off"}
+	hookURLField         = view.Field{Name: "url", Label: "Address", Hint: "It begins with https://. Events about your servers are sent there, signed as Standard Webhooks specifies.", Autocomplete: "off"}
 	hookDescriptionField = view.Field{Name: "description", Label: "Description", Optional: "optional"}
 )
 

@@ -121,6 +121,7 @@ func asOf(report verification.Report, l link.Link, now time.Time) verification.R
 	for i, c := range report.Checks {
 		if c.ID == verification.CheckFields && c.Status != verification.Fail {
 			report.Checks[i] = intake.Check(l.Secret.ExpiresOn, now)
+			report.Checks[i].Title = c.Title
 		}
 	}
 	return report
@@ -190,9 +191,13 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request, v Visitor) error
 	return seeOther(w, r, "/api/manage/servers/"+slug+"?done=checked")
 }
 
-// report answers with the last report as a file, which holds no secret.
+// report answers with the last report as a file, as the page shows it. It holds no secret.
 func (h *Handler) report(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	found, err := h.Links.Report(r.Context(), v.Caller.Organization, r.PathValue("slug"))
+	l, err := h.Links.Get(r.Context(), v.Caller.Organization, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	found, err := h.Links.Report(r.Context(), v.Caller.Organization, string(l.Slug))
 	if err != nil {
 		return err
 	}
@@ -201,7 +206,7 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request, v Visitor) erro
 		At     date.Instant  `json:"at"`
 		By     lastreport.By `json:"by"`
 		Report any           `json:"report"`
-	}{r.PathValue("slug"), date.At(found.At), found.By, found.Report}, "", "  ")
+	}{r.PathValue("slug"), date.At(found.At), found.By, asOf(found.Report, l, h.Now())}, "", "  ")
 	if err != nil {
 		return err
 	}

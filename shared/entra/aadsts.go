@@ -157,14 +157,14 @@ var catalogue = []Failure{
 		[]int{numberInvalid},
 		"401 `invalid_client`, “Invalid client secret provided”",
 		"Entra does not accept this client secret for the application {client}.",
-		"In " + secrets + " create a new client secret and copy its Value, not its Secret ID; the Value is shown only until you leave the page. Paste it whole and without spaces: if you still have the Value, try that first. If the secret is less than two minutes old, wait and send it again: Entra may not know it everywhere yet.",
+		"If you still have the Value, paste it again, whole and without spaces. If the secret is less than two minutes old, wait first: Entra may not know it everywhere yet. Otherwise create a new client secret in " + secrets + " and copy its Value, not its Secret ID; the Value is shown only until you leave the page. It has another end date: give that too.",
 		Config, "",
 	},
 	{
 		[]int{numberExpired}, // 7000222
 		"401 `invalid_client`, “The provided client secret keys … are expired”",
 		"The client secret of the application {client} has expired.",
-		"In " + secrets + " choose New client secret, copy its Value and send it instead of the expired one (API: with the registration, or with PUT /api/links/SLUG/secret for what is registered already). It has another end date: give that too. The old secret can stay in Entra until the new one is confirmed.",
+		"In " + secrets + " choose New client secret, copy its Value and use it instead of the expired one (API: with the registration, or with PUT /api/links/SLUG/secret for what is registered already). It has another end date: give that too. The old secret can stay in Entra until the new one is confirmed.",
 		Expired, "",
 	},
 	{
@@ -220,7 +220,7 @@ var catalogue = []Failure{
 		[]int{500011, 50001, 650052, 650057},
 		"400 `invalid_resource`, “The resource principal named … was not found in the tenant”",
 		"Entra does not know the FHIR service {audience} in the tenant {tenant}.",
-		"Leave audience empty, so that it is taken from the server, and check the FHIR server URL. If that is right, register the resource provider Microsoft.HealthcareApis in the subscription, or run the command, which adds Azure Healthcare APIs, while signed in to the tenant {tenant}.",
+		"Leave audience empty, so that it is taken from the server, and check the FHIR server URL. If both are right already, register the resource provider Microsoft.HealthcareApis in the subscription, or run the command, which adds Azure Healthcare APIs, while signed in to the tenant {tenant}.",
 		Config, "",
 	},
 	{

@@ -139,9 +139,10 @@ func (d *drawing) bar(w Words, e End, today date.Date, y float64) {
 
 // columns draws how many of the other secrets end in each month, the last one with all that end later.
 func (d *drawing) columns(w Words, rest []End, today date.Date, top float64) {
-	counts, most := map[int]int{}, 1 // by the days from today to the first of the month
+	counts, most, undated := map[int]int{}, 1, 0 // by the days from today to the first of the month
 	for _, e := range rest {
 		if e.On.IsZero() {
+			undated++
 			continue
 		}
 		on := e.On.Time()
@@ -153,6 +154,9 @@ func (d *drawing) columns(w Words, rest []End, today date.Date, top float64) {
 		most = max(most, counts[first])
 	}
 	d.text(8, top+50, "", "start", w.Count(len(rest), "{n} more", "{n} more"))
+	if undated > 0 {
+		d.text(8, top+68, "lesser", "start", w.Count(undated, "{n} without a date", "{n} without a date"))
+	}
 	for _, first := range slices.Sorted(maps.Keys(counts)) {
 		tall := 50 * float64(counts[first]) / float64(most)
 		d.add(`<rect class="ok" x="%.1f" y="%.1f" width="12" height="%.1f"/>`, across(first), top+60-tall, tall)

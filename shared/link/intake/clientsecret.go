@@ -13,7 +13,7 @@ import (
 // maxSecret bounds the client secret, in bytes; Entra's have 40.
 const maxSecret = 1024
 
-const secretFix = "In the Microsoft Entra admin center open App registrations, your app, Certificates & secrets, create a new client secret, and copy its Value: it is shown only once."
+const secretFix = "In the Microsoft Entra admin center open App registrations, your app, Certificates & secrets, create a new client secret, and copy its Value: it is shown only once. It has an end date of its own: give that too."
 
 // secret reads a client secret. It takes off what was copied along, and refuses what cannot be the
 // value. Entra makes secrets of letters, digits and the characters ~ . _ and -; older ones, which

@@ -40,7 +40,7 @@ func (r *Reader) expiresOn(raw string) date.Date {
 		r.fail(field, "expiry_past", fix+" Or leave the field out. In a client generated from /api/openapi.yaml, leave it null.",
 			"The date 0001-01-01 has passed. It is the default value of a date in typed languages: the likely cause is a generated client that sends default values for what was left out.")
 	case d.DaysFrom(r.today) < 0:
-		r.fail(field, "expiry_past", fix+" If it is right, create a new secret.", "The date %s has passed.", d)
+		r.fail(field, "expiry_past", fix+" The year has four digits. If it is right, create a new secret.", "The date %s has passed.", d)
 	case d.Time().After(r.today.Time().AddDate(0, 24, 1)):
 		r.fail(field, "expiry_too_far", "Compare it with the column Expires beside the secret. If the portal shows a year such as 2299 or Never, leave secretExpiresOn empty, or better: make a new secret that ends within 24 months.", "The date %s is more than 24 months away; new secrets of Entra do not last that long.", d)
 	case d.String() != strings.TrimSpace(raw):

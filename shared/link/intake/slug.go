@@ -42,7 +42,7 @@ func Slug(s string) (string, *problem.Field) {
 	case !isSlug(s):
 		return "", &problem.Field{
 			Field: "slug", Code: "slug_syntax",
-			Message: "A slug has 3 to 63 characters, only a-z, 0-9 and single hyphens, and a letter or digit at both ends.",
+			Message: "A slug is a name of 3 to 63 characters and no web address: only a-z, 0-9 and single hyphens, and a letter or digit at both ends.",
 			Fix:     "Write it in lower case with hyphens between words, e.g. " + cmp.Or(suggestion(s), "good-health-clinic") + ".",
 		}
 	case reservedSlugs[s] || isResourceType(s):
@@ -76,7 +76,12 @@ func suggestion(typed string) string {
 	if mayBeSecret(typed) {
 		return ""
 	}
-	if _, path, isURL := strings.Cut(typed, "://"); isURL {
+	_, path, isURL := strings.Cut(typed, "://")
+	if !isURL { // a URL without its scheme: the host has a dot
+		host, _, more := strings.Cut(typed, "/")
+		path, isURL = typed, more && strings.Contains(host, ".")
+	}
+	if isURL {
 		typed = strings.TrimRight(path, "/")
 		typed = typed[strings.LastIndexByte(typed, '/')+1:]
 	}
