@@ -162,7 +162,7 @@ func (p *page) check(t testing.TB, what string) {
 	if n := len(p.all("h1")); n != 1 {
 		t.Errorf("%s: %d h1", what, n)
 	}
-	if title := text(p.one(t, "title")); !titlePattern.MatchString(title) || strings.HasPrefix(title, "Error: ") != (p.status >= 400 && p.status != 401) || !strings.Contains(title, text(p.one(t, "h1"))) {
+	if title := text(p.one(t, "title")); !titlePattern.MatchString(title) || (strings.HasPrefix(title, "Error: ") || strings.HasPrefix(title, "Fehler: ")) != (p.status >= 400 && p.status != 401) || !strings.Contains(title, text(p.one(t, "h1"))) {
 		t.Errorf("%s: %d with the title %q", what, p.status, title)
 	}
 	p.harmless(t, what)

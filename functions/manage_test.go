@@ -102,6 +102,7 @@ func TestPagesThatDoNotExist(t *testing.T) {
 		{"POST", "/api/manage/about", "GET, HEAD, OPTIONS"},
 		{"POST", "/api/manage/servers.csv", "GET, HEAD, OPTIONS"},
 		{"GET", "/api/manage/discover", "OPTIONS, POST"},
+		{"PUT", "/api/manage/about", "GET, HEAD, OPTIONS"},
 		{"PUT", "/api/manage/add", "GET, HEAD, OPTIONS, POST"},
 		{"DELETE", "/api/manage/servers/clinic", "GET, HEAD, OPTIONS, POST"},
 	} {
@@ -112,6 +113,10 @@ func TestPagesThatDoNotExist(t *testing.T) {
 		if got := p.header.Get("Allow"); got != c.allow {
 			t.Errorf("%s %s: Allow %q, want %q", c.method, c.target, got, c.allow)
 		}
+	}
+	r.visit(t, ada, "PUT", "/api/manage/none", "").wantPage(t, 404, "Page not found")
+	if p := r.get(t, ada, "/api/manage//x").wantPage(t, 404, "Page not found"); strings.Contains(p.body, "openapi") {
+		t.Errorf("a page speaks of the API: %s", p.body)
 	}
 	// Another organization's link looks like none.
 	for _, below := range []string{"", "/edit", "/secret", "/delete", "/report.json"} {
@@ -448,6 +453,7 @@ func TestLimitAndOutageKeepTheForm(t *testing.T) {
 		if p.header.Get("Retry-After") == "" || !p.has("h2", "Too many forms at once") {
 			t.Errorf("%v %s", p.header, p.body)
 		}
+		r.post(t, ada, "/api/manage/notifications", url.Values{"do": {"delete"}, "id": {"we_1"}}).wantPage(t, 404, "Notifications") // it does not count, as by the API
 		for _, below := range []string{"edit", "secret"} {
 			form := url.Values{"etag": {`"x"`}, "description": {"typed"}, "secretExpiresOn": {inDays(99)}, "clientSecret": {clientSecret}}
 			if p := r.post(t, ada, "/api/manage/servers/clinic/"+below, form); p.status != 429 || p.value(t, "secretExpiresOn") != inDays(99) {

@@ -52,7 +52,7 @@ func isClean(p string) bool {
 func (d Deps) missing(resources []*resource) http.Handler {
 	answer := func(in Errors) http.Handler {
 		return httpx.Handle(d.Log, func(http.ResponseWriter, *http.Request) error {
-			return problem.New(problem.NotFound, "There is nothing at this path. /api/openapi.yaml lists what there is; paths have no trailing slash.")
+			return problem.New(problem.NotFound, "There is nothing at this path (API: /api/openapi.yaml lists what there is). Paths have no trailing slash.")
 		}, d.fail(d.form(in)))
 	}
 	answers := map[Errors]http.Handler{}

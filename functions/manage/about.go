@@ -3,6 +3,7 @@ package manage
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"fhirlink/functions/manage/view"
@@ -31,8 +32,12 @@ func (h *Handler) about(w http.ResponseWriter, r *http.Request, v Visitor) error
 		}
 	}
 	if body.SignIn && asked.Has("slug") && body.Wrong == nil {
+		language := ""
+		if slices.Contains(view.Languages, asked.Get("language")) {
+			language = asked.Get("language")
+		}
 		to := url.Values{}
-		for name, value := range map[string]string{"slug": body.Slug, "description": body.Description, "lang": asked.Get("language")} {
+		for name, value := range map[string]string{"slug": body.Slug, "description": body.Description, "lang": language} {
 			if value != "" {
 				to.Set(name, value)
 			}

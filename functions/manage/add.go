@@ -133,6 +133,7 @@ func (h *Handler) try(w http.ResponseWriter, r *http.Request, v Visitor, registr
 	words := h.view.Words(r)
 	body := h.formOf(r, v, r.PostForm, nil)
 	body.Checks = view.Checks(report)
+	body.Open = body.Open || found && slices.ContainsFunc(body.More, func(f view.Field) bool { return f.Name == intake.FieldOf(failed) })
 	body.Verdict = &view.Notice{
 		Kind: "good", Heading: words.Text("Nothing was saved."), Text: words.Text("Every check passed. Enter the secret again and press Save."),
 		Actions: []view.Action{{Name: words.Text("Save now"), Href: "#clientSecret"}}, Focus: true,

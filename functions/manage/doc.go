@@ -10,7 +10,7 @@
 //	GET, POST      /api/manage/servers/{slug}/edit, …/secret, …/delete
 //	GET, POST      /api/manage/scopes                  needs no sign-in
 //	GET, POST      /api/manage/notifications
-//	GET            /api/manage/about                   needs no sign-in
+//	GET            /api/manage/about, …/guide          need no sign-in
 //	GET            /api/manage/assets/{hash}/{file}
 //
 //	GET            /api/manage/sign-in                 sends the browser to Microsoft Entra ID

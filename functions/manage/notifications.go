@@ -39,11 +39,7 @@ type notificationsBody struct {
 }
 
 func (h *Handler) notifications(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	return h.writeNotifications(w, r, v, notificationsBody{Notice: h.said(r, r.URL.Query().Get("done"))})
-}
-
-func (h *Handler) writeNotifications(w http.ResponseWriter, r *http.Request, v Visitor, body notificationsBody) error {
-	p, err := h.notificationsPage(r, v, body, url.Values{})
+	p, err := h.notificationsPage(r, v, notificationsBody{Notice: h.said(r, r.URL.Query().Get("done"))}, url.Values{})
 	if err != nil {
 		return err
 	}
@@ -84,8 +80,10 @@ func (h *Handler) notDone(r *http.Request, v Visitor, err error) error {
 // changeNotifications does what the button says. A key is in the answer to the form that made it, and
 // nowhere else: to redirect first, it would have to be kept or sent once more.
 func (h *Handler) changeNotifications(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	if err := h.spend(v); err != nil {
-		return h.notDone(r, v, err)
+	if r.PostForm.Get("do") != "delete" { // as the JSON route
+		if err := h.spend(v); err != nil {
+			return h.notDone(r, v, err)
+		}
 	}
 	done, key, err := h.changeWebhook(r, v)
 	switch {
@@ -94,7 +92,13 @@ func (h *Handler) changeNotifications(w http.ResponseWriter, r *http.Request, v 
 	case key.IsZero():
 		return seeOther(w, r, "/api/manage/notifications?done="+done)
 	}
-	return h.writeNotifications(w, r, v, notificationsBody{Notice: h.said(r, done), Key: key.Reveal()})
+	body := notificationsBody{Notice: h.said(r, done), Key: key.Reveal()}
+	p, err := h.notificationsPage(r, v, body, url.Values{})
+	if err != nil { // the key is shown all the same: nobody can ask for it again
+		body.Unseen = true
+		p = h.pageOfWebhooks(r, v, body, url.Values{})
+	}
+	return h.view.Write(w, r, p)
 }
 
 // changeWebhook returns what was done, and the key of a webhook that has a new one.

@@ -106,6 +106,9 @@ func (h *Handler) serverPage(r *http.Request, v Visitor, first *view.Notice) (vi
 	if err != nil {
 		return view.Page{}, err
 	}
+	for _, n := range body.Notices {
+		n.Live = true
+	}
 	for _, e := range events {
 		body.History = append(body.History, happeningOf(words, v, e))
 	}
@@ -121,7 +124,6 @@ func asOf(report verification.Report, l link.Link, now time.Time) verification.R
 	for i, c := range report.Checks {
 		if c.ID == verification.CheckFields && c.Status != verification.Fail {
 			report.Checks[i] = intake.Check(l.Secret.ExpiresOn, now)
-			report.Checks[i].Title = c.Title
 		}
 	}
 	return report

@@ -269,7 +269,6 @@ type organizationBody struct {
 	To       string
 	Mistakes []view.Mistake
 	Field    view.Field
-	SignIn   string // absolute, as all addresses of the sign-in
 }
 
 var organizationField = view.Field{
@@ -282,7 +281,7 @@ func (h *Handler) organization(w http.ResponseWriter, r *http.Request, _ Visitor
 }
 
 func (h *Handler) organizationPage(words view.Words, body organizationBody, typed url.Values) view.Page {
-	body.To, body.Field, body.SignIn = signin.Target(body.To), organizationField.With(typed, body.Mistakes), h.people.PublicURL+signin.SignIn
+	body.To, body.Field = signin.Target(body.To), organizationField.With(typed, body.Mistakes)
 	return view.Page{Template: "organization", Heading: words.Text("Switch organization"), Body: body}
 }
 

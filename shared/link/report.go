@@ -25,7 +25,7 @@ func (s *Service) Report(ctx context.Context, organization, slug string) (lastre
 		return lastreport.Report{}, storeProblem(err, slug)
 	}
 	if err != nil || r.LinkID != l.ID || r.At.Before(l.VerifiedAt) { // a later one was not kept
-		return lastreport.Report{}, problem.New(problem.ReportNotFound, "No report of the link %.64q is kept. Verify the link with POST /api/verify, or wait for the next verification (recheckAt of the link).", slug)
+		return lastreport.Report{}, problem.New(problem.ReportNotFound, "No report of the link %.64q is kept. Verify the link (API: POST /api/verify), or wait for the next verification (API: recheckAt of the link).", slug)
 	}
 	return r, nil
 }

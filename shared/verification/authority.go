@@ -185,8 +185,8 @@ func (r *run) weighSources(sources []namedAuthority) (elsewhere, code string) {
 			}
 		case s.tenant != "" && s.tenant != tenant && (r.TenantID == "" || first):
 			r.facts["{tenant}"], r.facts["{other}"] = tenant, s.tenant
-			if r.TenantID != "" {
-				r.facts["{given}"] = " The first was given as tenantId, the second is what the server names."
+			if r.TenantID != "" && !namesTwo(sources) {
+				r.facts["{given}"] = " The first was given with the link, the second is what the server names."
 				r.facts["{find}"] = "Leave tenantId empty, so that it is taken from the server. Or find out"
 			}
 			return "", "tenant_conflict"
@@ -198,6 +198,18 @@ func (r *run) weighSources(sources []namedAuthority) (elsewhere, code string) {
 	}
 	r.TenantID, r.report.TenantID, r.facts["{tenant}"] = tenant, tenant, tenant
 	return elsewhere, ""
+}
+
+// namesTwo reports whether a server itself names two tenants.
+func namesTwo(sources []namedAuthority) bool {
+	first := ""
+	for _, s := range sources {
+		if first != "" && s.tenant != "" && s.tenant != first {
+			return true
+		}
+		first = cmp.Or(first, s.tenant)
+	}
+	return false
 }
 
 func (r *run) nameOf(host string) string {

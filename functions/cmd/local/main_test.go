@@ -88,6 +88,16 @@ func TestBanner(t *testing.T) {
 	if line, _, _ := strings.Cut(first.stdout.String(), "\n"); line != "Open "+page+" in a browser: the page to link FHIR servers." {
 		t.Errorf("the first line: %s", line)
 	}
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, _, _ := strings.Cut(first.stdout.String(), "\nWhat else there is")
+	plain := strings.NewReplacer(first.url, "http://127.0.0.1:7071", page, "http://localhost:7071/api/manage/", folder, ".fhirlink").Replace(shown)
+	date := regexp.MustCompile(`"secretExpiresOn": "[0-9-]+"`)
+	if !strings.Contains(date.ReplaceAllString(string(readme), ""), date.ReplaceAllString(strings.TrimSpace(plain), "")) {
+		t.Errorf("the README shows another banner than\n%s", plain)
+	}
 	body := first.stdout.find(t, `(?s)/api/register -H 'Content-Type: application/json' -d '(\{.*?\})'\n`)[1]
 	body = strings.ReplaceAll(body, "'", "") // as the shell does
 	post(t, first.url+"/api/register", "application/json", body, http.StatusCreated)

@@ -79,6 +79,7 @@
 	}
 
 	document.addEventListener('click', (event) => {
+		if (event.ctrlKey || event.metaKey || event.shiftKey) return // a tab or a window of its own
 		const target = event.target instanceof Element ? event.target.closest('button[data-do], a[data-theme-choice]') : null
 		if (target instanceof HTMLButtonElement) does[target.dataset.do ?? '']?.(target)
 		if (target instanceof HTMLAnchorElement) {
@@ -89,18 +90,16 @@
 		}
 	})
 
-	/** @param {string} html the page that answers a form */
-	const show = (html) => {
-		const page = parse(html)
+	/** @param {Document} page the page that answers a form, with the form again */
+	const show = (page) => {
 		const answer = page.querySelector('main')
-		if (!answer) return false
+		if (!answer) return
 		document.title = page.title
 		const staying = document.getElementById('staying') ?? ''
 		main().replaceChildren(staying, ...answer.childNodes)
 		reveal(main())
 		focusIn(main())
 		scrollTo(0, 0)
-		return true
 	}
 
 	/**
@@ -172,6 +171,28 @@
 			focusIn(note)
 		}
 
+		/**
+		 * Shows the page that answers. One without the form says why nothing came of it, and the form
+		 * comes back as it was.
+		 * @param {string} html
+		 */
+		answered(html) {
+			const page = parse(html)
+			const answer = page.querySelector('main')
+			if (answer?.querySelector('form[data-checks]')) return show(page)
+			const account = page.querySelector('.account')
+			if (account) document.querySelector('.account')?.replaceWith(account)
+			const note = copyOf('lost')
+			const why = answer?.querySelector('h1')
+			if (answer && why) {
+				const heading = document.createElement('h2')
+				heading.textContent = why.textContent
+				why.replaceWith(heading)
+				note.replaceChildren(...answer.childNodes)
+			}
+			this.giveBack(note)
+		}
+
 		/** @param {Response} answer */
 		async follow(answer) {
 			if (answer.redirected) return this.leave(answer.url)
@@ -180,7 +201,7 @@
 				return this.giveBack(note instanceof HTMLElement ? note : copyOf('lost'))
 			}
 			if (!answer.body || !answer.headers.get('Content-Type')?.startsWith('application/x-ndjson')) {
-				return show(await answer.text()) || this.giveBack(copyOf('lost'))
+				return this.answered(await answer.text())
 			}
 			for await (const event of events(answer.body)) {
 				if (event.event === 'start') this.ids = event.checks
@@ -188,7 +209,7 @@
 				else this.count()
 				if (event.event !== 'end') continue
 				if (event.body.location) return this.leave(event.body.location)
-				return show(event.body.html) || this.giveBack(copyOf('lost'))
+				return this.answered(event.body.html)
 			}
 			this.giveBack(copyOf('lost')) // nobody knows what came of it
 		}
@@ -204,8 +225,6 @@
 		const form = event.target
 		if (!(form instanceof HTMLFormElement) || !form.matches('[data-checks]')) return
 		event.preventDefault()
-		// A date that is typed by half is sent as none. The browser says what is wrong with it.
-		for (const field of form.elements) if (field instanceof HTMLInputElement && field.validity.badInput) return field.reportValidity()
 		for (const field of form.querySelectorAll('[aria-pressed=true]')) if (field instanceof HTMLElement) field.click() // hides the secret again
 		const body = new URLSearchParams()
 		for (const [name, value] of new FormData(form, event.submitter)) body.append(name, String(value))
@@ -231,7 +250,7 @@
 		const english = document.createElement('span')
 		english.lang = 'en'
 		english.textContent = found.english
-		place.append(found.text, ' ', english)
+		place.replaceChildren(found.text, ' ', english)
 	})
 
 	// A server that waits for access shows by itself when that has come.
@@ -264,20 +283,26 @@
 		note.id = 'staying'
 		document.getElementById(note.id)?.remove()
 		main().prepend(note)
+		const live = document.getElementById('said')
+		if (live) live.textContent = note.querySelector('h2')?.textContent ?? ''
 		note.querySelector('a')?.addEventListener('click', () => {
 			note.remove()
-			const look = async () => watch(parse(await (await fetch(note.dataset.from ?? '')).text()))
 			setTimeout(() => void look().catch(() => {}), 30e3)
 		})
 		return note
 	}
 
+	// Looks how long the session lasts now: another tab may have renewed it.
+	const look = async () => watch(parse(await (await fetch('/api/manage/about')).text()))
+
 	// The session has ended: until somebody signs in again, nothing refreshes itself.
 	const ended = () => {
 		if (document.querySelector('#staying[data-over]')) return
 		const note = offer()
-		const heading = note.querySelector('h2')
-		if (heading) heading.textContent = note.dataset.ended ?? ''
+		for (const [name, text] of [['h2', note.dataset.ended], ['a', note.dataset.again]]) {
+			const place = note.querySelector(name ?? '')
+			if (place) place.textContent = text ?? ''
+		}
 		note.dataset.over = ''
 	}
 
@@ -285,7 +310,8 @@
 	/** @param {ParentNode} page */
 	const watch = (page) => {
 		const left = Number(page.querySelector('[data-left]')?.getAttribute('data-left'))
-		if (left) setTimeout(offer, Math.max(0, left - 300) * 1000)
+		if (left > 300) setTimeout(() => void look().catch(offer), (left - 300) * 1000)
+		else if (left) offer()
 	}
 
 	reveal(document)

@@ -437,7 +437,7 @@ walk('in German', async (v, page) => {
 	await v.go('servers/klinik-320/edit')
 	await page.locator('#fhirServerUrl').fill('https://clinic.fhir.sandbox.test')
 	await v.press('Speichern')
-	assert.match(await page.locator('.errors a').textContent(), /^Sie haben URL des FHIR-Servers geändert\./)
+	assert.match(await page.locator('.errors a').textContent(), /^Geändert: URL des FHIR-Servers\./)
 	await look('the secret is needed again')
 	await v.go('scopes')
 	await v.press('Übersetzen')

@@ -11,6 +11,7 @@ type Notice struct {
 	Next          time.Time
 	Actions       []Action
 	Focus         bool // it answers what was just done
+	Live          bool // it stands in a region that is told as a whole
 }
 
 // Message is the body of a page that says one thing.

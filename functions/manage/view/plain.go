@@ -15,20 +15,44 @@ var fields = []Field{SlugField, DescriptionField, URLField, ClientIDField, Secre
 var (
 	// forPrograms is what a text says to callers of the API only, in the form "(API: …)".
 	forPrograms = regexp.MustCompile(` \(API: [^()]*\)`)
-	// code is a part of a text that is set as code in Markdown.
-	code = regexp.MustCompile("`([^`]+)`")
-	// fieldName is the name of a field that is no English word, and the word slug.
-	fieldName = regexp.MustCompile(`\b(?:fhirServerUrl|clientId|clientSecret|clientCertificate|secretExpiresOn|tenantId|[Ss]lug)\b`)
+	// quoted is what stands in a text as it is: a command, or the words of a server or of a person.
+	quoted = regexp.MustCompile("`[^`]+`|“[^”]*”|\"[^\"]*\"")
+	// fieldName is the name of a field that is no English word, or the word slug, alone between spaces
+	// and punctuation.
+	fieldName = regexp.MustCompile(`(^|[ (])(fhirServerUrl|clientId|clientSecret|clientCertificate|secretExpiresOn|tenantId|[Ss]lug)([.,;:)]*(?: |$))`)
 )
 
 // Plain says a text of the API to people who see the page: with the fields' labels for their names, and
-// without what only programs need. The rest stays English.
+// without what only programs need. Commands, addresses, and what others have said or typed stay as they
+// are. The rest stays English.
 func (w Words) Plain(text string) string {
-	text = code.ReplaceAllString(forPrograms.ReplaceAllString(text, ""), "$1")
-	return fieldName.ReplaceAllStringFunc(text, func(name string) string {
-		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == strings.ToLower(name[:1])+name[1:] })
-		return w.Text(fields[i].Label)
-	})
+	text = forPrograms.ReplaceAllString(text, "")
+	var b strings.Builder
+	for text != "" {
+		at := quoted.FindStringIndex(text)
+		if at == nil {
+			at = []int{len(text), len(text)}
+		}
+		b.WriteString(w.labelled(text[:at[0]]))
+		b.WriteString(strings.Trim(text[at[0]:at[1]], "`"))
+		text = text[at[1]:]
+	}
+	return b.String()
+}
+
+// labelled writes the labels of fields for their names.
+func (w Words) labelled(text string) string {
+	for { // two names can share the space between them
+		next := fieldName.ReplaceAllStringFunc(text, func(found string) string {
+			m := fieldName.FindStringSubmatch(found)
+			i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == strings.ToLower(m[2][:1])+m[2][1:] })
+			return m[1] + w.Text(fields[i].Label) + m[3]
+		})
+		if next == text {
+			return text
+		}
+		text = next
+	}
 }
 
 // Mistake is what is wrong with a field. The API's texts are English, those of the pages are in the
@@ -52,7 +76,7 @@ func (w Words) Mistake(field, message, fix string) []Mistake {
 }
 
 // Mistakes are those that the API tells of. A field that was left empty is told of in the page's own
-// words, because its fix stands beside it as the hint.
+// words: its label, and the hint beside it.
 func (w Words) Mistakes(found []problem.Field) (all []Mistake) {
 	for _, m := range found {
 		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == m.Field })
@@ -64,7 +88,7 @@ func (w Words) Mistakes(found []problem.Field) (all []Mistake) {
 			all = append(all, w.Mistake(m.Field, w.Text("{label} is empty.", "label", w.Text(fields[i].Label)),
 				w.Text("A secret is never written into a page, so it has to be pasted again for each try. Make a new one only if you do not have it any more."))...)
 		default:
-			all = append(all, w.Mistake(m.Field, w.Text("{label} is empty.", "label", w.Text(fields[i].Label)), "")...)
+			all = append(all, w.Mistake(m.Field, w.Text("{label} is empty.", "label", w.Text(fields[i].Label)), w.Text("The text above the field says what belongs there."))...)
 		}
 	}
 	return all

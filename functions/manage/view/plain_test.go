@@ -21,6 +21,12 @@ func TestPlain(t *testing.T) {
 		"Run `az account show` in a shell.":                                           "Run az account show in a shell.",
 		"None of ^ ` { is allowed.":                                                   "None of ^ ` { is allowed.",
 		"Check the client id of slugs.":                                               "Check the client id of slugs.",
+		"Find it with `az account show --query tenantId`, or here.":                   "Find it with az account show --query tenantId, or here.",
+		"https://x.example/slug/tenantId is a web page.":                              "https://x.example/slug/tenantId is a web page.",
+		"in lower case, e.g. my-slug-slug.":                                           "in lower case, e.g. my-slug-slug.",
+		"Your organization has no webhook \"a slug\": the slug is wrong.":             "Your organization has no webhook \"a slug\": the Customized URL is wrong.",
+		"It says: “give tenantId clientId”. Give tenantId (or clientId).":             "It says: “give tenantId clientId”. Give Tenant ID (or Client ID).",
+		"Changing fhirServerUrl clientId, tenantId.":                                  "Changing FHIR Server URL Client ID, Tenant ID.",
 	} {
 		if got := english.Plain(text); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -9,7 +9,7 @@ import (
 
 // Check is a report's first check: what is known without a request.
 func Check(expiresOn date.Date, now time.Time) verification.Check {
-	c := verification.Check{ID: verification.CheckFields, Title: "The fields are well-formed", Status: verification.Pass, Code: "ok"}
+	c := verification.Check{ID: verification.CheckFields, Title: verification.Title(verification.CheckFields), Status: verification.Pass, Code: "ok"}
 	switch {
 	case expiresOn.IsZero():
 		c.Status, c.Code = verification.Warn, "expiry_missing"

@@ -15,7 +15,7 @@ const (
 
 // contacts reads the e-mail addresses of the people to tell about a link.
 func (r *Reader) contacts(raw []string) (addresses []string) {
-	const fix = "Send up to 5 plain addresses, e.g. [\"it@clinic.example\"]."
+	const fix = "Give up to 5 plain addresses such as it@clinic.example (API: [\"it@clinic.example\"])."
 	for i, text := range raw {
 		address := strings.TrimSpace(text)
 		parsed, err := mail.ParseAddress(address)

@@ -37,8 +37,8 @@ func (r *Reader) expiresOn(raw string) date.Date {
 		r.fail(field, "expiry_ambiguous", "Send the one that is meant, as YYYY-MM-DD.",
 			"The date can be read in two ways: as %s (month first) or as %s (day first).", d, other)
 	case d.IsZero():
-		r.fail(field, "expiry_past", fix+" Or leave the field out. In a client generated from /api/openapi.yaml, leave it null.",
-			"The date 0001-01-01 has passed. It is the default value of a date in typed languages: the likely cause is a generated client that sends default values for what was left out.")
+		r.fail(field, "expiry_past", fix+" Or leave the field out (API: in a client generated from /api/openapi.yaml, leave it null).",
+			"The date 0001-01-01 has passed (API: it is the default value of a date in typed languages; the likely cause is a generated client that sends default values for what was left out).")
 	case d.DaysFrom(r.today) < 0:
 		r.fail(field, "expiry_past", fix+" The year has four digits. If it is right, create a new secret.", "The date %s has passed.", d)
 	case d.Time().After(r.today.Time().AddDate(0, 24, 1)):

@@ -70,8 +70,8 @@ func (r *Reader) refuseZero(field, id string) bool {
 		return false
 	}
 	r.fail(field, "zero_guid",
-		"Set the field, or leave it out where it is optional. In a client generated from /api/openapi.yaml, leave it null; generate the client again if the field cannot be null there.",
-		"This is the all-zero GUID, which no application and no tenant has. The likely cause is a generated client that sends default values for what was left out.")
+		"Set the field, or leave it out where it is optional (API: in a client generated from /api/openapi.yaml, leave it null; generate the client again if the field cannot be null there).",
+		"This is the all-zero GUID, which no application and no tenant has (API: the likely cause is a generated client that sends default values for what was left out).")
 	return true
 }
 

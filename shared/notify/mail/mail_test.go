@@ -3,11 +3,13 @@ package mail_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"io"
 	"mime"
 	"mime/quotedprintable"
 	"net"
 	netmail "net/mail"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -124,6 +126,30 @@ func TestInjection(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(p.text, "\r\n"), "\r\n")
 	if strings.ContainsAny(p.text, "\x00\u202e\u2028") || len(lines) != 7 {
 		t.Errorf("%q", lines)
+	}
+}
+
+// TestHostileTexts: markup in a text stays text: a mail has one part, which is text/plain.
+func TestHostileTexts(t *testing.T) {
+	data, err := os.ReadFile("../../../functions/testdata/hostile.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hostile []string
+	if err := json.Unmarshal(data, &hostile); err != nil || len(hostile) < 50 {
+		t.Fatalf("%d texts, %v", len(hostile), err)
+	}
+	r := newReceiver(t, settings{})
+	for _, evil := range hostile {
+		d := notify.Digest{Organization: "o", Day: "2026-11-23", Contacts: []string{"a@contoso.com"}, Events: []notify.Event{{Type: notify.LinkBroken, Slug: "clinic", Description: evil, Message: evil, Fix: evil}}}
+		if got := r.server().Digest(t.Context(), d); got.Outcome != notify.Delivered {
+			t.Fatalf("%q: %+v", evil, got)
+		}
+		p := parse(t, r.next(t))
+		shown := strings.Join(strings.Fields(strings.ReplaceAll(evil, "\u202e", "")), " ")
+		if p.Get("Content-Type") != "text/plain; charset=utf-8" || len(p.Header) != 9 || strings.Count(p.text, "  "+shown+"\r\n") != 1 || !strings.Contains(p.text, "  What to do: "+shown+"\r\n") {
+			t.Errorf("%q became %v %q", evil, p.Header, p.text)
+		}
 	}
 }
 

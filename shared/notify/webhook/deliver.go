@@ -113,5 +113,5 @@ func keyReason(err error) string {
 	if errors.Is(err, secret.ErrUnavailable) {
 		return "the store of secrets did not answer"
 	}
-	return "the endpoint's signing key cannot be used: replace it with POST /api/webhooks/{id}/rotate"
+	return "the endpoint's signing key cannot be used: replace it (API: POST /api/webhooks/{id}/rotate)"
 }

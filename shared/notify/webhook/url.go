@@ -43,7 +43,7 @@ func parseURL(raw string, anyTarget bool) (string, *problem.Field) {
 func splitURL(text string) (*url.URL, *problem.Field) {
 	switch {
 	case text == "":
-		return nil, urlMistake("required", "The address of the webhook is missing.", "Send the https address that events are to be posted to, e.g. "+exampleURL+".")
+		return nil, urlMistake("required", "The address of the webhook is missing.", "Give the https address that events are to be posted to, e.g. "+exampleURL+".")
 	case len(text) > maxURL:
 		return nil, urlMistake("url_syntax", "The address is longer than "+strconv.Itoa(maxURL)+" characters.", "Send a shorter one.")
 	case strings.ContainsFunc(text, foreign):
@@ -52,7 +52,7 @@ func splitURL(text string) (*url.URL, *problem.Field) {
 	}
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found || !strings.EqualFold(scheme, "https") {
-		return nil, urlMistake("url_not_https", "The address does not begin with https://.", "Send an https address, e.g. "+exampleURL+".")
+		return nil, urlMistake("url_not_https", "The address does not begin with https://.", "Give an https address, e.g. "+exampleURL+".")
 	}
 	u, err := url.Parse("https://" + rest)
 	switch {
