@@ -12,8 +12,28 @@ import (
 // the longest time for which Key Vault keeps a deleted secret.
 const keepTombstone = 90 * 24 * time.Hour
 
+// Forever is the end of a reservation that does not end.
+var Forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// KeepSlug reserves the slug of a link for its organization without end, because something that
+// others trust is named after it. Errors: LinkNotFound, UpstreamUnavailable.
+func (s *Service) KeepSlug(ctx context.Context, organization, slug string) error {
+	_, err := s.update(ctx, Slug(slug), func(l Link) (Link, error) {
+		switch {
+		case !l.visibleTo(organization):
+			return Link{}, notFound(slug)
+		case l.ReservedUntil.Equal(Forever):
+			return Link{}, errNothing
+		}
+		l.ReservedUntil = Forever
+		return l, nil
+	})
+	return storeProblem(ignore(err, errNothing), slug)
+}
+
 // Delete removes a link and its secret. ifMatch is the If-Match header, "" if absent. A
-// repetition within 60 s succeeds too. The slug stays reserved for the organization for 90 days.
+// repetition within 60 s succeeds too. The slug stays reserved for the organization for 90 days, or
+// longer: see KeepSlug.
 //
 // The writes: mark the row, which makes it invisible; delete the secret and the report; leave a
 // tombstone; remove the roster entry. The timer finishes what a crash leaves.
@@ -75,7 +95,11 @@ func (s *Service) finishDeletion(ctx context.Context, row Link) error {
 		if l.Phase != Deleting || l.ID != row.ID {
 			return Link{}, errLost
 		}
-		return l.tombstone(s.now().Add(keepTombstone), s.now()), nil
+		until := s.now().Add(keepTombstone)
+		if l.ReservedUntil.After(until) {
+			until = l.ReservedUntil
+		}
+		return l.tombstone(until, s.now()), nil
 	})
 	if err != nil {
 		return ignore(err, errLost, store.ErrNotFound)

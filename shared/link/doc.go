@@ -6,7 +6,7 @@
 //
 // A link is one row. Only a Live row is visible through any route.
 //
-//	insert ──> Reserved ──────────> Live ──> Deleting ──> Tombstone ──> removed, after 90 days
+//	insert ──> Reserved ──────────> Live ──> Deleting ──> Tombstone ──> removed, after 90 days or never
 //	              │  registration                            │
 //	              │  fails                                   │ its organization
 //	              v                                          │ registers again

@@ -114,7 +114,7 @@ type Link struct {
 	NotBefore time.Time // the timer leaves the row alone until then, because it failed
 
 	Revision      int64     // raised by changes of user-settable fields and of the secret only
-	ReservedUntil time.Time // of a tombstone, and of a row that was one: the slug is reserved until then
+	ReservedUntil time.Time // of a tombstone, and of a row that was one: the slug is reserved until then; Forever: see KeepSlug
 	CreatedAt     time.Time
 	UpdatedAt     time.Time // of the last change that raised Revision
 	VerifiedAt    time.Time // zero: never
@@ -186,11 +186,11 @@ func (l Link) Stored() Link {
 		&l.ReservedUntil, &l.CreatedAt, &l.UpdatedAt, &l.VerifiedAt, &l.PhaseSince,
 		&l.NoticeAt, &l.NotBefore, &l.Secret.Since, &l.Secret.PreviousUntil, &l.Secret.FellBackAt,
 	} {
-		*t = storedTime(*t)
+		*t = date.Stored(*t)
 	}
 	l.Condition = l.Condition.Stored()
 	if l.Change != nil {
-		l.Change = &Change{ID: l.Change.ID, Since: storedTime(l.Change.Since), Unfinished: l.Change.Unfinished}
+		l.Change = &Change{ID: l.Change.ID, Since: date.Stored(l.Change.Since), Unfinished: l.Change.Unfinished}
 	}
 	l.Discard = append([]string(nil), l.Discard...)
 	l.Contacts = append([]string(nil), l.Contacts...)
@@ -198,8 +198,6 @@ func (l Link) Stored() Link {
 	l.PendingEvents = l.PendingEvents.Stored()
 	return l
 }
-
-func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // Grace is how old something half-done must be before the timer finishes or removes it. It is far
 // longer than any request takes, so the timer never works against a writer.
@@ -218,7 +216,7 @@ func (l Link) Due() time.Time {
 func (l Link) due() time.Time {
 	due := l.phaseDue()
 	if len(l.PendingEvents) > 0 { // the request that left them may be about to enter them
-		due = earliest(due, l.PendingEvents[0].At.Add(Grace))
+		due = date.Earliest(due, l.PendingEvents[0].At.Add(Grace))
 	}
 	return due
 }
@@ -231,23 +229,19 @@ func (l Link) phaseDue() time.Time {
 		if l.Enrolled {
 			return l.PhaseSince.Add(Grace)
 		}
+		if l.ReservedUntil.Equal(Forever) {
+			return time.Time{}
+		}
 		return l.ReservedUntil
 	}
-	due := earliest(l.NextVerify, l.NoticeAt)
-	due = earliest(due, l.Secret.PreviousUntil)
-	due = earliest(due, l.Notices.Due())
+	due := date.Earliest(l.NextVerify, l.NoticeAt)
+	due = date.Earliest(due, l.Secret.PreviousUntil)
+	due = date.Earliest(due, l.Notices.Due())
 	switch {
 	case l.Change != nil: // the change may need what Discard names
-		due = earliest(due, l.Change.Since.Add(Grace))
+		due = date.Earliest(due, l.Change.Since.Add(Grace))
 	case len(l.Discard) > 0:
-		due = earliest(due, l.PhaseSince.Add(Grace))
+		due = date.Earliest(due, l.PhaseSince.Add(Grace))
 	}
 	return due
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -2,13 +2,10 @@ package link
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"fhirlink/shared/continuation"
+	"fhirlink/shared/flight"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/store"
 )
@@ -71,20 +68,11 @@ func (s *Service) List(ctx context.Context, organization string, f Filter, limit
 // read gets the rows of slugs in their order, leaving out those that are gone.
 func (s *Service) read(ctx context.Context, slugs []Slug) ([]Link, error) {
 	rows := make([]Link, len(slugs))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
-	for i, slug := range slugs {
-		group.Go(func() (err error) {
-			defer func() {
-				if recover() != nil { // errgroup would end the process
-					err = fmt.Errorf("panic: %s", debug.Stack())
-				}
-			}()
-			rows[i], err = s.stores.Get(ctx, slug)
-			return ignore(err, store.ErrNotFound)
-		})
-	}
-	if err := group.Wait(); err != nil {
+	err := flight.Each(ctx, len(slugs), 8, func(ctx context.Context, i int) (err error) {
+		rows[i], err = s.stores.Get(ctx, slugs[i])
+		return ignore(err, store.ErrNotFound)
+	})
+	if err != nil {
 		return nil, storeProblem(err, "")
 	}
 	found := rows[:0]

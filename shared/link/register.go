@@ -253,7 +253,6 @@ func (s *Service) activate(ctx context.Context, l Link, version string) (Link, e
 		}
 		row.Phase, row.PhaseSince = Live, now
 		row.Secret.Version, row.Secret.Since = version, now
-		row.ReservedUntil = time.Time{}
 		row.addEvent(ctx, trail.Registered, trail.OK, now)
 		return row, nil
 	})

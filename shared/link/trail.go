@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/store"
@@ -12,7 +13,7 @@ import (
 
 // event is a new entry about the link.
 func (l Link) event(ctx context.Context, action trail.Action, outcome string, now time.Time) trail.Event {
-	at := storedTime(now)
+	at := date.Stored(now)
 	return trail.Event{
 		ID: trail.ID(at, word()), At: at, Organization: l.Organization, Slug: string(l.Slug), LinkID: l.ID,
 		Action: action, Outcome: outcome, By: trail.ActorOf(ctx),

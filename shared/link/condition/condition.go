@@ -45,11 +45,10 @@ type Problem struct {
 
 // Stored is c as a row keeps it: times in UTC and cut to the microsecond. It shares no memory with c.
 func (c Condition) Stored() Condition {
-	stored := func(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-	c.NextVerify, c.PendingSince = stored(c.NextVerify), stored(c.PendingSince)
+	c.NextVerify, c.PendingSince = date.Stored(c.NextVerify), date.Stored(c.PendingSince)
 	if c.Problem != nil {
 		p := *c.Problem
-		p.Since = stored(p.Since)
+		p.Since = date.Stored(p.Since)
 		c.Problem = &p
 	}
 	return c

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/verification"
 )
@@ -47,7 +48,7 @@ const MaxBytes = 16<<10 - 512
 // Stored is r as every Store keeps it: its time in UTC and cut to the microsecond, its report cut to
 // MaxBytes, without what is not in its JSON.
 func (r Report) Stored() Report {
-	r.At = r.At.UTC().Truncate(time.Microsecond)
+	r.At = date.Stored(r.At)
 	r.Report = Fit(r.Report, MaxBytes)
 	r.Report.RetryAfter = 0
 	for i := range r.Report.Checks {

@@ -90,4 +90,3 @@ func cut(s string) string {
 }
 
 // storedTime is t as rows keep it: UTC, in microseconds.
-func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/notify"
 )
 
@@ -37,7 +38,7 @@ func (o Outbox) Add(n Notice) Outbox {
 	if slices.ContainsFunc(o, func(other Notice) bool { return other.ID == n.ID }) {
 		return o
 	}
-	n.At, n.Message, n.Fix = storedTime(n.At), cut(n.Message), cut(n.Fix)
+	n.At, n.Message, n.Fix = date.Stored(n.At), cut(n.Message), cut(n.Fix)
 	replaces := n.aboutEnd() || n.Type == notify.SecretRotated
 	o = slices.DeleteFunc(slices.Clone(o), func(other Notice) bool { return replaces && other.aboutEnd() && other.untouched() })
 	o = append(o, n)
@@ -83,7 +84,7 @@ func (o Outbox) Claim(now time.Time) (claimed []Attempt) {
 			if now.Before(d.Next) {
 				continue
 			}
-			d.Claim, d.Next = strings.ToLower(rand.Text()), storedTime(now.Add(claimFor))
+			d.Claim, d.Next = strings.ToLower(rand.Text()), date.Stored(now.Add(claimFor))
 			claimed = append(claimed, Attempt{Notice: n, Delivery: *d})
 		}
 	}
@@ -108,7 +109,7 @@ func (a Attempt) settle(deliveries []Delivery, now time.Time) []Delivery {
 	for i := range left {
 		if d := &left[i]; d.Claim == a.Delivery.Claim {
 			wait, _ := a.Result.Next(d.Attempts + 1)
-			d.Claim, d.Attempts, d.Next = "", d.Attempts+1, storedTime(now.Add(wait))
+			d.Claim, d.Attempts, d.Next = "", d.Attempts+1, date.Stored(now.Add(wait))
 		}
 	}
 	return left
@@ -138,10 +139,10 @@ func (o Outbox) PutOffMail(organization string, now time.Time) {
 // Stored is the outbox as rows keep it, sharing no memory with o; nil when it is empty.
 func (o Outbox) Stored() (stored Outbox) {
 	for _, n := range o {
-		n.At = storedTime(n.At)
+		n.At = date.Stored(n.At)
 		var deliveries []Delivery
 		for _, d := range n.Deliveries {
-			d.Next = storedTime(d.Next)
+			d.Next = date.Stored(d.Next)
 			deliveries = append(deliveries, d)
 		}
 		n.Deliveries = deliveries

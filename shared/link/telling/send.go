@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/notify"
 )
 
@@ -40,7 +41,7 @@ func (s Sender) Deliveries(ctx context.Context, a About, now time.Time) (all []D
 		return nil, fmt.Errorf("who is to be told about link %s is not known: %w", a.Slug, err)
 	}
 	for _, t := range targets {
-		all = append(all, Delivery{Target: t, Next: storedTime(now)})
+		all = append(all, Delivery{Target: t, Next: date.Stored(now)})
 	}
 	return all, nil
 }

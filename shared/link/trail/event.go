@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fhirlink/shared/caller"
+	"fhirlink/shared/date"
 )
 
 // Event is one entry of the trail. It holds no secret and no token.
@@ -60,6 +61,6 @@ func ID(at time.Time, unique string) string {
 
 // Stored is e as every Store keeps it: its time in UTC and cut to the microsecond.
 func (e Event) Stored() Event {
-	e.At = e.At.UTC().Truncate(time.Microsecond)
+	e.At = date.Stored(e.At)
 	return e
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"fhirlink/shared/date"
 )
 
 // Endpoint is an address to which an organization wants its events sent.
@@ -59,28 +61,21 @@ func (e Endpoint) OverlapEnds(now time.Time) (end time.Time) {
 // shared with e.
 func (e Endpoint) Stored() Endpoint {
 	for _, t := range []*time.Time{&e.CreatedAt, &e.RemovedAt, &e.DisabledAt} {
-		*t = stored(*t)
+		*t = date.Stored(*t)
 	}
 	e.Keys = slices.Clone(e.Keys)
 	for i := range e.Keys {
-		e.Keys[i].Until = stored(e.Keys[i].Until)
+		e.Keys[i].Until = date.Stored(e.Keys[i].Until)
 	}
 	if len(e.Keys) == 0 {
 		e.Keys = nil
 	}
 	if e.LastDelivery != nil {
 		last := *e.LastDelivery
-		last.At = stored(last.At)
+		last.At = date.Stored(last.At)
 		e.LastDelivery = &last
 	}
 	return e
-}
-
-func stored(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Time{}
-	}
-	return t.UTC().Truncate(time.Microsecond)
 }
 
 // Store keeps endpoints, each under its organization and id. Insert and Update return the true

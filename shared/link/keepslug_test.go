@@ -1,0 +1,55 @@
+package link_test
+
+import (
+	"testing"
+	"time"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+)
+
+// TestKeepSlug: a slug that others trust is never handed to another organization, whatever becomes of
+// the link.
+func TestKeepSlug(t *testing.T) {
+	d := newDesk()
+	registerFor := func(organization string) error {
+		r := registration("the-secret")
+		r.SecretExpiresOn = ""
+		_, err := d.Register(t.Context(), organization, r)
+		return err
+	}
+	if err := registerFor(orgA); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, d.KeepSlug(t.Context(), orgB, slug), problem.LinkNotFound)
+	wantCode(t, d.KeepSlug(t.Context(), orgA, "none"), problem.LinkNotFound)
+	before, err := d.links.Get(t.Context(), slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := d.KeepSlug(t.Context(), orgA, slug); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l, err := d.links.Get(t.Context(), slug); err != nil || !l.ReservedUntil.Equal(link.Forever) || l.ETag() != before.ETag() {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	for range 2 { // also the second link of the slug, which itself asked for nothing
+		if err := d.Delete(t.Context(), orgA, slug, "*"); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			d.now = d.now.Add(400 * 24 * time.Hour)
+			d.sweep(t)
+		}
+		l, err := d.links.Get(t.Context(), slug)
+		if err != nil || l.Phase != link.Tombstone || l.Organization != orgA || !l.Due().IsZero() {
+			t.Fatalf("after years: %+v, due %v, %v", l, l.Due(), err)
+		}
+		wantCode(t, registerFor(orgB), problem.SlugTaken)
+		if err := registerFor(orgA); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
