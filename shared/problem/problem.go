@@ -38,6 +38,14 @@ const (
 	WebhookNotFound Code = "webhook_not_found"
 	ReportNotFound  Code = "report_not_found"
 	TooManyWebhooks Code = "too_many_webhooks"
+
+	SMARTNotConfigured     Code = "smart_not_configured"
+	SMARTNotEnabled        Code = "smart_not_enabled"
+	NotWithFhirlink        Code = "not_with_fhirlink"
+	BackendNeedsAsymmetric Code = "backend_needs_asymmetric"
+	AppNotFound            Code = "app_not_found"
+	AppExists              Code = "app_exists"
+	TooManyApps            Code = "too_many_apps"
 )
 
 var kinds = map[Code]struct {
@@ -68,6 +76,14 @@ var kinds = map[Code]struct {
 	ReportNotFound:  {http.StatusNotFound, "No report of the link is kept"},
 	WebhookNotFound: {http.StatusNotFound, "There is no such webhook"},
 	TooManyWebhooks: {http.StatusConflict, "The organization has as many webhooks as it may have"},
+
+	SMARTNotConfigured:     {http.StatusUnprocessableEntity, "This deployment is not set up for SMART authorization"},
+	SMARTNotEnabled:        {http.StatusNotFound, "SMART authorization is off for this link"},
+	NotWithFhirlink:        {http.StatusUnprocessableEntity, "The setting has no meaning for tokens of our own"},
+	BackendNeedsAsymmetric: {http.StatusUnprocessableEntity, "A backend service needs keys of its own"},
+	AppNotFound:            {http.StatusNotFound, "There is no such app"},
+	AppExists:              {http.StatusConflict, "The link has an app of this client id"},
+	TooManyApps:            {http.StatusConflict, "The link has as many apps as it may have"},
 }
 
 // Codes returns all codes, sorted.

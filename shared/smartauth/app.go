@@ -1,0 +1,94 @@
+package smartauth
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"fhirlink/shared/secret"
+)
+
+// AppType says how an app proves who it is.
+type AppType string
+
+// The types of apps.
+const (
+	Public    AppType = "public"    // it cannot keep a secret
+	Symmetric AppType = "symmetric" // by a client secret
+)
+
+// maxApps is how many apps a link may have.
+const maxApps = 100
+
+// App is an app that users of a link's FHIR server may use.
+type App struct {
+	ID     string // random, one for each time it was made
+	LinkID string
+	Tag    string // random, changes with every write
+
+	ClientID     string // chosen by the organization; never changed
+	Name         string
+	Type         AppType
+	RedirectURIs []string
+	LaunchURI    string   `json:",omitzero"`
+	Scopes       []string // the most that it may be granted
+
+	PKCEOptional             bool        `json:",omitzero"`
+	AuthorizationResponseIss bool        `json:",omitzero"` // RFC 9207
+	Disabled                 bool        `json:",omitzero"`
+	Secrets                  []AppSecret `json:",omitempty"` // newest first
+
+	CreatedAt, UpdatedAt time.Time
+}
+
+// AppSecret is what is kept of a client secret.
+type AppSecret struct {
+	Hash  string    // SHA-256 of the secret, base64url
+	Until time.Time `json:",omitzero"` // zero, for the newest only: it has no end
+}
+
+// ETag is the entity tag of the app, with its quotes.
+func (a App) ETag() string { return `"` + a.Tag + `"` }
+
+// Redirects reports whether the app may be answered at an address.
+func (a App) Redirects(uri string) bool { return redirects(a.RedirectURIs, uri) }
+
+// Authenticates reports whether a client secret is the app's at a time.
+func (a App) Authenticates(clientSecret secret.Value, now time.Time) bool {
+	found := false
+	for _, one := range a.Secrets {
+		same := secret.New(one.Hash).Equal(secret.New(hashOf(clientSecret)))
+		found = found || same && (one.Until.IsZero() || now.Before(one.Until))
+	}
+	return found && a.Type == Symmetric
+}
+
+// withSecret returns the app with a new client secret. The one before stays valid until a time.
+func (a App) withSecret(clientSecret secret.Value, until, now time.Time) App {
+	kept := []AppSecret{{Hash: hashOf(clientSecret)}}
+	for _, one := range a.Secrets {
+		if one.Until.IsZero() || until.Before(one.Until) {
+			one.Until = until
+		}
+		if now.Before(one.Until) && one.Hash != kept[0].Hash && len(kept) < maxSecrets {
+			kept = append(kept, one)
+		}
+	}
+	a.Secrets = kept
+	return a
+}
+
+// maxSecrets bounds how many client secrets of an app are valid at the same time.
+const maxSecrets = 4
+
+// supported are the scopes that a link's apps may ask for, sorted.
+func supported(apps []App) []string {
+	var all []string
+	for _, a := range apps {
+		if !a.Disabled {
+			all = append(all, a.Scopes...)
+		}
+	}
+	slices.SortFunc(all, strings.Compare)
+	return slices.Compact(all)
+}

@@ -1,0 +1,204 @@
+package smartauth
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"fhirlink/shared/date"
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/store"
+)
+
+// Apps returns all apps of a link, in the order of their client ids. Errors: LinkNotFound,
+// SMARTNotEnabled, UpstreamUnavailable.
+func (s *Service) Apps(ctx context.Context, organization, slug string) ([]App, error) {
+	_, l, err := s.Settings(ctx, organization, slug)
+	if err != nil {
+		return nil, err
+	}
+	return s.apps(ctx, l)
+}
+
+func (s *Service) apps(ctx context.Context, l link.Link) (apps []App, err error) {
+	rows, err := s.Rows.List(ctx, partition(string(l.Slug)), appPrefix, "", maxApps+attempts)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	for _, row := range rows {
+		var a App
+		if err := decode(row, &a); err != nil {
+			return nil, err
+		}
+		if a.LinkID == l.ID {
+			apps = append(apps, a)
+		}
+	}
+	return apps, nil
+}
+
+// App returns an app of a link. Errors: LinkNotFound, SMARTNotEnabled, AppNotFound,
+// UpstreamUnavailable.
+func (s *Service) App(ctx context.Context, organization, slug, clientID string) (App, error) {
+	_, l, err := s.Settings(ctx, organization, slug)
+	if err != nil {
+		return App{}, err
+	}
+	a, _, err := s.app(ctx, l, clientID)
+	return a, err
+}
+
+func (s *Service) app(ctx context.Context, l link.Link, clientID string) (a App, row store.Row, err error) {
+	k := appKey(string(l.Slug), clientID)
+	if k.Check() == nil {
+		if row, err = s.Rows.Row(ctx, k); err == nil {
+			err = decode(row, &a)
+		}
+	}
+	if err != nil {
+		return App{}, row, unavailable(err)
+	}
+	if a.LinkID != l.ID {
+		return App{}, row, problem.New(problem.AppNotFound, "The link %q has no app %.128q. Check the client id (API: GET /api/links/%[1]s/apps lists the apps).", l.Slug, clientID)
+	}
+	return a, row, nil
+}
+
+// CreateApp makes an app. The client secret of a symmetric app is in this answer only; it is zero for
+// others. Errors: LinkNotFound, SMARTNotEnabled, InvalidFields, BackendNeedsAsymmetric, AppExists,
+// TooManyApps, UpstreamUnavailable.
+func (s *Service) CreateApp(ctx context.Context, organization, slug string, in NewApp) (a App, clientSecret secret.Value, notes []string, err error) {
+	settings, l, err := s.Settings(ctx, organization, slug)
+	if err != nil {
+		return App{}, secret.Value{}, nil, err
+	}
+	if a, err = in.app(); err != nil {
+		return App{}, secret.Value{}, nil, err
+	}
+	apps, err := s.apps(ctx, l)
+	switch {
+	case err != nil:
+		return App{}, secret.Value{}, nil, err
+	case len(apps) >= maxApps:
+		return App{}, secret.Value{}, nil, problem.New(problem.TooManyApps, "The link %q has %d apps, which is the most. Delete one that nobody uses.", slug, len(apps))
+	}
+	now := date.Stored(s.Now())
+	a.ID, a.LinkID, a.Tag, a.CreatedAt, a.UpdatedAt = rand.Text(), l.ID, rand.Text(), now, now
+	if a.Type == Symmetric {
+		clientSecret = newSecret()
+		a = a.withSecret(clientSecret, now, now)
+	}
+	_, row, err := s.app(ctx, l, a.ClientID)
+	if err == nil {
+		return App{}, secret.Value{}, nil, appExists(slug, a.ClientID)
+	}
+	if problem.CodeOf(err) != problem.AppNotFound {
+		return App{}, secret.Value{}, nil, err
+	}
+	switch swapped, err := s.swap(ctx, row, a); { // over what a link that had the slug before has left
+	case err != nil:
+		return App{}, secret.Value{}, nil, err
+	case !swapped:
+		return App{}, secret.Value{}, nil, appExists(slug, a.ClientID)
+	}
+	return a, clientSecret, a.notes(settings), nil
+}
+
+func appExists(slug, clientID string) error {
+	message, fix := "The link "+slug+" has an app "+clientID+" already.", "Choose another client id, or change that app."
+	e := problem.New(problem.AppExists, "%s %s", message, fix)
+	e.Fields = []problem.Field{{Field: "clientId", Code: string(problem.AppExists), Message: message, Fix: fix}}
+	return e
+}
+
+// ChangeApp changes the fields that were sent. Errors: those of App, InvalidFields,
+// BackendNeedsAsymmetric, IfMatchRequired, ChangedMeanwhile.
+func (s *Service) ChangeApp(ctx context.Context, organization, slug, clientID string, p Precondition, in NewApp) (changed App, notes []string, err error) {
+	settings, l, err := s.Settings(ctx, organization, slug)
+	if err != nil {
+		return App{}, nil, err
+	}
+	changed, err = s.updateApp(ctx, l, clientID, func(a App) (App, error) {
+		if err := p.check(a.ETag(), "settings of the app"); err != nil {
+			return App{}, err
+		}
+		return in.change(a)
+	})
+	return changed, changed.notes(settings), err
+}
+
+// NewAppSecret gives a symmetric app another client secret. If-Match is checked when it was sent. made is
+// zero if the secret came with the request. Errors: those of App, InvalidFields, ChangedMeanwhile.
+func (s *Service) NewAppSecret(ctx context.Context, organization, slug, clientID string, p Precondition, in NewSecret) (changed App, made secret.Value, err error) {
+	_, l, err := s.Settings(ctx, organization, slug)
+	if err != nil {
+		return App{}, secret.Value{}, err
+	}
+	clientSecret, overlap, err := in.read()
+	if err != nil {
+		return App{}, secret.Value{}, err
+	}
+	changed, err = s.updateApp(ctx, l, clientID, func(a App) (App, error) {
+		if p.IfMatch != "" {
+			if err := p.check(a.ETag(), "settings of the app"); err != nil {
+				return App{}, err
+			}
+		}
+		if a.Type != Symmetric {
+			return App{}, problem.Invalid(problem.Field{
+				Field: "type", Code: "app_has_no_secret", Message: "The app is of the type " + string(a.Type) + ", which has no client secret.", Fix: "Make a symmetric app instead.",
+			})
+		}
+		now := s.Now()
+		return a.withSecret(clientSecret, now.Add(time.Duration(overlap)*time.Hour), now), nil
+	})
+	if in.ClientSecret.IsZero() {
+		made = clientSecret
+	}
+	return changed, made, err
+}
+
+// DeleteApp removes an app: what it was granted is dead. Errors: those of App, IfMatchRequired,
+// ChangedMeanwhile.
+func (s *Service) DeleteApp(ctx context.Context, organization, slug, clientID string, p Precondition) error {
+	_, l, err := s.Settings(ctx, organization, slug)
+	if err != nil {
+		return err
+	}
+	for range attempts {
+		a, row, err := s.app(ctx, l, clientID)
+		if err != nil {
+			return err
+		}
+		if err := p.check(a.ETag(), "settings of the app"); err != nil {
+			return err
+		}
+		if gone, err := s.Rows.Remove(ctx, row); err != nil || gone {
+			return unavailable(err)
+		}
+	}
+	return busy("settings of the app")
+}
+
+// updateApp changes an app; change may run more than once.
+func (s *Service) updateApp(ctx context.Context, l link.Link, clientID string, change func(App) (App, error)) (App, error) {
+	for range attempts {
+		a, row, err := s.app(ctx, l, clientID)
+		if err != nil {
+			return App{}, err
+		}
+		if a, err = change(a); err != nil {
+			return App{}, err
+		}
+		a.Tag, a.UpdatedAt = rand.Text(), date.Stored(s.Now())
+		switch swapped, err := s.swap(ctx, row, a); {
+		case err != nil:
+			return App{}, err
+		case swapped:
+			return a, nil
+		}
+	}
+	return App{}, busy("settings of the app")
+}

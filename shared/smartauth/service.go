@@ -1,0 +1,220 @@
+package smartauth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"fhirlink/shared/date"
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/store"
+)
+
+// Base is the path below which the issuers are: Base + slug.
+const Base = "/api/smart/"
+
+// Links is the part of [link.Service] that SMART authorization needs.
+type Links interface {
+	Get(ctx context.Context, organization, slug string) (link.Link, error)
+	KeepSlug(ctx context.Context, organization, slug string) error
+}
+
+// Deps is what a Service works with. All but PublicURL and AnyTarget are required.
+type Deps struct {
+	Rows      store.Rows
+	Links     Links
+	PublicURL string // the origin of this deployment; empty: SMART cannot be switched on
+	AnyTarget bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
+	Now       func() time.Time
+}
+
+// Service is what organizations can do with the SMART authorization of their links. Every method acts
+// on links of the organization only; the link of another one is as if it did not exist.
+//
+// Errors that callers may be told are *problem.Error.
+type Service struct{ Deps }
+
+// New makes a Service. It does nothing else.
+func New(d Deps) *Service { return &Service{d} }
+
+// Issuer is the issuer of a link's authorization server (RFC 8414 §2).
+func (s *Service) Issuer(slug string) string { return s.PublicURL + Base + slug }
+
+// Precondition are the headers If-Match and If-None-Match of a request (RFC 9110 §13.1).
+type Precondition struct{ IfMatch, IfNoneMatch string }
+
+// check compares the headers with the entity tag of what is there; empty: nothing is.
+func (p Precondition) check(etag, what string) error {
+	switch {
+	case p.IfMatch == "" && strings.TrimSpace(p.IfNoneMatch) == "*":
+		if etag == "" {
+			return nil
+		}
+	case p.IfMatch == "":
+		return problem.New(problem.IfMatchRequired, "Send the ETag of the %s as you last read them in If-Match, or If-Match: * to overwrite whatever is there.", what)
+	case etag == "":
+	case strings.TrimSpace(p.IfMatch) == "*":
+		return nil
+	default:
+		for tag := range strings.SplitSeq(p.IfMatch, ",") {
+			if strings.TrimSpace(tag) == etag {
+				return nil
+			}
+		}
+	}
+	return problem.New(problem.ChangedMeanwhile, "The %s are not as your request says. Read them again, look at what changed, and send the request with the ETag.", what)
+}
+
+// partition is where the settings and apps of a link are.
+func partition(slug string) string { return "a" + slug }
+
+func settingsKey(slug string) store.Key {
+	return store.Key{Partition: partition(slug), Name: "S"}
+}
+
+const appPrefix = "A_"
+
+func appKey(slug, clientID string) store.Key {
+	return store.Key{Partition: partition(slug), Name: appPrefix + clientID}
+}
+
+// Settings returns the settings of a link, with every default filled in. Errors: LinkNotFound,
+// SMARTNotEnabled, UpstreamUnavailable.
+func (s *Service) Settings(ctx context.Context, organization, slug string) (Settings, link.Link, error) {
+	l, err := s.Links.Get(ctx, organization, slug)
+	if err != nil {
+		return Settings{}, link.Link{}, err
+	}
+	settings, _, err := s.settings(ctx, l)
+	if err != nil {
+		return Settings{}, link.Link{}, err
+	}
+	return settings.For(l), l, nil
+}
+
+// settings reads the settings of a link as they are stored. Errors: SMARTNotEnabled,
+// UpstreamUnavailable.
+func (s *Service) settings(ctx context.Context, l link.Link) (settings Settings, row store.Row, err error) {
+	row, err = s.Rows.Row(ctx, settingsKey(string(l.Slug)))
+	if err != nil {
+		return Settings{}, row, unavailable(err)
+	}
+	if err := decode(row, &settings); err != nil {
+		return Settings{}, row, err
+	}
+	if settings.LinkID != l.ID { // none, or those of a link that had the slug before
+		return Settings{}, row, problem.New(problem.SMARTNotEnabled, "SMART authorization is off for the link %q. Switch it on with PUT /api/links/%[1]s/smart.", l.Slug)
+	}
+	return settings, row, nil
+}
+
+// PutSettings replaces the settings of a link, or switches SMART authorization on. The slug is kept for
+// the organization before anything is written: an issuer is never handed on. Errors: LinkNotFound,
+// SMARTNotConfigured, InvalidFields, NotWithFhirlink, IfMatchRequired, ChangedMeanwhile,
+// UpstreamUnavailable.
+func (s *Service) PutSettings(ctx context.Context, organization, slug string, p Precondition, in NewSettings) (put Settings, l link.Link, created bool, err error) {
+	if l, err = s.Links.Get(ctx, organization, slug); err != nil {
+		return Settings{}, l, false, err
+	}
+	if s.PublicURL == "" {
+		return Settings{}, l, false, problem.New(problem.SMARTNotConfigured, "This deployment does not know its own address, which is part of every issuer. Whoever runs it sets FHIRLINK_PUBLIC_URL.")
+	}
+	next, err := in.settings(l, s.AnyTarget)
+	if err != nil {
+		return Settings{}, l, false, err
+	}
+	for range attempts {
+		before, row, err := s.settings(ctx, l)
+		if err != nil && problem.CodeOf(err) != problem.SMARTNotEnabled {
+			return Settings{}, l, false, err
+		}
+		created = err != nil
+		etag := ""
+		if !created {
+			etag = before.ETag()
+		}
+		if err := p.check(etag, "SMART settings"); err != nil {
+			return Settings{}, l, false, err
+		}
+		now := date.Stored(s.Now())
+		next.ID, next.LinkID, next.Tag, next.CreatedAt, next.UpdatedAt = before.ID, l.ID, rand.Text(), before.CreatedAt, now
+		if created {
+			next.ID, next.CreatedAt = rand.Text(), now
+			if err := s.Links.KeepSlug(ctx, organization, slug); err != nil {
+				return Settings{}, l, false, err
+			}
+		}
+		switch swapped, err := s.swap(ctx, row, next); {
+		case err != nil:
+			return Settings{}, l, false, err
+		case swapped:
+			return next.For(l), l, created, nil
+		}
+	}
+	return Settings{}, l, false, busy("settings")
+}
+
+// DeleteSettings switches SMART authorization off: everything that was granted is dead. The apps stay.
+// Errors: LinkNotFound, SMARTNotEnabled, IfMatchRequired, ChangedMeanwhile, UpstreamUnavailable.
+func (s *Service) DeleteSettings(ctx context.Context, organization, slug string, p Precondition) error {
+	l, err := s.Links.Get(ctx, organization, slug)
+	if err != nil {
+		return err
+	}
+	for range attempts {
+		settings, row, err := s.settings(ctx, l)
+		if err != nil {
+			return err
+		}
+		if err := p.check(settings.ETag(), "SMART settings"); err != nil {
+			return err
+		}
+		if gone, err := s.Rows.Remove(ctx, row); err != nil || gone {
+			return unavailable(err)
+		}
+	}
+	return busy("settings")
+}
+
+// attempts limits how often a change is retried because of concurrent writes.
+const attempts = 8
+
+func busy(what string) error {
+	return problem.Unavailable(errors.New("changed by others again and again"), time.Second, "The %s are being changed by others. Nothing was stored: send the request again.", what)
+}
+
+// swap writes a value in JSON if the row is still as it was read.
+func (s *Service) swap(ctx context.Context, old store.Row, value any) (swapped bool, err error) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return false, fmt.Errorf("row %s: %w", old.Name, err)
+	}
+	_, swapped, err = s.Rows.Swap(ctx, old, string(data))
+	return swapped, unavailable(err)
+}
+
+// decode reads the value of a row; a row that is not there leaves into as it is.
+func decode(row store.Row, into any) error {
+	if row.Version == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(row.Value), into); err != nil {
+		return fmt.Errorf("the row %s in %s cannot be read, repair or remove it: %w", row.Name, row.Partition, err)
+	}
+	return nil
+}
+
+// storeRetry is how long callers wait when the database does not answer.
+const storeRetry = 5 * time.Second
+
+func unavailable(err error) error {
+	if errors.Is(err, store.ErrUnavailable) {
+		return problem.Unavailable(err, storeRetry, "The database cannot be reached just now. Send the request again in a few seconds.")
+	}
+	return err
+}

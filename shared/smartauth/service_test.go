@@ -1,0 +1,531 @@
+package smartauth_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/smartauth"
+	"fhirlink/shared/store"
+	"fhirlink/shared/store/rowtest"
+)
+
+const (
+	orgA = "11111111-1111-4111-8111-111111111111"
+	orgB = "44444444-4444-4444-8444-444444444444"
+	slug = "clinic"
+)
+
+// desk is a service over rows in memory, with links that tests set.
+type desk struct {
+	*smartauth.Service
+	rows  *rowtest.Rows
+	links map[string]link.Link
+	kept  []string // slugs that were kept without end
+	now   time.Time
+}
+
+func newDesk() *desk {
+	d := &desk{rows: rowtest.New(), links: map[string]link.Link{}, now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}
+	d.links[slug] = link.Link{
+		Slug: slug, ID: "id-1", Organization: orgA, Phase: link.Live, FHIRServerURL: "https://clinic.example/fhir", Audience: "api://clinic", ClientID: "22222222-2222-4222-8222-222222222222", TenantID: orgA,
+	}
+	d.Service = smartauth.New(smartauth.Deps{Rows: d.rows, Links: d, PublicURL: "https://links.example.org", Now: func() time.Time { return d.now }})
+	return d
+}
+
+// Get implements [smartauth.Links].
+func (d *desk) Get(_ context.Context, organization, slug string) (link.Link, error) {
+	l, ok := d.links[slug]
+	if !ok || l.Organization != organization {
+		return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
+	}
+	return l, nil
+}
+
+// KeepSlug implements [smartauth.Links].
+func (d *desk) KeepSlug(_ context.Context, _, slug string) error {
+	if d.rows.Fault != nil {
+		if err := d.rows.Fault("KeepSlug", store.Key{}, true); err != nil {
+			return problem.Unavailable(err, time.Second, "The table is down.")
+		}
+	}
+	d.kept = append(d.kept, slug)
+	return nil
+}
+
+var (
+	creating = smartauth.Precondition{IfNoneMatch: "*"}
+	anything = smartauth.Precondition{IfMatch: "*"}
+)
+
+func tag(etag string) smartauth.Precondition { return smartauth.Precondition{IfMatch: etag} }
+
+func read[T any](t *testing.T, text string) (in T) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &in); err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func (d *desk) put(t *testing.T, text string) smartauth.Settings {
+	t.Helper()
+	s, _, _, err := d.PutSettings(t.Context(), orgA, slug, smartauth.Precondition{IfNoneMatch: "*", IfMatch: ""}, read[smartauth.NewSettings](t, text))
+	if problem.CodeOf(err) == problem.ChangedMeanwhile {
+		s, _, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, text))
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return s
+}
+
+func (d *desk) create(t *testing.T, text string) (smartauth.App, secret.Value) {
+	t.Helper()
+	a, s, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, text))
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return a, s
+}
+
+func wantCode(t *testing.T, err error, want problem.Code, fields ...string) {
+	t.Helper()
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != want {
+		t.Fatalf("%v, want %s", err, want)
+	}
+	var got []string
+	for _, f := range p.Fields {
+		got = append(got, f.Field+" "+f.Code)
+		if f.Message == "" || f.Fix == "" {
+			t.Errorf("%s: no message or no fix: %+v", want, f)
+		}
+	}
+	if len(fields) > 0 && !slices.Equal(got, fields) {
+		t.Errorf("the mistakes are %q, want %q", got, fields)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	d := newDesk()
+	_, _, err := d.Settings(t.Context(), orgA, slug)
+	wantCode(t, err, problem.SMARTNotEnabled)
+	s := d.put(t, `{"tokens":"fhirlink"}`)
+	if s.Tokens != smartauth.Own || s.Server != smartauth.Other || s.ServerClientID != d.links[slug].ClientID || s.Compartment != smartauth.ByClaim || len(*s.AccessTokenRoles) != 0 ||
+		s.TokenSeconds != 3600 || s.RefreshDays != 90 || s.UserClaim != "fhirUser" || s.Audience(d.links[slug]) != "https://clinic.example/fhir" || !slices.Equal(s.BaseURLs(d.links[slug]), []string{"https://clinic.example/fhir"}) {
+		t.Errorf("the defaults: %+v", s)
+	}
+	if !slices.Equal(d.kept, []string{slug}) {
+		t.Errorf("kept are %q", d.kept)
+	}
+	if d.Issuer(slug) != "https://links.example.org/api/smart/clinic" {
+		t.Error(d.Issuer(slug))
+	}
+	d.now = d.now.Add(time.Hour)
+	again := d.put(t, `{"tokens":"fhirlink","server":"fhirServer","serverClientId":"33333333-3333-4333-8333-333333333333","audience":"api://clinic","fhirBaseUrls":["https://GATEWAY.example/fhir/","https://gateway.example/fhir"],`+
+		`"userClaim":"extn.fhirUser","consent":"none","picker":"none","introspection":false,"accessTokenSeconds":300,"refreshDays":1,"context":{"tenant":"t","smartStyleUrl":"https://a.example/style","needPatientBanner":true},`+
+		`"scopesSupported":["openid","patient/*.rs","openid"],"diagnostics":true,"issuer":7,"callback":[],"entra":{},"snippets":null,"createdAt":"x","updatedAt":"x","etag":"x","notes":[]}`)
+	if again.ID != s.ID || again.Tag == s.Tag || !again.CreatedAt.Equal(s.CreatedAt) || again.UpdatedAt.Equal(s.UpdatedAt) || !slices.Equal(*again.AccessTokenRoles, []string{"smartUser"}) || again.Compartment != smartauth.ByFHIRUser ||
+		again.Audience(d.links[slug]) != "api://clinic" || !slices.Equal(again.FHIRBaseURLs, []string{"https://gateway.example/fhir"}) || !slices.Equal(*again.ScopesSupported, []string{"openid", "patient/*.rs"}) || !*again.Context.NeedPatientBanner {
+		t.Errorf("%+v", again)
+	}
+	if found, _, err := d.Settings(t.Context(), orgA, slug); err != nil || fmt.Sprintf("%+v", found.For(d.links[slug]).Tag) != again.Tag {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if d.put(t, `{"tokens":"fhirlink","server":"ahds","accessTokenRoles":["a","b"],"compartment":"claim"}`); len(d.kept) != 1 {
+		t.Error("the slug is kept again")
+	}
+
+	// The link's own addresses, as they are now.
+	l := d.links[slug]
+	l.FHIRServerURL = "https://ws-clinic.fhir.azurehealthcareapis.com"
+	d.links[slug] = l
+	if s := d.put(t, `{"tokens":"fhirlink"}`); s.Server != smartauth.AHDS || s.Compartment != smartauth.ByFHIRUser || s.Audience(l) != l.FHIRServerURL {
+		t.Errorf("of a host of Microsoft's: %+v", s)
+	}
+}
+
+func TestSettingsThatAreRefused(t *testing.T) {
+	d := newDesk()
+	for text, want := range map[string][]string{
+		`{}`:                 {"tokens required"},
+		`{"tokens":"entra"}`: {"tokens not_available_yet"},
+		`{"tokens":"Entra"}`: {"tokens unknown_value"},
+		`{"tokens":"fhirlink","server":"hapi","compartment":"x","consent":"x","picker":"x"}`:   {"server unknown_value", "compartment unknown_value", "consent unknown_value", "picker unknown_value"},
+		`{"tokens":"fhirlink","consent":"ask","picker":"search","introspection":true}`:         {"consent not_available_yet", "picker not_available_yet", "introspection not_available_yet"},
+		`{"tokens":"fhirlink","accessTokenSeconds":299,"refreshDays":0}`:                       {"accessTokenSeconds out_of_range", "refreshDays out_of_range"},
+		`{"tokens":"fhirlink","accessTokenSeconds":3601,"refreshDays":91}`:                     {"accessTokenSeconds out_of_range", "refreshDays out_of_range"},
+		`{"tokens":"fhirlink","audience":"https://graph.microsoft.com"}`:                       {"audience audience_foreign"},
+		`{"tokens":"fhirlink","audience":"https://clinic.example/fhir/"}`:                      {"audience audience_foreign"},
+		`{"tokens":"fhirlink","serverClientId":"x","userClaim":"a b"}`:                         {"serverClientId client_id_syntax", "userClaim claim_syntax"},
+		`{"tokens":"fhirlink","accessTokenRoles":["a","b","c","d","e","f g"]}`:                 {"accessTokenRoles too_many", "accessTokenRoles role_syntax"},
+		`{"tokens":"fhirlink","fhirBaseUrls":["http://a.example"]}`:                            {"fhirBaseUrls url_not_https"},
+		`{"tokens":"fhirlink","fhirBaseUrls":["","","","","","","","",""]}`:                    {"fhirBaseUrls too_many"},
+		`{"tokens":"fhirlink","context":{"tenant":"a\nb","smartStyleUrl":"http://a.example"}}`: {"context text", "context url_not_https"},
+		`{"tokens":"fhirlink","scopesSupported":["a b","","patient/Observation.x","\"","ä"]}`:  {"scopesSupported scope_syntax", "scopesSupported scope_syntax", "scopesSupported scope_syntax", "scopesSupported scope_syntax", "scopesSupported scope_syntax"},
+		`{"tokens":"fhirlink","scopesSupported":[` + strings.Repeat(`"a",`, 200) + `"a"]}`:     {"scopesSupported too_many"},
+	} {
+		_, _, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, text))
+		t.Log(text)
+		wantCode(t, err, problem.InvalidFields, want...)
+	}
+	for _, member := range []string{`"dialect":"firely"`, `"separator":"~"`, `"aliases":{}`, `"resource":"api://x"`, `"request":"scopes"`} {
+		_, _, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink",`+member+`}`))
+		wantCode(t, err, problem.NotWithFhirlink)
+	}
+	if _, _, err := d.Settings(t.Context(), orgA, slug); problem.CodeOf(err) != problem.SMARTNotEnabled || len(d.kept) != 0 {
+		t.Errorf("something was stored: %v, kept %q", err, d.kept)
+	}
+	unknown := newDesk()
+	unknown.PublicURL = ""
+	_, _, _, err := unknown.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+	wantCode(t, err, problem.SMARTNotConfigured)
+}
+
+func TestPreconditions(t *testing.T) {
+	d := newDesk()
+	put := func(p smartauth.Precondition) error {
+		_, _, _, err := d.PutSettings(t.Context(), orgA, slug, p, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+		return err
+	}
+	wantCode(t, put(smartauth.Precondition{}), problem.IfMatchRequired)
+	wantCode(t, put(anything), problem.ChangedMeanwhile) // there is nothing that could match
+	wantCode(t, put(tag(`"x"`)), problem.ChangedMeanwhile)
+	wantCode(t, put(smartauth.Precondition{IfNoneMatch: `"x"`}), problem.IfMatchRequired)
+	if err := put(creating); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, put(creating), problem.ChangedMeanwhile)
+	wantCode(t, put(smartauth.Precondition{}), problem.IfMatchRequired)
+	s, _, _ := d.Settings(t.Context(), orgA, slug)
+	for _, stale := range []string{`"x"`, "W/" + s.ETag(), strings.Trim(s.ETag(), `"`), `"x", *`, " "} {
+		wantCode(t, put(tag(stale)), problem.ChangedMeanwhile)
+		wantCode(t, d.DeleteSettings(t.Context(), orgA, slug, tag(stale)), problem.ChangedMeanwhile)
+	}
+	if err := put(tag(`"x", ` + s.ETag())); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, d.DeleteSettings(t.Context(), orgA, slug, smartauth.Precondition{}), problem.IfMatchRequired)
+	if err := d.DeleteSettings(t.Context(), orgA, slug, anything); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, d.DeleteSettings(t.Context(), orgA, slug, anything), problem.SMARTNotEnabled)
+}
+
+// TestSwitchedOnAgain: what was granted before SMART was switched off stays dead, and the apps are there.
+func TestSwitchedOnAgain(t *testing.T) {
+	d := newDesk()
+	first := d.put(t, `{"tokens":"fhirlink"}`)
+	d.create(t, `{"clientId":"app","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`)
+	if err := d.DeleteSettings(t.Context(), orgA, slug, tag(first.ETag())); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.App(t.Context(), orgA, slug, "app")
+	wantCode(t, err, problem.SMARTNotEnabled)
+	if second := d.put(t, `{"tokens":"fhirlink"}`); second.ID == first.ID {
+		t.Error("it is the same authorization server as before")
+	}
+	if _, err := d.App(t.Context(), orgA, slug, "app"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnotherLink: settings and apps belong to one link of one organization. Nothing of a link that had
+// the slug before counts for the one that has it now.
+func TestAnotherLink(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink","server":"firely"}`)
+	const app = `{"clientId":"app","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`
+	a, _ := d.create(t, app)
+	ctx := t.Context()
+	_, _, settings := d.Settings(ctx, orgB, slug)
+	_, _, _, put := d.PutSettings(ctx, orgB, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+	_, apps := d.Apps(ctx, orgB, slug)
+	_, one := d.App(ctx, orgB, slug, "app")
+	_, _, _, create := d.CreateApp(ctx, orgB, slug, read[smartauth.NewApp](t, app))
+	_, _, change := d.ChangeApp(ctx, orgB, slug, "app", anything, smartauth.NewApp{})
+	_, _, renew := d.NewAppSecret(ctx, orgB, slug, "app", anything, smartauth.NewSecret{})
+	for i, err := range []error{settings, put, d.DeleteSettings(ctx, orgB, slug, anything), apps, one, create, change, renew, d.DeleteApp(ctx, orgB, slug, "app", anything)} {
+		if problem.CodeOf(err) != problem.LinkNotFound {
+			t.Errorf("operation %d of another organization: %v", i, err)
+		}
+	}
+	l := d.links[slug]
+	l.ID = "id-2"
+	d.links[slug] = l
+	_, _, err := d.Settings(ctx, orgA, slug)
+	wantCode(t, err, problem.SMARTNotEnabled)
+	if s := d.put(t, `{"tokens":"fhirlink"}`); s.Server == smartauth.Firely {
+		t.Error("the settings of the link before count")
+	}
+	if apps, err := d.Apps(ctx, orgA, slug); err != nil || len(apps) != 0 {
+		t.Errorf("the apps of the link before count: %v, %v", apps, err)
+	}
+	if again, _ := d.create(t, app); again.ID == a.ID {
+		t.Error("it is the same app")
+	}
+}
+
+func TestApps(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink","server":"ahds"}`)
+	a, s, notes, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, `{"name":" Growth Chart ","type":"symmetric","redirectUris":["https://app.example/cb","https://app.example/cb"],"launchUri":"https://app.example/launch?x=1","scopes":["openid","patient/Observation.cruds","openid"],"grants":["authorization_code"],"pkce":"optional","authorizationResponseIss":true,"introspect":false}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.ClientID) != 36 || a.Name != "Growth Chart" || len(a.RedirectURIs) != 1 || len(a.Scopes) != 2 || !a.PKCEOptional || !a.AuthorizationResponseIss || a.Disabled || len(notes) != 1 || !strings.Contains(notes[0], "read only") {
+		t.Errorf("%+v, %q", a, notes)
+	}
+	if !strings.HasPrefix(s.Reveal(), "fls_") || len(s.Reveal()) != 47 || !a.Authenticates(s, d.now) || a.Authenticates(secret.New("fls_"), d.now) || a.Authenticates(secret.Value{}, d.now) {
+		t.Errorf("the secret %q does not fit", s.Reveal())
+	}
+	rows, err := d.rows.List(t.Context(), "a"+slug, "", "", 10)
+	if err != nil || len(rows) != 2 || strings.Contains(fmt.Sprint(rows), s.Reveal()[4:]) {
+		t.Error("the secret is stored")
+	}
+	public, none := d.create(t, `{"clientId":"a.b_c~d-1","name":"P","type":"public","redirectUris":["com.example.app:/cb"],"scopes":["openid"],"enabled":false}`)
+	if !none.IsZero() || !public.Disabled || public.Authenticates(secret.Value{}, d.now) {
+		t.Errorf("%+v", public)
+	}
+	if apps, err := d.Apps(t.Context(), orgA, slug); err != nil || len(apps) != 2 {
+		t.Errorf("%v, %v", apps, err)
+	}
+	_, _, _, err = d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, `{"clientId":"a.b_c~d-1","name":"P","type":"public","redirectUris":["https://a.example/"],"scopes":["openid"]}`))
+	wantCode(t, err, problem.AppExists, "clientId app_exists")
+
+	changed, _, err := d.ChangeApp(t.Context(), orgA, slug, public.ClientID, tag(public.ETag()), read[smartauth.NewApp](t, `{"clientId":"a.b_c~d-1","type":"public","name":"Q","enabled":true}`))
+	if err != nil || changed.Name != "Q" || changed.Disabled || changed.Tag == public.Tag || !slices.Equal(changed.RedirectURIs, public.RedirectURIs) {
+		t.Errorf("%+v, %v", changed, err)
+	}
+	_, _, err = d.ChangeApp(t.Context(), orgA, slug, public.ClientID, tag(public.ETag()), smartauth.NewApp{})
+	wantCode(t, err, problem.ChangedMeanwhile)
+	_, _, err = d.ChangeApp(t.Context(), orgA, slug, public.ClientID, smartauth.Precondition{}, smartauth.NewApp{})
+	wantCode(t, err, problem.IfMatchRequired)
+	_, _, err = d.ChangeApp(t.Context(), orgA, slug, public.ClientID, anything, read[smartauth.NewApp](t, `{"clientId":"other","type":"symmetric","pkce":"optional"}`))
+	wantCode(t, err, problem.InvalidFields, "clientId immutable", "pkce pkce_required", "type immutable")
+	for _, missing := range []string{"none", "a b", "../S", ""} {
+		_, err = d.App(t.Context(), orgA, slug, missing)
+		wantCode(t, err, problem.AppNotFound)
+	}
+	wantCode(t, d.DeleteApp(t.Context(), orgA, slug, public.ClientID, tag(public.ETag())), problem.ChangedMeanwhile)
+	if err := d.DeleteApp(t.Context(), orgA, slug, public.ClientID, tag(changed.ETag())); err != nil {
+		t.Error(err)
+	}
+	_, err = d.App(t.Context(), orgA, slug, public.ClientID)
+	wantCode(t, err, problem.AppNotFound)
+}
+
+func TestAppsThatAreRefused(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	whole := func(members string) string {
+		return `{"name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]` + members + `}`
+	}
+	for text, want := range map[string][]string{
+		`{}`:                            {"name required", "redirectUris required", "scopes required", "type required"},
+		whole(`,"clientId":"a b"`):      {"clientId client_id_syntax"},
+		whole(`,"clientId":"ab"`):       {"clientId client_id_syntax"},
+		whole(`,"type":"asymmetric"`):   {"type not_available_yet"},
+		whole(`,"type":"confidential"`): {"type unknown_value"},
+		whole(`,"name":" "`):            {"name name_syntax"},
+		whole(`,"name":"` + strings.Repeat("ä", 101) + `"`):           {"name name_syntax"},
+		whole(`,"name":"a\u202eb"`):                                   {"name name_syntax"},
+		whole(`,"redirectUris":[]`):                                   {"redirectUris too_many"},
+		whole(`,"redirectUris":["http://a.example/","javascript:x"]`): {"redirectUris redirect_uri", "redirectUris redirect_uri"},
+		whole(`,"launchUri":"http://a.example/"`):                     {"launchUri url_not_https"},
+		whole(`,"scopes":[]`):                                         {"scopes required"},
+		whole(`,"grants":[]`):                                         {"grants required"},
+		whole(`,"grants":["implicit","authorization_code"]`):          {"grants unknown_value"},
+		whole(`,"pkce":"optional"`):                                   {"pkce pkce_required"},
+		whole(`,"pkce":"none"`):                                       {"pkce unknown_value"},
+		whole(`,"jwksUri":"https://a.example","jwks":{"keys":[]},"entra":{},"introspect":true`): {"entra not_available_yet", "introspect not_available_yet", "jwks not_available_yet", "jwksUri not_available_yet"},
+	} {
+		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, text))
+		t.Log(text)
+		wantCode(t, err, problem.InvalidFields, want...)
+	}
+	for _, members := range []string{`,"grants":["client_credentials"]`, `,"scopes":["openid","system/*.rs"]`} {
+		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, whole(members)))
+		wantCode(t, err, problem.BackendNeedsAsymmetric)
+	}
+	for i := range 100 {
+		d.create(t, whole(fmt.Sprintf(`,"clientId":"app-%d"`, i)))
+	}
+	_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, whole("")))
+	wantCode(t, err, problem.TooManyApps)
+	_, _, err = d.NewAppSecret(t.Context(), orgA, slug, "app-1", smartauth.Precondition{}, smartauth.NewSecret{})
+	wantCode(t, err, problem.InvalidFields, "type app_has_no_secret")
+}
+
+func TestAppSecrets(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	a, first := d.create(t, `{"clientId":"app","name":"App","type":"symmetric","redirectUris":["https://app.example/"],"scopes":["openid"]}`)
+	renew := func(text string) (smartauth.App, secret.Value) {
+		t.Helper()
+		changed, made, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, read[smartauth.NewSecret](t, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return changed, made
+	}
+	b, second := renew(`{}`)
+	if !b.Authenticates(first, d.now) || !b.Authenticates(second, d.now) || b.Authenticates(first, d.now.Add(24*time.Hour)) || !b.Authenticates(second, d.now.Add(9999*time.Hour)) || b.Tag == a.Tag {
+		t.Errorf("%+v", b)
+	}
+	const imported = "an-imported-client-secret-of-old"
+	c, made := renew(`{"clientSecret":"` + imported + `","overlapHours":0}`)
+	if !made.IsZero() || !c.Authenticates(secret.New(imported), d.now) || c.Authenticates(second, d.now) || c.Authenticates(first, d.now) {
+		t.Errorf("%+v", c)
+	}
+	for range 6 {
+		c, _ = renew(`{"overlapHours":720}`)
+	}
+	if len(c.Secrets) != 4 || !c.Secrets[0].Until.IsZero() {
+		t.Errorf("%d secrets are valid", len(c.Secrets))
+	}
+	for text, want := range map[string]string{`{"overlapHours":721}`: "overlapHours out_of_range", `{"overlapHours":-1}`: "overlapHours out_of_range", `{"clientSecret":"short"}`: "clientSecret secret_syntax", `{"clientSecret":"a secret with spaces in it, long"}`: "clientSecret secret_syntax"} {
+		_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, read[smartauth.NewSecret](t, text))
+		wantCode(t, err, problem.InvalidFields, want)
+	}
+	_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", tag(`"stale"`), smartauth.NewSecret{})
+	wantCode(t, err, problem.ChangedMeanwhile)
+}
+
+// TestTwoWriters: whoever comes second at a row, between the read and the write of another call, is not
+// overwritten by it.
+func TestTwoWriters(t *testing.T) {
+	const app = `{"clientId":"app","name":"App","type":"symmetric","redirectUris":["https://app.example/"],"scopes":["openid"]}`
+	for name, op := range map[string]struct {
+		run  func(t *testing.T, d *desk) error
+		want problem.Code // "": it is repeated on top of the other's change
+	}{
+		"put": {func(t *testing.T, d *desk) error {
+			_, _, _, err := d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+			return err
+		}, ""},
+		"put by tag": {func(t *testing.T, d *desk) error {
+			s, _, _ := d.Settings(t.Context(), orgA, slug)
+			_, _, _, err := d.PutSettings(t.Context(), orgA, slug, tag(s.ETag()), read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+			return err
+		}, problem.ChangedMeanwhile},
+		"delete": {func(t *testing.T, d *desk) error {
+			s, _, _ := d.Settings(t.Context(), orgA, slug)
+			return d.DeleteSettings(t.Context(), orgA, slug, tag(s.ETag()))
+		}, problem.ChangedMeanwhile},
+		"change app": {func(t *testing.T, d *desk) error {
+			_, _, err := d.ChangeApp(t.Context(), orgA, slug, "app", anything, read[smartauth.NewApp](t, `{"name":"Mine"}`))
+			return err
+		}, ""},
+		"by tag": {func(t *testing.T, d *desk) error {
+			a, _ := d.App(t.Context(), orgA, slug, "app")
+			_, _, err := d.ChangeApp(t.Context(), orgA, slug, "app", tag(a.ETag()), read[smartauth.NewApp](t, `{"name":"Mine"}`))
+			return err
+		}, problem.ChangedMeanwhile},
+		"delete app": {func(t *testing.T, d *desk) error {
+			a, _ := d.App(t.Context(), orgA, slug, "app")
+			return d.DeleteApp(t.Context(), orgA, slug, "app", tag(a.ETag()))
+		}, problem.ChangedMeanwhile},
+		"new secret": {func(t *testing.T, d *desk) error {
+			_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, smartauth.NewSecret{})
+			return err
+		}, ""},
+		"create again": {func(t *testing.T, d *desk) error {
+			_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, strings.Replace(app, `"app"`, `"second"`, 1)))
+			return err
+		}, problem.AppExists},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk()
+			d.put(t, `{"tokens":"fhirlink"}`)
+			d.create(t, app)
+			d.rows.Fault = func(op string, k store.Key, before bool) error {
+				if !before || op != "Swap" && op != "Remove" {
+					return nil
+				}
+				d.rows.Fault = nil // the other writer comes first, once
+				var err error
+				switch k.Name {
+				case "S":
+					_, _, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink","diagnostics":true}`))
+				case "A_second":
+					_, _, _, err = d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, strings.Replace(app, `"app"`, `"second"`, 1)))
+				default:
+					_, _, err = d.ChangeApp(t.Context(), orgA, slug, "app", anything, read[smartauth.NewApp](t, `{"launchUri":"https://app.example/theirs"}`))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				return nil
+			}
+			err := op.run(t, d)
+			if problem.CodeOf(err) != op.want && (err != nil || op.want != "") {
+				t.Fatalf("%v, want %q", err, op.want)
+			}
+			if a, err := d.App(t.Context(), orgA, slug, "app"); err == nil && strings.Contains(name, "app") && a.LaunchURI != "https://app.example/theirs" {
+				t.Errorf("the other's change is lost: %+v", a)
+			}
+		})
+	}
+}
+
+// TestTableIsDown: each request to the database fails in turn, before and after it took place. Nothing is
+// half written, and the answer says to try again.
+func TestTableIsDown(t *testing.T) {
+	const app = `{"clientId":"other","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`
+	for name, run := range map[string]func(d *desk) error{
+		"put": func(d *desk) error {
+			_, _, _, err := d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+			return err
+		},
+		"delete": func(d *desk) error { return d.DeleteSettings(t.Context(), orgA, slug, anything) },
+		"create": func(d *desk) error {
+			_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, app))
+			return err
+		},
+		"change": func(d *desk) error {
+			_, _, err := d.ChangeApp(t.Context(), orgA, slug, "app", anything, read[smartauth.NewApp](t, `{"name":"B"}`))
+			return err
+		},
+		"secret": func(d *desk) error {
+			_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", anything, smartauth.NewSecret{})
+			return err
+		},
+		"list":   func(d *desk) error { _, err := d.Apps(t.Context(), orgA, slug); return err },
+		"remove": func(d *desk) error { return d.DeleteApp(t.Context(), orgA, slug, "app", anything) },
+	} {
+		for failing := range 12 {
+			d := newDesk()
+			d.put(t, `{"tokens":"fhirlink"}`)
+			d.create(t, `{"clientId":"app","name":"App","type":"symmetric","redirectUris":["https://app.example/"],"scopes":["openid"]}`)
+			calls := 0
+			d.rows.Fault = func(string, store.Key, bool) error {
+				if calls++; calls == failing+1 {
+					return fmt.Errorf("%w: canary", store.ErrUnavailable)
+				}
+				return nil
+			}
+			err := run(d)
+			if calls <= failing {
+				break
+			}
+			if problem.CodeOf(err) != problem.UpstreamUnavailable || strings.Contains(problem.From(err).Detail, "canary") {
+				t.Errorf("%s, call %d: %v", name, failing, err)
+			}
+			d.rows.Fault = nil
+			if _, err := d.Apps(t.Context(), orgA, slug); err != nil && problem.CodeOf(err) != problem.SMARTNotEnabled {
+				t.Errorf("%s, call %d leaves: %v", name, failing, err)
+			}
+		}
+	}
+}
