@@ -67,13 +67,9 @@ type Keys struct {
 	versions Versions
 	now      func() time.Time
 	log      *slog.Logger
-	flights  flight.Group[[]key]
+	kept     flight.Kept[[]key] // newest first
 
 	mu       sync.Mutex
-	keys     []key // newest first
-	read     time.Time
-	failure  error
-	failed   time.Time
 	searched time.Time // when an unknown id last caused a reading
 }
 
@@ -83,34 +79,36 @@ func NewKeys(name string, versions Versions, now func() time.Time, log *slog.Log
 	if now == nil {
 		now = time.Now
 	}
-	return &Keys{name: name, versions: versions, now: now, log: log}
+	k := &Keys{name: name, versions: versions, now: now, log: log}
+	k.kept = flight.Kept[[]key]{Read: k.read, Fresh: keysFresh, Stale: keysStale, Pause: keysPause, Timeout: keysTimeout, Wait: keysWait, Now: now}
+	return k
 }
 
 // newest returns the key that seals.
 func (k *Keys) newest(ctx context.Context) (key, error) {
-	keys, err := k.fresh(ctx)
+	keys, err := k.kept.Get(ctx)
 	if err != nil {
-		return key{}, err
+		return key{}, unavailable(err)
 	}
 	return keys[0], nil
 }
 
 // find returns the key with this id. Error: ErrInvalid if there is none.
 func (k *Keys) find(ctx context.Context, wanted id) (key, error) {
-	keys, err := k.fresh(ctx)
+	keys, err := k.kept.Get(ctx)
 	if err != nil {
-		return key{}, err
+		return key{}, unavailable(err)
 	}
 	if found, ok := pick(keys, wanted); ok {
 		return found, nil
 	}
 	if k.maySearch() {
-		keys, err = k.reload(ctx)
+		keys, err = k.kept.Renew(ctx)
 	} else {
-		_, _, err = k.known()
+		err = k.kept.Failure()
 	}
 	if err != nil {
-		return key{}, err // it may be a key of ours: nobody shall be signed out because the store is down
+		return key{}, unavailable(err) // it may be a key of ours: nobody shall be signed out because the store is down
 	}
 	if found, ok := pick(keys, wanted); ok {
 		return found, nil
@@ -137,55 +135,11 @@ func (k *Keys) maySearch() bool {
 	return true
 }
 
-// fresh returns keys that are at most an hour old, or older ones while the store is down.
-func (k *Keys) fresh(ctx context.Context) ([]key, error) {
-	keys, age, failure := k.known()
-	switch {
-	case len(keys) > 0 && age < keysFresh:
-		return keys, nil
-	case failure != nil && len(keys) > 0 && age < keysStale:
-		return keys, nil
-	case failure != nil:
-		return nil, failure
-	}
-	if len(keys) == 0 || age >= keysStale {
-		return k.reload(ctx)
-	}
-	wait, cancel := context.WithTimeout(ctx, keysWait)
-	defer cancel()
-	if read, err := k.reload(wait); err == nil {
-		return read, nil
-	}
-	return keys, nil
-}
-
-// known returns what is remembered. failure is that of the last reading, if it was a moment ago.
-func (k *Keys) known() (keys []key, age time.Duration, failure error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.now()
-	if k.failure != nil && now.Sub(k.failed) < keysPause {
-		failure = k.failure
-	}
-	return k.keys, now.Sub(k.read), failure
-}
-
-// reload reads the keys, once for all callers that wait.
-func (k *Keys) reload(ctx context.Context) ([]key, error) {
-	keys, err := k.flights.Do(ctx, k.name, keysTimeout, func(ctx context.Context) ([]key, error) {
-		keys, err := k.load(ctx)
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if err != nil {
-			k.failure, k.failed = err, k.now()
-			k.log.WarnContext(ctx, "seal.unread", "secret", k.name, "cause", err.Error())
-			return nil, err
-		}
-		k.keys, k.read, k.failure = keys, k.now(), nil
-		return keys, nil
-	})
-	if err != nil && !errors.Is(err, secret.ErrUnavailable) { // the caller's context has ended, or a panic
-		err = fmt.Errorf("reading the sealing keys: %w: %w", secret.ErrUnavailable, err)
+// read is load, with its failures in the log.
+func (k *Keys) read(ctx context.Context) ([]key, error) {
+	keys, err := k.load(ctx)
+	if err != nil {
+		k.log.WarnContext(ctx, "seal.unread", "secret", k.name, "cause", err.Error())
 	}
 	return keys, err
 }
@@ -200,7 +154,7 @@ func (k *Keys) load(ctx context.Context) ([]key, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	before, _, _ := k.known()
+	before := k.kept.Last()
 	var keys []key
 	for _, v := range listed {
 		if !v.Enabled {
@@ -259,7 +213,7 @@ func unavailable(err error) error {
 	if errors.Is(err, secret.ErrUnavailable) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", secret.ErrUnavailable, err)
+	return fmt.Errorf("reading the sealing keys: %w: %w", secret.ErrUnavailable, err)
 }
 
 // decode reads 32 bytes in base64url, with or without padding.
