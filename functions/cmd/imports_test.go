@@ -46,9 +46,10 @@ var (
 		"fhirlink/shared/secret/keyvault", "fhirlink/shared/secret/bolt",
 		"fhirlink/shared/entra/clientcred",
 		"fhirlink/shared/notify/eventgrid",
+		"fhirlink/shared/signer/keyvault", "fhirlink/shared/signer/keyfile",
 	}
 	sdks     = []string{"github.com/Azure/", "github.com/AzureAD/", "github.com/aws/", "go.etcd.io/bbolt"}
-	standIns = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/scripttest", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/secret/keyvault/vaulttest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/celltest", "fhirlink/shared/store/storetest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
+	standIns = []string{"fhirlink/shared/azfunc/hosttest", "fhirlink/shared/httpx/scripttest", "fhirlink/shared/entra/entratest", "fhirlink/shared/fhir/fhirtest", "fhirlink/shared/secret/secrettest", "fhirlink/shared/secret/keyvault/vaulttest", "fhirlink/shared/link/linktest", "fhirlink/shared/store/celltest", "fhirlink/shared/store/rowtest", "fhirlink/shared/signer/signertest", "fhirlink/shared/store/storetest", "fhirlink/shared/store/aztable/tabletest", "fhirlink/shared/notify/webhook/webhooktest", "fhirlink/functions/cmd/local/", "testing"}
 	pure     = []string{"fhirlink/shared/smart", "fhirlink/shared/oauth", "fhirlink/shared/problem", "fhirlink/shared/store"}
 )
 

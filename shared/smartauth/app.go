@@ -1,8 +1,6 @@
 package smartauth
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"fhirlink/shared/secret"
@@ -80,15 +78,3 @@ func (a App) withSecret(clientSecret secret.Value, until, now time.Time) App {
 
 // maxSecrets bounds how many client secrets of an app are valid at the same time.
 const maxSecrets = 4
-
-// supported are the scopes that a link's apps may ask for, sorted.
-func supported(apps []App) []string {
-	var all []string
-	for _, a := range apps {
-		if !a.Disabled {
-			all = append(all, a.Scopes...)
-		}
-	}
-	slices.SortFunc(all, strings.Compare)
-	return slices.Compact(all)
-}
