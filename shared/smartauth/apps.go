@@ -175,8 +175,8 @@ func (s *Service) DeleteApp(ctx context.Context, organization, slug, clientID st
 		if err := p.check(a.ETag(), "settings of the app"); err != nil {
 			return err
 		}
-		if gone, err := s.Rows.Remove(ctx, row); err != nil || gone {
-			return unavailable(err)
+		if gone, err := s.remove(ctx, row); err != nil || gone {
+			return err
 		}
 	}
 	return busy("settings of the app")

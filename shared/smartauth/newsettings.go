@@ -106,7 +106,7 @@ var (
 func (in NewSettings) settings(l link.Link, anyTarget bool) (Settings, error) {
 	r := &reader{}
 	s := Settings{
-		Tokens: Tokens(in.Tokens), Server: Server(r.oneOf("server", in.Server, "", string(Firely), string(FHIRServer), string(AHDS), string(Other))),
+		Tokens: Tokens(in.Tokens), Server: ServerKind(r.oneOf("server", in.Server, "", string(Firely), string(FHIRServer), string(AHDS), string(Other))),
 		Compartment: Compartment(r.oneOf("compartment", in.Compartment, "", string(ByClaim), string(ByFHIRUser))),
 		UserClaim:   defaultUserClaim, Diagnostics: in.Diagnostics,
 		TokenSeconds: r.within("accessTokenSeconds", in.AccessTokenSeconds, minTokenSeconds, maxTokenSeconds, maxTokenSeconds),

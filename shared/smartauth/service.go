@@ -21,6 +21,9 @@ const Base = "/api/smart/"
 // Links is the part of [link.Service] that SMART authorization needs.
 type Links interface {
 	Get(ctx context.Context, organization, slug string) (link.Link, error)
+	// Live returns the link whoever asks. Its status plays no part: an expired secret does not take
+	// the apps of a link down. Error: LinkNotFound.
+	Live(ctx context.Context, slug string) (link.Link, error)
 	KeepSlug(ctx context.Context, organization, slug string) error
 }
 
@@ -28,6 +31,7 @@ type Links interface {
 type Deps struct {
 	Rows      store.Rows
 	Links     Links
+	Keys      Keys
 	PublicURL string // the origin of this deployment; empty: SMART cannot be switched on
 	AnyTarget bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	Now       func() time.Time
@@ -37,10 +41,13 @@ type Deps struct {
 // on links of the organization only; the link of another one is as if it did not exist.
 //
 // Errors that callers may be told are *problem.Error.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	servers servers
+}
 
 // New makes a Service. It does nothing else.
-func New(d Deps) *Service { return &Service{d} }
+func New(d Deps) *Service { return &Service{Deps: d} }
 
 // Issuer is the issuer of a link's authorization server (RFC 8414 §2).
 func (s *Service) Issuer(slug string) string { return s.PublicURL + Base + slug }
@@ -71,7 +78,9 @@ func (p Precondition) check(etag, what string) error {
 }
 
 // partition is where the settings and apps of a link are.
-func partition(slug string) string { return "a" + slug }
+func partition(slug string) string { return partitionPrefix + slug }
+
+const partitionPrefix = "a"
 
 func settingsKey(slug string) store.Key {
 	return store.Key{Partition: partition(slug), Name: "S"}
@@ -124,6 +133,9 @@ func (s *Service) PutSettings(ctx context.Context, organization, slug string, p 
 	if s.PublicURL == "" {
 		return Settings{}, l, false, problem.New(problem.SMARTNotConfigured, "This deployment does not know its own address, which is part of every issuer. Whoever runs it sets FHIRLINK_PUBLIC_URL.")
 	}
+	if _, err := s.Keys.Keys(ctx); err != nil {
+		return Settings{}, l, false, keyProblem(err)
+	}
 	next, err := in.settings(l, s.AnyTarget)
 	if err != nil {
 		return Settings{}, l, false, err
@@ -174,8 +186,8 @@ func (s *Service) DeleteSettings(ctx context.Context, organization, slug string,
 		if err := p.check(settings.ETag(), "SMART settings"); err != nil {
 			return err
 		}
-		if gone, err := s.Rows.Remove(ctx, row); err != nil || gone {
-			return unavailable(err)
+		if gone, err := s.remove(ctx, row); err != nil || gone {
+			return err
 		}
 	}
 	return busy("settings")
@@ -195,7 +207,15 @@ func (s *Service) swap(ctx context.Context, old store.Row, value any) (swapped b
 		return false, fmt.Errorf("row %s: %w", old.Name, err)
 	}
 	_, swapped, err = s.Rows.Swap(ctx, old, string(data))
+	s.servers.forget(strings.TrimPrefix(old.Partition, partitionPrefix)) // even if it is not known whether it was written
 	return swapped, unavailable(err)
+}
+
+// remove removes a row if it is still as it was read.
+func (s *Service) remove(ctx context.Context, old store.Row) (gone bool, err error) {
+	gone, err = s.Rows.Remove(ctx, old)
+	s.servers.forget(strings.TrimPrefix(old.Partition, partitionPrefix))
+	return gone, unavailable(err)
 }
 
 // decode reads the value of a row; a row that is not there leaves into as it is.

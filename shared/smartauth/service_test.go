@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/signer"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/store"
 	"fhirlink/shared/store/rowtest"
@@ -31,6 +34,8 @@ type desk struct {
 	links map[string]link.Link
 	kept  []string // slugs that were kept without end
 	now   time.Time
+
+	keyless error // of the signing key
 }
 
 func newDesk() *desk {
@@ -38,7 +43,7 @@ func newDesk() *desk {
 	d.links[slug] = link.Link{
 		Slug: slug, ID: "id-1", Organization: orgA, Phase: link.Live, FHIRServerURL: "https://clinic.example/fhir", Audience: "api://clinic", ClientID: "22222222-2222-4222-8222-222222222222", TenantID: orgA,
 	}
-	d.Service = smartauth.New(smartauth.Deps{Rows: d.rows, Links: d, PublicURL: "https://links.example.org", Now: func() time.Time { return d.now }})
+	d.Service = smartauth.New(smartauth.Deps{Rows: d.rows, Links: d, Keys: d, PublicURL: "https://links.example.org", Now: func() time.Time { return d.now }})
 	return d
 }
 
@@ -49,6 +54,19 @@ func (d *desk) Get(_ context.Context, organization, slug string) (link.Link, err
 		return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
 	}
 	return l, nil
+}
+
+// Live implements [smartauth.Links].
+func (d *desk) Live(_ context.Context, slug string) (link.Link, error) {
+	if l, ok := d.links[slug]; ok && l.Phase == link.Live {
+		return l, nil
+	}
+	return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
+}
+
+// Keys implements [smartauth.Keys].
+func (d *desk) Keys(context.Context) ([]jose.JSONWebKey, error) {
+	return []jose.JSONWebKey{{KeyID: "a"}}, d.keyless
 }
 
 // KeepSlug implements [smartauth.Links].
@@ -190,6 +208,11 @@ func TestSettingsThatAreRefused(t *testing.T) {
 	unknown.PublicURL = ""
 	_, _, _, err := unknown.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
 	wantCode(t, err, problem.SMARTNotConfigured)
+	for keyless, want := range map[error]problem.Code{signer.ErrNone: problem.SMARTNotConfigured, signer.ErrUnavailable: problem.UpstreamUnavailable} {
+		d.keyless = keyless
+		_, _, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+		wantCode(t, err, want)
+	}
 }
 
 func TestPreconditions(t *testing.T) {

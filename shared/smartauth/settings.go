@@ -13,15 +13,15 @@ type Tokens string
 // Own tokens are signed by this deployment, and hold exactly what was granted.
 const Own Tokens = "fhirlink"
 
-// Server is the kind of a FHIR server, as far as it judges access tokens in its own way.
-type Server string
+// ServerKind is the kind of a FHIR server, as far as it judges access tokens in its own way.
+type ServerKind string
 
 // The kinds of servers.
 const (
-	Firely     Server = "firely"
-	FHIRServer Server = "fhirServer" // Microsoft's open-source FHIR server
-	AHDS       Server = "ahds"       // Azure Health Data Services
-	Other      Server = "other"
+	Firely     ServerKind = "firely"
+	FHIRServer ServerKind = "fhirServer" // Microsoft's open-source FHIR server
+	AHDS       ServerKind = "ahds"       // Azure Health Data Services
+	Other      ServerKind = "other"
 )
 
 // Compartment says which claim of an access token names the patient.
@@ -60,7 +60,7 @@ type Settings struct {
 	Tag    string // random, changes with every write
 
 	Tokens           Tokens
-	Server           Server      `json:",omitzero"`
+	Server           ServerKind  `json:",omitzero"`
 	ServerClientID   string      `json:",omitzero"` // azp of our tokens
 	AudienceOf       AudienceOf  `json:",omitzero"`
 	AccessTokenRoles *[]string   `json:",omitzero"` // nil: those of the kind of server

@@ -1,0 +1,134 @@
+package smartauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"fhirlink/shared/flight"
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/signer"
+)
+
+// ErrUnknown means that there is no authorization server of this slug: no link, none that is live, or
+// one whose organization has not switched SMART on. Nobody learns which.
+var ErrUnknown = errors.New("there is no authorization server of this name")
+
+// Keys is the part of [signer.Signer] that publishes the signing keys.
+type Keys interface {
+	Keys(ctx context.Context) ([]jose.JSONWebKey, error)
+}
+
+// Server is the authorization server of a link, as apps and FHIR servers see it.
+type Server struct {
+	Link     link.Link
+	Settings Settings // with every default filled in
+	Apps     []App    // sorted by client id
+}
+
+// App returns an app by its client id.
+func (s Server) App(clientID string) (App, bool) {
+	i := slices.IndexFunc(s.Apps, func(a App) bool { return a.ClientID == clientID })
+	if i < 0 {
+		return App{}, false
+	}
+	return s.Apps[i], true
+}
+
+// How long a server is remembered, as links' rows are: other instances learn of a change within fresh.
+// While the database is down it goes on serving for stale, but never after a reading that said it is gone.
+const (
+	serverFresh   = 30 * time.Second
+	serverStale   = 10 * time.Minute
+	serverPause   = time.Second
+	serverTimeout = 5 * time.Second
+)
+
+// servers remembers the authorization servers that are there.
+type servers struct {
+	mu   sync.Mutex
+	kept map[string]*flight.Kept[*Server] // by slug
+}
+
+func (c *servers) of(slug string, read func(context.Context) (*Server, error), now func() time.Time) *flight.Kept[*Server] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.kept[slug]; k != nil {
+		return k
+	}
+	k := &flight.Kept[*Server]{Read: read, Fresh: serverFresh, Stale: serverStale, Pause: serverPause, Timeout: serverTimeout, Wait: serverTimeout, Now: now}
+	if c.kept == nil {
+		c.kept = map[string]*flight.Kept[*Server]{}
+	}
+	c.kept[slug] = k
+	return k
+}
+
+func (c *servers) forget(slug string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.kept, slug)
+}
+
+// Server returns the authorization server of a link, which may be up to 30 s old. Errors: ErrUnknown,
+// UpstreamUnavailable.
+func (s *Service) Server(ctx context.Context, slug string) (Server, error) {
+	if _, mistake := link.ParseSlug(slug); mistake != nil || s.PublicURL == "" {
+		return Server{}, ErrUnknown
+	}
+	found, err := s.servers.of(slug, func(ctx context.Context) (*Server, error) { return s.readServer(ctx, slug) }, s.Now).Get(ctx)
+	switch {
+	case err != nil:
+		return Server{}, unavailable(err)
+	case found == nil: // nor is it remembered, so that strangers cannot fill the memory
+		s.servers.forget(slug)
+		return Server{}, ErrUnknown
+	}
+	return *found, nil
+}
+
+// readServer returns nil when there is none.
+func (s *Service) readServer(ctx context.Context, slug string) (*Server, error) {
+	l, err := s.Links.Live(ctx, slug)
+	var settings Settings
+	if err == nil {
+		settings, _, err = s.settings(ctx, l)
+	}
+	switch code := problem.CodeOf(err); {
+	case err != nil && (code == problem.LinkNotFound || code == problem.SMARTNotEnabled):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	apps, err := s.apps(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{Link: l, Settings: settings.For(l), Apps: apps}, nil
+}
+
+// KeySet returns the public keys of what the authorization server of a link signs. Errors: ErrUnknown,
+// UpstreamUnavailable.
+func (s *Service) KeySet(ctx context.Context, slug string) (jose.JSONWebKeySet, error) {
+	if _, err := s.Server(ctx, slug); err != nil {
+		return jose.JSONWebKeySet{}, err
+	}
+	keys, err := s.Keys.Keys(ctx)
+	return jose.JSONWebKeySet{Keys: keys}, keyProblem(err)
+}
+
+// keyProblem explains an error of the signing key.
+func keyProblem(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, signer.ErrNone):
+		return problem.New(problem.SMARTNotConfigured, "This deployment has no signing key, without which no token can be made. Whoever runs it makes the key that FHIRLINK_SMART_KEY names, RSA with 2048 bits.")
+	}
+	return problem.Unavailable(err, storeRetry, "The signing key cannot be used just now. Send the request again in a few seconds.")
+}
