@@ -1,0 +1,263 @@
+package smartauth
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/smart"
+)
+
+// Bounds of what an app asks for (contract-smart.md §6).
+const (
+	maxState      = 2 << 10 // bytes
+	maxScopeBytes = 8 << 10
+	maxText       = 512 // of nonce and login_hint
+)
+
+// Codes of errors that are redirected to the app, beside those of RFC 6749 in package oauth.
+const (
+	accessDenied            = "access_denied"             // RFC 6749 §4.1.2.1
+	unsupportedResponseType = "unsupported_response_type" // RFC 6749 §4.1.2.1
+	requestNotSupported     = "request_not_supported"     // OpenID Connect Core §3.1.2.6
+	requestURINotSupported  = "request_uri_not_supported"
+)
+
+// Shown is an error that is shown to the user here, because it is not known that an address to redirect
+// to is the app's.
+type Shown struct {
+	Code   string // unknown_app, app_disabled, unknown_redirect_uri or malformed_request
+	Detail string
+}
+
+// Error returns the detail.
+func (e *Shown) Error() string { return e.Detail }
+
+// Refused is an error that the app is told of at its redirect URI.
+type Refused struct {
+	Code        string
+	Description string // repeats nothing of the request but scopes that were checked
+	RedirectURI string
+	State       string
+	Issuer      string // iss of RFC 9207, if the app wants it; else empty
+}
+
+// Error returns the code and the description.
+func (e *Refused) Error() string { return e.Code + ": " + e.Description }
+
+// Location is the address that the browser is sent to.
+func (e *Refused) Location() string {
+	return withQuery(e.RedirectURI, [][2]string{{"error", e.Code}, {"error_description", oauth.Plain(e.Description)}, {"state", e.State}, {"iss", e.Issuer}})
+}
+
+// withQuery adds parameters to a redirect URI, whose own query stays as it is. Empty ones are left out.
+func withQuery(uri string, parameters [][2]string) string {
+	var b strings.Builder
+	b.WriteString(uri)
+	separator := "?"
+	if _, query, ok := strings.Cut(uri, "?"); ok {
+		if separator = "&"; query == "" {
+			separator = ""
+		}
+	}
+	for _, p := range parameters {
+		if p[1] != "" {
+			b.WriteString(separator + p[0] + "=" + strings.ReplaceAll(url.QueryEscape(p[1]), "+", "%20"))
+			separator = "&"
+		}
+	}
+	return b.String()
+}
+
+// Ask is what an app asks for, checked.
+type Ask struct {
+	App         App
+	RedirectURI string
+	State       string
+	Scopes      []string // cut to what the app may have, in the order and spelling of the request
+	Audience    string   // the FHIR base that the app knows the server by
+	Challenge   string   // of PKCE (S256); empty: none
+	Nonce       string
+	Prompt      string
+	LoginHint   string
+}
+
+// Offline reports whether a refresh token is asked for.
+func (a Ask) Offline() bool {
+	return slices.Contains(a.Scopes, "offline_access") || slices.Contains(a.Scopes, "online_access")
+}
+
+var (
+	challengeSyntax = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	prompts         = []string{"", "none", "login", "consent", "select_account"}
+)
+
+// parameters are those of an authorization request. Others are ignored (RFC 6749 §3.1).
+var parameters = []string{
+	"response_type", "client_id", "redirect_uri", "scope", "state", "aud", "resource", "code_challenge", "code_challenge_method", "launch", "nonce", "login_hint", "prompt", "response_mode", "request", "request_uri",
+}
+
+// Ask reads an authorization request. issuer is that of the server. Errors: *Shown, *Refused.
+func (s Server) Ask(values url.Values, issuer string) (Ask, error) {
+	app, redirectURI, err := s.who(values)
+	if err != nil {
+		return Ask{}, err
+	}
+	a := Ask{
+		App: app, RedirectURI: redirectURI, State: values.Get("state"), Challenge: values.Get("code_challenge"), Nonce: values.Get("nonce"), Prompt: values.Get("prompt"), LoginHint: values.Get("login_hint"),
+	}
+	refuse := func(code, description string) error {
+		r := &Refused{Code: code, Description: description, RedirectURI: redirectURI, State: a.State}
+		if len(values["state"]) != 1 || len(a.State) > maxState {
+			r.State = "" // which of them would be a guess
+		}
+		if app.AuthorizationResponseIss {
+			r.Issuer = issuer
+		}
+		return r
+	}
+	if code, description := s.wrong(values, app); code != "" {
+		return Ask{}, refuse(code, description)
+	}
+	a.Audience = strings.TrimSuffix(firstOf(values, "aud", "resource"), "/")
+	scopes, description := s.cut(values.Get("scope"), app)
+	if description != "" {
+		return Ask{}, refuse(oauth.InvalidScope, description)
+	}
+	a.Scopes = scopes
+	return a, nil
+}
+
+// who returns the app, and where it is answered. Error: *Shown.
+func (s Server) who(values url.Values) (App, string, error) {
+	clients, uris := values["client_id"], values["redirect_uri"]
+	if len(clients) != 1 || len(uris) != 1 {
+		return App{}, "", &Shown{"malformed_request", "The app sent the parameters client_id and redirect_uri not exactly once. Tell its maker."}
+	}
+	app, ok := s.App(clients[0])
+	switch {
+	case !ok:
+		return App{}, "", &Shown{"unknown_app", "This app is not registered with the organization that you want to sign in to. Tell the app's maker, or the organization."}
+	case app.Disabled:
+		return App{}, "", &Shown{"app_disabled", "The organization has switched this app off. Ask it why."}
+	case !app.Redirects(uris[0]):
+		return App{}, "", &Shown{"unknown_redirect_uri", "The app asked to be answered at an address that is not registered for it. For your safety nothing is sent there. Tell the app's maker."}
+	}
+	return app, uris[0], nil
+}
+
+// wrong says what is wrong with the parameters besides scope; an empty code: nothing.
+func (s Server) wrong(values url.Values, app App) (code, description string) {
+	for _, name := range parameters {
+		if len(values[name]) > 1 {
+			return oauth.InvalidRequest, "The parameter " + name + " stands more than once in the request."
+		}
+	}
+	state, challenge, method := values.Get("state"), values.Get("code_challenge"), values.Get("code_challenge_method")
+	switch {
+	case state == "":
+		return oauth.InvalidRequest, "The parameter state is missing: it protects the app from answers to requests that it did not make."
+	case len(state) > maxState:
+		return oauth.InvalidRequest, fmt.Sprintf("The parameter state is longer than %d bytes.", maxState)
+	case values.Has("request"):
+		return requestNotSupported, "Send the parameters by themselves: the parameter request is not supported."
+	case values.Has("request_uri"):
+		return requestURINotSupported, "Send the parameters by themselves: the parameter request_uri is not supported."
+	case values.Get("response_type") == "":
+		return oauth.InvalidRequest, "The parameter response_type is missing. Send response_type=code."
+	case values.Get("response_type") != "code":
+		return unsupportedResponseType, "Only response_type=code is supported."
+	case values.Get("response_mode") != "" && values.Get("response_mode") != "query":
+		return oauth.InvalidRequest, "Only response_mode=query is supported."
+	case !slices.Contains(prompts, values.Get("prompt")):
+		return oauth.InvalidRequest, "The parameter prompt must be one of none, login, consent and select_account."
+	case len(values.Get("nonce")) > maxText || len(values.Get("login_hint")) > maxText:
+		return oauth.InvalidRequest, fmt.Sprintf("The parameters nonce and login_hint may have %d bytes.", maxText)
+	case challenge == "" && method != "":
+		return oauth.InvalidRequest, "The parameter code_challenge is missing."
+	case challenge == "" && !app.PKCEOptional:
+		return oauth.InvalidRequest, "The parameters code_challenge and code_challenge_method=S256 are missing: this app must use PKCE."
+	case challenge != "" && (method != "S256" || !challengeSyntax.MatchString(challenge)):
+		return oauth.InvalidRequest, "Send code_challenge_method=S256, and a code_challenge of 43 characters of base64url."
+	case values.Get("launch") != "":
+		return oauth.InvalidRequest, "The parameter launch is not known, or its time is over. Launch the app again from the EHR."
+	}
+	return s.wrongAudience(values)
+}
+
+// wrongAudience checks that the app will use the token at this link's FHIR server: another one could not
+// be trusted with it (SMART App Launch 2.2, "aud").
+func (s Server) wrongAudience(values url.Values) (code, description string) {
+	aud, resource := values.Get("aud"), values.Get("resource")
+	switch asked := firstOf(values, "aud", "resource"); {
+	case asked == "":
+		return oauth.InvalidRequest, "The parameter aud is missing. Send the base URL of the FHIR server."
+	case aud != "" && resource != "" && aud != resource:
+		return oauth.InvalidRequest, "The parameters aud and resource differ."
+	case !slices.Contains(s.Settings.BaseURLs(s.Link), strings.TrimSuffix(asked, "/")):
+		return oauth.InvalidRequest, "The parameter aud is not the base URL of the FHIR server that this authorization server is for."
+	}
+	return "", ""
+}
+
+func firstOf(values url.Values, names ...string) string {
+	for _, name := range names {
+		if value := values.Get(name); value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// cut leaves of the scopes that are asked for those that the app may have, without repetitions.
+// description says why none can be granted; empty: some can.
+func (s Server) cut(asked string, app App) (scopes []string, description string) {
+	all := smart.Split(asked)
+	switch {
+	case len(all) == 0:
+		return nil, "The parameter scope is missing."
+	case len(all) > maxScopes || len(asked) > maxScopeBytes:
+		return nil, fmt.Sprintf("The request has more than %d scopes, or more than %d bytes of them. Use wildcards such as patient/*.rs.", maxScopes, maxScopeBytes)
+	}
+	may := make([]smart.Scope, len(app.Scopes))
+	for i, one := range app.Scopes {
+		may[i] = smart.Parse(one)
+	}
+	for _, one := range all {
+		parsed := smart.Parse(one)
+		switch {
+		case !scopeToken.MatchString(one):
+			return nil, "A scope has a character that scopes cannot have, or is longer than 512 characters."
+		case parsed.Kind == smart.Resource && (parsed.Version() == smart.NoVersion || parsed.Type == ""):
+			return nil, "The scope " + one + " is malformed: write it as patient/Observation.rs or patient/Observation.read."
+		case one == "launch": // without a launch there is no context to ask for
+		case !slices.Contains(scopes, one) && slices.ContainsFunc(may, func(a smart.Scope) bool { return smart.Covers(a, parsed) }):
+			scopes = append(scopes, one)
+		}
+	}
+	if len(scopes) == 0 {
+		return nil, "The app may have none of the scopes that it asks for. Register them for the app, or ask for others."
+	}
+	return scopes, s.mixed(scopes)
+}
+
+// mixed says what is mixed that the FHIR server takes from one token only: contexts, or versions of the
+// scopes' syntax. Empty: nothing, or the server takes it.
+func (s Server) mixed(scopes []string) (description string) {
+	if s.Settings.Server != FHIRServer && s.Settings.Server != AHDS {
+		return ""
+	}
+	contexts, versions := map[string]bool{}, map[smart.Version]bool{}
+	for _, one := range scopes {
+		if parsed := smart.Parse(one); parsed.Kind == smart.Resource {
+			contexts[parsed.Context], versions[parsed.Version()] = true, true
+		}
+	}
+	if len(contexts) > 1 || len(versions) > 1 {
+		return "The FHIR server refuses tokens that mix patient/, user/ and system/ scopes, or scopes of SMART version 1 and 2. Ask for one kind only."
+	}
+	return ""
+}
