@@ -17,7 +17,7 @@ import (
 )
 
 // MaxBytes is the longest sealed text that is opened.
-const MaxBytes = 16 << 10
+const MaxBytes = 32 << 10
 
 const (
 	form       = 1

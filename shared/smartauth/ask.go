@@ -43,7 +43,11 @@ type Refused struct {
 	RedirectURI string
 	State       string
 	Issuer      string // iss of RFC 9207, if the app wants it; else empty
+	Cause       error  // for the log only
 }
+
+// Unwrap returns the cause.
+func (e *Refused) Unwrap() error { return e.Cause }
 
 // Error returns the code and the description.
 func (e *Refused) Error() string { return e.Code + ": " + e.Description }

@@ -12,6 +12,8 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/seal"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
 )
 
@@ -32,8 +34,10 @@ type Deps struct {
 	Rows      store.Rows
 	Links     Links
 	Keys      Keys
-	PublicURL string // the origin of this deployment; empty: SMART cannot be switched on
-	AnyTarget bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
+	Sealer    *seal.Sealer
+	Authorize func(tenant string) string // Entra's authorize endpoint, as browsers reach it
+	PublicURL string                     // the origin of this deployment; empty: SMART cannot be switched on
+	AnyTarget bool                       // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	Now       func() time.Time
 }
 
@@ -233,8 +237,11 @@ func decode(row store.Row, into any) error {
 const storeRetry = 5 * time.Second
 
 func unavailable(err error) error {
-	if errors.Is(err, store.ErrUnavailable) {
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
 		return problem.Unavailable(err, storeRetry, "The database cannot be reached just now. Send the request again in a few seconds.")
+	case errors.Is(err, secret.ErrUnavailable):
+		return problem.Unavailable(err, storeRetry, "The keys that protect sign-ins cannot be read just now. Send the request again in a few seconds.")
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,9 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/seal"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/secret/secrettest"
 	"fhirlink/shared/signer"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/store"
@@ -36,6 +39,7 @@ type desk struct {
 	now   time.Time
 
 	keyless error // of the signing key
+	sealing *secrettest.Store
 }
 
 func newDesk() *desk {
@@ -43,7 +47,13 @@ func newDesk() *desk {
 	d.links[slug] = link.Link{
 		Slug: slug, ID: "id-1", Organization: orgA, Phase: link.Live, FHIRServerURL: "https://clinic.example/fhir", Audience: "api://clinic", ClientID: "22222222-2222-4222-8222-222222222222", TenantID: orgA,
 	}
-	d.Service = smartauth.New(smartauth.Deps{Rows: d.rows, Links: d, Keys: d, PublicURL: "https://links.example.org", Now: func() time.Time { return d.now }})
+	now := func() time.Time { return d.now }
+	d.sealing = secrettest.New()
+	d.Service = smartauth.New(smartauth.Deps{
+		Rows: d.rows, Links: d, Keys: d, PublicURL: "https://links.example.org", Now: now,
+		Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", d.sealing, now, slog.New(slog.DiscardHandler)), PublicURL: "https://links.example.org", Now: now},
+		Authorize: func(tenant string) string { return "https://login.example/" + tenant + "/oauth2/v2.0/authorize" },
+	})
 	return d
 }
 

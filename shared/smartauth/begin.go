@@ -1,0 +1,112 @@
+package smartauth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
+)
+
+// requestLife is how long a user may take at Entra.
+const requestLife = 10 * time.Minute
+
+// request is what is kept of an app's request, while the user is at Entra.
+type request struct {
+	SettingsID  string // of the time for which SMART was switched on
+	AppID       string
+	ClientID    string
+	RedirectURI string
+	State       string // the app's
+	Scopes      []string
+	Audience    string
+	Challenge   string `json:",omitzero"`
+	Nonce       string `json:",omitzero"` // the app's
+	Issuer      string `json:",omitzero"` // iss of RFC 9207, if the app wants it
+
+	EntraNonce    string
+	EntraVerifier string // of our own PKCE
+}
+
+// Begun is a request for which the user is sent to Entra.
+type Begun struct {
+	URL    string
+	Cookie *http.Cookie // binds the request to the browser
+}
+
+// Begin takes an authorization request, and sends the user to Entra. Nothing of the request travels with
+// the browser but a handle. Errors: ErrUnknown, *Shown, *Refused, and UpstreamUnavailable while it cannot
+// be known whom to tell.
+func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Begun, error) {
+	server, err := s.Server(ctx, slug)
+	if err != nil {
+		return Begun{}, err
+	}
+	issuer := s.Issuer(slug)
+	ask, err := server.Ask(values, issuer)
+	if err != nil {
+		return Begun{}, err
+	}
+	ends := s.Now().Add(requestLife)
+	state := newHandle(ends)
+	kept := request{
+		SettingsID: server.Settings.ID, AppID: ask.App.ID, ClientID: ask.App.ClientID, RedirectURI: ask.RedirectURI, State: ask.State, Scopes: ask.Scopes, Audience: ask.Audience, Challenge: ask.Challenge, Nonce: ask.Nonce,
+		EntraNonce: rand.Text(), EntraVerifier: newVerifier(),
+	}
+	if ask.App.AuthorizationResponseIss {
+		kept.Issuer = issuer
+	}
+	if err := keep(ctx, s, requests, state, server.Link.ID, ends, kept); err != nil {
+		return Begun{}, kept.failed(err)
+	}
+	return Begun{URL: s.Authorize(server.Link.TenantID) + "?" + entraQuery(server, ask, kept, state, issuer).Encode(), Cookie: bind(state)}, nil
+}
+
+// failed tells the app of a failure of ours, at its redirect URI.
+func (r request) failed(err error) error {
+	refused := &Refused{Code: oauth.ServerError, Description: "The request could not be taken because of a fault on our side. Try again later.", RedirectURI: r.RedirectURI, State: r.State, Issuer: r.Issuer, Cause: err}
+	var p *problem.Error
+	if errors.As(err, &p) && p.Code == problem.UpstreamUnavailable {
+		refused.Code, refused.Description = oauth.Unavailable, "A service that is needed does not answer. Try again in a few seconds."
+	}
+	return refused
+}
+
+// entraQuery is what Entra is asked for: to sign the user in. It sees no scope of the app.
+func entraQuery(server Server, ask Ask, kept request, state handle, issuer string) url.Values {
+	challenge := sha256.Sum256([]byte(kept.EntraVerifier))
+	scope := "openid profile"
+	if ask.Offline() {
+		scope += " offline_access" // Entra is asked at every refresh whether the user may still sign in
+	}
+	query := url.Values{
+		"client_id": {server.Link.ClientID}, "response_type": {"code"}, "response_mode": {"query"}, "redirect_uri": {issuer + CallbackPath}, "scope": {scope}, "state": {string(state)}, "nonce": {kept.EntraNonce},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
+	}
+	for name, value := range map[string]string{"prompt": ask.Prompt, "login_hint": ask.LoginHint} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
+}
+
+// newVerifier is a code_verifier of 43 characters (RFC 7636 §4.1).
+func newVerifier() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// bind returns the cookie that binds a request to its browser.
+func bind(state handle) *http.Cookie {
+	return &http.Cookie{
+		Name: cookieName(state), Value: string(state), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(requestLife / time.Second),
+	}
+}

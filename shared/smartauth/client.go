@@ -1,0 +1,109 @@
+package smartauth
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/secret"
+)
+
+// basicChallenge is what RFC 7617 wants in a 401 to a client that used Basic.
+const basicChallenge = `Basic realm="fhirlink"`
+
+// Credentials are how a client says who it is (RFC 6749 §2.3).
+type Credentials struct {
+	ClientID string
+	Secret   secret.Value // zero: none was sent
+	basic    *basic
+}
+
+// basic is what stood in the header Authorization: both halves as they were sent, and form-decoded.
+type basic struct {
+	rawID, id         string
+	rawSecret, secret secret.Value
+}
+
+// ReadCredentials reads the credentials of a form and its header Authorization. With a refresh token a
+// public app may leave out its client id: then it is empty. The error is an *oauth.Error.
+func ReadCredentials(authorization []string, form url.Values) (Credentials, error) {
+	c := Credentials{ClientID: form.Get("client_id")}
+	if form.Has("client_secret") {
+		c.Secret = secret.New(form.Get("client_secret"))
+	}
+	switch {
+	case len(authorization) == 0:
+		return c, nil
+	case len(authorization) > 1:
+		return c, invalidRequest("The request has several headers Authorization.")
+	case form.Has("client_secret") || form.Has("client_assertion"):
+		return c, invalidRequest("The client authenticates in two ways at once. Send one of the header Authorization, client_secret and client_assertion.")
+	}
+	b, ok := readBasic(authorization[0])
+	if !ok {
+		return c, invalidClient("The header Authorization is not of the form Basic base64(client_id:client_secret).", true)
+	}
+	if c.ClientID != "" && c.ClientID != b.id && c.ClientID != b.rawID {
+		return c, invalidRequest("The parameter client_id and the header Authorization name two clients.")
+	}
+	c.ClientID, c.Secret, c.basic = b.id, b.secret, b
+	return c, nil
+}
+
+// readBasic cuts at the first colon. Both halves should be form-encoded (RFC 6749 §2.3.1), and many
+// clients send them as they are.
+func readBasic(header string) (*basic, bool) {
+	scheme, encoded, _ := strings.Cut(header, " ")
+	text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+	id, password, found := strings.Cut(string(text), ":")
+	if !strings.EqualFold(scheme, "Basic") || err != nil || !found || id == "" {
+		return nil, false
+	}
+	b := &basic{rawID: id, id: id, rawSecret: secret.New(password), secret: secret.New(password)}
+	if decoded, err := url.QueryUnescape(id); err == nil {
+		b.id = decoded
+	}
+	if decoded, err := url.QueryUnescape(password); err == nil {
+		b.secret = secret.New(decoded)
+	}
+	return b, true
+}
+
+// App returns the app that the credentials prove. The error is an *oauth.Error.
+func (c Credentials) App(s Server, now time.Time) (App, error) {
+	usedBasic := c.basic != nil
+	a, ok := s.App(c.ClientID)
+	if !ok && usedBasic {
+		a, ok = s.App(c.basic.rawID)
+	}
+	switch {
+	case c.ClientID == "":
+		return App{}, invalidClient("The client is not named. Send client_id, or the header Authorization.", usedBasic)
+	case !ok || a.Disabled:
+		return App{}, invalidClient("The client is not registered here, or it was switched off.", usedBasic)
+	case a.Type == Public && !c.Secret.IsZero():
+		return App{}, invalidClient("The client is public and has no secret. Send client_id only.", usedBasic)
+	case a.Type == Public:
+		return a, nil
+	case c.Secret.IsZero():
+		return App{}, invalidClient("The client must authenticate with its client secret.", usedBasic)
+	case a.Authenticates(c.Secret, now), usedBasic && a.Authenticates(c.basic.rawSecret, now):
+		return a, nil
+	}
+	return App{}, invalidClient("The client secret is wrong, or its time is over.", usedBasic)
+}
+
+func invalidRequest(description string) error {
+	return &oauth.Error{Code: oauth.InvalidRequest, Description: description}
+}
+
+func invalidClient(description string, usedBasic bool) error {
+	e := &oauth.Error{Code: oauth.InvalidClient, Description: description, Status: http.StatusUnauthorized}
+	if usedBasic {
+		e.Challenge = basicChallenge
+	}
+	return e
+}

@@ -1,0 +1,129 @@
+package smartauth
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fhirlink/shared/problem"
+	"fhirlink/shared/seal"
+	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/store"
+	"fhirlink/shared/store/rowtest"
+)
+
+// keeper is a service that only keeps short-lived rows.
+func keeper(now *time.Time) (*Service, *rowtest.Rows) {
+	rows := rowtest.New()
+	clock := func() time.Time { return *now }
+	return New(Deps{Rows: rows, Now: clock, Sealer: &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", secrettest.New(), clock, slog.New(slog.DiscardHandler)), PublicURL: "https://links.example.org", Now: clock}}), rows
+}
+
+func TestHandles(t *testing.T) {
+	ends := time.Date(2026, 11, 29, 12, 5, 0, 0, time.UTC)
+	seen := map[string]bool{}
+	for range 200 {
+		h := newHandle(ends)
+		k, ok := h.key(requests)
+		if len(h) != 32 || !ok || k.Check() != nil || strings.Contains(k.Name, string(h)) || !strings.HasPrefix(k.Partition, fmt.Sprintf("t%08x-", ends.Unix()/600)) {
+			t.Fatalf("%s is at %+v", h, k)
+		}
+		seen[k.Partition] = true
+		if seen[string(h)] {
+			t.Fatal("a handle was made twice")
+		}
+		seen[string(h)] = true
+	}
+	if len(seen) < 200+12 {
+		t.Errorf("%d partitions of 16 are used", len(seen)-200)
+	}
+	h := string(newHandle(ends))
+	for _, text := range []string{"", h[1:], h + "A", h[:31] + "=", h[:31] + "\n", h[:31] + "/", h + "\n", strings.Repeat("A", 33), "fll_" + h} {
+		if _, ok := handle(text).key(requests); ok {
+			t.Errorf("%q is a handle", text)
+		}
+	}
+}
+
+func TestShortLivedRows(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	s, rows := keeper(&now)
+	ctx, ends := t.Context(), now.Add(10*time.Minute)
+	h := newHandle(ends)
+	if err := keep(ctx, s, requests, h, "link-1", ends, "value"); err != nil {
+		t.Fatal(err)
+	}
+	found := func(of kind, h handle, linkID string) (string, error) {
+		value, _, err := look[string](ctx, s, of, h, linkID)
+		return value, err
+	}
+	if value, err := found(requests, h, "link-1"); err != nil || value != "value" {
+		t.Fatalf("%q, %v", value, err)
+	}
+	other := newHandle(ends)
+	for name, ask := range map[string]func() (string, error){
+		"another link":    func() (string, error) { return found(requests, h, "link-2") },
+		"another kind":    func() (string, error) { return found("c", h, "link-1") },
+		"another handle":  func() (string, error) { return found(requests, other, "link-1") },
+		"no handle":       func() (string, error) { return found(requests, "x", "link-1") },
+		"no link":         func() (string, error) { return found(requests, other, "") },
+		"the wrong bytes": func() (string, error) { return found(requests, handle(strings.ToUpper(string(h))), "link-1") },
+	} {
+		if value, err := ask(); !errors.Is(err, errUnknownHandle) || value != "" {
+			t.Errorf("%s: %q, %v", name, value, err)
+		}
+	}
+	// Whoever can write into the table cannot make a row that opens for another handle.
+	k, _ := h.key(requests)
+	row, _ := rows.Row(ctx, k)
+	stolen, _ := other.key(requests)
+	if _, ok, err := rows.Swap(ctx, store.Row{Key: stolen}, row.Value); !ok || err != nil {
+		t.Fatal(err)
+	}
+	if _, err := found(requests, other, "link-1"); !errors.Is(err, errUnknownHandle) {
+		t.Errorf("a copied row: %v", err)
+	}
+
+	_, row, err := look[string](ctx, s, requests, h, "link-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var won atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			switch err := s.spend(ctx, row); {
+			case err == nil:
+				won.Add(1)
+			case !errors.Is(err, errUsed):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d callers have spent it", won.Load())
+	}
+	if value, err := found(requests, h, "link-1"); !errors.Is(err, errUsed) || value != "value" {
+		t.Errorf("%q, %v", value, err)
+	}
+	now = ends
+	if _, err := found(requests, h, "link-1"); !errors.Is(err, errUnknownHandle) {
+		t.Errorf("at its end: %v", err)
+	}
+	rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
+	if _, err := found(requests, h, "link-1"); problem.CodeOf(err) != problem.UpstreamUnavailable {
+		t.Error(err)
+	}
+	if err := s.spend(ctx, row); problem.CodeOf(err) != problem.UpstreamUnavailable {
+		t.Error(err)
+	}
+	if err := keep(ctx, s, requests, newHandle(ends), "link-1", ends, "value"); problem.CodeOf(err) != problem.UpstreamUnavailable {
+		t.Error(err)
+	}
+}
