@@ -1,0 +1,70 @@
+package smartauth
+
+import (
+	"slices"
+	"strings"
+
+	"fhirlink/shared/smart"
+)
+
+// Launched is the context that a grant has.
+type Launched struct {
+	Patient   string // id of the patient; empty: none
+	Encounter string
+}
+
+// contextOf is the context of a user who has signed in without a launch: a patient's own record.
+func contextOf(u User) Launched {
+	if u.kind() == "Patient" {
+		return Launched{Patient: strings.TrimPrefix(u.FHIRUser, "Patient/")}
+	}
+	return Launched{}
+}
+
+// granted is what is given of the scopes that were asked for and that the app may have, in their order
+// and spelling. denied reports that scopes for data were asked for, and that none of them can be given.
+//
+// A patient gets patient/ scopes for their own record; other users get user/ scopes, and patient/ scopes
+// where the context names a patient. Who has no resource gets no data.
+func granted(asked []string, u User, c Launched, refresh bool) (scopes []string, denied bool) {
+	data, given := false, false
+	for _, one := range asked {
+		parsed := smart.Parse(one)
+		is, ok := isData(parsed), false
+		switch {
+		case parsed.Kind == smart.Resource:
+			ok = mayHave(parsed.Context, u, c)
+		case one == "fhirUser":
+			ok = u.FHIRUser != "" && slices.Contains(asked, "openid")
+		case one == "offline_access", one == "online_access":
+			ok = refresh
+		case parsed.Kind == smart.Launch:
+			ok = parsed.Type == "patient" && c.Patient != "" || parsed.Type == "encounter" && c.Encounter != ""
+		default: // openid, profile, email, and what the FHIR server alone knows
+			ok = !is || u.FHIRUser != ""
+		}
+		data, given = data || is, given || is && ok
+		if ok {
+			scopes = append(scopes, one)
+		}
+	}
+	return scopes, data && !given
+}
+
+// isData reports whether a scope lets an app at data: one for resources, or one that only the FHIR server
+// knows.
+func isData(s smart.Scope) bool {
+	return s.Kind == smart.Resource || s.Kind == smart.Custom && s.String() != "fhirUser" && s.String() != "online_access"
+}
+
+func mayHave(context string, u User, c Launched) bool {
+	switch {
+	case u.FHIRUser == "":
+		return false
+	case context == "patient":
+		return c.Patient != ""
+	case context == "user":
+		return u.kind() != "Patient"
+	}
+	return false
+}

@@ -1,0 +1,74 @@
+package smartauth
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// User is who has signed in at Entra.
+type User struct {
+	ObjectID string
+	Name     string
+	Username string // preferred_username
+	Email    string
+	FHIRUser string // the user's resource, as Type/id; empty: Entra names none
+}
+
+// kind is the type of the user's resource.
+func (u User) kind() string {
+	kind, _, _ := strings.Cut(u.FHIRUser, "/")
+	return kind
+}
+
+var (
+	extensionClaim = regexp.MustCompile(`^extension_[0-9a-f]{32}_fhirUser$`)
+	// reference is a relative reference to a resource that can be a user (SMART App Launch 2.2, "fhirUser").
+	reference = regexp.MustCompile(`^(?:Patient|Practitioner|PractitionerRole|RelatedPerson|Person)/[A-Za-z0-9.-]{1,64}$`)
+)
+
+// fhirUserOf finds the user's resource in the claims of Entra's id token: in the claim of that name, in
+// that of a directory extension with a short name, or with its whole one. It is relative, or absolute
+// below one of the FHIR bases; anything else counts as none.
+func fhirUserOf(claims map[string]any, name string, bases []string) string {
+	names := []string{name, "extn.fhirUser"}
+	for claim := range claims {
+		if extensionClaim.MatchString(claim) {
+			names = append(names, claim)
+		}
+	}
+	slices.Sort(names[2:]) // the claims come in no order
+	for _, claim := range names {
+		if found := referenceOf(textOf(claims[claim]), bases); found != "" {
+			return found
+		}
+	}
+	return ""
+}
+
+// textOf returns a text, or the only element of a list: Entra writes short-named extensions as lists.
+func textOf(value any) string {
+	switch value := value.(type) {
+	case string:
+		return value
+	case []any:
+		if len(value) == 1 {
+			text, _ := value[0].(string)
+			return text
+		}
+	}
+	return ""
+}
+
+func referenceOf(text string, bases []string) string {
+	for _, base := range bases {
+		if relative, ok := strings.CutPrefix(text, base+"/"); ok {
+			text = relative
+			break
+		}
+	}
+	if !reference.MatchString(text) {
+		return ""
+	}
+	return text
+}
