@@ -38,18 +38,18 @@ type Versions interface {
 	Put(ctx context.Context, name string, v secret.Value, a secret.Attributes) (version string, err error)
 }
 
-// id names a sealing key in the values that it has sealed.
-type id [idBytes]byte
+// KeyID names a sealing key in the values that it has sealed.
+type KeyID [idBytes]byte
 
 // idOf derives the id from the version's id in the store, whose length depends on the store.
-func idOf(version string) id {
+func idOf(version string) KeyID {
 	sum := sha256.Sum256([]byte("fhirlink sealing key " + version))
-	return id(sum[:idBytes])
+	return KeyID(sum[:idBytes])
 }
 
 // key is one sealing key. Its secret is the 32 bytes themselves.
 type key struct {
-	id      id
+	id      KeyID
 	version string
 	created time.Time
 	secret  secret.Value
@@ -94,7 +94,7 @@ func (k *Keys) newest(ctx context.Context) (key, error) {
 }
 
 // find returns the key with this id. Error: ErrInvalid if there is none.
-func (k *Keys) find(ctx context.Context, wanted id) (key, error) {
+func (k *Keys) find(ctx context.Context, wanted KeyID) (key, error) {
 	keys, err := k.kept.Get(ctx)
 	if err != nil {
 		return key{}, unavailable(err)
@@ -116,7 +116,7 @@ func (k *Keys) find(ctx context.Context, wanted id) (key, error) {
 	return key{}, ErrInvalid
 }
 
-func pick(keys []key, wanted id) (key, bool) {
+func pick(keys []key, wanted KeyID) (key, bool) {
 	i := slices.IndexFunc(keys, func(k key) bool { return k.id == wanted })
 	if i < 0 {
 		return key{}, false

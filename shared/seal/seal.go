@@ -103,7 +103,7 @@ func (s *Sealer) open(ctx context.Context, use, sealed string) ([]byte, error) {
 		return nil, ErrInvalid
 	}
 	head, body := data[:headBytes], data[headBytes:]
-	k, err := s.Keys.find(ctx, id(head[1:1+idBytes]))
+	k, err := s.Keys.find(ctx, KeyID(head[1:1+idBytes]))
 	if err != nil {
 		return nil, err
 	}

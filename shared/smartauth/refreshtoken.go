@@ -1,0 +1,99 @@
+package smartauth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+
+	"fhirlink/shared/seal"
+	"fhirlink/shared/secret"
+)
+
+const (
+	refreshPrefix = "flr_"
+	grantBytes    = 16
+	tokenBytes    = 20 // 160 bits
+	macBytes      = 16
+	refreshBytes  = len(seal.KeyID{}) + bucketBytes + grantBytes + 4 + tokenBytes + macBytes
+)
+
+// refreshToken is a handle of a grant. Each use of it makes the next one, whose random part follows from
+// the one before and a sealing key: whoever repeats a token, at whichever instance, is led to the same
+// next one, and nobody else can compute it. The MAC tells a token that was never issued from one that was:
+// the first changes nothing, an old one of the second kind kills the grant.
+type refreshToken struct {
+	key        seal.KeyID
+	day        uint32 // of the grant's end, in days since 1970
+	grant      [grantBytes]byte
+	generation uint32
+	random     [tokenBytes]byte
+}
+
+// newRefreshToken is the first one of a grant that ends at a time. The error is that of the sealing keys.
+func newRefreshToken(ctx context.Context, s *seal.Sealer, ends time.Time) (t refreshToken, err error) {
+	t.day = uint32(ends.Unix() / int64(24*time.Hour/time.Second)) //nolint:gosec // until the year 11,000,000
+	_, _ = rand.Read(t.grant[:])                                  // never fails
+	_, _ = rand.Read(t.random[:])
+	t.key, err = s.Newest(ctx)
+	return t, err
+}
+
+// plain is the token without its MAC.
+func (t refreshToken) plain() []byte {
+	b := append([]byte{}, t.key[:]...)
+	b = binary.BigEndian.AppendUint32(b, t.day)
+	b = append(b, t.grant[:]...)
+	b = binary.BigEndian.AppendUint32(b, t.generation)
+	return append(b, t.random[:]...)
+}
+
+// text is the token as an app holds it. The error is that of the sealing keys.
+func (t refreshToken) text(ctx context.Context, s *seal.Sealer) (secret.Value, error) {
+	plain := t.plain()
+	mac, err := s.MAC(ctx, t.key, "smart refresh token", plain)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return secret.New(refreshPrefix + base64.RawURLEncoding.EncodeToString(append(plain, mac[:macBytes]...))), nil
+}
+
+// next is the token that follows. The error is that of the sealing keys.
+func (t refreshToken) next(ctx context.Context, s *seal.Sealer) (refreshToken, error) {
+	mac, err := s.MAC(ctx, t.key, "smart next refresh token", t.plain())
+	t.generation++
+	copy(t.random[:], mac)
+	return t, err
+}
+
+// errNoRefreshToken means that a text is no refresh token that this deployment has issued.
+var errNoRefreshToken = errors.New("not a refresh token that was issued here")
+
+// readRefreshToken reads a token. Errors: errNoRefreshToken, and those of the sealing keys.
+func readRefreshToken(ctx context.Context, s *seal.Sealer, text string) (t refreshToken, err error) {
+	encoded, ok := strings.CutPrefix(text, refreshPrefix)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if !ok || err != nil || len(b) != refreshBytes || base64.RawURLEncoding.EncodedLen(len(b)) != len(encoded) { // the decoder skips line ends
+		return refreshToken{}, errNoRefreshToken
+	}
+	plain, mac := b[:refreshBytes-macBytes], b[refreshBytes-macBytes:]
+	rest := plain[copy(t.key[:], plain):]
+	t.day, rest = binary.BigEndian.Uint32(rest), rest[bucketBytes:]
+	rest = rest[copy(t.grant[:], rest):]
+	t.generation, rest = binary.BigEndian.Uint32(rest), rest[4:]
+	copy(t.random[:], rest)
+	want, err := s.MAC(ctx, t.key, "smart refresh token", plain)
+	switch {
+	case errors.Is(err, seal.ErrInvalid):
+		return refreshToken{}, errNoRefreshToken
+	case err != nil:
+		return refreshToken{}, err
+	case !hmac.Equal(mac, want[:macBytes]):
+		return refreshToken{}, errNoRefreshToken
+	}
+	return t, nil
+}

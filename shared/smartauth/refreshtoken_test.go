@@ -1,0 +1,73 @@
+package smartauth
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRefreshTokens(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	s, _ := keeper(&now)
+	ctx := t.Context()
+	first, err := newRefreshToken(ctx, s.Sealer, now.Add(90*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(token refreshToken) string {
+		v, err := token.text(ctx, s.Sealer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(fmt.Sprintf("%v %+v", v, v), "flr_") {
+			t.Error("it prints itself")
+		}
+		return v.Reveal()
+	}
+	next := func(token refreshToken) refreshToken {
+		n, err := token.next(ctx, s.Sealer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	read, err := readRefreshToken(ctx, s.Sealer, text(first))
+	if err != nil || read != first || first.day != uint32(now.Add(90*24*time.Hour).Unix()/86400) || len(text(first)) != 4+91 || strings.Trim(text(first), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+		t.Fatalf("%+v, %v", read, err)
+	}
+	second := next(first)
+	if second.generation != 1 || second.grant != first.grant || second.random == first.random || second.key != first.key || next(read) != second {
+		t.Errorf("%+v after %+v", second, first)
+	}
+	if third := next(second); third.random == second.random || third.random == first.random || third.generation != 2 {
+		t.Errorf("%+v", third)
+	}
+	other, err := newRefreshToken(ctx, s.Sealer, now)
+	if err != nil || other.grant == first.grant || other.random == first.random {
+		t.Errorf("%+v, %v", other, err)
+	}
+
+	good := text(first)
+	raw, err := base64.RawURLEncoding.DecodeString(good[4:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := []string{"", "flr_", good[4:], strings.Replace(good, "flr_", "flc_", 1), good + "A", good[:len(good)-1], good + "\n", good + "=", strings.ToUpper(good), "flr_" + strings.Repeat("A", 91)}
+	for i := range raw { // each byte in turn
+		changed := append([]byte{}, raw...)
+		changed[i] ^= 1
+		wrong = append(wrong, "flr_"+base64.RawURLEncoding.EncodeToString(changed))
+	}
+	for _, text := range wrong {
+		if got, err := readRefreshToken(ctx, s.Sealer, text); !errors.Is(err, errNoRefreshToken) || got != (refreshToken{}) {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	elsewhere, _ := keeper(&now)
+	if _, err := readRefreshToken(ctx, elsewhere.Sealer, good); !errors.Is(err, errNoRefreshToken) {
+		t.Errorf("of another deployment: %v", err)
+	}
+}
