@@ -37,7 +37,7 @@ type Version struct {
 
 // Versions is where the signing key is. Errors of both: ErrNone, ErrUnavailable.
 type Versions interface {
-	// Versions lists the enabled versions.
+	// Versions lists the enabled versions, in any order.
 	Versions(ctx context.Context) ([]Version, error)
 	// Sign signs a SHA-256 digest with a version, by RSASSA-PKCS1-v1_5.
 	Sign(ctx context.Context, version string, digest []byte) ([]byte, error)
