@@ -73,7 +73,11 @@ func Seal[T any](ctx context.Context, s *Sealer, use string, until time.Time, va
 	copy(head[1:], k.id[:])
 	_, _ = rand.Read(head[1+idBytes:]) // never fails
 	aead, nonce := s.cipher(k, use, head)
-	return text.EncodeToString(aead.Seal(head, nonce, bytes.TrimSuffix(plain.Bytes(), []byte("\n")), s.associated(use, head))), nil
+	sealed := text.EncodeToString(aead.Seal(head, nonce, bytes.TrimSuffix(plain.Bytes(), []byte("\n")), s.associated(use, head)))
+	if len(sealed) > MaxBytes {
+		return "", fmt.Errorf("a value cannot be sealed: it takes %d bytes, and %d are opened", len(sealed), MaxBytes)
+	}
+	return sealed, nil
 }
 
 // Open returns the value that was sealed for this use, and until when it is valid. Errors: ErrInvalid,

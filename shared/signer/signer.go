@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -60,6 +61,9 @@ type Signer struct {
 	versions Versions
 	now      func() time.Time
 	kept     flight.Kept[[]key]
+
+	mu       sync.Mutex
+	searched time.Time // when a refusal last caused a reading
 }
 
 // key is a version, as it is published.
@@ -76,7 +80,7 @@ func New(versions Versions, now func() time.Time, log *slog.Logger) *Signer {
 	s := &Signer{versions: versions, now: now}
 	s.kept = flight.Kept[[]key]{Read: func(ctx context.Context) ([]key, error) {
 		keys, err := s.read(ctx)
-		if err != nil && !errors.Is(err, ErrNone) {
+		if err != nil {
 			log.WarnContext(ctx, "signer.unread", "cause", err.Error())
 		}
 		return keys, err
@@ -86,8 +90,8 @@ func New(versions Versions, now func() time.Time, log *slog.Logger) *Signer {
 
 func (s *Signer) read(ctx context.Context) ([]key, error) {
 	listed, err := s.versions.Versions(ctx)
-	if err == nil && len(listed) == 0 {
-		err = ErrNone
+	if errors.Is(err, ErrNone) { // an answer, not a failure: a key that was disabled signs nothing more
+		listed, err = nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -127,7 +131,30 @@ func (s *Signer) Sign(ctx context.Context, typ string, claims any) (string, erro
 	if err != nil {
 		return "", err
 	}
-	k := s.signing(keys)
+	text, err := s.sign(ctx, s.signing(keys), typ, claims)
+	if err == nil || !s.maySearch() {
+		return text, unavailable(err)
+	}
+	// The version may have been disabled since the keys were read.
+	if keys, renewed := s.kept.Renew(ctx); renewed == nil && len(keys) > 0 {
+		text, err = s.sign(ctx, s.signing(keys), typ, claims)
+	}
+	return text, unavailable(err)
+}
+
+// maySearch allows a reading that a refusal causes, once in a pause.
+func (s *Signer) maySearch() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if !s.searched.IsZero() && now.Sub(s.searched) < pause {
+		return false
+	}
+	s.searched = now
+	return true
+}
+
+func (s *Signer) sign(ctx context.Context, k key, typ string, claims any) (string, error) {
 	header, err := json.Marshal(struct {
 		Algorithm string `json:"alg"`
 		KeyID     string `json:"kid"`
@@ -144,7 +171,7 @@ func (s *Signer) Sign(ctx context.Context, typ string, claims any) (string, erro
 	digest := sha256.Sum256([]byte(text))
 	signature, err := s.versions.Sign(ctx, k.ID, digest[:])
 	if err != nil {
-		return "", unavailable(err)
+		return "", err
 	}
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
@@ -162,6 +189,14 @@ func (s *Signer) signing(keys []key) key {
 
 func (s *Signer) get(ctx context.Context) ([]key, error) {
 	keys, err := s.kept.Get(ctx)
+	if err == nil && len(keys) == 0 { // somebody may have made one since
+		if err = s.kept.Failure(); err == nil && s.maySearch() {
+			keys, err = s.kept.Renew(ctx)
+		}
+	}
+	if err == nil && len(keys) == 0 {
+		err = ErrNone
+	}
 	return keys, unavailable(err)
 }
 

@@ -37,6 +37,9 @@ func (v *vault) Sign(_ context.Context, version string, digest []byte) ([]byte, 
 	if v.err != nil {
 		return nil, v.err
 	}
+	if v.keys[version] == nil {
+		return nil, signer.ErrUnavailable
+	}
 	return rsa.SignPKCS1v15(nil, v.keys[version], crypto.SHA256, digest)
 }
 
@@ -158,6 +161,16 @@ func TestNoKey(t *testing.T) {
 	v.add(t, "first", now)
 	now = now.Add(time.Hour)
 	signedBy(t, s, v)
+	v.add(t, "second", now.Add(-26*time.Hour))
+	now = now.Add(2 * time.Hour)
+	if got := signedBy(t, s, v); got != "second" {
+		t.Errorf("%s signs", got)
+	}
+	v.versions = v.versions[:1] // the one that signs is disabled, and refuses
+	v.keys["second"] = nil
+	if got := signedBy(t, s, v); got != "first" {
+		t.Errorf("%s signs", got)
+	}
 	v.err = errors.New("canary")
 	now = now.Add(2 * time.Hour)
 	if _, err := s.Keys(t.Context()); err != nil {
@@ -165,5 +178,10 @@ func TestNoKey(t *testing.T) {
 	}
 	if _, err := s.Sign(t.Context(), "JWT", nil); !errors.Is(err, signer.ErrUnavailable) {
 		t.Errorf("%v", err)
+	}
+	v.err, v.versions = nil, nil // every version is disabled
+	now = now.Add(time.Minute)
+	if _, err := s.Keys(t.Context()); !errors.Is(err, signer.ErrNone) {
+		t.Errorf("a key that was disabled is published: %v", err)
 	}
 }

@@ -1,6 +1,9 @@
 package smart
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Covers reports whether whoever holds the scope a may be given the scope b, because b allows nothing
 // that a does not.
@@ -18,12 +21,22 @@ func Covers(a, b Scope) bool {
 	case a.Kind == Launch:
 		head, _, granular := strings.Cut(b.text, "?")
 		return granular && a.text == head
-	case a.Kind != Resource || a.Version() == NoVersion || b.Version() == NoVersion || a.Type == "" || b.Type == "":
+	case a.Kind != Resource || !a.WellFormed() || !b.WellFormed():
 		return false
 	}
 	return a.Context == b.Context && (a.Type == "*" || a.Type == b.Type) &&
 		(!a.granular || b.granular && a.Query == b.Query) &&
 		strings.Trim(b.letters(), a.letters()) == ""
+}
+
+// wellFormed is a resource scope as SMART writes it. The query has no comma, at which some servers split a
+// list of scopes.
+var wellFormed = regexp.MustCompile(`^(?:patient|user|system)/(?:\*|[A-Za-z]+)\.(?:read|write|\*|c?r?u?d?s?)(?:\?[!#-+\--\[\]-~]*)?$`)
+
+// WellFormed reports whether a scope is no resource scope, or one whose type is a name or *, and whose
+// permissions are those of SMART v1, or those of v2 in their order.
+func (s Scope) WellFormed() bool {
+	return s.Kind != Resource || s.Version() != NoVersion && wellFormed.MatchString(s.text)
 }
 
 // letters are the v2 letters of a scope's permissions.

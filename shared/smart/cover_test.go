@@ -52,6 +52,14 @@ func TestCovers(t *testing.T) {
 		{"patient/.cruds", "patient/.r", false},
 		{"patient/Observation.rs", "Patient/Observation.rs", false},
 		{"patient/Observation.rs", "patient/observation.rs", false},
+		{"patient/*.rs", "patient/user/Patient.rs", false},
+		{"patient/*.rs", "patient/A,user/*.rs", false},
+		{"patient/Observation.rs", "patient/Observation.rs?a=b,user/*.cruds", false},
+		{"patient/*.rs", "patient/*x.rs", false},
+		{"patient/*.rs", "patient/$export.rs", false},
+		{"patient/*.rs", "patient/Observation.sr", false},
+		{"patient/*.rs", "patient/Observation.rr", false},
+		{"patient/Observation.sr", "patient/Observation.sr", true}, // itself
 		{"", "", true},
 		{"", "openid", false},
 	} {

@@ -23,7 +23,7 @@ func (s *Service) Apps(ctx context.Context, organization, slug string) ([]App, e
 }
 
 func (s *Service) apps(ctx context.Context, l link.Link) (apps []App, err error) {
-	rows, err := s.Rows.List(ctx, partition(string(l.Slug)), appPrefix, "", maxApps+attempts)
+	rows, err := s.Rows.List(ctx, partition(string(l.Slug)), appPrefix(l), "", maxApps+1)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -32,9 +32,7 @@ func (s *Service) apps(ctx context.Context, l link.Link) (apps []App, err error)
 		if err := decode(row, &a); err != nil {
 			return nil, err
 		}
-		if a.LinkID == l.ID {
-			apps = append(apps, a)
-		}
+		apps = append(apps, a)
 	}
 	return apps, nil
 }
@@ -51,7 +49,7 @@ func (s *Service) App(ctx context.Context, organization, slug, clientID string) 
 }
 
 func (s *Service) app(ctx context.Context, l link.Link, clientID string) (a App, row store.Row, err error) {
-	k := appKey(string(l.Slug), clientID)
+	k := appKey(l, clientID)
 	if k.Check() == nil {
 		if row, err = s.Rows.Row(ctx, k); err == nil {
 			err = decode(row, &a)
@@ -82,7 +80,7 @@ func (s *Service) CreateApp(ctx context.Context, organization, slug string, in N
 	case err != nil:
 		return App{}, secret.Value{}, nil, err
 	case len(apps) >= maxApps:
-		return App{}, secret.Value{}, nil, problem.New(problem.TooManyApps, "The link %q has %d apps, which is the most. Delete one that nobody uses.", slug, len(apps))
+		return App{}, secret.Value{}, nil, tooManyApps(slug)
 	}
 	now := date.Stored(s.Now())
 	a.ID, a.LinkID, a.Tag, a.CreatedAt, a.UpdatedAt = rand.Text(), l.ID, rand.Text(), now, now
@@ -97,13 +95,36 @@ func (s *Service) CreateApp(ctx context.Context, organization, slug string, in N
 	if problem.CodeOf(err) != problem.AppNotFound {
 		return App{}, secret.Value{}, nil, err
 	}
-	switch swapped, err := s.swap(ctx, row, a); { // over what a link that had the slug before has left
+	switch swapped, err := s.swap(ctx, row, a); {
 	case err != nil:
 		return App{}, secret.Value{}, nil, err
 	case !swapped:
 		return App{}, secret.Value{}, nil, appExists(slug, a.ClientID)
 	}
+	if err := s.recount(ctx, l, a); err != nil {
+		return App{}, secret.Value{}, nil, err
+	}
 	return a, clientSecret, a.notes(settings), nil
+}
+
+func tooManyApps(slug string) error {
+	return problem.New(problem.TooManyApps, "The link %q has %d apps, which is the most. Delete one that nobody uses.", slug, maxApps)
+}
+
+// recount takes a new app away again if others that were made at the same time are too many with it.
+func (s *Service) recount(ctx context.Context, l link.Link, made App) error {
+	apps, err := s.apps(ctx, l)
+	if err != nil || len(apps) <= maxApps {
+		return err
+	}
+	a, row, err := s.app(ctx, l, made.ClientID)
+	if err == nil && a.ID == made.ID {
+		_, err = s.remove(ctx, row)
+	}
+	if err != nil {
+		return err
+	}
+	return tooManyApps(string(l.Slug))
 }
 
 func appExists(slug, clientID string) error {
@@ -154,7 +175,7 @@ func (s *Service) NewAppSecret(ctx context.Context, organization, slug, clientID
 		now := s.Now()
 		return a.withSecret(clientSecret, now.Add(time.Duration(overlap)*time.Hour), now), nil
 	})
-	if in.ClientSecret.IsZero() {
+	if err == nil && in.ClientSecret.IsZero() {
 		made = clientSecret
 	}
 	return changed, made, err

@@ -174,6 +174,8 @@ func (s Server) wrong(values url.Values, app App) (code, description string) {
 		return oauth.InvalidRequest, "The parameter response_type is missing. Send response_type=code."
 	case values.Get("response_type") != "code":
 		return unsupportedResponseType, "Only response_type=code is supported."
+	case len(smart.Split(values.Get("scope"))) == 0:
+		return oauth.InvalidRequest, "The parameter scope is missing."
 	case values.Get("response_mode") != "" && values.Get("response_mode") != "query":
 		return oauth.InvalidRequest, "Only response_mode=query is supported."
 	case !slices.Contains(prompts, values.Get("prompt")):
@@ -221,8 +223,6 @@ func firstOf(values url.Values, names ...string) string {
 func (s Server) cut(asked string, app App) (scopes []string, description string) {
 	all := smart.Split(asked)
 	switch {
-	case len(all) == 0:
-		return nil, "The parameter scope is missing."
 	case len(all) > maxScopes || len(asked) > maxScopeBytes:
 		return nil, fmt.Sprintf("The request has more than %d scopes, or more than %d bytes of them. Use wildcards such as patient/*.rs.", maxScopes, maxScopeBytes)
 	}
@@ -230,13 +230,13 @@ func (s Server) cut(asked string, app App) (scopes []string, description string)
 	for i, one := range app.Scopes {
 		may[i] = smart.Parse(one)
 	}
-	for _, one := range all {
+	for i, one := range all {
 		parsed := smart.Parse(one)
 		switch {
 		case !scopeToken.MatchString(one):
 			return nil, "A scope has a character that scopes cannot have, or is longer than 512 characters."
-		case parsed.Kind == smart.Resource && (parsed.Version() == smart.NoVersion || parsed.Type == ""):
-			return nil, "The scope " + one + " is malformed: write it as patient/Observation.rs or patient/Observation.read."
+		case !parsed.WellFormed():
+			return nil, fmt.Sprintf("The scope at place %d is malformed: write it as patient/Observation.rs or patient/Observation.read.", i+1)
 		case one == "launch": // without a launch there is no context to ask for
 		case !slices.Contains(scopes, one) && slices.ContainsFunc(may, func(a smart.Scope) bool { return smart.Covers(a, parsed) }):
 			scopes = append(scopes, one)

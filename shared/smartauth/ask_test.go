@@ -119,6 +119,9 @@ func TestAskIsRefused(t *testing.T) {
 		"request_not_supported":     {{"request=x"}},
 		"request_uri_not_supported": {{"request_uri=https://a.example"}},
 		"invalid_request": {
+			{"-scope"},
+			{"scope="},
+			{"scope= \t"},
 			{"-response_type"},
 			{"+response_type=code"},
 			{"+scope=openid"},
@@ -154,9 +157,6 @@ func TestAskIsRefused(t *testing.T) {
 			{"client_id=iss", "code_challenge_method=plain"},
 		},
 		"invalid_scope": {
-			{"-scope"},
-			{"scope="},
-			{"scope= \t"},
 			{"scope=launch"},
 			{"scope=email profile"},
 			{"scope=system/*.rs"},

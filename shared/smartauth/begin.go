@@ -6,6 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -17,17 +20,28 @@ import (
 // requestLife is how long a user may take at Entra.
 const requestLife = 10 * time.Minute
 
+// private is for values that never print: what they hold opens or names a patient's record.
+type private struct{}
+
+// Format implements [fmt.Formatter].
+func (private) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// LogValue implements [slog.LogValuer].
+func (private) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
 // request is what is kept of an app's request, while the user is at Entra.
 type request struct {
+	private
+
 	SettingsID  string // of the time for which SMART was switched on
 	AppID       string
 	ClientID    string
 	RedirectURI string
-	State       string // the app's
+	State       []byte // the app's, as it was sent
 	Scopes      []string
 	Audience    string
 	Challenge   string `json:",omitzero"`
-	Nonce       string `json:",omitzero"` // the app's
+	Nonce       []byte `json:",omitzero"` // the app's
 	Issuer      string `json:",omitzero"` // iss of RFC 9207, if the app wants it
 
 	EntraNonce    string
@@ -36,13 +50,15 @@ type request struct {
 
 // Begun is a request for which the user is sent to Entra.
 type Begun struct {
+	private
+
 	URL    string
 	Cookie *http.Cookie // binds the request to the browser
 }
 
 // Begin takes an authorization request, and sends the user to Entra. Nothing of the request travels with
 // the browser but a handle. Errors: ErrUnknown, *Shown, *Refused, and UpstreamUnavailable while it cannot
-// be known whom to tell.
+// be known whom to tell, or no token can be made.
 func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Begun, error) {
 	server, err := s.Server(ctx, slug)
 	if err != nil {
@@ -53,10 +69,13 @@ func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Be
 	if err != nil {
 		return Begun{}, err
 	}
+	if _, err := s.Keys.Keys(ctx); err != nil { // nobody shall sign in for a token that cannot be made
+		return Begun{}, keyProblem(err)
+	}
 	ends := s.Now().Add(requestLife)
 	state := newHandle(ends)
 	kept := request{
-		SettingsID: server.Settings.ID, AppID: ask.App.ID, ClientID: ask.App.ClientID, RedirectURI: ask.RedirectURI, State: ask.State, Scopes: ask.Scopes, Audience: ask.Audience, Challenge: ask.Challenge, Nonce: ask.Nonce,
+		SettingsID: server.Settings.ID, AppID: ask.App.ID, ClientID: ask.App.ClientID, RedirectURI: ask.RedirectURI, State: []byte(ask.State), Scopes: ask.Scopes, Audience: ask.Audience, Challenge: ask.Challenge, Nonce: []byte(ask.Nonce),
 		EntraNonce: rand.Text(), EntraVerifier: newVerifier(),
 	}
 	if ask.App.AuthorizationResponseIss {
@@ -70,7 +89,7 @@ func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Be
 
 // failed tells the app of a failure of ours, at its redirect URI.
 func (r request) failed(err error) error {
-	refused := &Refused{Code: oauth.ServerError, Description: "The request could not be taken because of a fault on our side. Try again later.", RedirectURI: r.RedirectURI, State: r.State, Issuer: r.Issuer, Cause: err}
+	refused := &Refused{Code: oauth.ServerError, Description: "The request could not be taken because of a fault on our side. Try again later.", RedirectURI: r.RedirectURI, State: string(r.State), Issuer: r.Issuer, Cause: err}
 	var p *problem.Error
 	if errors.As(err, &p) && p.Code == problem.UpstreamUnavailable {
 		refused.Code, refused.Description = oauth.Unavailable, "A service that is needed does not answer. Try again in a few seconds."

@@ -11,12 +11,17 @@ import (
 
 const (
 	idTokenLife = 10 * time.Minute
-	// maxAccessToken bounds an access token's claims, in bytes: servers and proxies refuse long headers.
+	// maxAccessToken bounds an access token, in bytes: servers and proxies refuse long headers.
 	maxAccessToken = 7 << 10
+	// aroundClaims is what a token has besides its claims: the header, two dots and the signature of an
+	// RSA key of 2048 bits.
+	aroundClaims = 120 + 2 + 342
 )
 
 // Grant is what an app was given for a user.
 type Grant struct {
+	private
+
 	ID       string // random
 	User     User
 	Scopes   []string
@@ -97,5 +102,5 @@ func (s Server) accessToken(issuer, id string, a App, g Grant, now time.Time) (a
 		t.FHIRUser = s.Link.FHIRServerURL + "/" + g.User.FHIRUser
 	}
 	text, err := json.Marshal(t)
-	return t, err == nil && len(text) <= maxAccessToken
+	return t, err == nil && base64.RawURLEncoding.EncodedLen(len(text))+aroundClaims <= maxAccessToken
 }

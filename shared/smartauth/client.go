@@ -21,9 +21,10 @@ type Credentials struct {
 	basic    *basic
 }
 
-// basic is what stood in the header Authorization: both halves as they were sent, and form-decoded.
+// basic is what stood in the header Authorization: the secret as it was sent, and form-decoded. No client
+// id changes by that.
 type basic struct {
-	rawID, id         string
+	id                string
 	rawSecret, secret secret.Value
 }
 
@@ -34,19 +35,27 @@ func ReadCredentials(authorization []string, form url.Values) (Credentials, erro
 	if form.Has("client_secret") {
 		c.Secret = secret.New(form.Get("client_secret"))
 	}
+	ways := 0
+	for _, used := range []bool{len(authorization) > 0, form.Has("client_secret"), form.Has("client_assertion")} {
+		if used {
+			ways++
+		}
+	}
 	switch {
-	case len(authorization) == 0:
-		return c, nil
 	case len(authorization) > 1:
 		return c, invalidRequest("The request has several headers Authorization.")
-	case form.Has("client_secret") || form.Has("client_assertion"):
+	case ways > 1:
 		return c, invalidRequest("The client authenticates in two ways at once. Send one of the header Authorization, client_secret and client_assertion.")
+	case form.Has("client_assertion") || form.Has("client_assertion_type"):
+		return c, invalidClient("Authentication by client_assertion is not available yet.", false)
+	case len(authorization) == 0:
+		return c, nil
 	}
 	b, ok := readBasic(authorization[0])
 	if !ok {
 		return c, invalidClient("The header Authorization is not of the form Basic base64(client_id:client_secret).", true)
 	}
-	if c.ClientID != "" && c.ClientID != b.id && c.ClientID != b.rawID {
+	if c.ClientID != "" && c.ClientID != b.id {
 		return c, invalidRequest("The parameter client_id and the header Authorization name two clients.")
 	}
 	c.ClientID, c.Secret, c.basic = b.id, b.secret, b
@@ -62,7 +71,7 @@ func readBasic(header string) (*basic, bool) {
 	if !strings.EqualFold(scheme, "Basic") || err != nil || !found || id == "" {
 		return nil, false
 	}
-	b := &basic{rawID: id, id: id, rawSecret: secret.New(password), secret: secret.New(password)}
+	b := &basic{id: id, rawSecret: secret.New(password), secret: secret.New(password)}
 	if decoded, err := url.QueryUnescape(id); err == nil {
 		b.id = decoded
 	}
@@ -76,9 +85,6 @@ func readBasic(header string) (*basic, bool) {
 func (c Credentials) App(s Server, now time.Time) (App, error) {
 	usedBasic := c.basic != nil
 	a, ok := s.App(c.ClientID)
-	if !ok && usedBasic {
-		a, ok = s.App(c.basic.rawID)
-	}
 	switch {
 	case c.ClientID == "":
 		return App{}, invalidClient("The client is not named. Send client_id, or the header Authorization.", usedBasic)

@@ -64,6 +64,8 @@ func TestCredentials(t *testing.T) {
 		{"no colon", basicOf("a~b"), nil, "", oauth.InvalidClient, 401, true},
 		{"two ways", basicOf("a~b:" + odd), url.Values{"client_secret": {odd}}, "", oauth.InvalidRequest, 0, false},
 		{"an assertion too", basicOf("a~b:" + odd), url.Values{"client_assertion": {"x"}}, "", oauth.InvalidRequest, 0, false},
+		{"a secret and an assertion", nil, url.Values{"client_id": {"a~b"}, "client_secret": {odd}, "client_assertion": {"x"}}, "", oauth.InvalidRequest, 0, false},
+		{"public with an assertion", nil, url.Values{"client_id": {"public"}, "client_assertion": {"x"}, "client_assertion_type": {"z"}}, "", oauth.InvalidClient, 401, false},
 		{"two headers", append(basicOf("a~b:"+odd), basicOf("a~b:"+odd)...), nil, "", oauth.InvalidRequest, 0, false},
 		{"two clients", basicOf("a~b:" + odd), url.Values{"client_id": {"public"}}, "", oauth.InvalidRequest, 0, false},
 	} {

@@ -25,7 +25,7 @@ func contextOf(u User) Launched {
 // and spelling. denied reports that scopes for data were asked for, and that none of them can be given.
 //
 // A patient gets patient/ scopes for their own record; other users get user/ scopes, and patient/ scopes
-// where the context names a patient. Who has no resource gets no data.
+// where the context names a patient. Who has no resource gets no scope for resources.
 func granted(asked []string, u User, c Launched, refresh bool) (scopes []string, denied bool) {
 	data, given := false, false
 	for _, one := range asked {
@@ -41,7 +41,7 @@ func granted(asked []string, u User, c Launched, refresh bool) (scopes []string,
 		case parsed.Kind == smart.Launch:
 			ok = parsed.Type == "patient" && c.Patient != "" || parsed.Type == "encounter" && c.Encounter != ""
 		default: // openid, profile, email, and what the FHIR server alone knows
-			ok = !is || u.FHIRUser != ""
+			ok = true
 		}
 		data, given = data || is, given || is && ok
 		if ok {

@@ -54,7 +54,7 @@ func TestGranted(t *testing.T) {
 		{"a patient", all, "Patient/p-1", Launched{Patient: "p-1"}, true, "openid fhirUser profile launch/patient offline_access patient/*.rs custom", false},
 		{"a practitioner", all, "Practitioner/1", Launched{}, true, "openid fhirUser profile offline_access user/*.cruds custom", false},
 		{"a practitioner with a patient", all, "Practitioner/1", Launched{Patient: "p-1", Encounter: "e-1"}, false, "openid fhirUser profile launch/patient launch/encounter patient/*.rs user/*.cruds custom", false},
-		{"nobody of the server's", all, "", Launched{Patient: "p-1"}, true, "openid profile launch/patient offline_access", true},
+		{"nobody of the server's", all, "", Launched{Patient: "p-1"}, true, "openid profile launch/patient offline_access custom", false},
 		{"a patient asks for user/", "user/*.rs openid", "Patient/p-1", Launched{Patient: "p-1"}, false, "openid", true},
 		{"a practitioner asks for patient/", "patient/*.rs openid", "Practitioner/1", Launched{}, false, "openid", true},
 		{"no data is asked for", "openid profile email", "", Launched{}, false, "openid profile email", false},

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"fhirlink/shared/seal"
@@ -34,6 +36,12 @@ const (
 // partitions can be removed when their time is over. The table has the handle's SHA-256 only, and what
 // the row holds is sealed under the handle: a copy of the table opens nothing.
 type handle string
+
+// Format implements [fmt.Formatter]: a handle never prints itself.
+func (handle) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// LogValue implements [slog.LogValuer].
+func (handle) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 func newHandle(ends time.Time) handle {
 	var b [handleBytes]byte
@@ -65,6 +73,8 @@ type short struct {
 var (
 	// errUnknownHandle means that there is no such row: it never was, is another link's, or has ended.
 	errUnknownHandle = errors.New("no row has this handle")
+	// errEnded means that the row's time is over.
+	errEnded = errors.New("the row has ended")
 	// errUsed means that the row has done its work before.
 	errUsed = errors.New("the row was used before")
 )
@@ -90,8 +100,8 @@ func keep[T any](ctx context.Context, s *Service, of kind, h handle, linkID stri
 	return nil
 }
 
-// look returns what is kept under a handle of a link. Errors: errUnknownHandle, errUsed (then the value is
-// returned too), UpstreamUnavailable.
+// look returns what is kept under a handle of a link. Errors: errUnknownHandle, errUsed or errEnded
+// (then the value is returned too), UpstreamUnavailable.
 func look[T any](ctx context.Context, s *Service, of kind, h handle, linkID string) (value T, row store.Row, err error) {
 	k, ok := h.key(of)
 	if !ok {
@@ -110,12 +120,14 @@ func look[T any](ctx context.Context, s *Service, of kind, h handle, linkID stri
 	}
 	value, _, err = seal.Open[T](ctx, s.Sealer, h.use(of, linkID), kept.Box)
 	switch {
-	case errors.Is(err, seal.ErrEnded), errors.Is(err, seal.ErrInvalid):
+	case errors.Is(err, seal.ErrInvalid):
 		return value, row, errUnknownHandle
-	case err != nil:
+	case err != nil && !errors.Is(err, seal.ErrEnded):
 		return value, row, unavailable(err)
 	case kept.Used:
 		return value, row, errUsed
+	case err != nil:
+		return value, row, errEnded
 	}
 	return value, row, nil
 }
@@ -144,4 +156,4 @@ func (s *Service) spend(ctx context.Context, row store.Row) error {
 
 // cookieName is the name of the cookie that binds a request to its browser. Each request has its own, so
 // that two tabs do not disturb each other.
-func cookieName(h handle) string { return "__Host-smart-" + string(h[len(h)-8:]) }
+func cookieName(h handle) string { return "__Host-smart-" + string(h[max(0, len(h)-8):]) }

@@ -31,7 +31,7 @@ func TestHandles(t *testing.T) {
 		h := newHandle(ends)
 		k, ok := h.key(requests)
 		if len(h) != 32 || !ok || k.Check() != nil || strings.Contains(k.Name, string(h)) || !strings.HasPrefix(k.Partition, fmt.Sprintf("t%08x-", ends.Unix()/600)) {
-			t.Fatalf("%s is at %+v", h, k)
+			t.Fatalf("a handle is at %+v", k)
 		}
 		seen[k.Partition] = true
 		if seen[string(h)] {
@@ -112,9 +112,23 @@ func TestShortLivedRows(t *testing.T) {
 	if value, err := found(requests, h, "link-1"); !errors.Is(err, errUsed) || value != "value" {
 		t.Errorf("%q, %v", value, err)
 	}
+	second := newHandle(ends)
+	if err := keep(ctx, s, requests, second, "link-1", ends, "value"); err != nil {
+		t.Fatal(err)
+	}
 	now = ends
-	if _, err := found(requests, h, "link-1"); !errors.Is(err, errUnknownHandle) {
+	if _, err := found(requests, h, "link-1"); !errors.Is(err, errUsed) {
+		t.Errorf("a used one at its end: %v", err)
+	}
+	if _, err := found(requests, second, "link-1"); !errors.Is(err, errEnded) {
 		t.Errorf("at its end: %v", err)
+	}
+	for _, value := range []any{h, &h, request{RedirectURI: string(h), EntraVerifier: "canary"}, Begun{URL: "canary"}, User{Name: "canary"}, Grant{ID: "canary"}, []any{h, Grant{ID: "canary"}}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			if text := fmt.Sprintf(verb, value); strings.Contains(text, "canary") || strings.Contains(text, string(h)) {
+				t.Errorf("%s of a %T is %s", verb, value, text)
+			}
+		}
 	}
 	rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
 	if _, err := found(requests, h, "link-1"); problem.CodeOf(err) != problem.UpstreamUnavailable {

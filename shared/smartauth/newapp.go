@@ -72,7 +72,7 @@ func (in NewApp) app() (App, error) {
 	case "":
 		r.fail("type", "required", "Send public for an app that cannot keep a secret (in a browser, on a phone), symmetric for one with a server of its own.", "The field type is required.")
 	case "asymmetric":
-		r.notYet("type", in.Type)
+		r.notYet("type", in.Type, "Send public or symmetric.")
 	default:
 		r.oneOf("type", in.Type, "", string(Public), string(Symmetric))
 	}
@@ -150,6 +150,9 @@ func (in NewApp) into(a *App, r *reader) {
 		a.AuthorizationResponseIss = *in.AuthorizationResponseIss
 	}
 	if in.Enabled != nil {
+		if !*in.Enabled && !a.Disabled {
+			a.ID = rand.Text() // what was granted to the app is dead, also when it is switched on again
+		}
 		a.Disabled = !*in.Enabled
 	}
 	for field, sent := range map[string]bool{"jwksUri": in.JWKSURI != nil, "jwks": in.JWKS != nil, "entra": in.Entra != nil, "introspect": in.Introspect != nil && *in.Introspect} {
@@ -230,7 +233,7 @@ const (
 	secretPrefix         = "fls_"
 	defaultOverlap       = 24
 	maxOverlap           = 720
-	minSecret, maxSecret = 24, 512
+	minSecret, maxSecret = 24, 1024
 )
 
 // read returns the secret, which is made here unless it was sent, and how many hours the one before
@@ -243,8 +246,8 @@ func (in NewSecret) read() (clientSecret secret.Value, overlap int, err error) {
 	switch {
 	case clientSecret.IsZero():
 		clientSecret = newSecret()
-	case len(text) < minSecret || len(text) > maxSecret || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }):
-		r.fail("clientSecret", "secret_syntax", "Send one of 24 to 512 printable ASCII characters, or leave it out: then it is made here.", "The client secret is too short, too long, or has a space or a character outside ASCII.")
+	case len(text) < minSecret || len(text) > maxSecret || strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' }):
+		r.fail("clientSecret", "secret_syntax", "Send one of 24 to 1024 printable ASCII characters, or leave it out: then it is made here.", "The client secret is too short, too long, or has a character that is not printable ASCII.")
 	}
 	return clientSecret, overlap, r.err()
 }

@@ -61,8 +61,8 @@ func (r *reader) fail(field, code, fix, format string, args ...any) {
 }
 
 // notYet refuses what a later part brings.
-func (r *reader) notYet(field, value string) {
-	r.fail(field, "not_available_yet", "Leave it out.", "%s %q is not available yet.", field, value)
+func (r *reader) notYet(field, value, instead string) {
+	r.fail(field, "not_available_yet", instead, "%s %q is not available yet.", field, value)
 }
 
 // oneOf returns a value if it is among the choices, and otherwise when it is empty.
@@ -98,6 +98,8 @@ var (
 	claimName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,127}$`)
 	guid      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 	roleName  = regexp.MustCompile(`^[!#-\[\]-~]{1,120}$`)
+	// looksLikeResource is how Microsoft's FHIR server and Entra spell scopes for data.
+	looksLikeResource = regexp.MustCompile(`^(?:patient|user|system)[^A-Za-z0-9_-]`)
 	// scopeToken is RFC 6749 §3.3.
 	scopeToken = regexp.MustCompile(`^[!#-\[\]-~]{1,512}$`)
 )
@@ -116,7 +118,7 @@ func (in NewSettings) settings(l link.Link, anyTarget bool) (Settings, error) {
 	case "":
 		r.fail("tokens", "required", "Send fhirlink: then access tokens are made here, and Entra signs users in.", "The field tokens is required.")
 	case "entra":
-		r.notYet("tokens", in.Tokens)
+		r.notYet("tokens", in.Tokens, "Send fhirlink.")
 	default:
 		r.oneOf("tokens", in.Tokens, "", string(Own))
 	}
@@ -141,13 +143,13 @@ func (in NewSettings) settings(l link.Link, anyTarget bool) (Settings, error) {
 // later refuses the values that need parts which do not exist yet.
 func (r *reader) later(in NewSettings) {
 	if r.oneOf("consent", in.Consent, "none", "none", "ask") == "ask" {
-		r.notYet("consent", in.Consent)
+		r.notYet("consent", in.Consent, "Leave it out.")
 	}
 	if r.oneOf("picker", in.Picker, "none", "none", "search") == "search" {
-		r.notYet("picker", in.Picker)
+		r.notYet("picker", in.Picker, "Leave it out.")
 	}
 	if in.Introspection {
-		r.notYet("introspection", "true")
+		r.notYet("introspection", "true", "Leave it out.")
 	}
 }
 
@@ -264,8 +266,10 @@ func (r *reader) scopes(field string, scopes []string) (kept []string) {
 		switch {
 		case !scopeToken.MatchString(one):
 			r.fail(field, "scope_syntax", "Send each scope as a string of its own, in SMART's spelling.", "%.80q is no scope: it is empty, longer than 512 characters, or has a space, a quote, a backslash or a letter outside ASCII.", one)
-		case parsed.Kind == smart.Resource && parsed.Version() == smart.NoVersion:
-			r.fail(field, "scope_syntax", "Write it as patient/Observation.rs or patient/Observation.read.", "%.80q has no permissions that SMART knows.", one)
+		case !parsed.WellFormed():
+			r.fail(field, "scope_syntax", "Write it as patient/Observation.rs or patient/Observation.read.", "%.80q is not as SMART writes it.", one)
+		case parsed.Kind == smart.Custom && looksLikeResource.MatchString(one):
+			r.fail(field, "scope_syntax", "Write it in SMART's spelling, with a slash.", "%.80q is read as a scope for data by some servers.", one)
 		case !slices.Contains(kept, one):
 			kept = append(kept, one)
 		}

@@ -45,8 +45,9 @@ func (s Server) App(clientID string) (App, bool) {
 const (
 	serverFresh   = 30 * time.Second
 	serverStale   = 10 * time.Minute
-	serverPause   = time.Second
+	serverPause   = 5 * time.Second
 	serverTimeout = 5 * time.Second
+	serverWait    = 500 * time.Millisecond // for a newer one
 )
 
 // servers remembers the authorization servers that are there.
@@ -61,7 +62,7 @@ func (c *servers) of(slug string, read func(context.Context) (*Server, error), n
 	if k := c.kept[slug]; k != nil {
 		return k
 	}
-	k := &flight.Kept[*Server]{Read: read, Fresh: serverFresh, Stale: serverStale, Pause: serverPause, Timeout: serverTimeout, Wait: serverTimeout, Now: now}
+	k := &flight.Kept[*Server]{Read: read, Fresh: serverFresh, Stale: serverStale, Pause: serverPause, Timeout: serverTimeout, Wait: serverWait, Now: now}
 	if c.kept == nil {
 		c.kept = map[string]*flight.Kept[*Server]{}
 	}
@@ -81,12 +82,15 @@ func (s *Service) Server(ctx context.Context, slug string) (Server, error) {
 	if _, mistake := link.ParseSlug(slug); mistake != nil || s.PublicURL == "" {
 		return Server{}, ErrUnknown
 	}
-	found, err := s.servers.of(slug, func(ctx context.Context) (*Server, error) { return s.readServer(ctx, slug) }, s.Now).Get(ctx)
+	kept := s.servers.of(slug, func(ctx context.Context) (*Server, error) { return s.readServer(ctx, slug) }, s.Now)
+	found, err := kept.Get(ctx)
+	if kept.Last() == nil { // nothing is remembered of it, so that strangers cannot fill the memory
+		s.servers.forget(slug)
+	}
 	switch {
 	case err != nil:
 		return Server{}, unavailable(err)
-	case found == nil: // nor is it remembered, so that strangers cannot fill the memory
-		s.servers.forget(slug)
+	case found == nil:
 		return Server{}, ErrUnknown
 	}
 	return *found, nil
@@ -113,7 +117,7 @@ func (s *Service) readServer(ctx context.Context, slug string) (*Server, error) 
 }
 
 // KeySet returns the public keys of what the authorization server of a link signs. Errors: ErrUnknown,
-// UpstreamUnavailable.
+// SMARTNotConfigured, UpstreamUnavailable.
 func (s *Service) KeySet(ctx context.Context, slug string) (jose.JSONWebKeySet, error) {
 	if _, err := s.Server(ctx, slug); err != nil {
 		return jose.JSONWebKeySet{}, err

@@ -23,7 +23,7 @@ const Base = "/api/smart/"
 // Links is the part of [link.Service] that SMART authorization needs.
 type Links interface {
 	Get(ctx context.Context, organization, slug string) (link.Link, error)
-	// Live returns the link whoever asks. Its status plays no part: an expired secret does not take
+	// Live reads the link, whoever asks. Its status plays no part: an expired secret does not take
 	// the apps of a link down. Error: LinkNotFound.
 	Live(ctx context.Context, slug string) (link.Link, error)
 	KeepSlug(ctx context.Context, organization, slug string) error
@@ -90,10 +90,11 @@ func settingsKey(slug string) store.Key {
 	return store.Key{Partition: partition(slug), Name: "S"}
 }
 
-const appPrefix = "A_"
+// appPrefix begins the names of a link's apps. Those of a link that had the slug before have another one.
+func appPrefix(l link.Link) string { return "A_" + l.ID + "_" }
 
-func appKey(slug, clientID string) store.Key {
-	return store.Key{Partition: partition(slug), Name: appPrefix + clientID}
+func appKey(l link.Link, clientID string) store.Key {
+	return store.Key{Partition: partition(string(l.Slug)), Name: appPrefix(l) + clientID}
 }
 
 // Settings returns the settings of a link, with every default filled in. Errors: LinkNotFound,
@@ -206,11 +207,13 @@ func busy(what string) error {
 
 // swap writes a value in JSON if the row is still as it was read.
 func (s *Service) swap(ctx context.Context, old store.Row, value any) (swapped bool, err error) {
-	data, err := json.Marshal(value)
-	if err != nil {
+	var data strings.Builder
+	encoder := json.NewEncoder(&data)
+	encoder.SetEscapeHTML(false) // no page shows it, and & would become six bytes
+	if err := encoder.Encode(value); err != nil {
 		return false, fmt.Errorf("row %s: %w", old.Name, err)
 	}
-	_, swapped, err = s.Rows.Swap(ctx, old, string(data))
+	_, swapped, err = s.Rows.Swap(ctx, old, strings.TrimSuffix(data.String(), "\n"))
 	s.servers.forget(strings.TrimPrefix(old.Partition, partitionPrefix)) // even if it is not known whether it was written
 	return swapped, unavailable(err)
 }

@@ -340,6 +340,17 @@ func TestApps(t *testing.T) {
 	if err != nil || changed.Name != "Q" || changed.Disabled || changed.Tag == public.Tag || !slices.Equal(changed.RedirectURIs, public.RedirectURIs) {
 		t.Errorf("%+v, %v", changed, err)
 	}
+	if changed.ID != public.ID {
+		t.Error("what an app was granted died for nothing")
+	}
+	off, _, err := d.ChangeApp(t.Context(), orgA, slug, public.ClientID, anything, read[smartauth.NewApp](t, `{"enabled":false}`))
+	if err != nil || off.ID == changed.ID {
+		t.Errorf("an app that was switched off keeps what it was granted: %v", err)
+	}
+	changed, _, err = d.ChangeApp(t.Context(), orgA, slug, public.ClientID, anything, read[smartauth.NewApp](t, `{"enabled":true}`))
+	if err != nil || changed.ID != off.ID {
+		t.Errorf("%+v, %v", changed, err)
+	}
 	_, _, err = d.ChangeApp(t.Context(), orgA, slug, public.ClientID, tag(public.ETag()), smartauth.NewApp{})
 	wantCode(t, err, problem.ChangedMeanwhile)
 	_, _, err = d.ChangeApp(t.Context(), orgA, slug, public.ClientID, smartauth.Precondition{}, smartauth.NewApp{})
@@ -377,10 +388,11 @@ func TestAppsThatAreRefused(t *testing.T) {
 		whole(`,"redirectUris":["http://a.example/","javascript:x"]`): {"redirectUris redirect_uri", "redirectUris redirect_uri"},
 		whole(`,"launchUri":"http://a.example/"`):                     {"launchUri url_not_https"},
 		whole(`,"scopes":[]`):                                         {"scopes required"},
-		whole(`,"grants":[]`):                                         {"grants required"},
-		whole(`,"grants":["implicit","authorization_code"]`):          {"grants unknown_value"},
-		whole(`,"pkce":"optional"`):                                   {"pkce pkce_required"},
-		whole(`,"pkce":"none"`):                                       {"pkce unknown_value"},
+		whole(`,"scopes":["patient/.rs","patient/a,b/c.rs","user.*.read","patient$x.rs","patient/A.sr"]`): {"scopes scope_syntax", "scopes scope_syntax", "scopes scope_syntax", "scopes scope_syntax", "scopes scope_syntax"},
+		whole(`,"grants":[]`):                                {"grants required"},
+		whole(`,"grants":["implicit","authorization_code"]`): {"grants unknown_value"},
+		whole(`,"pkce":"optional"`):                          {"pkce pkce_required"},
+		whole(`,"pkce":"none"`):                              {"pkce unknown_value"},
 		whole(`,"jwksUri":"https://a.example","jwks":{"keys":[]},"entra":{},"introspect":true`): {"entra not_available_yet", "introspect not_available_yet", "jwks not_available_yet", "jwksUri not_available_yet"},
 	} {
 		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, text))
@@ -398,6 +410,36 @@ func TestAppsThatAreRefused(t *testing.T) {
 	wantCode(t, err, problem.TooManyApps)
 	_, _, err = d.NewAppSecret(t.Context(), orgA, slug, "app-1", smartauth.Precondition{}, smartauth.NewSecret{})
 	wantCode(t, err, problem.InvalidFields, "type app_has_no_secret")
+
+	// The apps of a link that had the slug before take no place, and none out of sight.
+	l := d.links[slug]
+	l.ID = "id-2"
+	d.links[slug] = l
+	d.put(t, `{"tokens":"fhirlink"}`)
+	var scopes []string
+	for i := range 200 {
+		scopes = append(scopes, fmt.Sprintf(`"%s%d"`, strings.Repeat("&", 500), i))
+	}
+	d.create(t, whole(`,"clientId":"zzz","scopes":[`+strings.Join(scopes, ",")+`]`)) // a large one
+	if apps, err := d.Apps(t.Context(), orgA, slug); err != nil || len(apps) != 1 || len(apps[0].Scopes) != 200 {
+		t.Errorf("%d apps, %v", len(apps), err)
+	}
+	// Nor do those that are made at the same time.
+	for i := range 98 {
+		d.create(t, whole(fmt.Sprintf(`,"clientId":"app-%d"`, i)))
+	}
+	d.rows.Fault = func(op string, k store.Key, before bool) error {
+		if op == "Swap" && before && strings.HasSuffix(k.Name, "_mine") {
+			d.rows.Fault = nil
+			d.create(t, whole(`,"clientId":"theirs"`))
+		}
+		return nil
+	}
+	_, _, _, err = d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, whole(`,"clientId":"mine"`)))
+	wantCode(t, err, problem.TooManyApps)
+	if apps, err := d.Apps(t.Context(), orgA, slug); err != nil || len(apps) != 100 {
+		t.Errorf("%d apps, %v", len(apps), err)
+	}
 }
 
 func TestAppSecrets(t *testing.T) {
@@ -427,7 +469,7 @@ func TestAppSecrets(t *testing.T) {
 	if len(c.Secrets) != 4 || !c.Secrets[0].Until.IsZero() {
 		t.Errorf("%d secrets are valid", len(c.Secrets))
 	}
-	for text, want := range map[string]string{`{"overlapHours":721}`: "overlapHours out_of_range", `{"overlapHours":-1}`: "overlapHours out_of_range", `{"clientSecret":"short"}`: "clientSecret secret_syntax", `{"clientSecret":"a secret with spaces in it, long"}`: "clientSecret secret_syntax"} {
+	for text, want := range map[string]string{`{"overlapHours":721}`: "overlapHours out_of_range", `{"overlapHours":-1}`: "overlapHours out_of_range", `{"clientSecret":"short"}`: "clientSecret secret_syntax", `{"clientSecret":"a secret with a letter ä in it, long"}`: "clientSecret secret_syntax"} {
 		_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, read[smartauth.NewSecret](t, text))
 		wantCode(t, err, problem.InvalidFields, want)
 	}
@@ -488,10 +530,10 @@ func TestTwoWriters(t *testing.T) {
 				}
 				d.rows.Fault = nil // the other writer comes first, once
 				var err error
-				switch k.Name {
-				case "S":
+				switch {
+				case k.Name == "S":
 					_, _, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink","diagnostics":true}`))
-				case "A_second":
+				case strings.HasSuffix(k.Name, "_second"):
 					_, _, _, err = d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, strings.Replace(app, `"app"`, `"second"`, 1)))
 				default:
 					_, _, err = d.ChangeApp(t.Context(), orgA, slug, "app", anything, read[smartauth.NewApp](t, `{"launchUri":"https://app.example/theirs"}`))

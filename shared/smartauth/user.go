@@ -8,6 +8,8 @@ import (
 
 // User is who has signed in at Entra.
 type User struct {
+	private
+
 	ObjectID string
 	Name     string
 	Username string // preferred_username

@@ -88,5 +88,3 @@ func cut(s string) string {
 	}
 	return string([]rune(s)[:maxText-1]) + "…"
 }
-
-// storedTime is t as rows keep it: UTC, in microseconds.

@@ -67,7 +67,8 @@ func (f *File) load() (*rsa.PrivateKey, error) {
 	if err := f.make(); err != nil {
 		return nil, err
 	}
-	return f.key, f.read()
+	err := f.read()
+	return f.key, err
 }
 
 func (f *File) read() error {

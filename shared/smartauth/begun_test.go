@@ -1,0 +1,77 @@
+package smartauth
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"fhirlink/shared/link"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/store"
+)
+
+// oneLink is the links of a deployment that has one, and a signing key.
+type oneLink struct{ link.Link }
+
+func (o oneLink) Get(context.Context, string, string) (link.Link, error) { return o.Link, nil }
+func (o oneLink) KeepSlug(context.Context, string, string) error         { return nil }
+func (o oneLink) Keys(context.Context) ([]jose.JSONWebKey, error)        { return nil, nil }
+
+func (o oneLink) Live(ctx context.Context, slug string) (link.Link, error) {
+	if slug != string(o.Slug) {
+		return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
+	}
+	return o.Link, ctx.Err()
+}
+
+// TestBegunRequest: everything that the answer to an app depends on is kept as it was sent.
+func TestBegunRequest(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	s, rows := keeper(&now)
+	links := oneLink{link.Link{Slug: "clinic", ID: "id-1", FHIRServerURL: "https://clinic.example/fhir"}}
+	s.Links, s.Keys, s.PublicURL, s.Authorize = links, links, "https://links.example.org", func(string) string { return "https://login.example/" }
+	settings, _, _, err := s.PutSettings(t.Context(), "o", "clinic", Precondition{IfNoneMatch: "*"}, NewSettings{Tokens: "fhirlink"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in NewApp
+	if err := json.Unmarshal([]byte(`{"clientId":"one","name":"One","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid"],"authorizationResponseIss":true}`), &in); err != nil {
+		t.Fatal(err)
+	}
+	app, _, _, err := s.CreateApp(t.Context(), "o", "clinic", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const challenge, state, nonce = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "a\xff\x00b", "n\xff"
+	begun, err := s.Begin(t.Context(), "clinic", url.Values{
+		"response_type": {"code"}, "client_id": {"one"}, "redirect_uri": {"https://app.example/cb"}, "scope": {"openid email"}, "state": {state}, "nonce": {nonce}, "aud": {"https://clinic.example/fhir"}, "code_challenge": {challenge}, "code_challenge_method": {"S256"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, _, err := look[request](t.Context(), s, requests, handle(begun.Cookie.Value), "id-1")
+	if err != nil || kept.SettingsID != settings.ID || kept.AppID != app.ID || kept.ClientID != "one" || kept.RedirectURI != "https://app.example/cb" || string(kept.State) != state || string(kept.Nonce) != nonce || kept.Challenge != challenge ||
+		strings.Join(kept.Scopes, " ") != "openid" || kept.Audience != "https://clinic.example/fhir" || kept.Issuer != "https://links.example.org/api/smart/clinic" || len(kept.EntraVerifier) != 43 || !strings.Contains(begun.URL, "nonce="+kept.EntraNonce) {
+		t.Errorf("%v", err)
+	}
+
+	// Strangers fill no memory: neither by what is not there, nor while nothing can be read.
+	for i := range 100 {
+		_, _ = s.Server(t.Context(), fmt.Sprintf("unknown-%d", i)) // the errors are tested elsewhere
+	}
+	rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 100 {
+		_, _ = s.Server(over, fmt.Sprintf("cancelled-%d", i))
+	}
+	if n := len(s.servers.kept); n != 1 {
+		t.Errorf("%d servers are remembered", n)
+	}
+}
