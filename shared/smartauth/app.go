@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fhirlink/shared/secret"
+	"fhirlink/shared/smartauth/redirect"
 )
 
 // AppType says how an app proves who it is.
@@ -49,7 +50,7 @@ type AppSecret struct {
 func (a App) ETag() string { return `"` + a.Tag + `"` }
 
 // Redirects reports whether the app may be answered at an address.
-func (a App) Redirects(uri string) bool { return redirects(a.RedirectURIs, uri) }
+func (a App) Redirects(uri string) bool { return redirect.Match(a.RedirectURIs, uri) }
 
 // Authenticates reports whether a client secret is the app's at a time.
 func (a App) Authenticates(clientSecret secret.Value, now time.Time) bool {

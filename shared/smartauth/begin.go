@@ -15,6 +15,7 @@ import (
 
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/smartauth/handle"
 )
 
 // requestLife is how long a user may take at Entra.
@@ -73,7 +74,7 @@ func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Be
 		return Begun{}, keyProblem(err)
 	}
 	ends := s.Now().Add(requestLife)
-	state := newHandle(ends)
+	state := handle.New(ends)
 	kept := request{
 		SettingsID: server.Settings.ID, AppID: ask.App.ID, ClientID: ask.App.ClientID, RedirectURI: ask.RedirectURI, State: []byte(ask.State), Scopes: ask.Scopes, Audience: ask.Audience, Challenge: ask.Challenge, Nonce: []byte(ask.Nonce),
 		EntraNonce: rand.Text(), EntraVerifier: newVerifier(),
@@ -81,8 +82,8 @@ func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Be
 	if ask.App.AuthorizationResponseIss {
 		kept.Issuer = issuer
 	}
-	if err := keep(ctx, s, requests, state, server.Link.ID, ends, kept); err != nil {
-		return Begun{}, kept.failed(err)
+	if err := handle.Keep(ctx, handle.Store{Rows: s.Rows, Sealer: s.Sealer}, handle.Request, state, server.Link.ID, ends, kept); err != nil {
+		return Begun{}, kept.failed(unavailable(err))
 	}
 	return Begun{URL: s.Authorize(server.Link.TenantID) + "?" + entraQuery(server, ask, kept, state, issuer).Encode(), Cookie: bind(state)}, nil
 }
@@ -98,7 +99,7 @@ func (r request) failed(err error) error {
 }
 
 // entraQuery is what Entra is asked for: to sign the user in. It sees no scope of the app.
-func entraQuery(server Server, ask Ask, kept request, state handle, issuer string) url.Values {
+func entraQuery(server Server, ask Ask, kept request, state handle.Handle, issuer string) url.Values {
 	challenge := sha256.Sum256([]byte(kept.EntraVerifier))
 	scope := "openid profile"
 	if ask.Offline() {
@@ -124,8 +125,8 @@ func newVerifier() string {
 }
 
 // bind returns the cookie that binds a request to its browser.
-func bind(state handle) *http.Cookie {
+func bind(state handle.Handle) *http.Cookie {
 	return &http.Cookie{
-		Name: cookieName(state), Value: string(state), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(requestLife / time.Second),
+		Name: state.Cookie(), Value: string(state), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(requestLife / time.Second),
 	}
 }

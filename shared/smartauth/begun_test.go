@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,7 +14,11 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/seal"
+	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/store"
+	"fhirlink/shared/store/rowtest"
 )
 
 // oneLink is the links of a deployment that has one, and a signing key.
@@ -33,7 +38,8 @@ func (o oneLink) Live(ctx context.Context, slug string) (link.Link, error) {
 // TestBegunRequest: everything that the answer to an app depends on is kept as it was sent.
 func TestBegunRequest(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
-	s, rows := keeper(&now)
+	rows, clock := rowtest.New(), func() time.Time { return now }
+	s := New(Deps{Rows: rows, Now: clock, Sealer: &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", secrettest.New(), clock, slog.New(slog.DiscardHandler)), PublicURL: "https://links.example.org", Now: clock}})
 	links := oneLink{link.Link{Slug: "clinic", ID: "id-1", FHIRServerURL: "https://clinic.example/fhir"}}
 	s.Links, s.Keys, s.PublicURL, s.Authorize = links, links, "https://links.example.org", func(string) string { return "https://login.example/" }
 	settings, _, _, err := s.PutSettings(t.Context(), "o", "clinic", Precondition{IfNoneMatch: "*"}, NewSettings{Tokens: "fhirlink"})
@@ -55,10 +61,18 @@ func TestBegunRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, _, err := look[request](t.Context(), s, requests, handle(begun.Cookie.Value), "id-1")
+	kept, _, err := handle.Look[request](t.Context(), handle.Store{Rows: rows, Sealer: s.Sealer}, handle.Request, handle.Handle(begun.Cookie.Value), "id-1")
 	if err != nil || kept.SettingsID != settings.ID || kept.AppID != app.ID || kept.ClientID != "one" || kept.RedirectURI != "https://app.example/cb" || string(kept.State) != state || string(kept.Nonce) != nonce || kept.Challenge != challenge ||
 		strings.Join(kept.Scopes, " ") != "openid" || kept.Audience != "https://clinic.example/fhir" || kept.Issuer != "https://links.example.org/api/smart/clinic" || len(kept.EntraVerifier) != 43 || !strings.Contains(begun.URL, "nonce="+kept.EntraNonce) {
 		t.Errorf("%v", err)
+	}
+
+	for _, value := range []any{kept, begun, User{Name: "canary"}, Grant{ID: "canary"}, []any{kept, Grant{ID: "canary"}}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			if text := fmt.Sprintf(verb, value); strings.Contains(text, "canary") || strings.Contains(text, kept.EntraVerifier) || strings.Contains(text, "login.example") {
+				t.Errorf("%s of a %T is %s", verb, value, text)
+			}
+		}
 	}
 
 	// Strangers fill no memory: neither by what is not there, nor while nothing can be read.

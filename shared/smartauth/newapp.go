@@ -17,6 +17,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth/redirect"
 )
 
 // Bounds of an app (contract-smart.md §3).
@@ -178,7 +179,7 @@ func (r *reader) redirectURIs(uris []string, public bool) (kept []string) {
 		return nil
 	}
 	for _, one := range uris {
-		if mistake := parseRedirectURI(one, public); mistake != nil {
+		if mistake := redirect.Check(one, public); mistake != nil {
 			r.mistakes = append(r.mistakes, *mistake)
 		}
 		if !slices.Contains(kept, one) {

@@ -1,4 +1,4 @@
-package smartauth
+package handle
 
 import (
 	"errors"
@@ -10,26 +10,24 @@ import (
 	"testing"
 	"time"
 
-	"fhirlink/shared/problem"
 	"fhirlink/shared/seal"
 	"fhirlink/shared/secret/secrettest"
 	"fhirlink/shared/store"
 	"fhirlink/shared/store/rowtest"
 )
 
-// keeper is a service that only keeps short-lived rows.
-func keeper(now *time.Time) (*Service, *rowtest.Rows) {
+func keeper(now *time.Time) (Store, *rowtest.Rows) {
 	rows := rowtest.New()
 	clock := func() time.Time { return *now }
-	return New(Deps{Rows: rows, Now: clock, Sealer: &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", secrettest.New(), clock, slog.New(slog.DiscardHandler)), PublicURL: "https://links.example.org", Now: clock}}), rows
+	return Store{Rows: rows, Sealer: &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", secrettest.New(), clock, slog.New(slog.DiscardHandler)), PublicURL: "https://links.example.org", Now: clock}}, rows
 }
 
 func TestHandles(t *testing.T) {
 	ends := time.Date(2026, 11, 29, 12, 5, 0, 0, time.UTC)
 	seen := map[string]bool{}
 	for range 200 {
-		h := newHandle(ends)
-		k, ok := h.key(requests)
+		h := New(ends)
+		k, ok := h.key(Request)
 		if len(h) != 32 || !ok || k.Check() != nil || strings.Contains(k.Name, string(h)) || !strings.HasPrefix(k.Partition, fmt.Sprintf("t%08x-", ends.Unix()/600)) {
 			t.Fatalf("a handle is at %+v", k)
 		}
@@ -42,9 +40,9 @@ func TestHandles(t *testing.T) {
 	if len(seen) < 200+12 {
 		t.Errorf("%d partitions of 16 are used", len(seen)-200)
 	}
-	h := string(newHandle(ends))
+	h := string(New(ends))
 	for _, text := range []string{"", h[1:], h + "A", h[:31] + "=", h[:31] + "\n", h[:31] + "/", h + "\n", strings.Repeat("A", 33), "fll_" + h} {
-		if _, ok := handle(text).key(requests); ok {
+		if _, ok := Handle(text).key(Request); ok {
 			t.Errorf("%q is a handle", text)
 		}
 	}
@@ -54,42 +52,42 @@ func TestShortLivedRows(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	s, rows := keeper(&now)
 	ctx, ends := t.Context(), now.Add(10*time.Minute)
-	h := newHandle(ends)
-	if err := keep(ctx, s, requests, h, "link-1", ends, "value"); err != nil {
+	h := New(ends)
+	if err := Keep(ctx, s, Request, h, "link-1", ends, "value"); err != nil {
 		t.Fatal(err)
 	}
-	found := func(of kind, h handle, linkID string) (string, error) {
-		value, _, err := look[string](ctx, s, of, h, linkID)
+	found := func(of Kind, h Handle, linkID string) (string, error) {
+		value, _, err := Look[string](ctx, s, of, h, linkID)
 		return value, err
 	}
-	if value, err := found(requests, h, "link-1"); err != nil || value != "value" {
+	if value, err := found(Request, h, "link-1"); err != nil || value != "value" {
 		t.Fatalf("%q, %v", value, err)
 	}
-	other := newHandle(ends)
+	other := New(ends)
 	for name, ask := range map[string]func() (string, error){
-		"another link":    func() (string, error) { return found(requests, h, "link-2") },
+		"another link":    func() (string, error) { return found(Request, h, "link-2") },
 		"another kind":    func() (string, error) { return found("c", h, "link-1") },
-		"another handle":  func() (string, error) { return found(requests, other, "link-1") },
-		"no handle":       func() (string, error) { return found(requests, "x", "link-1") },
-		"no link":         func() (string, error) { return found(requests, other, "") },
-		"the wrong bytes": func() (string, error) { return found(requests, handle(strings.ToUpper(string(h))), "link-1") },
+		"another handle":  func() (string, error) { return found(Request, other, "link-1") },
+		"no handle":       func() (string, error) { return found(Request, "x", "link-1") },
+		"no link":         func() (string, error) { return found(Request, other, "") },
+		"the wrong bytes": func() (string, error) { return found(Request, Handle(strings.ToUpper(string(h))), "link-1") },
 	} {
-		if value, err := ask(); !errors.Is(err, errUnknownHandle) || value != "" {
+		if value, err := ask(); !errors.Is(err, ErrUnknown) || value != "" {
 			t.Errorf("%s: %q, %v", name, value, err)
 		}
 	}
 	// Whoever can write into the table cannot make a row that opens for another handle.
-	k, _ := h.key(requests)
+	k, _ := h.key(Request)
 	row, _ := rows.Row(ctx, k)
-	stolen, _ := other.key(requests)
+	stolen, _ := other.key(Request)
 	if _, ok, err := rows.Swap(ctx, store.Row{Key: stolen}, row.Value); !ok || err != nil {
 		t.Fatal(err)
 	}
-	if _, err := found(requests, other, "link-1"); !errors.Is(err, errUnknownHandle) {
+	if _, err := found(Request, other, "link-1"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("a copied row: %v", err)
 	}
 
-	_, row, err := look[string](ctx, s, requests, h, "link-1")
+	_, row, err := Look[string](ctx, s, Request, h, "link-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +95,10 @@ func TestShortLivedRows(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			switch err := s.spend(ctx, row); {
+			switch err := s.Spend(ctx, row); {
 			case err == nil:
 				won.Add(1)
-			case !errors.Is(err, errUsed):
+			case !errors.Is(err, ErrUsed):
 				t.Error(err)
 			}
 		})
@@ -109,21 +107,21 @@ func TestShortLivedRows(t *testing.T) {
 	if won.Load() != 1 {
 		t.Errorf("%d callers have spent it", won.Load())
 	}
-	if value, err := found(requests, h, "link-1"); !errors.Is(err, errUsed) || value != "value" {
+	if value, err := found(Request, h, "link-1"); !errors.Is(err, ErrUsed) || value != "value" {
 		t.Errorf("%q, %v", value, err)
 	}
-	second := newHandle(ends)
-	if err := keep(ctx, s, requests, second, "link-1", ends, "value"); err != nil {
+	second := New(ends)
+	if err := Keep(ctx, s, Request, second, "link-1", ends, "value"); err != nil {
 		t.Fatal(err)
 	}
 	now = ends
-	if _, err := found(requests, h, "link-1"); !errors.Is(err, errUsed) {
+	if _, err := found(Request, h, "link-1"); !errors.Is(err, ErrUsed) {
 		t.Errorf("a used one at its end: %v", err)
 	}
-	if _, err := found(requests, second, "link-1"); !errors.Is(err, errEnded) {
+	if _, err := found(Request, second, "link-1"); !errors.Is(err, ErrEnded) {
 		t.Errorf("at its end: %v", err)
 	}
-	for _, value := range []any{h, &h, request{RedirectURI: string(h), EntraVerifier: "canary"}, Begun{URL: "canary"}, User{Name: "canary"}, Grant{ID: "canary"}, []any{h, Grant{ID: "canary"}}} {
+	for _, value := range []any{h, &h, []any{h}, struct{ H Handle }{h}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			if text := fmt.Sprintf(verb, value); strings.Contains(text, "canary") || strings.Contains(text, string(h)) {
 				t.Errorf("%s of a %T is %s", verb, value, text)
@@ -131,13 +129,13 @@ func TestShortLivedRows(t *testing.T) {
 		}
 	}
 	rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
-	if _, err := found(requests, h, "link-1"); problem.CodeOf(err) != problem.UpstreamUnavailable {
+	if _, err := found(Request, h, "link-1"); !errors.Is(err, store.ErrUnavailable) {
 		t.Error(err)
 	}
-	if err := s.spend(ctx, row); problem.CodeOf(err) != problem.UpstreamUnavailable {
+	if err := s.Spend(ctx, row); !errors.Is(err, store.ErrUnavailable) {
 		t.Error(err)
 	}
-	if err := keep(ctx, s, requests, newHandle(ends), "link-1", ends, "value"); problem.CodeOf(err) != problem.UpstreamUnavailable {
+	if err := Keep(ctx, s, Request, New(ends), "link-1", ends, "value"); !errors.Is(err, store.ErrUnavailable) {
 		t.Error(err)
 	}
 }

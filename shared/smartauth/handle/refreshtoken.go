@@ -1,4 +1,4 @@
-package smartauth
+package handle
 
 import (
 	"context"
@@ -22,11 +22,11 @@ const (
 	refreshBytes  = len(seal.KeyID{}) + bucketBytes + grantBytes + 4 + tokenBytes + macBytes
 )
 
-// refreshToken is a handle of a grant. Each use of it makes the next one, whose random part follows from
+// RefreshToken is a handle of a grant. Each use of it makes the next one, whose random part follows from
 // the one before and a sealing key: whoever repeats a token, at whichever instance, is led to the same
 // next one, and nobody else can compute it. The MAC tells a token that was never issued from one that was:
 // the first changes nothing, an old one of the second kind kills the grant.
-type refreshToken struct {
+type RefreshToken struct {
 	key        seal.KeyID
 	day        uint32 // of the grant's end, in days since 1970
 	grant      [grantBytes]byte
@@ -34,8 +34,8 @@ type refreshToken struct {
 	random     [tokenBytes]byte
 }
 
-// newRefreshToken is the first one of a grant that ends at a time. The error is that of the sealing keys.
-func newRefreshToken(ctx context.Context, s *seal.Sealer, ends time.Time) (t refreshToken, err error) {
+// NewRefreshToken is the first one of a grant that ends at a time. The error is that of the sealing keys.
+func NewRefreshToken(ctx context.Context, s *seal.Sealer, ends time.Time) (t RefreshToken, err error) {
 	t.day = uint32(ends.Unix() / int64(24*time.Hour/time.Second)) //nolint:gosec // until the year 11,000,000
 	_, _ = rand.Read(t.grant[:])                                  // never fails
 	_, _ = rand.Read(t.random[:])
@@ -44,7 +44,7 @@ func newRefreshToken(ctx context.Context, s *seal.Sealer, ends time.Time) (t ref
 }
 
 // plain is the token without its MAC.
-func (t refreshToken) plain() []byte {
+func (t RefreshToken) plain() []byte {
 	b := append([]byte{}, t.key[:]...)
 	b = binary.BigEndian.AppendUint32(b, t.day)
 	b = append(b, t.grant[:]...)
@@ -52,8 +52,8 @@ func (t refreshToken) plain() []byte {
 	return append(b, t.random[:]...)
 }
 
-// text is the token as an app holds it. The error is that of the sealing keys.
-func (t refreshToken) text(ctx context.Context, s *seal.Sealer) (secret.Value, error) {
+// Text is the token as an app holds it. The error is that of the sealing keys.
+func (t RefreshToken) Text(ctx context.Context, s *seal.Sealer) (secret.Value, error) {
 	plain := t.plain()
 	mac, err := s.MAC(ctx, t.key, "smart refresh token", plain)
 	if err != nil {
@@ -62,23 +62,23 @@ func (t refreshToken) text(ctx context.Context, s *seal.Sealer) (secret.Value, e
 	return secret.New(refreshPrefix + base64.RawURLEncoding.EncodeToString(append(plain, mac[:macBytes]...))), nil
 }
 
-// next is the token that follows. The error is that of the sealing keys.
-func (t refreshToken) next(ctx context.Context, s *seal.Sealer) (refreshToken, error) {
+// Next is the token that follows. The error is that of the sealing keys.
+func (t RefreshToken) Next(ctx context.Context, s *seal.Sealer) (RefreshToken, error) {
 	mac, err := s.MAC(ctx, t.key, "smart next refresh token", t.plain())
 	t.generation++
 	copy(t.random[:], mac)
 	return t, err
 }
 
-// errNoRefreshToken means that a text is no refresh token that this deployment has issued.
-var errNoRefreshToken = errors.New("not a refresh token that was issued here")
+// ErrNoRefreshToken means that a text is no refresh token that this deployment has issued.
+var ErrNoRefreshToken = errors.New("not a refresh token that was issued here")
 
-// readRefreshToken reads a token. Errors: errNoRefreshToken, and those of the sealing keys.
-func readRefreshToken(ctx context.Context, s *seal.Sealer, text string) (t refreshToken, err error) {
+// ReadRefreshToken reads a token. Errors: ErrNoRefreshToken, and those of the sealing keys.
+func ReadRefreshToken(ctx context.Context, s *seal.Sealer, text string) (t RefreshToken, err error) {
 	encoded, ok := strings.CutPrefix(text, refreshPrefix)
 	b, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if !ok || err != nil || len(b) != refreshBytes || base64.RawURLEncoding.EncodedLen(len(b)) != len(encoded) { // the decoder skips line ends
-		return refreshToken{}, errNoRefreshToken
+		return RefreshToken{}, ErrNoRefreshToken
 	}
 	plain, mac := b[:refreshBytes-macBytes], b[refreshBytes-macBytes:]
 	rest := plain[copy(t.key[:], plain):]
@@ -89,11 +89,11 @@ func readRefreshToken(ctx context.Context, s *seal.Sealer, text string) (t refre
 	want, err := s.MAC(ctx, t.key, "smart refresh token", plain)
 	switch {
 	case errors.Is(err, seal.ErrInvalid):
-		return refreshToken{}, errNoRefreshToken
+		return RefreshToken{}, ErrNoRefreshToken
 	case err != nil:
-		return refreshToken{}, err
+		return RefreshToken{}, err
 	case !hmac.Equal(mac, want[:macBytes]):
-		return refreshToken{}, errNoRefreshToken
+		return RefreshToken{}, ErrNoRefreshToken
 	}
 	return t, nil
 }

@@ -1,4 +1,4 @@
-package smartauth
+package redirect
 
 import (
 	"fmt"
@@ -12,57 +12,57 @@ import (
 	"fhirlink/shared/problem"
 )
 
-// maxRedirectURI is the length limit of a redirect URI, in bytes.
-const maxRedirectURI = 512
+// maxURI is the length limit of a redirect URI, in bytes.
+const maxURI = 512
 
-// redirectURI has a scheme, an authority with its //, a path, and a query with its ?.
-var redirectURI = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):(//[^/?#]*)?([^?#]*)(\?[^#]*)?$`)
+// syntax is a scheme, an authority with its //, a path, and a query with its ?.
+var syntax = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):(//[^/?#]*)?([^?#]*)(\?[^#]*)?$`)
 
 // dangerous are schemes that run or show what the URI itself holds, or that open other programs.
 var dangerous = map[string]bool{"javascript": true, "data": true, "file": true, "blob": true, "vbscript": true, "about": true, "intent": true, "view-source": true, "filesystem": true, "jar": true}
 
-// parseRedirectURI checks an address that users are sent back to. It must be absolute and in normal form,
+// Check checks an address that users are sent back to. It must be absolute and in normal form,
 // because it is compared byte for byte, and because hosts between here and the browser rewrite others
 // (RFC 3986 §6.2.2, RFC 6749 §3.1.2, RFC 8252 §7). It may be https, http for this machine, or a
 // private-use scheme for a public app. A mistake names the right form where there is one.
-func parseRedirectURI(raw string, public bool) *problem.Field {
-	if len(raw) > maxRedirectURI {
-		return redirectMistake("Register a shorter address.", "%.80q… is longer than %d characters.", raw, maxRedirectURI)
+func Check(raw string, public bool) *problem.Field {
+	if len(raw) > maxURI {
+		return wrong("Register a shorter address.", "%.80q… is longer than %d characters.", raw, maxURI)
 	}
 	if i := strings.IndexFunc(raw, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune("\\\"<>^`{|}", c) }); i >= 0 {
-		return redirectMistake("Percent-encode it; write an international domain name in its ASCII form (xn--…).", "%q has a character that must be escaped (%.8q).", raw, raw[i:])
+		return wrong("Percent-encode it; write an international domain name in its ASCII form (xn--…).", "%q has a character that must be escaped (%.8q).", raw, raw[i:])
 	}
 	if strings.Contains(raw, "#") {
-		return redirectMistake("Remove # and everything behind it.", "%q has a fragment (#…).", raw)
+		return wrong("Remove # and everything behind it.", "%q has a fragment (#…).", raw)
 	}
 	if strings.Contains(raw, "*") {
-		return redirectMistake("Register each address.", "%q has a *, and there are no wildcards.", raw)
+		return wrong("Register each address.", "%q has a *, and there are no wildcards.", raw)
 	}
-	m := redirectURI.FindStringSubmatch(raw)
+	m := syntax.FindStringSubmatch(raw)
 	if m == nil {
-		return redirectMistake("Write it with its scheme, such as https://app.example/callback.", "%q is no absolute address.", raw)
+		return wrong("Write it with its scheme, such as https://app.example/callback.", "%q is no absolute address.", raw)
 	}
 	scheme, path := strings.ToLower(m[1]), m[3]
-	authority, mistake := redirectAuthority(raw, scheme, m[2], public)
+	authority, mistake := authorityOf(raw, scheme, m[2], public)
 	if mistake != nil {
 		return mistake
 	}
 	path, ok := normalPath(path)
 	query, ok2 := unescapedPlain(m[4])
 	if !ok || !ok2 {
-		return redirectMistake("Write it as %25.", "%q has a %% that is no escape.", raw)
+		return wrong("Write it as %25.", "%q has a %% that is no escape.", raw)
 	}
 	if strings.ContainsAny(path+query, "[]") {
-		return redirectMistake("Write [ as %5B and ] as %5D.", "%q has a bracket behind the host.", raw)
+		return wrong("Write [ as %5B and ] as %5D.", "%q has a bracket behind the host.", raw)
 	}
 	if normal := scheme + ":" + authority + path + query; normal != raw {
-		return redirectMistake("Register and send it as "+normal+".", "%q is not in normal form.", raw)
+		return wrong("Register and send it as "+normal+".", "%q is not in normal form.", raw)
 	}
 	return nil
 }
 
-// redirectAuthority checks scheme and authority, and returns the authority in normal form, with its //.
-func redirectAuthority(raw, scheme, authority string, public bool) (string, *problem.Field) {
+// authorityOf checks scheme and authority, and returns the authority in normal form, with its //.
+func authorityOf(raw, scheme, authority string, public bool) (string, *problem.Field) {
 	if scheme != "https" && scheme != "http" {
 		return strings.ToLower(authority), privateScheme(raw, scheme, authority, public)
 	}
@@ -71,11 +71,11 @@ func redirectAuthority(raw, scheme, authority string, public bool) (string, *pro
 	named := egress.IsName(host) && !egress.LooksLikeAddress(host)
 	switch {
 	case strings.Contains(authority, "@"):
-		return "", redirectMistake("Remove everything between // and @, and the @ itself.", "%q has a user name in front of the host.", raw)
+		return "", wrong("Remove everything between // and @, and the @ itself.", "%q has a user name in front of the host.", raw)
 	case !ok || !named && (!address.IsValid() || address.Zone() != "" || address.Is6() != strings.HasPrefix(host, "[")):
-		return "", redirectMistake("Write it as https://app.example/callback.", "%q names no host, or one that is no DNS name and no address.", raw)
+		return "", wrong("Write it as https://app.example/callback.", "%q names no host, or one that is no DNS name and no address.", raw)
 	case scheme == "http" && host != "localhost" && host != "127.0.0.1" && host != "[::1]":
-		return "", redirectMistake("Use https. Only 127.0.0.1, [::1] and localhost may be http.", "%q begins with http://, and is not on the user's own machine.", raw)
+		return "", wrong("Use https. Only 127.0.0.1, [::1] and localhost may be http.", "%q begins with http://, and is not on the user's own machine.", raw)
 	case scheme == "https" && port == "443", scheme == "http" && port == "80":
 		port = ""
 	}
@@ -109,13 +109,13 @@ func splitHostPort(authority string) (host, port string, ok bool) {
 func privateScheme(raw, scheme, authority string, public bool) *problem.Field {
 	switch {
 	case dangerous[scheme]:
-		return redirectMistake("Use https.", "%q begins with %s:, which no app can be reached at.", raw, scheme)
+		return wrong("Use https.", "%q begins with %s:, which no app can be reached at.", raw, scheme)
 	case !strings.Contains(scheme, ".") || strings.HasPrefix(scheme, ".") || strings.HasSuffix(scheme, ".") || strings.Contains(scheme, ".."):
-		return redirectMistake("Use https, or a scheme such as com.example.app.", "The scheme of %q is no domain name in reverse.", raw)
+		return wrong("Use https, or a scheme such as com.example.app.", "The scheme of %q is no domain name in reverse.", raw)
 	case !public:
-		return redirectMistake("Use https, or register a public app.", "%q has a scheme of its own, which only public apps may have: another app on the device can claim it.", raw)
+		return wrong("Use https, or register a public app.", "%q has a scheme of its own, which only public apps may have: another app on the device can claim it.", raw)
 	case strings.ContainsAny(authority, "@:[]"):
-		return redirectMistake("Write it as com.example.app:/callback.", "%q has more than a name behind //.", raw)
+		return wrong("Write it as com.example.app:/callback.", "%q has more than a name behind //.", raw)
 	}
 	return nil
 }
@@ -173,13 +173,13 @@ func unescapedPlain(text string) (plain string, ok bool) {
 	return b.String(), true
 }
 
-func redirectMistake(fix, format string, args ...any) *problem.Field {
+func wrong(fix, format string, args ...any) *problem.Field {
 	return &problem.Field{Field: "redirectUris", Code: "redirect_uri", Message: fmt.Sprintf(format, args...), Fix: fix}
 }
 
-// redirects reports whether an app that registered these addresses may be answered at asked. They are
+// Match reports whether an app that registered these addresses may be answered at asked. They are
 // compared byte for byte; of the loopback addresses the port may be any (RFC 8252 §7.3).
-func redirects(registered []string, asked string) bool {
+func Match(registered []string, asked string) bool {
 	for _, one := range registered {
 		if one == asked {
 			return true

@@ -1,4 +1,4 @@
-package smartauth
+package redirect
 
 import (
 	"net/url"
@@ -13,16 +13,16 @@ func TestRedirectURI(t *testing.T) {
 		"http://localhost/", "http://localhost:3000/cb", "http://127.0.0.1/cb", "http://127.0.0.1:4711/cb", "http://[::1]/cb", "http://[::1]:8080/cb?x=%5B",
 	} {
 		for _, public := range []bool{true, false} {
-			if mistake := parseRedirectURI(good, public); mistake != nil {
+			if mistake := Check(good, public); mistake != nil {
 				t.Errorf("%s: %s", good, mistake.Message)
 			}
 		}
 	}
 	for _, private := range []string{"com.example.app:/cb", "com.example.app://host/cb", "com.example.app:/", "com.example.app:/cb?x=1", "com.example.app://callback/", "com.example.app:///cb", "org.hl7-x.app2:/a/b"} {
-		if mistake := parseRedirectURI(private, true); mistake != nil {
+		if mistake := Check(private, true); mistake != nil {
 			t.Errorf("%s: %s", private, mistake.Message)
 		}
-		if parseRedirectURI(private, false) == nil {
+		if Check(private, false) == nil {
 			t.Errorf("%s of a confidential app is accepted", private)
 		}
 	}
@@ -35,7 +35,7 @@ func TestRedirectURI(t *testing.T) {
 		"com.example.app:cb": "com.example.app:/cb", "com.example.app://cb": "com.example.app://cb/", "Com.Example.App:/cb": "com.example.app:/cb", "com.example.app://CB/x": "com.example.app://cb/x", "com.example.app:": "com.example.app:/",
 		"https://[2001:DB8::1]/cb": "https://[2001:db8::1]/cb", "https://[2001:db8:0:0::1]/cb": "https://[2001:db8::1]/cb", "http://[0:0::1]/": "",
 	} {
-		mistake := parseRedirectURI(wrong, true)
+		mistake := Check(wrong, true)
 		if mistake == nil {
 			t.Errorf("%s is accepted", wrong)
 			continue
@@ -43,7 +43,7 @@ func TestRedirectURI(t *testing.T) {
 		if right != "" && mistake.Fix != "Register and send it as "+right+"." {
 			t.Errorf("%s: %s %s", wrong, mistake.Message, mistake.Fix)
 		}
-		if right != "" && parseRedirectURI(right, true) != nil {
+		if right != "" && Check(right, true) != nil {
 			t.Errorf("the right form %s is refused", right)
 		}
 	}
@@ -58,7 +58,7 @@ func TestRedirectURI(t *testing.T) {
 		"intent:/x", "view-source:https://app.example/", "ftp://app.example/", "ws://app.example/", "wss://app.example/", "mailto:ada@app.example", "tel:1", "urn:ietf:wg:oauth:2.0:oob", "myapp://cb", "myapp:/cb", "app:/cb", ".app:/cb", "com.:/cb", "com..app:/cb", "1com.app:/cb", "com.example.app://ada@cb/x", "com.example.app://cb:80/x",
 		"com.example.app:/cb#x", "com.example.app:/*", "\x00https://app.example/", "https://app.example/\x00", "https://app.example/\x7f", "\u202ehttps://app.example/", "https://app.example\u3002evil/", "http:/localhost/", "http:localhost/",
 	} {
-		if parseRedirectURI(bad, true) == nil {
+		if Check(bad, true) == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
@@ -67,7 +67,7 @@ func TestRedirectURI(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	registered := []string{"https://app.example/cb", "https://app.example/cb?x=1", "http://127.0.0.1/cb", "http://[::1]:8080/cb", "http://localhost:3000/cb", "com.example.app:/cb"}
 	for _, asked := range append([]string{"http://127.0.0.1:4711/cb", "http://127.0.0.1:80/cb", "http://[::1]/cb", "http://[::1]:1/cb"}, registered...) {
-		if !redirects(registered, asked) {
+		if !Match(registered, asked) {
 			t.Errorf("%s is refused", asked)
 		}
 	}
@@ -77,7 +77,7 @@ func TestRedirects(t *testing.T) {
 		"http://localhost:3001/cb", "http://localhost/cb", "http://127.0.0.1:4711/cb2", "http://127.0.0.1:4711/", "http://127.0.0.1:0/cb", "http://127.0.0.1:99999/cb", "http://127.0.0.1:+1/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:1:2/cb", "http://127.0.0.1:1@evil.example/cb", "http://127.0.0.1@evil.example/cb", "http://127.0.0.1.evil.example/cb",
 		"https://127.0.0.1:4711/cb", "http://127.0.0.2/cb", "http://127.1/cb", "http://::1/cb", "http://[::1]:8080/cb?x", "http://[::1]:x/cb", "http://[0::1]/cb", "http://127.0.0.1:1?/cb", "http://127.0.0.1:1#/cb", "com.example.app:/cb2", "com.example.app://cb", "http://127.0.0.1:01/cb", "http://127.0.0.1:4711\\evil/cb",
 	} {
-		if redirects(registered, asked) {
+		if Match(registered, asked) {
 			t.Errorf("%q is taken", asked)
 		}
 	}
@@ -90,10 +90,10 @@ func FuzzRedirectURI(f *testing.F) {
 		f.Add(seed, true)
 	}
 	f.Fuzz(func(t *testing.T, raw string, public bool) {
-		mistake := parseRedirectURI(raw, public)
+		mistake := Check(raw, public)
 		if mistake != nil {
-			if right, ok := strings.CutPrefix(mistake.Fix, "Register and send it as "); ok && len(right) <= maxRedirectURI {
-				if again := parseRedirectURI(strings.TrimSuffix(right, "."), public); again != nil {
+			if right, ok := strings.CutPrefix(mistake.Fix, "Register and send it as "); ok && len(right) <= maxURI {
+				if again := Check(strings.TrimSuffix(right, "."), public); again != nil {
 					t.Errorf("%q should be %s, which is refused: %s", raw, right, again.Message)
 				}
 			}
@@ -107,7 +107,7 @@ func FuzzRedirectURI(f *testing.F) {
 		case dangerous[u.Scheme], u.Scheme == "https" && u.Hostname() == "", u.Scheme == "http" && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" && u.Hostname() != "::1", u.Scheme != "https" && u.Scheme != "http" && !public:
 			t.Errorf("%q is accepted", raw)
 		}
-		if !redirects([]string{raw}, raw) {
+		if !Match([]string{raw}, raw) {
 			t.Errorf("%q is not itself", raw)
 		}
 	})

@@ -1,4 +1,4 @@
-package smartauth
+package handle
 
 import (
 	"encoding/base64"
@@ -13,12 +13,12 @@ func TestRefreshTokens(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	s, _ := keeper(&now)
 	ctx := t.Context()
-	first, err := newRefreshToken(ctx, s.Sealer, now.Add(90*24*time.Hour))
+	first, err := NewRefreshToken(ctx, s.Sealer, now.Add(90*24*time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := func(token refreshToken) string {
-		v, err := token.text(ctx, s.Sealer)
+	text := func(token RefreshToken) string {
+		v, err := token.Text(ctx, s.Sealer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,14 +27,14 @@ func TestRefreshTokens(t *testing.T) {
 		}
 		return v.Reveal()
 	}
-	next := func(token refreshToken) refreshToken {
-		n, err := token.next(ctx, s.Sealer)
+	next := func(token RefreshToken) RefreshToken {
+		n, err := token.Next(ctx, s.Sealer)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
-	read, err := readRefreshToken(ctx, s.Sealer, text(first))
+	read, err := ReadRefreshToken(ctx, s.Sealer, text(first))
 	if err != nil || read != first || first.day != uint32(now.Add(90*24*time.Hour).Unix()/86400) || len(text(first)) != 4+91 || strings.Trim(text(first), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
 		t.Fatalf("%+v, %v", read, err)
 	}
@@ -45,7 +45,7 @@ func TestRefreshTokens(t *testing.T) {
 	if third := next(second); third.random == second.random || third.random == first.random || third.generation != 2 {
 		t.Errorf("%+v", third)
 	}
-	other, err := newRefreshToken(ctx, s.Sealer, now)
+	other, err := NewRefreshToken(ctx, s.Sealer, now)
 	if err != nil || other.grant == first.grant || other.random == first.random {
 		t.Errorf("%+v, %v", other, err)
 	}
@@ -62,12 +62,12 @@ func TestRefreshTokens(t *testing.T) {
 		wrong = append(wrong, "flr_"+base64.RawURLEncoding.EncodeToString(changed))
 	}
 	for _, text := range wrong {
-		if got, err := readRefreshToken(ctx, s.Sealer, text); !errors.Is(err, errNoRefreshToken) || got != (refreshToken{}) {
+		if got, err := ReadRefreshToken(ctx, s.Sealer, text); !errors.Is(err, ErrNoRefreshToken) || got != (RefreshToken{}) {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
 	elsewhere, _ := keeper(&now)
-	if _, err := readRefreshToken(ctx, elsewhere.Sealer, good); !errors.Is(err, errNoRefreshToken) {
+	if _, err := ReadRefreshToken(ctx, elsewhere.Sealer, good); !errors.Is(err, ErrNoRefreshToken) {
 		t.Errorf("of another deployment: %v", err)
 	}
 }
