@@ -230,7 +230,7 @@ func TestDigestNowhere(t *testing.T) {
 }
 
 func FuzzParseAddress(f *testing.F) {
-	for _, seed := range []string{"a@b.example", "A <a@b>", "\"a\\\" b\"@c", "a@[127.0.0.1]", "=?utf-8?q?a=0d=0ab?= <a@b>", "a@b\r\nc", "a(b)@c"} {
+	for _, seed := range []string{"a@b.example", "A <a@b>", "\"a\\\" b\"@c", "a@[127.0.0.1]", "\"@\"@0", "=?utf-8?q?a=0d=0ab?= <a@b>", "a@b\r\nc", "a(b)@c"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -45,7 +45,7 @@ var _ notify.Mailer = Server{}
 // name in front, "Contoso <it@contoso.com>". The part before @ and the domain must be ASCII.
 func ParseAddress(text string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(text)
-	if err != nil || len(a.Address) > 254 || strings.ContainsFunc(a.Address, invalidInAddress) || strings.ContainsFunc(a.Name, invalidInName) {
+	if err != nil || len(a.Address) > 254 || strings.Count(a.Address, "@") != 1 || strings.ContainsFunc(a.Address, invalidInAddress) || strings.ContainsFunc(a.Name, invalidInName) {
 		return nil, errors.New("is not an e-mail address such as it@contoso.com")
 	}
 	return a, nil
