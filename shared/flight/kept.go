@@ -24,6 +24,8 @@ type Kept[T any] struct {
 	read    time.Time // zero: nothing was read yet
 	failure error
 	failed  time.Time
+
+	searched time.Time
 }
 
 // Get returns the value. The error is that of Read, or of ctx.
@@ -60,6 +62,22 @@ func (k *Kept[T]) Renew(ctx context.Context) (T, error) {
 		k.value, k.read, k.failure = value, k.Now(), nil
 		return value, nil
 	})
+}
+
+// Search reads the value now because something points to a newer one, at most once in Pause: callers may
+// be strangers. ok is false if it did not read.
+func (k *Kept[T]) Search(ctx context.Context) (value T, ok bool, err error) {
+	k.mu.Lock()
+	now := k.Now()
+	ok = k.searched.IsZero() || now.Sub(k.searched) >= k.Pause
+	if ok {
+		k.searched = now
+	}
+	k.mu.Unlock()
+	if ok {
+		value, err = k.Renew(ctx)
+	}
+	return value, ok, err
 }
 
 // Last returns the value that was read last, however old it is; the zero T if there is none.

@@ -64,8 +64,18 @@ func TestKept(t *testing.T) {
 		step("who waits for a slow one gets the old one", 2*time.Hour, 7, 8, nil)
 		synctest.Wait()
 		step("and the new one later", 5*time.Second, 8, 8, nil)
+		set(nil, 0)
+		for i, want := range []bool{true, false} {
+			if got, ok, err := k.Search(t.Context()); ok != want || err != nil || ok && got != 9 {
+				t.Errorf("search %d: %d, %v, %v", i, got, ok, err)
+			}
+		}
+		time.Sleep(30 * time.Second)
+		if got, ok, err := k.Search(t.Context()); !ok || err != nil || got != 10 {
+			t.Errorf("a search after the pause: %d, %v, %v", got, ok, err)
+		}
 		set(nil, time.Minute)
-		if _, err := k.Renew(t.Context()); !errors.Is(err, context.DeadlineExceeded) || k.Failure() == nil || k.Last() != 8 {
+		if _, err := k.Renew(t.Context()); !errors.Is(err, context.DeadlineExceeded) || k.Failure() == nil || k.Last() != 10 {
 			t.Errorf("a reading that does not end: %v, %v, %d", err, k.Failure(), k.Last())
 		}
 	})

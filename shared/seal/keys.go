@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"fhirlink/shared/flight"
@@ -68,9 +67,6 @@ type Keys struct {
 	now      func() time.Time
 	log      *slog.Logger
 	kept     flight.Kept[[]key] // newest first
-
-	mu       sync.Mutex
-	searched time.Time // when an unknown id last caused a reading
 }
 
 // NewKeys returns the keys that are the versions of the secret with this name. It reads nothing. now
@@ -102,8 +98,8 @@ func (k *Keys) find(ctx context.Context, wanted KeyID) (key, error) {
 	if found, ok := pick(keys, wanted); ok {
 		return found, nil
 	}
-	if k.maySearch() {
-		keys, err = k.kept.Renew(ctx)
+	if newer, read, failed := k.kept.Search(ctx); read {
+		keys, err = newer, failed
 	} else {
 		err = k.kept.Failure()
 	}
@@ -122,17 +118,6 @@ func pick(keys []key, wanted KeyID) (key, bool) {
 		return key{}, false
 	}
 	return keys[i], true
-}
-
-func (k *Keys) maySearch() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.now()
-	if !k.searched.IsZero() && now.Sub(k.searched) < keysPause {
-		return false
-	}
-	k.searched = now
-	return true
 }
 
 // read is load, with its failures in the log.

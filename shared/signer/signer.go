@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -61,9 +60,6 @@ type Signer struct {
 	versions Versions
 	now      func() time.Time
 	kept     flight.Kept[[]key]
-
-	mu       sync.Mutex
-	searched time.Time // when a refusal last caused a reading
 }
 
 // key is a version, as it is published.
@@ -132,26 +128,14 @@ func (s *Signer) Sign(ctx context.Context, typ string, claims any) (string, erro
 		return "", err
 	}
 	text, err := s.sign(ctx, s.signing(keys), typ, claims)
-	if err == nil || !s.maySearch() {
-		return text, unavailable(err)
+	if err == nil {
+		return text, nil
 	}
 	// The version may have been disabled since the keys were read.
-	if keys, renewed := s.kept.Renew(ctx); renewed == nil && len(keys) > 0 {
-		text, err = s.sign(ctx, s.signing(keys), typ, claims)
+	if newer, read, failed := s.kept.Search(ctx); read && failed == nil && len(newer) > 0 {
+		text, err = s.sign(ctx, s.signing(newer), typ, claims)
 	}
 	return text, unavailable(err)
-}
-
-// maySearch allows a reading that a refusal causes, once in a pause.
-func (s *Signer) maySearch() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.now()
-	if !s.searched.IsZero() && now.Sub(s.searched) < pause {
-		return false
-	}
-	s.searched = now
-	return true
 }
 
 func (s *Signer) sign(ctx context.Context, k key, typ string, claims any) (string, error) {
@@ -190,8 +174,8 @@ func (s *Signer) signing(keys []key) key {
 func (s *Signer) get(ctx context.Context) ([]key, error) {
 	keys, err := s.kept.Get(ctx)
 	if err == nil && len(keys) == 0 { // somebody may have made one since
-		if err = s.kept.Failure(); err == nil && s.maySearch() {
-			keys, err = s.kept.Renew(ctx)
+		if err = s.kept.Failure(); err == nil {
+			keys, _, err = s.kept.Search(ctx)
 		}
 	}
 	if err == nil && len(keys) == 0 {
