@@ -3,6 +3,7 @@ package smart
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Covers reports whether whoever holds the scope a may be given the scope b, because b allows nothing
@@ -31,12 +32,14 @@ func Covers(a, b Scope) bool {
 
 // wellFormed is a resource scope as SMART writes it. The query has no comma, at which some servers split a
 // list of scopes.
-var wellFormed = regexp.MustCompile(`^(?:patient|user|system)/(?:\*|[A-Za-z]+)\.(?:read|write|\*|c?r?u?d?s?)(?:\?[!#-+\--\[\]-~]*)?$`)
+var wellFormed = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:patient|user|system)/(?:\*|[A-Za-z]+)\.(?:read|write|\*|c?r?u?d?s?)(?:\?[!#-+\--\[\]-~]*)?$`)
+})
 
 // WellFormed reports whether a scope is no resource scope, or one whose type is a name or *, and whose
 // permissions are those of SMART v1, or those of v2 in their order.
 func (s Scope) WellFormed() bool {
-	return s.Kind != Resource || s.Version() != NoVersion && wellFormed.MatchString(s.text)
+	return s.Kind != Resource || s.Version() != NoVersion && wellFormed().MatchString(s.text)
 }
 
 // letters are the v2 letters of a scope's permissions.

@@ -3,11 +3,11 @@ package smartauth
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"fhirlink/shared/oauth"
+	"fhirlink/shared/paste"
 	"fhirlink/shared/smart"
 )
 
@@ -95,7 +95,7 @@ func (a Ask) Offline() bool {
 }
 
 var (
-	challengeSyntax = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	challengeSyntax = paste.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 	prompts         = []string{"", "none", "login", "consent", "select_account"}
 )
 

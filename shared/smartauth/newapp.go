@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smart"
@@ -57,7 +57,7 @@ type anyObject struct{}
 // UnmarshalJSON takes any value.
 func (*anyObject) UnmarshalJSON([]byte) error { return nil }
 
-var clientIDSyntax = regexp.MustCompile(`^[A-Za-z0-9._~-]{3,128}$`)
+var clientIDSyntax = paste.MustCompile(`^[A-Za-z0-9._~-]{3,128}$`)
 
 // app reads a new app. Errors: InvalidFields, BackendNeedsAsymmetric.
 func (in NewApp) app() (App, error) {

@@ -3,12 +3,12 @@ package smartauth
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/smart"
 )
@@ -95,13 +95,13 @@ func (r *reader) err() error {
 }
 
 var (
-	claimName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,127}$`)
-	guid      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	roleName  = regexp.MustCompile(`^[!#-\[\]-~]{1,120}$`)
+	claimName = paste.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,127}$`)
+	guid      = paste.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	roleName  = paste.MustCompile(`^[!#-\[\]-~]{1,120}$`)
 	// looksLikeResource is how Microsoft's FHIR server and Entra spell scopes for data.
-	looksLikeResource = regexp.MustCompile(`^(?:patient|user|system)[^A-Za-z0-9_-]`)
+	looksLikeResource = paste.MustCompile(`^(?:patient|user|system)[^A-Za-z0-9_-]`)
 	// scopeToken is RFC 6749 §3.3.
-	scopeToken = regexp.MustCompile(`^[!#-\[\]-~]{1,512}$`)
+	scopeToken = paste.MustCompile(`^[!#-\[\]-~]{1,512}$`)
 )
 
 // settings reads the settings of a link. Errors: InvalidFields, NotWithFhirlink.

@@ -1,9 +1,10 @@
 package smartauth
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"fhirlink/shared/paste"
 )
 
 // User is who has signed in at Entra.
@@ -24,9 +25,9 @@ func (u User) kind() string {
 }
 
 var (
-	extensionClaim = regexp.MustCompile(`^extension_[0-9a-f]{32}_fhirUser$`)
+	extensionClaim = paste.MustCompile(`^extension_[0-9a-f]{32}_fhirUser$`)
 	// reference is a relative reference to a resource that can be a user (SMART App Launch 2.2, "fhirUser").
-	reference = regexp.MustCompile(`^(?:Patient|Practitioner|PractitionerRole|RelatedPerson|Person)/[A-Za-z0-9.-]{1,64}$`)
+	reference = paste.MustCompile(`^(?:Patient|Practitioner|PractitionerRole|RelatedPerson|Person)/[A-Za-z0-9.-]{1,64}$`)
 )
 
 // fhirUserOf finds the user's resource in the claims of Entra's id token: in the claim of that name, in

@@ -2,10 +2,10 @@ package view
 
 import (
 	"html/template"
-	"regexp"
 	"slices"
 	"strings"
 
+	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 )
 
@@ -14,12 +14,12 @@ var fields = []Field{SlugField, DescriptionField, URLField, ClientIDField, Secre
 
 var (
 	// forPrograms is what a text says to callers of the API only, in the form "(API: …)".
-	forPrograms = regexp.MustCompile(` \(API: [^()]*\)`)
+	forPrograms = paste.MustCompile(` \(API: [^()]*\)`)
 	// quoted is what stands in a text as it is: a command, or the words of a server or of a person.
-	quoted = regexp.MustCompile("`[^`]+`|“[^”]*”|\"[^\"]*\"")
+	quoted = paste.MustCompile("`[^`]+`|“[^”]*”|\"[^\"]*\"")
 	// fieldName is the name of a field that is no English word, or the word slug, alone between spaces
 	// and punctuation.
-	fieldName = regexp.MustCompile(`(^|[ (])(fhirServerUrl|clientId|clientSecret|clientCertificate|secretExpiresOn|tenantId|[Ss]lug)([.,;:)]*(?: |$))`)
+	fieldName = paste.MustCompile(`(^|[ (])(fhirServerUrl|clientId|clientSecret|clientCertificate|secretExpiresOn|tenantId|[Ss]lug)([.,;:)]*(?: |$))`)
 )
 
 // Plain says a text of the API to people who see the page: with the fields' labels for their names, and

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"fhirlink/shared/egress"
+	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 )
 
@@ -16,7 +16,7 @@ import (
 const maxURI = 512
 
 // syntax is a scheme, an authority with its //, a path, and a query with its ?.
-var syntax = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):(//[^/?#]*)?([^?#]*)(\?[^#]*)?$`)
+var syntax = paste.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):(//[^/?#]*)?([^?#]*)(\?[^#]*)?$`)
 
 // dangerous are schemes that run or show what the URI itself holds, or that open other programs.
 var dangerous = map[string]bool{"javascript": true, "data": true, "file": true, "blob": true, "vbscript": true, "about": true, "intent": true, "view-source": true, "filesystem": true, "jar": true}
