@@ -79,10 +79,10 @@
 	}
 
 	document.addEventListener('click', (event) => {
-		if (event.ctrlKey || event.metaKey || event.shiftKey) return // a tab or a window of its own
 		const target = event.target instanceof Element ? event.target.closest('button[data-do], a[data-theme-choice]') : null
 		if (target instanceof HTMLButtonElement) does[target.dataset.do ?? '']?.(target)
-		if (target instanceof HTMLAnchorElement) {
+		const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey // a tab or a window of its own
+		if (target instanceof HTMLAnchorElement && !elsewhere) {
 			event.preventDefault()
 			document.documentElement.dataset.theme = target.dataset.themeChoice
 			for (const other of document.querySelectorAll('a[data-theme-choice]')) other.setAttribute('aria-current', String(other === target))

@@ -48,7 +48,7 @@ func TestTimeline(t *testing.T) {
 			t.Fatalf("%v in %s", err, svg)
 		}
 	}
-	for _, want := range []string{`role="img"`, "<title ", "<desc ", ">today<", `class="past"`, `class="near"`, `class="expired"`, `class="expiring"`, "29 more", "clinic-39 &lt;b&gt;&amp;"} {
+	for _, want := range []string{`role="img"`, "<title ", "<desc ", ">today<", `class="past"`, `class="near"`, `class="expired"`, `class="expiring"`, "29 more", "1 without a date", "clinic-39 &lt;b&gt;&amp;"} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("%s is not in %s", want, svg)
 		}
