@@ -74,6 +74,7 @@ var rules = map[string]rule{
 	"Microsoft.Storage/storageAccounts/tableServices":           {7, `^default$`},
 	"Microsoft.Storage/storageAccounts/tableServices/tables":    {63, `^[A-Za-z][A-Za-z0-9]{2,}$`},
 	"Microsoft.KeyVault/vaults":                                 {24, `^[A-Za-z](-?[A-Za-z0-9])+$`},
+	"Microsoft.KeyVault/vaults/keys":                            {127, `^[A-Za-z0-9-]+$`},
 	"Microsoft.Web/serverfarms":                                 {60, `^[A-Za-z0-9-]+$`},
 	"Microsoft.Web/sites":                                       {32, `^[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]$`}, // 60, but the host id is the first 32 characters
 	"Microsoft.Web/sites/config":                                {11, `^appsettings$`},
@@ -161,8 +162,11 @@ func arguments(t *testing.T, all []template, caller template, m declaration) []m
 	for _, o := range outer {
 		own := map[string]string{}
 		for k, v := range m.body.at("params").object {
-			if _, chosen := find(caller.params, v.text); chosen && o == nil {
-				continue // the operator chooses it, so it names none of our resources
+			if p, chosen := find(caller.params, v.text); chosen && o == nil {
+				if name := p.body.literal(); name != "" {
+					own[k] = name // unless the operator chooses another one
+				}
+				continue
 			}
 			if regexp.MustCompile(`(?i)^(name|.*Name|prefix|.*Suffix|groupId)$`).MatchString(k) && !strings.Contains(v.text, ".outputs.") {
 				own[k] = evaluate(t, caller, o, v.text)
@@ -224,6 +228,7 @@ var roleNames = map[string]string{
 	"b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
 	"0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
 	"b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
+	"12338af0-0e69-4776-bea7-57ae8d297424": "Key Vault Crypto User",
 	"d5a91429-5739-47e2-a06b-3470a27159e7": "EventGrid Data Sender",
 }
 

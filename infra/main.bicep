@@ -40,6 +40,16 @@ param publicUrl string = ''
 @description('FHIRLINK_SEAL: name of the secret in the first vault that serves whose versions seal what browsers keep, such as sessions. The program makes the first version. Empty: fhirlink-seal.')
 param sealName string = ''
 
+@description('FHIRLINK_SMART_KEY: name of the key in the first vault that serves which signs the tokens of SMART authorization. A deployment makes it if there is none. With another name, FHIR servers refuse new tokens until they have read the new key (README: the signing key of SMART authorization).')
+@minLength(1)
+@maxLength(127)
+param smartKeyName string = 'fhirlink-smart'
+
+@description('FHIRLINK_SMART_TABLE: name of the table of SMART authorization, in the storage account of the table of links: letters and digits, neither links nor tables. With another name, SMART authorization starts anew, without apps and grants.')
+@minLength(3)
+@maxLength(63)
+param smartTableName string = 'smart'
+
 @description('FHIRLINK_SERVICE_NAME: what the pages call this service. Empty: fhirlink.')
 @maxLength(60)
 param serviceName string = ''
@@ -250,6 +260,7 @@ module storage 'modules/storage.bicep' = {
     tags: allTags
     sku: storageSku
     principalId: monitoring.outputs.principalId
+    smartTableName: smartTableName
     endpointSubnetId: network.?outputs.endpointSubnetId ?? ''
     blobZoneId: network.?outputs.blobZoneId ?? ''
     tableZoneId: network.?outputs.tableZoneId ?? ''
@@ -275,6 +286,18 @@ module keyVaults 'modules/vault.bicep' = [
     }
   }
 ]
+
+// One key for the whole deployment; the program looks for it in the first vault.
+module signingKey 'modules/signing-key.bicep' = {
+  name: 'signing-key'
+  scope: group
+  params: {
+    name: smartKeyName
+    vaultName: keyVaults[0].outputs.name
+    tags: allTags
+    principalId: monitoring.outputs.principalId
+  }
+}
 
 module app 'modules/app.bicep' = {
   name: 'app'
@@ -319,6 +342,7 @@ module app 'modules/app.bicep' = {
   }
   dependsOn: [
     keyVaults
+    signingKey
   ]
 }
 

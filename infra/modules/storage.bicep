@@ -1,5 +1,5 @@
-// The table of links, and what the Functions host needs: the container of the published code,
-// leases and the timer's status. There are no account keys to leak: all access is by identity.
+// The tables of links and of SMART authorization, and what the Functions host needs: the container of
+// the published code, leases and the timer's status. There are no account keys to leak: all access is by identity.
 
 @description('Name of the storage account: 3 to 24 lower-case letters and digits, unique in all of Azure.')
 param name string
@@ -15,6 +15,11 @@ param sku string
 
 @description('Object id of the identity that the function app runs as.')
 param principalId string
+
+@description('Name of the table of SMART authorization: FHIRLINK_SMART_TABLE.')
+@minLength(3)
+@maxLength(63)
+param smartTableName string
 
 @description('Subnet of the private endpoints. Empty: the account is reached over its public endpoint.')
 param endpointSubnetId string
@@ -84,6 +89,11 @@ resource links 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-0
   name: 'links' // the program's name for it, too
 }
 
+resource smart 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-01' = {
+  parent: tables
+  name: smartTableName
+}
+
 // The Functions host makes containers of its own in this account, for leases and for keys.
 resource mayUseBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(account.id, principalId, storageBlobDataOwner)
@@ -98,6 +108,16 @@ resource mayUseBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 resource mayUseLinks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(links.id, principalId, storageTableDataContributor)
   scope: links
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource mayUseSmart 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(smart.id, principalId, storageTableDataContributor)
+  scope: smart
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
     principalId: principalId
