@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"fhirlink/shared/config"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -593,6 +595,15 @@ func TestAgreesWithTheProgram(t *testing.T) {
 	table := resource(t, storage, "Microsoft.Storage/storageAccounts/tableServices/tables").body.at("name").literal()
 	if got := constants(t, "functions/cmd/internal/cloud/cloud.go")["table"]; got != table {
 		t.Errorf("the program keeps links in the table %q, modules/storage.bicep makes %q", got, table)
+	}
+	if got := constants(t, "shared/config/smart.go")["linksTable"]; got != table {
+		t.Errorf("the table of SMART authorization may not be called %q, the table of links is called %q", got, table)
+	}
+	main := read(t, "main.bicep")
+	for param, want := range map[string]string{"smartKeyName": config.DefaultSmartKey, "smartTableName": config.DefaultSmartTable} {
+		if p, _ := find(main.params, param); p.body.literal() != want {
+			t.Errorf("the default of %s is %q, that of the program is %q", param, p.body.literal(), want)
+		}
 	}
 	site := resource(t, read(t, "modules/app.bicep"), "Microsoft.Web/sites").body
 	container := resource(t, storage, "Microsoft.Storage/storageAccounts/blobServices/containers").body.at("name").literal()

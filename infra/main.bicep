@@ -325,6 +325,8 @@ module app 'modules/app.bicep' = {
     egressAllow: egressAllow
     publicUrl: publicUrl
     sealName: sealName
+    smartKeyName: smartKeyName
+    smartTableName: smartTableName
     serviceName: serviceName
     support: support
     privacyUrl: privacyUrl

@@ -3,6 +3,8 @@ package infra_test
 import (
 	"strings"
 	"testing"
+
+	"fhirlink/shared/config"
 )
 
 // TestSigningKey: the first vault, and no other, has a key that can sign and verify only. It gets new
@@ -29,6 +31,12 @@ func TestSigningKey(t *testing.T) {
 	} {
 		if got := strings.Join(strings.Fields(tt.got), " "); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.what, got, tt.want)
+		}
+	}
+	// The commands for AWS make the same key.
+	for _, want := range []string{"--name " + config.DefaultSmartKey + " --kty RSA --size 2048 --ops sign verify", `"timeAfterCreate": "P180D"`, "az storage table create --account-name \"$account\" --name " + config.DefaultSmartTable + " "} {
+		if !strings.Contains(contents(t, "aws/README.md"), want) {
+			t.Errorf("aws/README.md lacks %q", want)
 		}
 	}
 	for _, tmpl := range templates(t) {

@@ -68,6 +68,12 @@ param publicUrl string
 @description('FHIRLINK_SEAL.')
 param sealName string
 
+@description('FHIRLINK_SMART_KEY.')
+param smartKeyName string
+
+@description('FHIRLINK_SMART_TABLE.')
+param smartTableName string
+
 @description('FHIRLINK_SERVICE_NAME.')
 param serviceName string
 
@@ -211,6 +217,8 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     FHIRLINK_EGRESS_ALLOW: egressAllow
     FHIRLINK_PUBLIC_URL: publicUrl
     FHIRLINK_SEAL: sealName
+    FHIRLINK_SMART_KEY: smartKeyName
+    FHIRLINK_SMART_TABLE: smartTableName
     FHIRLINK_SERVICE_NAME: serviceName
     FHIRLINK_SUPPORT: support
     FHIRLINK_PRIVACY_URL: privacyUrl

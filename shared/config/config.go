@@ -26,6 +26,8 @@ const (
 	PublicURL             = "FHIRLINK_PUBLIC_URL"
 	TrailDays             = "FHIRLINK_TRAIL_DAYS"
 	Seal                  = "FHIRLINK_SEAL"
+	SmartKey              = "FHIRLINK_SMART_KEY"
+	SmartTable            = "FHIRLINK_SMART_TABLE"
 	ServiceName           = "FHIRLINK_SERVICE_NAME"
 	Support               = "FHIRLINK_SUPPORT"
 	PrivacyURL            = "FHIRLINK_PRIVACY_URL"
@@ -41,6 +43,8 @@ const (
 	DefaultMaxLinks    = 500
 	DefaultTrailDays   = 400
 	DefaultSeal        = "fhirlink-seal"
+	DefaultSmartKey    = "fhirlink-smart"
+	DefaultSmartTable  = "smart"
 	DefaultServiceName = "fhirlink"
 )
 
@@ -59,6 +63,8 @@ type Config struct {
 	TrailDays             int    // how long events of the trail are kept
 	PublicURL             string // origin under which browsers reach this deployment; "" for none
 	Seal                  string // name of the secret whose versions are the sealing keys: in the first vault, if there are vaults
+	SmartKey              string // name of the key that signs tokens of SMART authorization: in the first vault
+	SmartTable            string // name of the table of SMART authorization, beside that of links
 	ServiceName           string // what the pages call this service
 	Support               string // mailto: or https link to help; "" for none
 	PrivacyURL            string // "" for none
@@ -132,6 +138,8 @@ func (e *reader) common() Config {
 		PublicURL:             e.publicURL(),
 		TrailDays:             e.trailDays(),
 		Seal:                  e.seal(),
+		SmartKey:              e.smartKey(),
+		SmartTable:            e.smartTable(),
 		ServiceName:           e.serviceName(),
 		Support:               e.link(Support, true),
 		PrivacyURL:            e.link(PrivacyURL, false),

@@ -12,7 +12,8 @@ import (
 
 const maxServiceName = 60 // characters: it stands in the header of every page
 
-var secretName = regexp.MustCompile(`^[A-Za-z0-9-]{1,127}$`)
+// objectName is what Key Vault allows as the name of a secret or a key.
+var objectName = regexp.MustCompile(`^[A-Za-z0-9-]{1,127}$`)
 
 // seal reads the name of the secret whose versions are the sealing keys.
 func (e *reader) seal() string {
@@ -20,7 +21,7 @@ func (e *reader) seal() string {
 	if name == "" {
 		return DefaultSeal
 	}
-	if !secretName.MatchString(name) {
+	if !objectName.MatchString(name) {
 		e.addProblem(Seal, "cannot name a secret of a Key Vault: use 1 to 127 letters, digits and hyphens. It is the name alone, in the first vault, and not the key")
 		return DefaultSeal
 	}
