@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"fhirlink/shared/link/explain"
+
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
@@ -104,7 +106,7 @@ type edit struct {
 // begin is the check that every write of a change makes on the row as it is then.
 func (e edit) begin(row Link) error {
 	if !row.visibleTo(e.organization) {
-		return notFound(string(e.slug))
+		return explain.NotFound(string(e.slug))
 	}
 	return row.match(e.ifMatch)
 }
@@ -165,7 +167,7 @@ func (s *Service) writeEdit(ctx context.Context, e edit) (Link, error) {
 		return row, nil
 	})
 	if err != nil {
-		return Link{}, storeProblem(err, string(e.slug))
+		return Link{}, explain.Store(err, string(e.slug))
 	}
 	if !e.changes.Dated {
 		return row, nil
@@ -197,13 +199,13 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		return row, nil
 	})
 	if err != nil {
-		return Link{}, storeProblem(err, slug)
+		return Link{}, explain.Store(err, slug)
 	}
 	row.Secret.ExpiresOn = e.end.On // for the attributes of the new version
 	name, version, err := s.putVersion(ctx, row, marker, e.changes.Target.Credential.Text())
 	if err != nil {
 		s.leaveUnfinished(ctx, row, marker)
-		return Link{}, vaultProblem(err, slug)
+		return Link{}, explain.Vault(err, slug)
 	}
 	put := Link{Slug: e.slug, Organization: row.Organization, Secret: Secret{Name: name, ExpiresOn: row.Secret.ExpiresOn}}
 	var superseded []string
@@ -228,7 +230,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 		}
 		return Link{}, problem.New(problem.ChangedMeanwhile, "The link %q was changed while the new secret was being stored; the new secret was not taken. Read the link again and repeat the request.", slug)
 	case err != nil:
-		return Link{}, storeProblem(err, slug)
+		return Link{}, explain.Store(err, slug)
 	case len(superseded) > 0 && s.disable(ctx, row, superseded...):
 		if cleared, err := s.unmark(ctx, row, marker); err == nil {
 			row = cleared

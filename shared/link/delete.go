@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"fhirlink/shared/link/explain"
+
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 )
@@ -21,22 +23,22 @@ func (s *Service) KeepSlug(ctx context.Context, organization, slug string) error
 	_, err := s.update(ctx, Slug(slug), func(l Link) (Link, error) {
 		switch {
 		case !l.visibleTo(organization):
-			return Link{}, notFound(slug)
+			return Link{}, explain.NotFound(slug)
 		case l.ReservedUntil.Equal(Forever):
 			return Link{}, errNothing
 		}
 		l.ReservedUntil = Forever
 		return l, nil
 	})
-	return storeProblem(ignore(err, errNothing), slug)
+	return explain.Store(ignore(err, errNothing), slug)
 }
 
 // Delete removes a link and its secret. ifMatch is the If-Match header, "" if absent. A
 // repetition within 60 s succeeds too. The slug stays reserved for the organization for 90 days, or
 // longer: see KeepSlug.
 //
-// The writes: mark the row, which makes it invisible; delete the secret and the report; leave a
-// tombstone; remove the roster entry. The timer finishes what a crash leaves.
+// The writes: mark the row, which makes it invisible; delete the secret, the report and what
+// others keep of the link; leave a tombstone; remove the roster entry. The timer finishes what a crash leaves.
 func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) (err error) {
 	l, err := s.find(ctx, slug)
 	switch {
@@ -45,12 +47,12 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 	case ifMatch != "" && l.deletedJustNow(organization, s.now()):
 		return nil
 	case !l.visibleTo(organization):
-		return notFound(slug)
+		return explain.NotFound(slug)
 	}
 	defer func() { s.refused(ctx, l, trail.Deleted, err) }()
 	row, err := s.update(ctx, Slug(slug), func(l Link) (Link, error) {
 		if !l.visibleTo(organization) {
-			return Link{}, notFound(slug)
+			return Link{}, explain.NotFound(slug)
 		}
 		if err := l.match(ifMatch); err != nil {
 			return Link{}, err
@@ -60,7 +62,7 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 		return l, nil
 	})
 	if err != nil {
-		return storeProblem(err, slug)
+		return explain.Store(err, slug)
 	}
 	ctx, cancel := aside(ctx)
 	defer cancel()
@@ -87,6 +89,9 @@ func (s *Service) finishDeletion(ctx context.Context, row Link) error {
 		if err := s.secrets.Delete(ctx, name); err != nil {
 			return err
 		}
+	}
+	if err := s.removed(ctx, row); err != nil {
+		return err
 	}
 	if err := s.stores.RemoveReport(ctx, string(row.Slug)); err != nil {
 		return err

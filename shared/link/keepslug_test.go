@@ -1,11 +1,14 @@
 package link_test
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/store"
 )
 
 // TestKeepSlug: a slug that others trust is never handed to another organization, whatever becomes of
@@ -51,5 +54,43 @@ func TestKeepSlug(t *testing.T) {
 		if err := registerFor(orgA); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestRemoved: what others keep of a link is removed before its tombstone, by the timer if it fails at first.
+func TestRemoved(t *testing.T) {
+	var (
+		fail    = true
+		removed []string
+	)
+	d := newDesk()
+	d.deps.Removed = func(_ context.Context, l link.Link) error {
+		if fail {
+			return store.ErrUnavailable
+		}
+		removed = append(removed, l.ID)
+		return nil
+	}
+	d.Service = link.New(d.deps)
+	r := registration("the-secret")
+	r.SecretExpiresOn = ""
+	if _, err := d.Register(t.Context(), orgA, r); err != nil {
+		t.Fatal(err)
+	}
+	before, err := d.links.Get(t.Context(), slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Delete(t.Context(), orgA, slug, "*"); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := d.links.Get(t.Context(), slug); err != nil || l.Phase != link.Deleting {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	fail = false
+	d.now = d.now.Add(2 * link.Grace)
+	d.sweep(t)
+	if l, err := d.links.Get(t.Context(), slug); err != nil || l.Phase != link.Tombstone || !slices.Equal(removed, []string{before.ID}) {
+		t.Errorf("%+v, %q, %v", l, removed, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"fhirlink/shared/link/explain"
+
 	"fhirlink/shared/continuation"
 	"fhirlink/shared/flight"
 	"fhirlink/shared/link/condition"
@@ -42,7 +44,7 @@ func (s *Service) List(ctx context.Context, organization string, f Filter, limit
 		want := limit - len(links)
 		slugs, err := s.stores.Slugs(ctx, organization, after, want+1)
 		if err != nil {
-			return nil, "", storeProblem(err, "")
+			return nil, "", explain.Store(err, "")
 		}
 		more := len(slugs) > want
 		slugs = slugs[:min(want, len(slugs))]
@@ -73,7 +75,7 @@ func (s *Service) read(ctx context.Context, slugs []Slug) ([]Link, error) {
 		return ignore(err, store.ErrNotFound)
 	})
 	if err != nil {
-		return nil, storeProblem(err, "")
+		return nil, explain.Store(err, "")
 	}
 	found := rows[:0]
 	for _, l := range rows {

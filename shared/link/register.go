@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"fhirlink/shared/link/explain"
+
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/intake"
@@ -128,7 +130,7 @@ func (s *Service) mayRegister(ctx context.Context, organization string, slug Slu
 		return nil
 	}
 	if err != nil {
-		return storeProblem(err, string(slug))
+		return explain.Store(err, string(slug))
 	}
 	return l.mayBeRegisteredBy(organization, s.now())
 }
@@ -157,7 +159,7 @@ func (l Link) mayBeRegisteredBy(organization string, now time.Time) error {
 func (s *Service) checkQuota(ctx context.Context, organization string, more int) error {
 	slugs, err := s.stores.Slugs(ctx, organization, "", s.maxLinks+1)
 	if err != nil {
-		return storeProblem(err, "")
+		return explain.Store(err, "")
 	}
 	if len(slugs)+more <= s.maxLinks {
 		return nil
@@ -183,7 +185,7 @@ func (s *Service) checkQuota(ctx context.Context, organization string, more int)
 func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, error) {
 	slug := string(l.Slug)
 	if err := s.reserve(ctx, l); err != nil {
-		return Link{}, storeProblem(err, slug)
+		return Link{}, explain.Store(err, slug)
 	}
 	if err := s.enroll(ctx, l); err != nil {
 		s.abandonAside(ctx, l.Slug, l.Secret.Name)
@@ -192,7 +194,7 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 	version, err := s.secrets.Put(ctx, l.Secret.Name, value, l.attributes())
 	if err != nil {
 		s.abandonAside(ctx, l.Slug, l.Secret.Name)
-		return Link{}, vaultProblem(err, slug)
+		return Link{}, explain.Vault(err, slug)
 	}
 	stored, err := s.activate(ctx, l, version)
 	if err == nil {
@@ -204,7 +206,7 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 	if errors.Is(err, errLost) || errors.Is(err, store.ErrNotFound) {
 		return Link{}, intake.SlugTaken("Another registration of %q came first.", "Read the link before you register it again.", string(l.Slug))
 	}
-	return Link{}, storeProblem(err, slug)
+	return Link{}, explain.Store(err, slug)
 }
 
 // reserve reserves the slug for the organization. It inserts a row, or takes the place of a
@@ -239,7 +241,7 @@ func (s *Service) reserve(ctx context.Context, l Link) error {
 // either this reservation or a receipt that is out of date.
 func (s *Service) enroll(ctx context.Context, l Link) error {
 	if _, err := s.stores.Enroll(ctx, l.Organization, l.Slug); err != nil {
-		return storeProblem(err, string(l.Slug))
+		return explain.Store(err, string(l.Slug))
 	}
 	return s.checkQuota(ctx, l.Organization, 0)
 }

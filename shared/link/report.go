@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"fhirlink/shared/link/explain"
+
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/lastreport"
@@ -22,7 +24,7 @@ func (s *Service) Report(ctx context.Context, organization, slug string) (lastre
 	}
 	r, err := s.stores.LastReport(ctx, slug)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return lastreport.Report{}, storeProblem(err, slug)
+		return lastreport.Report{}, explain.Store(err, slug)
 	}
 	if err != nil || r.LinkID != l.ID || r.At.Before(l.VerifiedAt) { // a later one was not kept
 		return lastreport.Report{}, problem.New(problem.ReportNotFound, "No report of the link %.64q is kept. Verify the link (API: POST /api/verify), or wait for the next verification (API: recheckAt of the link).", slug)

@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+
+	"fhirlink/shared/link/explain"
 
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
@@ -20,7 +21,6 @@ import (
 	"fhirlink/shared/notify"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
-	"fhirlink/shared/store"
 	"fhirlink/shared/verification"
 )
 
@@ -44,6 +44,10 @@ type Deps struct {
 	Mailer     notify.Mailer    // sends digests to the links' contacts; nil: no mail
 	Ends       ending.Directory // knows when secrets end; nil: people type it
 	Thresholds []int            // days before a secret's end at which people are told; nil: 60, 30, 14, 7, 3, 1, 0
+
+	// Removed removes what others keep of a link that is being deleted, before its slug is free of it. It
+	// may be called again after it succeeded. nil: nobody keeps anything.
+	Removed func(ctx context.Context, l Link) error
 
 	AnyTarget bool             // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	MaxLinks  int              // links per organization; zero: DefaultMaxLinks
@@ -72,6 +76,7 @@ type Service struct {
 	log       *slog.Logger
 
 	written []func(Slug) // called after every write of a row
+	removed func(ctx context.Context, l Link) error
 }
 
 // New makes a Service. It does nothing else: no network, no goroutine.
@@ -89,6 +94,9 @@ func New(d Deps) *Service {
 	}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.removed = d.Removed; s.removed == nil {
+		s.removed = func(context.Context, Link) error { return nil }
 	}
 	s.sender = telling.Sender{Channel: d.Channel, Mailer: d.Mailer, Log: s.log}
 	return s
@@ -142,7 +150,7 @@ func (s *Service) own(ctx context.Context, organization, slug string) (Link, err
 		return Link{}, err
 	}
 	if !l.visibleTo(organization) {
-		return Link{}, notFound(slug)
+		return Link{}, explain.NotFound(slug)
 	}
 	return l, nil
 }
@@ -150,10 +158,10 @@ func (s *Service) own(ctx context.Context, organization, slug string) (Link, err
 func (s *Service) find(ctx context.Context, slug string) (Link, error) {
 	parsed, mistake := ParseSlug(slug)
 	if mistake != nil {
-		return Link{}, notFound(slug)
+		return Link{}, explain.NotFound(slug)
 	}
 	l, err := s.stores.Get(ctx, parsed)
-	return l, storeProblem(err, slug)
+	return l, explain.Store(err, slug)
 }
 
 // ForTokens returns a link that the caller may have tokens for: its own organization's, or any
@@ -162,19 +170,19 @@ func (s *Service) find(ctx context.Context, slug string) (Link, error) {
 func (s *Service) ForTokens(ctx context.Context, read func(context.Context, Slug) (Link, error), organization string, operator bool, slug string) (Link, error) {
 	parsed, mistake := ParseSlug(slug)
 	if mistake != nil {
-		return Link{}, notFound(slug)
+		return Link{}, explain.NotFound(slug)
 	}
 	l, err := read(ctx, parsed)
 	if err != nil {
-		return Link{}, storeProblem(err, slug)
+		return Link{}, explain.Store(err, slug)
 	}
 	if !l.visibleTo(organization) && (!operator || l.Phase != Live) {
 		// An unknown slug is read from the table every time. So is another organization's: otherwise
 		// the time, or the table's outages, would tell the two apart.
 		if _, err := s.stores.Get(ctx, parsed); err != nil {
-			return Link{}, storeProblem(err, slug)
+			return Link{}, explain.Store(err, slug)
 		}
-		return Link{}, notFound(slug)
+		return Link{}, explain.NotFound(slug)
 	}
 	return l, nil
 }
@@ -191,36 +199,6 @@ func (l Link) trailVisibleTo(organization string) bool {
 
 func (l Link) ownedBy(organization string) bool {
 	return organization != "" && l.Organization == organization
-}
-
-// notFound is the answer for a link that does not exist, and for another organization's.
-func notFound(slug string) error {
-	return problem.New(problem.LinkNotFound, "Your organization has no link %.64q. Check the spelling, or list your links with GET /api/links.", slug)
-}
-
-// storeProblem turns a store's error into what a caller may be told. Errors that an update
-// function returned pass through.
-func storeProblem(err error, slug string) error {
-	var p *problem.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &p):
-		return p
-	case errors.Is(err, store.ErrNotFound):
-		return notFound(slug)
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return problem.Unavailable(err, 5*time.Second, "The table of links did not answer. Nothing is wrong with your request: send it again in a few seconds.")
-	}
-	return fmt.Errorf("link %s: %w", slug, err)
-}
-
-// vaultProblem does the same for the secret store.
-func vaultProblem(err error, slug string) error {
-	if errors.Is(err, secret.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return problem.Unavailable(err, 10*time.Second, "The store of client secrets did not answer. Nothing was changed: send the request again in a few seconds.")
-	}
-	return fmt.Errorf("secret of link %s: %w", slug, err)
 }
 
 func (l Link) match(header string) error { return intake.Match(header, l.ETag(), string(l.Slug)) }

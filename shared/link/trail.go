@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"fhirlink/shared/link/explain"
+
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
@@ -91,8 +93,8 @@ func (s *Service) Events(ctx context.Context, organization, slug string, limit i
 		return nil, "", err
 	}
 	if !l.trailVisibleTo(organization) {
-		return nil, "", notFound(slug)
+		return nil, "", explain.NotFound(slug)
 	}
 	events, next, err := trail.Page(ctx, s.stores, organization, slug, limit, from)
-	return events, next, storeProblem(err, slug)
+	return events, next, explain.Store(err, slug)
 }

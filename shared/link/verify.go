@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"fhirlink/shared/link/explain"
+
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
@@ -62,7 +64,7 @@ func (s *Service) reverify(ctx context.Context, l Link, by lastreport.By) (verif
 	case errors.Is(err, secret.ErrNotFound):
 		report = verification.NotRun(verification.SecretMissing())
 	default:
-		return verification.Report{}, vaultProblem(err, string(l.Slug))
+		return verification.Report{}, explain.Vault(err, string(l.Slug))
 	}
 	redated := found && end.On != l.Secret.ExpiresOn
 	row, err := s.writeFinding(ctx, l, func(row *Link, now time.Time) {
@@ -212,7 +214,7 @@ func (s *Service) writeFinding(ctx context.Context, l Link, found func(row *Link
 		found(&row, s.now())
 		return row, nil
 	})
-	return row, storeProblem(ignore(err, errLost, store.ErrNotFound), string(l.Slug))
+	return row, explain.Store(ignore(err, errLost, store.ErrNotFound), string(l.Slug))
 }
 
 // target is what a verification of the stored link is about; its Credential is not set.
