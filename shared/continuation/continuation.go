@@ -10,10 +10,9 @@ import (
 )
 
 // itemSyntax keeps what is made up out of the stores' queries.
-var itemSyntax = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+var itemSyntax = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 
-// After is the continuation of a list after an item: up to 64 lower-case letters, digits and
-// hyphens.
+// After is the continuation of a list after an item: up to 128 letters, digits and . _ ~ -.
 func After(list, item string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(item + "." + sum(list, item)))
 }
@@ -25,7 +24,8 @@ func Parse(list, continuation string) (item string, err error) {
 		return "", nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(continuation)
-	item, tag, _ := strings.Cut(string(text), ".")
+	dot := max(0, strings.LastIndexByte(string(text), '.'))
+	item, tag := string(text[:dot]), strings.TrimPrefix(string(text[dot:]), ".")
 	if err != nil || !itemSyntax.MatchString(item) || tag != sum(list, item) {
 		return "", problem.Invalid(problem.Field{
 			Field: "continue", Code: "continue_unknown",
