@@ -1,15 +1,10 @@
 package signer_test
 
 import (
-	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,49 +13,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"fhirlink/shared/signer"
+	"fhirlink/shared/signer/signertest"
 )
-
-// vault is a key in memory.
-type vault struct {
-	versions []signer.Version
-	keys     map[string]*rsa.PrivateKey
-	err      error
-	reads    int
-}
-
-func (v *vault) Versions(context.Context) ([]signer.Version, error) {
-	v.reads++
-	return slices.Clone(v.versions), v.err
-}
-
-func (v *vault) Sign(_ context.Context, version string, digest []byte) ([]byte, error) {
-	if v.err != nil {
-		return nil, v.err
-	}
-	if v.keys[version] == nil {
-		return nil, signer.ErrUnavailable
-	}
-	return rsa.SignPKCS1v15(nil, v.keys[version], crypto.SHA256, digest)
-}
-
-func (v *vault) add(t *testing.T, id string, at time.Time) {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v.keys == nil {
-		v.keys = map[string]*rsa.PrivateKey{}
-	}
-	v.keys[id] = key
-	v.versions = append(v.versions, signer.Version{ID: id, Public: &key.PublicKey, CreatedAt: at})
-}
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // signedBy returns the version that signed, after two libraries have checked the signature by what is
 // published.
-func signedBy(t *testing.T, s *signer.Signer, v *vault) string {
+func signedBy(t *testing.T, s *signer.Signer, v *signertest.Key) string {
 	t.Helper()
 	token, err := s.Sign(t.Context(), "at+jwt", map[string]any{"iss": "https://links.example.org/api/smart/clinic", "sub": "x<y>"})
 	if err != nil {
@@ -93,7 +53,11 @@ func signedBy(t *testing.T, s *signer.Signer, v *vault) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, one := range v.versions {
+	versions, err := v.Versions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range versions {
 		if _, err := signed.Verify(one.Public); err == nil {
 			return one.ID
 		}
@@ -105,8 +69,8 @@ func signedBy(t *testing.T, s *signer.Signer, v *vault) string {
 // TestRotation: a new version is published at once, and signs when everybody has had time to learn of it.
 func TestRotation(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
-	v := &vault{}
-	v.add(t, "first", now)
+	v := &signertest.Key{}
+	v.Add("first", now)
 	s := signer.New(v, func() time.Time { return now }, quiet)
 	published := func() int {
 		keys, err := s.Keys(t.Context())
@@ -115,14 +79,14 @@ func TestRotation(t *testing.T) {
 		}
 		return len(keys)
 	}
-	if v.reads != 0 {
+	if v.Reads() != 0 {
 		t.Error("the key was read before it was needed")
 	}
-	if got := signedBy(t, s, v); got != "first" || published() != 1 || v.reads != 1 {
-		t.Errorf("the only version: %s, %d published, %d readings", got, published(), v.reads)
+	if got := signedBy(t, s, v); got != "first" || published() != 1 || v.Reads() != 2 { // one of them is of this test
+		t.Errorf("the only version: %s, %d published, %d readings", got, published(), v.Reads())
 	}
 	now = now.Add(10 * time.Hour)
-	v.add(t, "second", now)
+	v.Add("second", now)
 	if got := signedBy(t, s, v); got != "first" || published() != 2 {
 		t.Errorf("both are young: %s, %d published", got, published())
 	}
@@ -135,7 +99,7 @@ func TestRotation(t *testing.T) {
 			t.Errorf("after %v more: %s, %d published", step.after, got, published())
 		}
 	}
-	v.versions = v.versions[1:] // the first is disabled
+	v.Remove("first") // it is disabled
 	now = now.Add(2 * time.Hour)
 	if got := signedBy(t, s, v); got != "second" || published() != 1 {
 		t.Errorf("an old version that was disabled: %s, %d published", got, published())
@@ -144,7 +108,7 @@ func TestRotation(t *testing.T) {
 
 func TestNoKey(t *testing.T) {
 	now := time.Now()
-	v := &vault{}
+	v := &signertest.Key{}
 	s := signer.New(v, func() time.Time { return now }, quiet)
 	if _, err := s.Keys(t.Context()); !errors.Is(err, signer.ErrNone) {
 		t.Error(err)
@@ -152,26 +116,25 @@ func TestNoKey(t *testing.T) {
 	if _, err := s.Sign(t.Context(), "JWT", nil); !errors.Is(err, signer.ErrNone) {
 		t.Error(err)
 	}
-	v.err = errors.New("canary")
+	v.Fail(errors.New("canary"))
 	now = now.Add(time.Hour)
 	if _, err := s.Keys(t.Context()); !errors.Is(err, signer.ErrUnavailable) {
 		t.Error(err)
 	}
-	v.err = nil
-	v.add(t, "first", now)
+	v.Fail(nil)
+	v.Add("first", now)
 	now = now.Add(time.Hour)
 	signedBy(t, s, v)
-	v.add(t, "second", now.Add(-26*time.Hour))
+	v.Add("second", now.Add(-26*time.Hour))
 	now = now.Add(2 * time.Hour)
 	if got := signedBy(t, s, v); got != "second" {
 		t.Errorf("%s signs", got)
 	}
-	v.versions = v.versions[:1] // the one that signs is disabled, and refuses
-	v.keys["second"] = nil
+	v.Remove("second") // the one that signs is disabled
 	if got := signedBy(t, s, v); got != "first" {
 		t.Errorf("%s signs", got)
 	}
-	v.err = errors.New("canary")
+	v.Fail(errors.New("canary"))
 	now = now.Add(2 * time.Hour)
 	if _, err := s.Keys(t.Context()); err != nil {
 		t.Errorf("keys that are known, while the store is down: %v", err)
@@ -179,7 +142,8 @@ func TestNoKey(t *testing.T) {
 	if _, err := s.Sign(t.Context(), "JWT", nil); !errors.Is(err, signer.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
-	v.err, v.versions = nil, nil // every version is disabled
+	v.Fail(nil)
+	v.Remove("first") // every version is disabled
 	now = now.Add(time.Minute)
 	if _, err := s.Keys(t.Context()); !errors.Is(err, signer.ErrNone) {
 		t.Errorf("a key that was disabled is published: %v", err)
