@@ -121,7 +121,7 @@ func checkDocumented(t *testing.T, r *http.Request, a answer) {
 func operations(doc *openapi3.T, template, method, asked string) []*openapi3.Operation {
 	if template == "" {
 		missing := doc.Components.Responses["NotFound"]
-		if strings.HasPrefix(path.Clean(asked)+"/", "/api/token/") {
+		if below := path.Clean(asked) + "/"; strings.HasPrefix(below, "/api/token/") || strings.HasPrefix(below, "/api/smart/") {
 			missing = doc.Components.Responses["TokenNotFound"]
 		}
 		return []*openapi3.Operation{{Responses: openapi3.NewResponses(openapi3.WithStatus(http.StatusNotFound, missing))}}

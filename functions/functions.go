@@ -19,6 +19,7 @@ import (
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth"
 )
 
 //go:embed openapi.yaml
@@ -32,6 +33,7 @@ var guide string
 type Deps struct {
 	Links    *link.Service
 	Tokens   *tokens.Service
+	SMART    *smartauth.Service
 	Webhooks *webhook.Service
 	Servers  discovery.Service    // not linked yet
 	Callers  caller.Authenticator // caller.Bearer in the cloud

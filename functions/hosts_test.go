@@ -75,7 +75,7 @@ func TestFunctionJSONAgreesWithTheRoutes(t *testing.T) {
 					t.Errorf("route %q does not lead to %s", in.Route, path)
 				}
 			}
-			if first, _, _ := strings.Cut(in.Route, "/"); first == "admin" || first == "runtime" || strings.Contains(in.Route, "*") && in.Route != "manage/{*path}" {
+			if first, _, _ := strings.Cut(in.Route, "/"); first == "admin" || first == "runtime" || strings.Contains(in.Route, "*") && !slices.Contains([]string{"manage/{*path}", "smart/{slug}/{*rest}"}, in.Route) {
 				t.Errorf("route %q is the host's own, or a catch-all", in.Route)
 			}
 			checkNames(t, name, f)
@@ -97,11 +97,11 @@ func checkNames(t *testing.T, name string, f functionJSON) {
 
 // matches reports whether a route template of the host leads to one of our paths.
 func matches(template, path string) bool {
-	if rest, all := strings.CutSuffix(template, "/{*path}"); all {
-		return path == rest || strings.HasPrefix(path, rest+"/")
-	}
 	want, got := strings.Split(template, "/"), strings.Split(path, "/")
 	for i, segment := range want {
+		if strings.HasPrefix(segment, "{*") { // as many as there are
+			return true
+		}
 		optional := strings.HasSuffix(segment, "?}")
 		switch {
 		case i >= len(got):
@@ -113,6 +113,30 @@ func matches(template, path string) bool {
 		}
 	}
 	return len(got) <= len(want)
+}
+
+// TestOrderOfFunctions: the host tries the routes in the order of the functions' names, and the first that
+// matches wins. So a function whose paths another one's route matches too must come before that one.
+func TestOrderOfFunctions(t *testing.T) {
+	templates, routes := map[string]string{}, slices.Concat((functions.Deps{}).Routes(), (functions.Deps{}).Pages())
+	for _, route := range routes {
+		templates[route.Function] = function(t, route.Function).Bindings[0].Route
+	}
+	overlaps := 0
+	for _, route := range routes {
+		path := strings.TrimPrefix(route.Path, "/api/")
+		for name, template := range templates {
+			if name == route.Function || !matches(template, path) {
+				continue
+			}
+			if overlaps++; name < route.Function {
+				t.Errorf("%s %s: the host would ask the function %s", route.Method, route.Path, name)
+			}
+		}
+	}
+	if overlaps == 0 {
+		t.Error("no route matches another function's path: this test looks at nothing")
+	}
 }
 
 func TestTimerFunctionJSON(t *testing.T) {

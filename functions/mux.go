@@ -63,7 +63,7 @@ func (d Deps) missing(resources []*resource) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		below := path.Clean("/"+r.URL.Path) + "/"
 		for _, res := range resources {
-			if in := res.policy.errors; in != Problems && strings.HasPrefix(below, res.path+"/") {
+			if in := res.policy.errors; in != Problems && strings.HasPrefix(below, res.fixed) {
 				answers[in].ServeHTTP(w, r)
 				return
 			}
@@ -76,14 +76,15 @@ func (d Deps) missing(resources []*resource) http.Handler {
 // resource is a path with its methods.
 type resource struct {
 	path    string
+	fixed   string   // the path up to its first wildcard, with a slash at the end
 	names   []string // of the path's wildcards
 	methods map[string]http.Handler
 	allow   []string
 	header  string // the value of the header Allow
 	policy  pathPolicy
-	cors    httpx.CORS
-	host    http.Handler // answers other callers on a path for the Functions host only; else nil
-	other   http.Handler // answers methods that the path does not have
+	cors    func(http.ResponseWriter, *http.Request, string) // nil: no web page may read the answers
+	host    http.Handler                                     // answers other callers on a path for the Functions host only; else nil
+	other   http.Handler                                     // answers methods that the path does not have
 }
 
 func (d Deps) resources(routes []Route) []*resource {
@@ -108,8 +109,12 @@ func (d Deps) resources(routes []Route) []*resource {
 func (d Deps) resource(first Route) *resource {
 	r := &resource{
 		path: first.Path, policy: first.pathPolicy(), methods: map[string]http.Handler{}, allow: []string{http.MethodOptions},
-		cors: httpx.CORS{Origins: d.Origins},
 	}
+	if cors, some := d.cors(first.CORS); some {
+		r.cors = cors.SetHeaders
+	}
+	r.fixed, _, _ = strings.Cut(first.Path, "{")
+	r.fixed = strings.TrimSuffix(r.fixed, "/") + "/"
 	for _, wildcard := range wildcards.FindAllStringSubmatch(first.Path, -1) {
 		r.names = append(r.names, wildcard[1])
 	}
@@ -151,8 +156,8 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res.host.ServeHTTP(w, r)
 		return
 	}
-	if res.policy.cors == FrontEnds {
-		res.cors.SetHeaders(w, r, res.header)
+	if res.cors != nil {
+		res.cors(w, r, res.header)
 	}
 	if r.Method == http.MethodOptions {
 		w.Header().Set("Allow", res.header)

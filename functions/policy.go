@@ -62,9 +62,24 @@ type CORS int
 
 // The choices for web pages.
 const (
-	NoOrigin  CORS = iota // none
-	FrontEnds             // those of Deps.Origins
+	NoOrigin          CORS = iota // none
+	FrontEnds                     // those of Deps.Origins
+	FrontEndsCreating             // the same, which may send If-None-Match too
+	AnyOrigin                     // every page: what the route answers is open to everybody, or proved by the request itself
 )
+
+// cors is how a choice is told to browsers; none for NoOrigin.
+func (d Deps) cors(c CORS) (cors httpx.CORS, some bool) {
+	switch c {
+	case FrontEnds:
+		return httpx.CORS{Origins: d.Origins}, true
+	case FrontEndsCreating:
+		return httpx.CORS{Origins: d.Origins, Headers: "Authorization, Content-Type, If-Match, If-None-Match"}, true
+	case AnyOrigin:
+		return httpx.CORS{Any: true, Headers: "Authorization, Content-Type"}, true
+	}
+	return httpx.CORS{}, false
+}
 
 // Rate says whether a route counts against its organization's rate limit.
 type Rate int

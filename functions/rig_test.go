@@ -31,7 +31,13 @@ import (
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/notify/webhook/webhooktest"
+	"fhirlink/shared/seal"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/signer"
+	"fhirlink/shared/signer/signertest"
+	"fhirlink/shared/smartauth"
+	"fhirlink/shared/store"
+	"fhirlink/shared/store/rowtest"
 	"fhirlink/shared/verification"
 )
 
@@ -61,6 +67,8 @@ type rig struct {
 	public, behindHost http.Handler
 	deps               functions.Deps
 	stores             *linktest.Stores
+	rows               *rowtest.Rows   // of SMART authorization
+	key                *signertest.Key // that signs its tokens
 	secrets            *secrettest.Store
 	entra              *entratest.Authority
 	servers            *fhirtest.Server
@@ -71,7 +79,7 @@ type rig struct {
 // newRig makes a rig. change can alter the API's dependencies.
 func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	t.Helper()
-	r := &rig{stores: linktest.New(), secrets: secrettest.New(), log: &lockedBuffer{}, tokens: map[string]string{}}
+	r := &rig{stores: linktest.New(), rows: rowtest.New(), key: signertest.New(), secrets: secrettest.New(), log: &lockedBuffer{}, tokens: map[string]string{}}
 	r.entra = entratest.Sandbox(entratest.Registration{
 		URL: authority, TenantID: orgA, ClientID: clientID, Secret: clientSecret, ExpiredSecret: expiredSecret, Zone: "sandbox.test",
 	})
@@ -82,16 +90,25 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 		Authority: func(fhir.BaseURL) string { return authority },
 	}
 	links := link.New(link.Deps{
-		Stores: r.stores, Secrets: r.secrets, Tokens: r.entra.Source(), Log: log,
+		Removed: smartauth.Remover{Rows: r.rows}.Remove,
+		Stores:  r.stores, Secrets: r.secrets, Tokens: r.entra.Source(), Log: log,
 		Authority: func(fhir.BaseURL) string { return authority },
 		Verifier:  verifier,
 	})
+	smart := smartauth.New(smartauth.Deps{
+		Rows: r.rows, Links: smartauth.LinksOf(links, r.stores.Get), Keys: signer.New(r.key, nil, log),
+		Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", r.secrets, nil, log), PublicURL: publicURL},
+		Authorize: func(l link.Link) string { return entra.AuthorizeURL(authority, l.TenantID) },
+		PublicURL: publicURL, Now: time.Now,
+	})
+	links.OnWrite(func(slug link.Slug) { smart.Forget(string(slug)) })
 	r.deps = functions.Deps{
 		Links: links, Servers: discovery.Service{Verifier: verifier},
 		Tokens: tokens.New(tokens.Deps{
 			Links: links, Rows: r.stores, Secrets: r.secrets, Source: r.entra.Source(), Log: log,
 			Authority: func(fhir.BaseURL) string { return authority },
 		}),
+		SMART: smart,
 		Webhooks: webhook.New(webhook.Deps{
 			Endpoints: webhooktest.New(), Secrets: r.secrets, Client: &http.Client{Transport: entratest.InProcess(r)}, Log: log,
 		}),
@@ -107,6 +124,9 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	r.public, r.behindHost = functions.New(r.deps), functions.NewBehindHost(r.deps)
 	return r
 }
+
+// publicURL is where browsers reach the API.
+const publicURL = "https://links.example.org"
 
 // ServeHTTP serves the outside world: the authority, and a FHIR server for every other host.
 func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -286,4 +306,7 @@ func (l *lockedBuffer) String() string {
 type (
 	linkSlug = link.Slug
 	linkRow  = link.Link
+	smartKey = store.Key
 )
+
+var errDown = store.ErrUnavailable

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 
+	"fhirlink/functions/apps"
+	"fhirlink/functions/authorization"
 	"fhirlink/functions/directory"
 	"fhirlink/functions/discover"
 	"fhirlink/functions/health"
@@ -12,6 +14,7 @@ import (
 	"fhirlink/functions/openapi"
 	"fhirlink/functions/register"
 	secretexpiry "fhirlink/functions/secret-expiry"
+	smartdiscovery "fhirlink/functions/smart/discovery"
 	"fhirlink/functions/token"
 	translatescope "fhirlink/functions/translate-scope"
 	"fhirlink/functions/verify"
@@ -25,10 +28,13 @@ import (
 // GET.
 func (d Deps) Routes() []Route {
 	var (
-		links     = links.Handler{Links: d.Links, Now: d.Now}
-		webhooks  = webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
-		ahead     = token.ReadAhead{Links: d.Tokens.ReadAhead}
-		translate = translatescope.Handler{Aliases: d.Aliases}.Translate
+		links         = links.Handler{Links: d.Links, Now: d.Now}
+		webhooks      = webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
+		authorization = authorization.Handler{Servers: d.SMART}
+		apps          = apps.Handler{Apps: d.SMART}
+		discovery     = smartdiscovery.Handler{Servers: d.SMART}
+		ahead         = token.ReadAhead{Links: d.Tokens.ReadAhead}
+		translate     = translatescope.Handler{Aliases: d.Aliases}.Translate
 	)
 	return []Route{
 		{Function: "register", Method: "POST", Path: "/api/register", Right: caller.Manage, Progress: true, CORS: FrontEnds, Handle: register.Handler{Links: d.Links, Now: d.Now}.Register},
@@ -44,6 +50,15 @@ func (d Deps) Routes() []Route {
 		{Function: "links", Method: "PUT", Path: "/api/links/{slug}/secret", Right: caller.Manage, Progress: true, CORS: FrontEnds, Handle: links.SetSecret},
 		{Function: "links", Method: "GET", Path: "/api/links/{slug}/events", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Query: []string{"limit", "continue"}, Handle: links.Events},
 		{Function: "links", Method: "GET", Path: "/api/links/{slug}/report", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: links.Report},
+		{Function: "authorization", Method: "GET", Path: "/api/links/{slug}/smart", Right: caller.Manage, CORS: FrontEndsCreating, Rate: Unlimited, Handle: authorization.Get},
+		{Function: "authorization", Method: "PUT", Path: "/api/links/{slug}/smart", Right: caller.Manage, CORS: FrontEndsCreating, Handle: authorization.Put},
+		{Function: "authorization", Method: "DELETE", Path: "/api/links/{slug}/smart", Right: caller.Manage, CORS: FrontEndsCreating, Rate: Unlimited, Handle: authorization.Delete},
+		{Function: "apps", Method: "GET", Path: "/api/links/{slug}/apps", Right: caller.Manage, CORS: FrontEndsCreating, Rate: Unlimited, Query: []string{"limit", "continue"}, Handle: apps.List},
+		{Function: "apps", Method: "POST", Path: "/api/links/{slug}/apps", Right: caller.Manage, CORS: FrontEndsCreating, Handle: apps.Create},
+		{Function: "apps", Method: "GET", Path: "/api/links/{slug}/apps/{clientId}", Right: caller.Manage, CORS: FrontEndsCreating, Rate: Unlimited, Handle: apps.Get},
+		{Function: "apps", Method: "PATCH", Path: "/api/links/{slug}/apps/{clientId}", Right: caller.Manage, CORS: FrontEndsCreating, Handle: apps.Patch},
+		{Function: "apps", Method: "DELETE", Path: "/api/links/{slug}/apps/{clientId}", Right: caller.Manage, CORS: FrontEndsCreating, Rate: Unlimited, Handle: apps.Delete},
+		{Function: "apps", Method: "POST", Path: "/api/links/{slug}/apps/{clientId}/secret", Right: caller.Manage, CORS: FrontEndsCreating, Handle: apps.NewSecret},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.List},
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Create},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Get},
@@ -51,6 +66,10 @@ func (d Deps) Routes() []Route {
 		{Function: "webhooks", Method: "DELETE", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Delete},
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/test", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Test},
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks/{id}/rotate", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Rotate},
+		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/.well-known/smart-configuration", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: discovery.Metadata},
+		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/.well-known/openid-configuration", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: discovery.Metadata},
+		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/jwks", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: discovery.Keys},
+		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/discovery/v2.0/keys", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: discovery.Keys},
 		{Function: "directory", Method: "GET", Path: "/api/directory/{slug}", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: directory.Handler{Links: d.Links}.Get},
 		{Function: "me", Method: "GET", Path: "/api/me", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: me.Get},
 		{Function: "health", Method: "GET", Path: "/api/health", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: health.Handler{Program: d.Program, Version: d.Version, Reach: d.Reach}.Get},

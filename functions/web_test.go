@@ -32,17 +32,33 @@ func TestPreflights(t *testing.T) {
 			if got, want := a.header.Get("Allow"), allowed(path); got != want {
 				t.Errorf("%s: Allow %q, want %q", path, got, want)
 			}
+			if strings.HasPrefix(path, "/api/smart/") {
+				checkOpen(t, path, a.header)
+				continue
+			}
 			open := from == origin && path != "/api/token"
+			headers := "Authorization, Content-Type, If-Match"
+			if strings.HasSuffix(path, "/smart") || strings.Contains(path, "/apps") {
+				headers += ", If-None-Match"
+			}
 			if got := a.header.Get("Access-Control-Allow-Origin") == origin; got != open {
 				t.Errorf("%s from %q: %v", path, from, a.header)
 			}
-			if open && (a.header.Get("Access-Control-Allow-Methods") != allowed(path) || a.header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, If-Match") {
+			if open && (a.header.Get("Access-Control-Allow-Methods") != allowed(path) || a.header.Get("Access-Control-Allow-Headers") != headers) {
 				t.Errorf("%s: %v", path, a.header)
 			}
 			if got := a.header.Get("Vary") == "Origin"; got != (path != "/api/token") {
 				t.Errorf("%s: Vary %q", path, a.header.Get("Vary"))
 			}
 		}
+	}
+}
+
+// checkOpen: every web page may read what lies below an issuer, none with credentials.
+func checkOpen(t *testing.T, path string, h http.Header) {
+	t.Helper()
+	if h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Credentials") != "" || h.Get("Access-Control-Allow-Methods") != allowed(path) || h.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type" || h.Get("Vary") != "" {
+		t.Errorf("%s: %v", path, h)
 	}
 }
 
@@ -106,6 +122,7 @@ func TestLimits(t *testing.T) {
 		}
 		limited := []string{
 			"POST /api/register", "POST /api/verify", "PATCH /api/links/{slug}", "PUT /api/links/{slug}/secret",
+			"PUT /api/links/{slug}/smart", "POST /api/links/{slug}/apps", "PATCH /api/links/{slug}/apps/{clientId}", "POST /api/links/{slug}/apps/{clientId}/secret",
 			"POST /api/webhooks", "PATCH /api/webhooks/{id}", "POST /api/webhooks/{id}/test", "POST /api/webhooks/{id}/rotate",
 		}
 		for i := range 200 {

@@ -32,3 +32,8 @@ type Token struct {
 type TokenSource interface {
 	Token(ctx context.Context, c Credentials, scope string) (Token, error)
 }
+
+// AuthorizeURL is where an authority, https://{host}/, lets the users of a tenant sign in.
+func AuthorizeURL(authority, tenant string) string {
+	return authority + tenant + "/oauth2/v2.0/authorize"
+}

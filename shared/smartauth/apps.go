@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"time"
 
+	"fhirlink/shared/continuation"
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
@@ -12,16 +13,32 @@ import (
 	"fhirlink/shared/store"
 )
 
-// Apps returns all apps of a link, in the order of their client ids. Errors: LinkNotFound,
-// SMARTNotEnabled, UpstreamUnavailable.
-func (s *Service) Apps(ctx context.Context, organization, slug string) ([]App, error) {
-	_, l, err := s.Settings(ctx, organization, slug)
+// AppsPage returns up to limit apps of a link, in the order of their client ids, and how to continue ("" at
+// the end). Errors: LinkNotFound, SMARTNotEnabled, InvalidFields, UpstreamUnavailable.
+func (s *Service) AppsPage(ctx context.Context, organization, slug string, limit int, from string) ([]App, string, error) {
+	_, l, err := s.enabled(ctx, organization, slug)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return s.apps(ctx, l)
+	list := "apps " + l.ID
+	after, err := continuation.Parse(list, from)
+	if err != nil {
+		return nil, "", err
+	}
+	apps, err := s.apps(ctx, l)
+	if err != nil {
+		return nil, "", err
+	}
+	for len(apps) > 0 && apps[0].ClientID <= after {
+		apps = apps[1:]
+	}
+	if len(apps) <= limit {
+		return apps, "", nil
+	}
+	return apps[:limit], continuation.After(list, apps[limit-1].ClientID), nil
 }
 
+// apps reads all apps of a link, in the order of their client ids.
 func (s *Service) apps(ctx context.Context, l link.Link) (apps []App, err error) {
 	rows, err := s.Rows.List(ctx, partition(string(l.Slug)), appPrefix(l), "", maxApps+1)
 	if err != nil {
@@ -37,15 +54,15 @@ func (s *Service) apps(ctx context.Context, l link.Link) (apps []App, err error)
 	return apps, nil
 }
 
-// App returns an app of a link. Errors: LinkNotFound, SMARTNotEnabled, AppNotFound,
+// App returns an app of a link, and what will not work as it may expect. Errors: LinkNotFound, SMARTNotEnabled, AppNotFound,
 // UpstreamUnavailable.
-func (s *Service) App(ctx context.Context, organization, slug, clientID string) (App, error) {
-	_, l, err := s.Settings(ctx, organization, slug)
+func (s *Service) App(ctx context.Context, organization, slug, clientID string) (a App, notes []string, err error) {
+	settings, l, err := s.enabled(ctx, organization, slug)
 	if err != nil {
-		return App{}, err
+		return App{}, nil, err
 	}
-	a, _, err := s.app(ctx, l, clientID)
-	return a, err
+	a, _, err = s.app(ctx, l, clientID)
+	return a, a.notes(settings), err
 }
 
 func (s *Service) app(ctx context.Context, l link.Link, clientID string) (a App, row store.Row, err error) {
@@ -68,7 +85,7 @@ func (s *Service) app(ctx context.Context, l link.Link, clientID string) (a App,
 // others. Errors: LinkNotFound, SMARTNotEnabled, InvalidFields, BackendNeedsAsymmetric, AppExists,
 // TooManyApps, UpstreamUnavailable.
 func (s *Service) CreateApp(ctx context.Context, organization, slug string, in NewApp) (a App, clientSecret secret.Value, notes []string, err error) {
-	settings, l, err := s.Settings(ctx, organization, slug)
+	settings, l, err := s.enabled(ctx, organization, slug)
 	if err != nil {
 		return App{}, secret.Value{}, nil, err
 	}
@@ -137,7 +154,7 @@ func appExists(slug, clientID string) error {
 // ChangeApp changes the fields that were sent. Errors: those of App, InvalidFields,
 // BackendNeedsAsymmetric, IfMatchRequired, ChangedMeanwhile.
 func (s *Service) ChangeApp(ctx context.Context, organization, slug, clientID string, p Precondition, in NewApp) (changed App, notes []string, err error) {
-	settings, l, err := s.Settings(ctx, organization, slug)
+	settings, l, err := s.enabled(ctx, organization, slug)
 	if err != nil {
 		return App{}, nil, err
 	}
@@ -152,14 +169,14 @@ func (s *Service) ChangeApp(ctx context.Context, organization, slug, clientID st
 
 // NewAppSecret gives a symmetric app another client secret. If-Match is checked when it was sent. made is
 // zero if the secret came with the request. Errors: those of App, InvalidFields, ChangedMeanwhile.
-func (s *Service) NewAppSecret(ctx context.Context, organization, slug, clientID string, p Precondition, in NewSecret) (changed App, made secret.Value, err error) {
-	_, l, err := s.Settings(ctx, organization, slug)
+func (s *Service) NewAppSecret(ctx context.Context, organization, slug, clientID string, p Precondition, in NewSecret) (changed App, made secret.Value, notes []string, err error) {
+	settings, l, err := s.enabled(ctx, organization, slug)
 	if err != nil {
-		return App{}, secret.Value{}, err
+		return App{}, secret.Value{}, nil, err
 	}
 	clientSecret, overlap, err := in.read()
 	if err != nil {
-		return App{}, secret.Value{}, err
+		return App{}, secret.Value{}, nil, err
 	}
 	changed, err = s.updateApp(ctx, l, clientID, func(a App) (App, error) {
 		if p.IfMatch != "" {
@@ -178,13 +195,13 @@ func (s *Service) NewAppSecret(ctx context.Context, organization, slug, clientID
 	if err == nil && in.ClientSecret.IsZero() {
 		made = clientSecret
 	}
-	return changed, made, err
+	return changed, made, changed.notes(settings), err
 }
 
 // DeleteApp removes an app: what it was granted is dead. Errors: those of App, IfMatchRequired,
 // ChangedMeanwhile.
 func (s *Service) DeleteApp(ctx context.Context, organization, slug, clientID string, p Precondition) error {
-	_, l, err := s.Settings(ctx, organization, slug)
+	_, l, err := s.enabled(ctx, organization, slug)
 	if err != nil {
 		return err
 	}

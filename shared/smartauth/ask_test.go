@@ -221,7 +221,7 @@ func FuzzAuthorize(f *testing.F) {
 	f.Add("client_id=one&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&response_type=token&state=%0d%0aX:1")
 	f.Add("client_id=one&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcb&scope=%22&state=%ff")
 	d := newDesk()
-	if _, _, _, err := d.PutSettings(f.Context(), orgA, slug, creating, smartauth.NewSettings{Tokens: "fhirlink"}); err != nil {
+	if _, _, err := d.PutSettings(f.Context(), orgA, slug, creating, smartauth.NewSettings{Tokens: "fhirlink"}); err != nil {
 		f.Fatal(err)
 	}
 	name, uris, scopes := "One", []string{"https://app.example/cb", "http://127.0.0.1/cb"}, []string{"openid", "patient/*.rs"}

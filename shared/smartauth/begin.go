@@ -71,7 +71,7 @@ func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Be
 		return Begun{}, err
 	}
 	if _, err := s.Keys.Keys(ctx); err != nil { // nobody shall sign in for a token that cannot be made
-		return Begun{}, keyProblem(err)
+		return Begun{}, noKey(err)
 	}
 	ends := s.Now().Add(requestLife)
 	state := handle.New(ends)
@@ -85,7 +85,7 @@ func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Be
 	if err := handle.Keep(ctx, handle.Store{Rows: s.Rows, Sealer: s.Sealer}, handle.Request, state, server.Link.ID, ends, kept); err != nil {
 		return Begun{}, kept.failed(unavailable(err))
 	}
-	return Begun{URL: s.Authorize(server.Link.TenantID) + "?" + entraQuery(server, ask, kept, state, issuer).Encode(), Cookie: bind(state)}, nil
+	return Begun{URL: s.Authorize(server.Link) + "?" + entraQuery(server, ask, kept, state, issuer).Encode(), Cookie: bind(state)}, nil
 }
 
 // failed tells the app of a failure of ours, at its redirect URI.

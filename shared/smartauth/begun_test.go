@@ -41,8 +41,8 @@ func TestBegunRequest(t *testing.T) {
 	rows, clock := rowtest.New(), func() time.Time { return now }
 	s := New(Deps{Rows: rows, Now: clock, Sealer: &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", secrettest.New(), clock, slog.New(slog.DiscardHandler)), PublicURL: "https://links.example.org", Now: clock}})
 	links := oneLink{link.Link{Slug: "clinic", ID: "id-1", FHIRServerURL: "https://clinic.example/fhir"}}
-	s.Links, s.Keys, s.PublicURL, s.Authorize = links, links, "https://links.example.org", func(string) string { return "https://login.example/" }
-	settings, _, _, err := s.PutSettings(t.Context(), "o", "clinic", Precondition{IfNoneMatch: "*"}, NewSettings{Tokens: "fhirlink"})
+	s.Links, s.Keys, s.PublicURL, s.Authorize = links, links, "https://links.example.org", func(link.Link) string { return "https://login.example/" }
+	server, _, err := s.PutSettings(t.Context(), "o", "clinic", Precondition{IfNoneMatch: "*"}, NewSettings{Tokens: "fhirlink"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestBegunRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept, _, err := handle.Look[request](t.Context(), handle.Store{Rows: rows, Sealer: s.Sealer}, handle.Request, handle.Handle(begun.Cookie.Value), "id-1")
-	if err != nil || kept.SettingsID != settings.ID || kept.AppID != app.ID || kept.ClientID != "one" || kept.RedirectURI != "https://app.example/cb" || string(kept.State) != state || string(kept.Nonce) != nonce || kept.Challenge != challenge ||
+	if err != nil || kept.SettingsID != server.Settings.ID || kept.AppID != app.ID || kept.ClientID != "one" || kept.RedirectURI != "https://app.example/cb" || string(kept.State) != state || string(kept.Nonce) != nonce || kept.Challenge != challenge ||
 		strings.Join(kept.Scopes, " ") != "openid" || kept.Audience != "https://clinic.example/fhir" || kept.Issuer != "https://links.example.org/api/smart/clinic" || len(kept.EntraVerifier) != 43 || !strings.Contains(begun.URL, "nonce="+kept.EntraNonce) {
 		t.Errorf("%v", err)
 	}

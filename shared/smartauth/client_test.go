@@ -26,7 +26,7 @@ func TestCredentials(t *testing.T) {
 	app("off", "public", `,"enabled":false`)
 	app("a~b", "symmetric", "")
 	const odd = "100%+odd:secret%41&client="
-	if _, _, err := d.NewAppSecret(t.Context(), orgA, slug, "a~b", smartauth.Precondition{}, read[smartauth.NewSecret](t, `{"clientSecret":"`+odd+`"}`)); err != nil {
+	if _, _, _, err := d.NewAppSecret(t.Context(), orgA, slug, "a~b", smartauth.Precondition{}, read[smartauth.NewSecret](t, `{"clientSecret":"`+odd+`"}`)); err != nil {
 		t.Fatal(err)
 	}
 	s, err := d.Server(t.Context(), slug)
@@ -87,7 +87,7 @@ func FuzzBasic(f *testing.F) {
 	f.Add("Basic YTpi", "client_id=a&client_secret=b")
 	f.Add("basic  %", "client_assertion=x")
 	d := newDesk()
-	if _, _, _, err := d.PutSettings(f.Context(), orgA, slug, creating, smartauth.NewSettings{Tokens: "fhirlink"}); err != nil {
+	if _, _, err := d.PutSettings(f.Context(), orgA, slug, creating, smartauth.NewSettings{Tokens: "fhirlink"}); err != nil {
 		f.Fatal(err)
 	}
 	name, uris, scopes := "A", []string{"https://app.example/"}, []string{"openid"}

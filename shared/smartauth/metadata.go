@@ -51,12 +51,12 @@ func (s *Service) Metadata(ctx context.Context, slug string) (Metadata, error) {
 		CodeChallengeMethods: []string{"S256"}, AuthMethods: []string{"client_secret_basic", "client_secret_post", "none"},
 		SubjectTypes: []string{"public"}, IDTokenAlgorithms: []string{"RS256"},
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "nonce", "fhirUser", "name", "preferred_username", "email"},
-		Scopes: server.scopes(), Capabilities: server.capabilities(),
+		Scopes: server.ScopesSupported(), Capabilities: server.capabilities(),
 	}, nil
 }
 
-// scopes are those that the settings name, else those that the apps may ask for, sorted.
-func (s Server) scopes() []string {
+// ScopesSupported are those that the settings name, else those that the apps may ask for, sorted.
+func (s Server) ScopesSupported() []string {
 	if s.Settings.ScopesSupported != nil {
 		return *s.Settings.ScopesSupported
 	}

@@ -208,13 +208,16 @@ func (r *reader) grants(grants []string) {
 	}
 }
 
+// readOnlyThere is about Azure Health Data Services' smartIdentityProviders.
+const readOnlyThere = "Azure Health Data Services lets apps with tokens of another authorization server read only (by its documentation; not tried): scopes that write will be refused there."
+
 // notes are what will not work as the app may expect.
 func (a App) notes(s Settings) (notes []string) {
 	if n := len(url.QueryEscape(strings.Join(a.Scopes, " "))); n > largeScopes {
 		notes = append(notes, fmt.Sprintf("The scopes take %d kB in an address, and hosts refuse addresses of more than 8 kB: let the app send its request by POST, or use wildcards.", (n+999)/1000))
 	}
 	if s.Server == AHDS && slices.ContainsFunc(a.Scopes, writes) {
-		notes = append(notes, "Azure Health Data Services lets apps with tokens of another authorization server read only (by its documentation; not tried): scopes that write will be refused there.")
+		notes = append(notes, readOnlyThere)
 	}
 	return notes
 }

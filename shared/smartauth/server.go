@@ -3,6 +3,7 @@ package smartauth
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -11,13 +12,17 @@ import (
 
 	"fhirlink/shared/flight"
 	"fhirlink/shared/link"
+	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/signer"
 )
 
 // ErrUnknown means that there is no authorization server of this slug: no link, none that is live, or
 // one whose organization has not switched SMART on. Nobody learns which.
-var ErrUnknown = errors.New("there is no authorization server of this name")
+var ErrUnknown = &oauth.Error{
+	Code: oauth.InvalidRequest, Status: http.StatusNotFound,
+	Description: "There is no authorization server at this address. Compare it with the address that the organization gave you.",
+}
 
 // Keys is the part of [signer.Signer] that publishes the signing keys.
 type Keys interface {
@@ -29,6 +34,15 @@ type Server struct {
 	Link     link.Link
 	Settings Settings // with every default filled in
 	Apps     []App    // sorted by client id
+}
+
+// Notes are what will not work as the organization may expect.
+func (s Server) Notes() []string {
+	notes := []string{}
+	if s.Settings.Server == AHDS {
+		notes = append(notes, readOnlyThere)
+	}
+	return notes
 }
 
 // App returns an app by its client id.
@@ -109,30 +123,38 @@ func (s *Service) readServer(ctx context.Context, slug string) (*Server, error) 
 	case err != nil:
 		return nil, err
 	}
-	apps, err := s.apps(ctx, l)
+	server, err := s.with(ctx, l, settings)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Link: l, Settings: settings.For(l), Apps: apps}, nil
+	return &server, nil
 }
 
+// Forget makes the next request for the authorization server of a link read it anew.
+func (s *Service) Forget(slug string) { s.servers.forget(slug) }
+
 // KeySet returns the public keys of what the authorization server of a link signs. Errors: ErrUnknown,
-// SMARTNotConfigured, UpstreamUnavailable.
+// UpstreamUnavailable.
 func (s *Service) KeySet(ctx context.Context, slug string) (jose.JSONWebKeySet, error) {
 	if _, err := s.Server(ctx, slug); err != nil {
 		return jose.JSONWebKeySet{}, err
 	}
 	keys, err := s.Keys.Keys(ctx)
-	return jose.JSONWebKeySet{Keys: keys}, keyProblem(err)
+	return jose.JSONWebKeySet{Keys: keys}, noKey(err)
 }
 
-// keyProblem explains an error of the signing key.
+// keyProblem explains to an organization why the signing key cannot be used.
 func keyProblem(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, signer.ErrNone):
+	if errors.Is(err, signer.ErrNone) {
 		return problem.New(problem.SMARTNotConfigured, "This deployment has no signing key, without which no token can be made. Whoever runs it makes the key that FHIRLINK_SMART_KEY names, RSA with 2048 bits.")
+	}
+	return noKey(err)
+}
+
+// noKey explains it to apps and FHIR servers, who can only wait.
+func noKey(err error) error {
+	if err == nil {
+		return nil
 	}
 	return problem.Unavailable(err, storeRetry, "The signing key cannot be used just now. Send the request again in a few seconds.")
 }

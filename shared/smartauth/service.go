@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,9 +37,9 @@ type Deps struct {
 	Links     Links
 	Keys      Keys
 	Sealer    *seal.Sealer
-	Authorize func(tenant string) string // Entra's authorize endpoint, as browsers reach it
-	PublicURL string                     // the origin of this deployment; empty: SMART cannot be switched on
-	AnyTarget bool                       // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
+	Authorize func(link.Link) string // Entra's authorize endpoint for the link's tenant, as browsers reach it
+	PublicURL string                 // the origin of this deployment; empty: SMART cannot be switched on
+	AnyTarget bool                   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	Now       func() time.Time
 }
 
@@ -58,6 +60,11 @@ func (s *Service) Issuer(slug string) string { return s.PublicURL + Base + slug 
 
 // Precondition are the headers If-Match and If-None-Match of a request (RFC 9110 §13.1).
 type Precondition struct{ IfMatch, IfNoneMatch string }
+
+// PreconditionOf reads them; several lines of one are one list (RFC 9110 §5.3).
+func PreconditionOf(h http.Header) Precondition {
+	return Precondition{IfMatch: strings.Join(h["If-Match"], ", "), IfNoneMatch: strings.Join(h["If-None-Match"], ", ")}
+}
 
 // check compares the headers with the entity tag of what is there; empty: nothing is.
 func (p Precondition) check(etag, what string) error {
@@ -97,9 +104,25 @@ func appKey(l link.Link, clientID string) store.Key {
 	return store.Key{Partition: partition(string(l.Slug)), Name: appPrefix(l) + clientID}
 }
 
-// Settings returns the settings of a link, with every default filled in. Errors: LinkNotFound,
+// Settings returns the authorization server of a link, as it is stored now. Errors: LinkNotFound,
 // SMARTNotEnabled, UpstreamUnavailable.
-func (s *Service) Settings(ctx context.Context, organization, slug string) (Settings, link.Link, error) {
+func (s *Service) Settings(ctx context.Context, organization, slug string) (Server, error) {
+	settings, l, err := s.enabled(ctx, organization, slug)
+	if err != nil {
+		return Server{}, err
+	}
+	return s.with(ctx, l, settings)
+}
+
+// with reads the apps of a link.
+func (s *Service) with(ctx context.Context, l link.Link, settings Settings) (Server, error) {
+	apps, err := s.apps(ctx, l)
+	return Server{Link: l, Settings: settings.For(l), Apps: apps}, err
+}
+
+// enabled returns the settings of a link, with every default filled in. Errors: LinkNotFound,
+// SMARTNotEnabled, UpstreamUnavailable.
+func (s *Service) enabled(ctx context.Context, organization, slug string) (Settings, link.Link, error) {
 	l, err := s.Links.Get(ctx, organization, slug)
 	if err != nil {
 		return Settings{}, link.Link{}, err
@@ -131,24 +154,28 @@ func (s *Service) settings(ctx context.Context, l link.Link) (settings Settings,
 // the organization before anything is written: an issuer is never handed on. Errors: LinkNotFound,
 // SMARTNotConfigured, InvalidFields, NotWithFhirlink, IfMatchRequired, ChangedMeanwhile,
 // UpstreamUnavailable.
-func (s *Service) PutSettings(ctx context.Context, organization, slug string, p Precondition, in NewSettings) (put Settings, l link.Link, created bool, err error) {
-	if l, err = s.Links.Get(ctx, organization, slug); err != nil {
-		return Settings{}, l, false, err
+func (s *Service) PutSettings(ctx context.Context, organization, slug string, p Precondition, in NewSettings) (put Server, created bool, err error) {
+	l, err := s.Links.Get(ctx, organization, slug)
+	if err != nil {
+		return Server{}, false, err
 	}
 	if s.PublicURL == "" {
-		return Settings{}, l, false, problem.New(problem.SMARTNotConfigured, "This deployment does not know its own address, which is part of every issuer. Whoever runs it sets FHIRLINK_PUBLIC_URL.")
+		return Server{}, false, problem.New(problem.SMARTNotConfigured, "This deployment does not know its own address, which is part of every issuer. Whoever runs it sets FHIRLINK_PUBLIC_URL.")
 	}
 	if _, err := s.Keys.Keys(ctx); err != nil {
-		return Settings{}, l, false, keyProblem(err)
+		return Server{}, false, keyProblem(err)
 	}
 	next, err := in.settings(l, s.AnyTarget)
 	if err != nil {
-		return Settings{}, l, false, err
+		return Server{}, false, err
+	}
+	if err := s.restoreDefaults(ctx, l, &next); err != nil {
+		return Server{}, false, err
 	}
 	for range attempts {
 		before, row, err := s.settings(ctx, l)
 		if err != nil && problem.CodeOf(err) != problem.SMARTNotEnabled {
-			return Settings{}, l, false, err
+			return Server{}, false, err
 		}
 		created = err != nil
 		etag := ""
@@ -156,24 +183,41 @@ func (s *Service) PutSettings(ctx context.Context, organization, slug string, p 
 			etag = before.ETag()
 		}
 		if err := p.check(etag, "SMART settings"); err != nil {
-			return Settings{}, l, false, err
+			return Server{}, false, err
 		}
 		now := date.Stored(s.Now())
 		next.ID, next.LinkID, next.Tag, next.CreatedAt, next.UpdatedAt = before.ID, l.ID, rand.Text(), before.CreatedAt, now
 		if created {
 			next.ID, next.CreatedAt = rand.Text(), now
 			if err := s.Links.KeepSlug(ctx, organization, slug); err != nil {
-				return Settings{}, l, false, err
+				return Server{}, false, err
 			}
 		}
 		switch swapped, err := s.swap(ctx, row, next); {
 		case err != nil:
-			return Settings{}, l, false, err
+			return Server{}, false, err
 		case swapped:
-			return next.For(l), l, created, nil
+			put, err := s.with(ctx, l, next)
+			return put, created, err
 		}
 	}
-	return Settings{}, l, false, busy("settings")
+	return Server{}, false, busy("settings")
+}
+
+// restoreDefaults leaves to the link and its apps what is as they make it: so what GET answered can be sent
+// back, and still follows them.
+func (s *Service) restoreDefaults(ctx context.Context, l link.Link, next *Settings) error {
+	if next.ServerClientID == l.ClientID {
+		next.ServerClientID = ""
+	}
+	if next.ScopesSupported == nil {
+		return nil
+	}
+	apps, err := s.apps(ctx, l)
+	if err == nil && slices.Equal(*next.ScopesSupported, Server{Apps: apps}.ScopesSupported()) {
+		next.ScopesSupported = nil
+	}
+	return err
 }
 
 // DeleteSettings switches SMART authorization off: everything that was granted is dead. The apps stay.

@@ -52,7 +52,7 @@ func newDesk() *desk {
 	d.Service = smartauth.New(smartauth.Deps{
 		Rows: d.rows, Links: d, Keys: d, PublicURL: "https://links.example.org", Now: now,
 		Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", d.sealing, now, slog.New(slog.DiscardHandler)), PublicURL: "https://links.example.org", Now: now},
-		Authorize: func(tenant string) string { return "https://login.example/" + tenant + "/oauth2/v2.0/authorize" },
+		Authorize: func(l link.Link) string { return "https://login.example/" + l.TenantID + "/oauth2/v2.0/authorize" },
 	})
 	return d
 }
@@ -107,14 +107,20 @@ func read[T any](t *testing.T, text string) (in T) {
 
 func (d *desk) put(t *testing.T, text string) smartauth.Settings {
 	t.Helper()
-	s, _, _, err := d.PutSettings(t.Context(), orgA, slug, smartauth.Precondition{IfNoneMatch: "*", IfMatch: ""}, read[smartauth.NewSettings](t, text))
+	s, _, err := d.PutSettings(t.Context(), orgA, slug, smartauth.Precondition{IfNoneMatch: "*", IfMatch: ""}, read[smartauth.NewSettings](t, text))
 	if problem.CodeOf(err) == problem.ChangedMeanwhile {
-		s, _, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, text))
+		s, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, text))
 	}
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	return s
+	return s.Settings
+}
+
+// all returns the apps of a link.
+func (d *desk) all(ctx context.Context, organization string) ([]smartauth.App, error) {
+	s, err := d.Settings(ctx, organization, slug)
+	return s.Apps, err
 }
 
 func (d *desk) create(t *testing.T, text string) (smartauth.App, secret.Value) {
@@ -146,7 +152,7 @@ func wantCode(t *testing.T, err error, want problem.Code, fields ...string) {
 
 func TestSettings(t *testing.T) {
 	d := newDesk()
-	_, _, err := d.Settings(t.Context(), orgA, slug)
+	_, err := d.Settings(t.Context(), orgA, slug)
 	wantCode(t, err, problem.SMARTNotEnabled)
 	s := d.put(t, `{"tokens":"fhirlink"}`)
 	if s.Tokens != smartauth.Own || s.Server != smartauth.Other || s.ServerClientID != d.links[slug].ClientID || s.Compartment != smartauth.ByClaim || len(*s.AccessTokenRoles) != 0 ||
@@ -167,7 +173,7 @@ func TestSettings(t *testing.T) {
 		again.Audience(d.links[slug]) != "api://clinic" || !slices.Equal(again.FHIRBaseURLs, []string{"https://gateway.example/fhir"}) || !slices.Equal(*again.ScopesSupported, []string{"openid", "patient/*.rs"}) || !*again.Context.NeedPatientBanner {
 		t.Errorf("%+v", again)
 	}
-	if found, _, err := d.Settings(t.Context(), orgA, slug); err != nil || fmt.Sprintf("%+v", found.For(d.links[slug]).Tag) != again.Tag {
+	if found, err := d.Settings(t.Context(), orgA, slug); err != nil || found.Settings.Tag != again.Tag {
 		t.Errorf("%+v, %v", found, err)
 	}
 	if d.put(t, `{"tokens":"fhirlink","server":"ahds","accessTokenRoles":["a","b"],"compartment":"claim"}`); len(d.kept) != 1 {
@@ -203,24 +209,24 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		`{"tokens":"fhirlink","scopesSupported":["a b","","patient/Observation.x","\"","ä"]}`:  {"scopesSupported scope_syntax", "scopesSupported scope_syntax", "scopesSupported scope_syntax", "scopesSupported scope_syntax", "scopesSupported scope_syntax"},
 		`{"tokens":"fhirlink","scopesSupported":[` + strings.Repeat(`"a",`, 200) + `"a"]}`:     {"scopesSupported too_many"},
 	} {
-		_, _, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, text))
+		_, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, text))
 		t.Log(text)
 		wantCode(t, err, problem.InvalidFields, want...)
 	}
 	for _, member := range []string{`"dialect":"firely"`, `"separator":"~"`, `"aliases":{}`, `"resource":"api://x"`, `"request":"scopes"`} {
-		_, _, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink",`+member+`}`))
+		_, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink",`+member+`}`))
 		wantCode(t, err, problem.NotWithFhirlink)
 	}
-	if _, _, err := d.Settings(t.Context(), orgA, slug); problem.CodeOf(err) != problem.SMARTNotEnabled || len(d.kept) != 0 {
+	if _, err := d.Settings(t.Context(), orgA, slug); problem.CodeOf(err) != problem.SMARTNotEnabled || len(d.kept) != 0 {
 		t.Errorf("something was stored: %v, kept %q", err, d.kept)
 	}
 	unknown := newDesk()
 	unknown.PublicURL = ""
-	_, _, _, err := unknown.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+	_, _, err := unknown.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
 	wantCode(t, err, problem.SMARTNotConfigured)
 	for keyless, want := range map[error]problem.Code{signer.ErrNone: problem.SMARTNotConfigured, signer.ErrUnavailable: problem.UpstreamUnavailable} {
 		d.keyless = keyless
-		_, _, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+		_, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
 		wantCode(t, err, want)
 	}
 }
@@ -228,7 +234,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 func TestPreconditions(t *testing.T) {
 	d := newDesk()
 	put := func(p smartauth.Precondition) error {
-		_, _, _, err := d.PutSettings(t.Context(), orgA, slug, p, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+		_, _, err := d.PutSettings(t.Context(), orgA, slug, p, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
 		return err
 	}
 	wantCode(t, put(smartauth.Precondition{}), problem.IfMatchRequired)
@@ -240,7 +246,8 @@ func TestPreconditions(t *testing.T) {
 	}
 	wantCode(t, put(creating), problem.ChangedMeanwhile)
 	wantCode(t, put(smartauth.Precondition{}), problem.IfMatchRequired)
-	s, _, _ := d.Settings(t.Context(), orgA, slug)
+	server, _ := d.Settings(t.Context(), orgA, slug)
+	s := server.Settings
 	for _, stale := range []string{`"x"`, "W/" + s.ETag(), strings.Trim(s.ETag(), `"`), `"x", *`, " "} {
 		wantCode(t, put(tag(stale)), problem.ChangedMeanwhile)
 		wantCode(t, d.DeleteSettings(t.Context(), orgA, slug, tag(stale)), problem.ChangedMeanwhile)
@@ -263,12 +270,12 @@ func TestSwitchedOnAgain(t *testing.T) {
 	if err := d.DeleteSettings(t.Context(), orgA, slug, tag(first.ETag())); err != nil {
 		t.Fatal(err)
 	}
-	_, err := d.App(t.Context(), orgA, slug, "app")
+	_, _, err := d.App(t.Context(), orgA, slug, "app")
 	wantCode(t, err, problem.SMARTNotEnabled)
 	if second := d.put(t, `{"tokens":"fhirlink"}`); second.ID == first.ID {
 		t.Error("it is the same authorization server as before")
 	}
-	if _, err := d.App(t.Context(), orgA, slug, "app"); err != nil {
+	if _, _, err := d.App(t.Context(), orgA, slug, "app"); err != nil {
 		t.Error(err)
 	}
 }
@@ -281,13 +288,13 @@ func TestAnotherLink(t *testing.T) {
 	const app = `{"clientId":"app","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`
 	a, _ := d.create(t, app)
 	ctx := t.Context()
-	_, _, settings := d.Settings(ctx, orgB, slug)
-	_, _, _, put := d.PutSettings(ctx, orgB, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
-	_, apps := d.Apps(ctx, orgB, slug)
-	_, one := d.App(ctx, orgB, slug, "app")
+	_, settings := d.Settings(ctx, orgB, slug)
+	_, _, put := d.PutSettings(ctx, orgB, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+	_, apps := d.all(ctx, orgB)
+	_, _, one := d.App(ctx, orgB, slug, "app")
 	_, _, _, create := d.CreateApp(ctx, orgB, slug, read[smartauth.NewApp](t, app))
 	_, _, change := d.ChangeApp(ctx, orgB, slug, "app", anything, smartauth.NewApp{})
-	_, _, renew := d.NewAppSecret(ctx, orgB, slug, "app", anything, smartauth.NewSecret{})
+	_, _, _, renew := d.NewAppSecret(ctx, orgB, slug, "app", anything, smartauth.NewSecret{})
 	for i, err := range []error{settings, put, d.DeleteSettings(ctx, orgB, slug, anything), apps, one, create, change, renew, d.DeleteApp(ctx, orgB, slug, "app", anything)} {
 		if problem.CodeOf(err) != problem.LinkNotFound {
 			t.Errorf("operation %d of another organization: %v", i, err)
@@ -296,12 +303,12 @@ func TestAnotherLink(t *testing.T) {
 	l := d.links[slug]
 	l.ID = "id-2"
 	d.links[slug] = l
-	_, _, err := d.Settings(ctx, orgA, slug)
+	_, err := d.Settings(ctx, orgA, slug)
 	wantCode(t, err, problem.SMARTNotEnabled)
 	if s := d.put(t, `{"tokens":"fhirlink"}`); s.Server == smartauth.Firely {
 		t.Error("the settings of the link before count")
 	}
-	if apps, err := d.Apps(ctx, orgA, slug); err != nil || len(apps) != 0 {
+	if apps, err := d.all(ctx, orgA); err != nil || len(apps) != 0 {
 		t.Errorf("the apps of the link before count: %v, %v", apps, err)
 	}
 	if again, _ := d.create(t, app); again.ID == a.ID {
@@ -330,7 +337,7 @@ func TestApps(t *testing.T) {
 	if !none.IsZero() || !public.Disabled || public.Authenticates(secret.Value{}, d.now) {
 		t.Errorf("%+v", public)
 	}
-	if apps, err := d.Apps(t.Context(), orgA, slug); err != nil || len(apps) != 2 {
+	if apps, err := d.all(t.Context(), orgA); err != nil || len(apps) != 2 {
 		t.Errorf("%v, %v", apps, err)
 	}
 	_, _, _, err = d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, `{"clientId":"a.b_c~d-1","name":"P","type":"public","redirectUris":["https://a.example/"],"scopes":["openid"]}`))
@@ -358,14 +365,14 @@ func TestApps(t *testing.T) {
 	_, _, err = d.ChangeApp(t.Context(), orgA, slug, public.ClientID, anything, read[smartauth.NewApp](t, `{"clientId":"other","type":"symmetric","pkce":"optional"}`))
 	wantCode(t, err, problem.InvalidFields, "clientId immutable", "pkce pkce_required", "type immutable")
 	for _, missing := range []string{"none", "a b", "../S", ""} {
-		_, err = d.App(t.Context(), orgA, slug, missing)
+		_, _, err = d.App(t.Context(), orgA, slug, missing)
 		wantCode(t, err, problem.AppNotFound)
 	}
 	wantCode(t, d.DeleteApp(t.Context(), orgA, slug, public.ClientID, tag(public.ETag())), problem.ChangedMeanwhile)
 	if err := d.DeleteApp(t.Context(), orgA, slug, public.ClientID, tag(changed.ETag())); err != nil {
 		t.Error(err)
 	}
-	_, err = d.App(t.Context(), orgA, slug, public.ClientID)
+	_, _, err = d.App(t.Context(), orgA, slug, public.ClientID)
 	wantCode(t, err, problem.AppNotFound)
 }
 
@@ -408,7 +415,7 @@ func TestAppsThatAreRefused(t *testing.T) {
 	}
 	_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, whole("")))
 	wantCode(t, err, problem.TooManyApps)
-	_, _, err = d.NewAppSecret(t.Context(), orgA, slug, "app-1", smartauth.Precondition{}, smartauth.NewSecret{})
+	_, _, _, err = d.NewAppSecret(t.Context(), orgA, slug, "app-1", smartauth.Precondition{}, smartauth.NewSecret{})
 	wantCode(t, err, problem.InvalidFields, "type app_has_no_secret")
 
 	// The apps of a link that had the slug before take no place, and none out of sight.
@@ -421,7 +428,7 @@ func TestAppsThatAreRefused(t *testing.T) {
 		scopes = append(scopes, fmt.Sprintf(`"%s%d"`, strings.Repeat("&", 500), i))
 	}
 	d.create(t, whole(`,"clientId":"zzz","scopes":[`+strings.Join(scopes, ",")+`]`)) // a large one
-	if apps, err := d.Apps(t.Context(), orgA, slug); err != nil || len(apps) != 1 || len(apps[0].Scopes) != 200 {
+	if apps, err := d.all(t.Context(), orgA); err != nil || len(apps) != 1 || len(apps[0].Scopes) != 200 {
 		t.Errorf("%d apps, %v", len(apps), err)
 	}
 	// Nor do those that are made at the same time.
@@ -437,7 +444,7 @@ func TestAppsThatAreRefused(t *testing.T) {
 	}
 	_, _, _, err = d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, whole(`,"clientId":"mine"`)))
 	wantCode(t, err, problem.TooManyApps)
-	if apps, err := d.Apps(t.Context(), orgA, slug); err != nil || len(apps) != 100 {
+	if apps, err := d.all(t.Context(), orgA); err != nil || len(apps) != 100 {
 		t.Errorf("%d apps, %v", len(apps), err)
 	}
 }
@@ -448,7 +455,7 @@ func TestAppSecrets(t *testing.T) {
 	a, first := d.create(t, `{"clientId":"app","name":"App","type":"symmetric","redirectUris":["https://app.example/"],"scopes":["openid"]}`)
 	renew := func(text string) (smartauth.App, secret.Value) {
 		t.Helper()
-		changed, made, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, read[smartauth.NewSecret](t, text))
+		changed, made, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, read[smartauth.NewSecret](t, text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -470,10 +477,10 @@ func TestAppSecrets(t *testing.T) {
 		t.Errorf("%d secrets are valid", len(c.Secrets))
 	}
 	for text, want := range map[string]string{`{"overlapHours":721}`: "overlapHours out_of_range", `{"overlapHours":-1}`: "overlapHours out_of_range", `{"clientSecret":"short"}`: "clientSecret secret_syntax", `{"clientSecret":"a secret with a letter ä in it, long"}`: "clientSecret secret_syntax"} {
-		_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, read[smartauth.NewSecret](t, text))
+		_, _, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, read[smartauth.NewSecret](t, text))
 		wantCode(t, err, problem.InvalidFields, want)
 	}
-	_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", tag(`"stale"`), smartauth.NewSecret{})
+	_, _, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", tag(`"stale"`), smartauth.NewSecret{})
 	wantCode(t, err, problem.ChangedMeanwhile)
 }
 
@@ -486,16 +493,18 @@ func TestTwoWriters(t *testing.T) {
 		want problem.Code // "": it is repeated on top of the other's change
 	}{
 		"put": {func(t *testing.T, d *desk) error {
-			_, _, _, err := d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+			_, _, err := d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
 			return err
 		}, ""},
 		"put by tag": {func(t *testing.T, d *desk) error {
-			s, _, _ := d.Settings(t.Context(), orgA, slug)
-			_, _, _, err := d.PutSettings(t.Context(), orgA, slug, tag(s.ETag()), read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+			server, _ := d.Settings(t.Context(), orgA, slug)
+			s := server.Settings
+			_, _, err := d.PutSettings(t.Context(), orgA, slug, tag(s.ETag()), read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
 			return err
 		}, problem.ChangedMeanwhile},
 		"delete": {func(t *testing.T, d *desk) error {
-			s, _, _ := d.Settings(t.Context(), orgA, slug)
+			server, _ := d.Settings(t.Context(), orgA, slug)
+			s := server.Settings
 			return d.DeleteSettings(t.Context(), orgA, slug, tag(s.ETag()))
 		}, problem.ChangedMeanwhile},
 		"change app": {func(t *testing.T, d *desk) error {
@@ -503,16 +512,16 @@ func TestTwoWriters(t *testing.T) {
 			return err
 		}, ""},
 		"by tag": {func(t *testing.T, d *desk) error {
-			a, _ := d.App(t.Context(), orgA, slug, "app")
+			a, _, _ := d.App(t.Context(), orgA, slug, "app")
 			_, _, err := d.ChangeApp(t.Context(), orgA, slug, "app", tag(a.ETag()), read[smartauth.NewApp](t, `{"name":"Mine"}`))
 			return err
 		}, problem.ChangedMeanwhile},
 		"delete app": {func(t *testing.T, d *desk) error {
-			a, _ := d.App(t.Context(), orgA, slug, "app")
+			a, _, _ := d.App(t.Context(), orgA, slug, "app")
 			return d.DeleteApp(t.Context(), orgA, slug, "app", tag(a.ETag()))
 		}, problem.ChangedMeanwhile},
 		"new secret": {func(t *testing.T, d *desk) error {
-			_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, smartauth.NewSecret{})
+			_, _, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", smartauth.Precondition{}, smartauth.NewSecret{})
 			return err
 		}, ""},
 		"create again": {func(t *testing.T, d *desk) error {
@@ -532,7 +541,7 @@ func TestTwoWriters(t *testing.T) {
 				var err error
 				switch {
 				case k.Name == "S":
-					_, _, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink","diagnostics":true}`))
+					_, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink","diagnostics":true}`))
 				case strings.HasSuffix(k.Name, "_second"):
 					_, _, _, err = d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, strings.Replace(app, `"app"`, `"second"`, 1)))
 				default:
@@ -547,7 +556,7 @@ func TestTwoWriters(t *testing.T) {
 			if problem.CodeOf(err) != op.want && (err != nil || op.want != "") {
 				t.Fatalf("%v, want %q", err, op.want)
 			}
-			if a, err := d.App(t.Context(), orgA, slug, "app"); err == nil && strings.Contains(name, "app") && a.LaunchURI != "https://app.example/theirs" {
+			if a, _, err := d.App(t.Context(), orgA, slug, "app"); err == nil && strings.Contains(name, "app") && a.LaunchURI != "https://app.example/theirs" {
 				t.Errorf("the other's change is lost: %+v", a)
 			}
 		})
@@ -560,7 +569,7 @@ func TestTableIsDown(t *testing.T) {
 	const app = `{"clientId":"other","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`
 	for name, run := range map[string]func(d *desk) error{
 		"put": func(d *desk) error {
-			_, _, _, err := d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+			_, _, err := d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
 			return err
 		},
 		"delete": func(d *desk) error { return d.DeleteSettings(t.Context(), orgA, slug, anything) },
@@ -573,10 +582,10 @@ func TestTableIsDown(t *testing.T) {
 			return err
 		},
 		"secret": func(d *desk) error {
-			_, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", anything, smartauth.NewSecret{})
+			_, _, _, err := d.NewAppSecret(t.Context(), orgA, slug, "app", anything, smartauth.NewSecret{})
 			return err
 		},
-		"list":   func(d *desk) error { _, err := d.Apps(t.Context(), orgA, slug); return err },
+		"list":   func(d *desk) error { _, err := d.all(t.Context(), orgA); return err },
 		"remove": func(d *desk) error { return d.DeleteApp(t.Context(), orgA, slug, "app", anything) },
 	} {
 		for failing := range 12 {
@@ -598,9 +607,69 @@ func TestTableIsDown(t *testing.T) {
 				t.Errorf("%s, call %d: %v", name, failing, err)
 			}
 			d.rows.Fault = nil
-			if _, err := d.Apps(t.Context(), orgA, slug); err != nil && problem.CodeOf(err) != problem.SMARTNotEnabled {
+			if _, err := d.all(t.Context(), orgA); err != nil && problem.CodeOf(err) != problem.SMARTNotEnabled {
 				t.Errorf("%s, call %d leaves: %v", name, failing, err)
 			}
+		}
+	}
+}
+
+func TestAppsPage(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	for _, id := range []string{"b.app", "A-app", "c~app", "a_app"} {
+		d.create(t, `{"clientId":"`+id+`","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`)
+	}
+	var found []string
+	from := ""
+	for range 3 {
+		apps, next, err := d.AppsPage(t.Context(), orgA, slug, 2, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range apps {
+			found = append(found, a.ClientID)
+		}
+		if from = next; next == "" {
+			break
+		}
+	}
+	if want := []string{"A-app", "a_app", "b.app", "c~app"}; !slices.Equal(found, want) {
+		t.Errorf("%q, want %q", found, want)
+	}
+	_, _, err := d.AppsPage(t.Context(), orgA, slug, 2, "x")
+	wantCode(t, err, problem.InvalidFields, "continue continue_unknown")
+	_, _, err = d.AppsPage(t.Context(), orgB, slug, 2, "")
+	wantCode(t, err, problem.LinkNotFound)
+}
+
+// TestRemove: nothing is left of a link that is deleted, and nothing else is touched.
+func TestRemove(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	const app = `{"clientId":"%s","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`
+	for i := range 3 {
+		d.create(t, fmt.Sprintf(app, fmt.Sprint("app-", i)))
+	}
+	gone := d.links[slug]
+	l := gone
+	l.ID = "id-2"
+	d.links[slug] = l // the slug is registered again
+	remover := smartauth.Remover{Rows: d.rows}
+	if _, err := d.all(t.Context(), orgA); problem.CodeOf(err) != problem.SMARTNotEnabled {
+		t.Error(err)
+	}
+	if err := remover.Remove(t.Context(), l); err != nil || d.rows.Len() != 4 {
+		t.Errorf("%v; of the other link there are %d rows", err, d.rows.Len())
+	}
+	d.rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
+	if err := remover.Remove(t.Context(), gone); !errors.Is(err, store.ErrUnavailable) {
+		t.Error(err)
+	}
+	d.rows.Fault = nil
+	for range 2 { // and once more, after a crash
+		if err := remover.Remove(t.Context(), gone); err != nil || d.rows.Len() != 0 {
+			t.Errorf("%v; %d rows are left", err, d.rows.Len())
 		}
 	}
 }

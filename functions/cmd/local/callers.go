@@ -44,6 +44,10 @@ func localCaller(organization string) caller.Caller {
 func (f refuser) checkOrganization(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		values := r.Header[organizationHeader]
+		if isSMART(r) { // the slug names the organization
+			next.ServeHTTP(w, r)
+			return
+		}
 		if len(values) > 1 || len(values) == 1 && !entra.IsGUID(strings.ToLower(values[0])) {
 			p := problem.Invalid(problem.Field{
 				Field: organizationHeader, Code: "not_a_guid", Message: "The header does not hold one GUID.",
@@ -62,7 +66,7 @@ func (f refuser) checkOrganization(next http.Handler) http.Handler {
 func (f refuser) refuseTokens(next http.Handler) http.Handler {
 	const reason = "this program cannot check tokens before FHIRLINK_API_AUDIENCE and FHIRLINK_ALLOWED_TENANTS are set"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, sent := r.Header["Authorization"]; !sent || isPage(r) { // pages never read it
+		if _, sent := r.Header["Authorization"]; !sent || isPage(r) || isSMART(r) { // they read no Entra bearer
 			next.ServeHTTP(w, r)
 			return
 		}

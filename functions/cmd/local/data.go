@@ -17,9 +17,10 @@ import (
 
 // The files in the data folder.
 const (
-	databaseFile = "fhirlink.db"         // links, and the sealed secrets
-	keyFile      = "secret.key"          // the key that seals the secrets
-	sinkFile     = "notifications.jsonl" // what the sandbox received
+	databaseFile   = "fhirlink.db"         // links, and the sealed secrets
+	keyFile        = "secret.key"          // the key that seals the secrets
+	signingKeyFile = "signing.key"         // the key that signs the tokens of SMART apps
+	sinkFile       = "notifications.jsonl" // what the sandbox received
 )
 
 // lockWait is how long a start waits for another process to release the folder: long enough for

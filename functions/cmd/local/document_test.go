@@ -34,6 +34,9 @@ func TestLocalAnswersAreDescribed(t *testing.T) {
 				r := httptest.NewRequestWithContext(t.Context(), method, strings.NewReplacer("{slug}", "a", "{id}", "a").Replace(path), nil)
 				r.Host = "localhost"
 				tt.change(r)
+				if isSMART(r) && r.Host == "localhost" { // pages of other sites may ask there, and there is no organization and no Entra bearer
+					continue
+				}
 				w := httptest.NewRecorder()
 				i.handler.ServeHTTP(w, r)
 				if want := tt.status; w.Code != want && !(path == "/api/token" && want == http.StatusUnprocessableEntity && w.Code == http.StatusBadRequest) {

@@ -8,6 +8,7 @@ import (
 
 	"fhirlink/shared/problem"
 	"fhirlink/shared/signin"
+	"fhirlink/shared/smartauth"
 )
 
 // guard is in front of everything else. In this program a request without a token has all
@@ -22,6 +23,9 @@ import (
 //
 // A navigation from another site may open the pages for people, as it shows them to nobody else. With
 // -sign-in the authority's site may post its answers to the one page that takes them.
+//
+// What lies below the issuers of SMART authorization is for web pages of other sites: they may call what
+// trusts nothing but what the request itself proves, and navigate to where users sign in.
 //
 // Programs other than browsers send neither Sec-Fetch-Site nor Origin, and pass.
 type guard struct {
@@ -49,7 +53,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !isLoopbackName(r.Host):
 		g.refuse(w, r, problem.New(problem.Misdirected,
 			"This program answers as localhost, 127.0.0.1 and [::1] only. Ask for http://localhost, with the port in it."))
-	case g.isCrossSite(r) && !opensPage(r) && !g.isAnswer(r):
+	case g.isCrossSite(r) && !opensPage(r) && !g.isAnswer(r) && !isForApps(r):
 		g.refuse(w, r, problem.New(problem.Forbidden,
 			"This request came from a web page of another origin. To let a front end of yours call, put its origin into FHIRLINK_CORS_ORIGINS."))
 	default:
@@ -69,6 +73,23 @@ func (g *guard) isCrossSite(r *http.Request) bool {
 func opensPage(r *http.Request) bool {
 	return r.Method == http.MethodGet && (r.URL.Path == "/" || isPage(r)) &&
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// isForApps reports whether a request is one of those below an issuer that come from other sites.
+func isForApps(r *http.Request) bool {
+	rest, below := strings.CutPrefix(r.URL.Path, smartauth.Base)
+	_, path, found := strings.Cut(rest, "/")
+	if !below || !found || !isSMART(r) {
+		return false
+	}
+	navigates := r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+	switch "/" + path {
+	case smartauth.AuthorizePath, "/oauth2/v2.0/authorize":
+		return navigates && (r.Method == http.MethodGet || r.Method == http.MethodPost)
+	case smartauth.CallbackPath:
+		return navigates && r.Method == http.MethodGet
+	}
+	return true
 }
 
 // isAnswer reports whether a request is the authority's answer to a sign-in. No other path takes forms

@@ -9,7 +9,6 @@ import (
 	"fhirlink/functions/manage"
 	"fhirlink/shared/config"
 	"fhirlink/shared/entra"
-	"fhirlink/shared/seal"
 	"fhirlink/shared/signin"
 )
 
@@ -21,7 +20,7 @@ func (p *program) people(o options, c config.Config, out clients, log *slog.Logg
 	}
 	of := signin.Config{
 		PublicURL: c.PublicURL, Now: o.ahead.now, Log: log,
-		Sealer: &seal.Sealer{Keys: seal.NewKeys(c.Seal, p.secrets, o.ahead.now, log), PublicURL: c.PublicURL, Now: o.ahead.now},
+		Sealer: p.sealer,
 	}
 	var tokens *entra.AccessTokens
 	switch {

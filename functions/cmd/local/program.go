@@ -28,7 +28,11 @@ import (
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/notify"
 	"fhirlink/shared/notify/webhook"
+	"fhirlink/shared/seal"
 	secretbolt "fhirlink/shared/secret/bolt"
+	"fhirlink/shared/signer"
+	"fhirlink/shared/signer/keyfile"
+	"fhirlink/shared/smartauth"
 	storebolt "fhirlink/shared/store/bolt"
 	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
@@ -38,6 +42,8 @@ import (
 type program struct {
 	handler  http.Handler
 	stores   *storebolt.Store
+	sealer   *seal.Sealer
+	smart    *smartauth.Service
 	secrets  *secretbolt.Store
 	verifier *verification.Verifier
 	links    *link.Service
@@ -84,6 +90,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	public := functions.New(functions.Deps{
 		Links:    p.links,
 		Tokens:   p.tokens,
+		SMART:    p.smart,
 		Webhooks: p.webhooks,
 		Servers:  discovery.Service{Verifier: p.verifier, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now},
 		Callers:  callers{tokens},
@@ -187,6 +194,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 		return err
 	}
 	p.stores, p.secrets = stores, secrets
+	p.sealer = &seal.Sealer{Keys: seal.NewKeys(c.Seal, secrets, o.ahead.now, log), PublicURL: c.PublicURL, Now: o.ahead.now}
 	p.webhooks = webhook.New(webhook.Deps{
 		Endpoints: stores.Endpoints(), Secrets: secrets, Client: out.webhooks, Log: log,
 	})
@@ -202,11 +210,18 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 		Mailer:     mailer(c, out.box),
 		Ends:       &graph.Client{HTTP: out.graph, Tokens: source},
 		Thresholds: c.ExpiryThresholds,
+		Removed:    smartauth.Remover{Rows: stores.KeyedRows()}.Remove,
 		AnyTarget:  len(c.EgressAllow) > 0,
 		MaxLinks:   c.MaxLinks,
 		Now:        o.ahead.now,
 		Log:        log,
 	})
+	p.smart = smartauth.New(smartauth.Deps{
+		Rows: stores.KeyedRows(), Links: smartauth.LinksOf(p.links, stores.Get), Keys: signer.New(keyfile.New(filepath.Join(o.data, signingKeyFile)), o.ahead.now, log), Sealer: p.sealer,
+		Authorize: func(l link.Link) string { return entra.AuthorizeURL(c.Authority, l.TenantID) },
+		PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now,
+	})
+	p.links.OnWrite(func(slug link.Slug) { p.smart.Forget(string(slug)) })
 	p.tokens = tokens.New(tokens.Deps{
 		Links: p.links, Rows: stores, Secrets: secrets, Source: shiftedSource{source, o.ahead}, Authority: out.authority,
 		Now: o.ahead.now, Log: log,

@@ -15,6 +15,7 @@ import (
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/smartauth"
 )
 
 // refuser answers in place of the functions, and logs the request as they would.
@@ -28,7 +29,7 @@ func (f refuser) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error
 		problem.Write(w, r, p)
 	})
 	switch {
-	case isBelow(r, "/api/token/"):
+	case isBelow(r, "/api/token/"), isSMART(r):
 		answer = inOAuth(p)
 	case isPage(r):
 		answer = asPage(p)
@@ -38,6 +39,9 @@ func (f refuser) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error
 
 // isPage reports whether a request is for a page for people.
 func isPage(r *http.Request) bool { return isBelow(r, "/api/manage/") }
+
+// isSMART reports whether a request is for the authorization server of a link.
+func isSMART(r *http.Request) bool { return isBelow(r, smartauth.Base) }
 
 func isBelow(r *http.Request, folder string) bool {
 	return strings.HasPrefix(path.Clean("/"+r.URL.Path)+"/", folder)

@@ -28,6 +28,13 @@ var _ store.Rows = (*Rows)(nil)
 // New returns a store without rows.
 func New() *Rows { return &Rows{rows: map[store.Key]store.Row{}} }
 
+// Len is how many rows there are.
+func (s *Rows) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.rows)
+}
+
 // Row implements [store.Rows].
 func (s *Rows) Row(ctx context.Context, k store.Key) (row store.Row, err error) {
 	row.Key = k

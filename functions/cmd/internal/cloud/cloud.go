@@ -8,6 +8,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 	"fhirlink/functions"
@@ -31,7 +32,10 @@ import (
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/seal"
 	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/signer"
+	signingkey "fhirlink/shared/signer/keyvault"
 	"fhirlink/shared/signin"
+	"fhirlink/shared/smartauth"
 	"fhirlink/shared/store/aztable"
 	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
@@ -51,16 +55,18 @@ func Functions(c config.Config, identity azcore.TokenCredential, log *slog.Logge
 func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger) (of link.Deps, hooks webhook.Deps, deps functions.Deps, err error) {
 	watch := &upstream.Watch{}
 	identity = loggedCredential{identity, watch, log}
-	stores, err := stores(c, identity, watch)
+	tables, err := tables(c, identity, watch)
 	if err != nil {
 		return of, hooks, deps, err
 	}
+	stores, rows := aztable.New(tables.NewClient(table)), aztable.New(tables.NewClient(c.SmartTable)).KeyedRows()
 	secrets, err := secrets(c, identity, watch)
 	if err != nil {
 		return of, hooks, deps, err
 	}
 	var (
 		authority = func(fhir.BaseURL) string { return c.Authority }
+		sealer    = &seal.Sealer{Keys: seal.NewKeys(c.SealIn(), secrets, nil, log), PublicURL: c.PublicURL}
 		microsoft = microsoftClient()
 		toEntra   = watch.Client(upstream.Entra, microsoft)
 		source    = &clientcred.Source{Client: toEntra}
@@ -88,17 +94,24 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Mailer:     mailer(c),
 		Ends:       &graph.Client{HTTP: watch.Client(upstream.Graph, microsoft), Tokens: source},
 		Thresholds: c.ExpiryThresholds,
+		Removed:    smartauth.Remover{Rows: rows}.Remove,
 		AnyTarget:  len(c.EgressAllow) > 0,
 		MaxLinks:   c.MaxLinks,
 		Log:        log,
 	}
 	links := link.New(of)
+	smart, err := smart(c, identity, watch, smartauth.Deps{Rows: rows, Links: smartauth.LinksOf(links, stores.Get), Sealer: sealer}, log)
+	if err != nil {
+		return of, hooks, deps, err
+	}
+	links.OnWrite(func(slug link.Slug) { smart.Forget(string(slug)) })
 	validator := entra.NewAccessTokens(callers(c, toEntra))
 	return of, hooks, functions.Deps{
 		Links: links,
 		Tokens: tokens.New(tokens.Deps{
 			Links: links, Rows: stores, Secrets: secrets, Source: source, Authority: authority, Log: log,
 		}),
+		SMART:    smart,
 		Webhooks: webhooks,
 		Servers:  discovery.Service{Verifier: verifier, AnyTarget: len(c.EgressAllow) > 0},
 		Callers:  caller.Bearer{Tokens: validator},
@@ -109,7 +122,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Reach:    watch.Reachable,
 		Log:      log,
 
-		SignIn:    people(c, validator, secrets, log),
+		SignIn:    people(c, validator, sealer, log),
 		Service:   view.Service{Name: c.ServiceName, Support: c.Support, Privacy: c.PrivacyURL},
 		PublicURL: c.PublicURL,
 		Mail:      c.Mail.Host != "",
@@ -117,7 +130,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 }
 
 // people returns the sign-in of the pages, nil without a public URL.
-func people(c config.Config, tokens *entra.AccessTokens, keys seal.Versions, log *slog.Logger) manage.SignIn {
+func people(c config.Config, tokens *entra.AccessTokens, sealer *seal.Sealer, log *slog.Logger) manage.SignIn {
 	if c.PublicURL == "" {
 		log.Info("signin.off", "cause", config.PublicURL+" is not set, so nobody can sign in at the pages")
 		return nil
@@ -125,8 +138,7 @@ func people(c config.Config, tokens *entra.AccessTokens, keys seal.Versions, log
 	return manage.People{Service: signin.New(signin.Config{
 		PublicURL: c.PublicURL, Authority: c.Authority, ClientID: c.SignInClient(), Tenants: c.Tenants, Operator: c.OperatorTenant,
 		Flow:   signin.IDToken{Tokens: tokens.IDTokens(c.SignInClient())},
-		Sealer: &seal.Sealer{Keys: seal.NewKeys(c.SealIn(), keys, nil, log), PublicURL: c.PublicURL},
-		Log:    log,
+		Sealer: sealer, Log: log,
 	})}
 }
 
@@ -166,9 +178,9 @@ func secrets(c config.Config, identity azcore.TokenCredential, watch *upstream.W
 	return keyvault.New(vaults...), nil
 }
 
-// stores opens the table. Errors name the setting and not its value, because a connection string
+// tables opens the table service. Errors name the setting and not its value, because a connection string
 // contains a key.
-func stores(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch) (*aztable.Store, error) {
+func tables(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch) (*aztables.ServiceClient, error) {
 	options := aztable.ClientOptions()
 	addWatch(&options.ClientOptions, watch, upstream.Table)
 	if c.TableConnectionString.IsZero() {
@@ -176,13 +188,27 @@ func stores(c config.Config, identity azcore.TokenCredential, watch *upstream.Wa
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", config.TableEndpoint, err)
 		}
-		return aztable.New(service.NewClient(table)), nil
+		return service, nil
 	}
 	service, err := aztables.NewServiceClientFromConnectionString(c.TableConnectionString.Reveal(), options)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a connection string of Table Storage", config.TableConnectionString)
 	}
-	return aztable.New(service.NewClient(table)), nil
+	return service, nil
+}
+
+// smart returns the authorization servers of links, which sign with a key of the first vault.
+func smart(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch, d smartauth.Deps, log *slog.Logger) (*smartauth.Service, error) {
+	options := signingkey.ClientOptions()
+	addWatch(&options.ClientOptions, watch, upstream.Vault)
+	client, err := azkeys.NewClient(c.Vaults[0].URL, identity, options)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.KeyVaultURL, err)
+	}
+	d.Keys = signer.New(signingkey.New(client, c.SmartKey), nil, log)
+	d.Authorize = func(l link.Link) string { return entra.AuthorizeURL(c.Authority, l.TenantID) }
+	d.PublicURL, d.AnyTarget, d.Now = c.PublicURL, len(c.EgressAllow) > 0, time.Now
+	return smartauth.New(d), nil
 }
 
 func callers(c config.Config, client *http.Client) entra.AccessTokensConfig {
