@@ -2,6 +2,7 @@ package entra
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"fhirlink/shared/credential"
@@ -15,6 +16,18 @@ type Credentials struct {
 	ClientID  string // GUID, lower case
 
 	Credential credential.Credential
+}
+
+// Refused returns how Entra refuses credentials that need not be sent to know it, or nil. A tenant
+// id that is no GUID would also change the path of a request.
+func (c Credentials) Refused() *Refusal {
+	switch {
+	case !IsGUID(c.TenantID):
+		return &Refusal{HTTPStatus: http.StatusBadRequest, OAuthError: "invalid_request", Number: 900023, Sentence: "The tenant id is not a GUID."}
+	case c.Credential == nil || c.Credential.Text().IsZero():
+		return &Refusal{HTTPStatus: http.StatusUnauthorized, OAuthError: "invalid_client", Number: 7000218, Sentence: "The client secret is empty."}
+	}
+	return nil
 }
 
 // Token is an access token for one resource.
@@ -31,6 +44,27 @@ type Token struct {
 // answer was unusable, or the context ended.
 type TokenSource interface {
 	Token(ctx context.Context, c Credentials, scope string) (Token, error)
+}
+
+// UserTokens is what the token endpoint answers for a user who has signed in. A token that is not in
+// the answer is zero.
+type UserTokens struct {
+	ID, Access, Refresh secret.Value
+	Scope               string    // as Entra writes it: all consented scopes of the client, prefixed with the resource
+	ExpiresOn           time.Time // of Access
+}
+
+// SignIns redeems what the sign-ins of users at an application end with (RFC 6749 §4.1.3, §6). A
+// code is good for one call, whatever that call returns.
+//
+// Errors: *Refusal when Entra answered with an error. *Unreachable when Entra did not answer, its
+// answer was unusable, or the context ended.
+type SignIns interface {
+	// Redeem exchanges a code. verifier (RFC 7636) and redirectURI belong to the request that the
+	// code answers.
+	Redeem(ctx context.Context, c Credentials, code, verifier secret.Value, redirectURI string) (UserTokens, error)
+	// Refresh exchanges a refresh token, which stays good beside the one in the answer.
+	Refresh(ctx context.Context, c Credentials, refreshToken secret.Value) (UserTokens, error)
 }
 
 // AuthorizeURL is where an authority, https://{host}/, lets the users of a tenant sign in.

@@ -54,9 +54,9 @@ var transient = []int{90055, 50196, 90024, 90033, 90006, 50033}
 // ParseRefusal reads an error answer of the token endpoint or of openid-configuration. It ignores
 // members that are missing or of the wrong type, and reads at most 64 KiB. ok is false for a body
 // that is not an OAuth error, such as a web page. A 429 is always a Refusal, so that its
-// Retry-After is kept. sent is the secret of the request, which is hidden in case Entra repeats it;
-// zero if there was none.
-func ParseRefusal(status int, header http.Header, body []byte, sent secret.Value) (r *Refusal, ok bool) {
+// Retry-After is kept. sent are the secrets of the request, which are hidden in case Entra repeats
+// them; zero ones count as none.
+func ParseRefusal(status int, header http.Header, body []byte, sent ...secret.Value) (r *Refusal, ok bool) {
 	var wire struct {
 		Error       text     `json:"error"`
 		Description text     `json:"error_description"`
@@ -134,12 +134,17 @@ func (r *Refusal) Class() Class {
 	return Config
 }
 
-// hide removes v from a text, as it is and as it stands in a form.
-func hide(text string, v secret.Value) string {
-	if v.IsZero() {
-		return text
+// hide removes secrets from a text, as they are and as they stand in a form. The longest goes first,
+// so that a secret that begins another leaves no rest of it.
+func hide(text string, secrets []secret.Value) string {
+	secrets = slices.SortedFunc(slices.Values(secrets), func(a, b secret.Value) int { return len(b.Reveal()) - len(a.Reveal()) })
+	var pairs []string
+	for _, v := range secrets {
+		if !v.IsZero() {
+			pairs = append(pairs, v.Reveal(), v.String(), url.QueryEscape(v.Reveal()), v.String())
+		}
 	}
-	return strings.NewReplacer(v.Reveal(), v.String(), url.QueryEscape(v.Reveal()), v.String()).Replace(text)
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 var (

@@ -42,7 +42,7 @@ type Source struct {
 // openid-configuration is known. Each is tried at most twice. It sends the secret over TLS to the
 // host of c.Authority only.
 func (s *Source) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
-	if bad := check(c); bad != nil {
+	if bad := c.Refused(); bad != nil {
 		return entra.Token{}, bad
 	}
 	transport, err := s.transport(c.Authority)
@@ -75,18 +75,6 @@ func forgets(err error) bool {
 		return refusal.Number == numberTenant
 	}
 	return !errors.Is(err, context.Canceled)
-}
-
-// check returns Entra's refusal for values that azidentity would reject itself or would put into
-// a path. It makes no request.
-func check(c entra.Credentials) *entra.Refusal {
-	switch {
-	case !entra.IsGUID(c.TenantID):
-		return &entra.Refusal{HTTPStatus: http.StatusBadRequest, OAuthError: "invalid_request", Number: 900023, Sentence: "The tenant id is not a GUID."}
-	case c.Credential == nil || c.Credential.Text().IsZero():
-		return &entra.Refusal{HTTPStatus: http.StatusUnauthorized, OAuthError: "invalid_client", Number: 7000218, Sentence: "The client secret is empty."}
-	}
-	return nil
 }
 
 // credential returns azidentity's credential for the type of c.Credential. The operator
