@@ -3,6 +3,7 @@ package entra
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"strings"
 )
 
@@ -44,10 +45,13 @@ func (t *IDTokens) Validate(ctx context.Context, token, nonce string) (Person, e
 	var claims idClaims
 	key, err := t.parse(ctx, token, &claims)
 	if err == nil {
-		err = t.check(&claims, key, nonce)
+		err = t.checkID(&claims, key, t.clientID, nonce)
 	}
 	if err != nil {
 		return Person{}, err
+	}
+	if !t.allowed(claims.tenant) {
+		return Person{}, &TenantNotAllowed{claims.tenant}
 	}
 	return Person{
 		Tenant: claims.tenant, ObjectID: strings.ToLower(claims.ObjectID), Name: printable(claims.Name, maxName),
@@ -55,7 +59,8 @@ func (t *IDTokens) Validate(ctx context.Context, token, nonce string) (Person, e
 	}, nil
 }
 
-func (t *IDTokens) check(claims *idClaims, key signingKey, nonce string) error {
+// checkID validates an ID token of a sign-in at an application. key has signed the token.
+func (v *verifier) checkID(claims *idClaims, key signingKey, clientID, nonce string) error {
 	if claims.Version != "2.0" {
 		return refuse("the token has version '%.10s', needed is 2.0", claims.Version)
 	}
@@ -65,18 +70,12 @@ func (t *IDTokens) check(claims *idClaims, key signingKey, nonce string) error {
 		return refuse("the token is an access token (scp), not an ID token")
 	case claims.Nonce == "" || nonce == "" || subtle.ConstantTimeCompare([]byte(claims.Nonce), []byte(nonce)) != 1:
 		return refuse("the token was not issued for this sign-in (nonce)")
-	case len(claims.Audience) != 1 || claims.Audience[0] != t.clientID:
+	case len(claims.Audience) != 1 || claims.Audience[0] != clientID:
 		return refuse("the token is for another application (aud)")
 	case !IsGUID(claims.ObjectID):
 		return refuse("the token does not say who signed in (oid)")
 	}
-	if err := t.issuer.check(&claims.commonClaims, key); err != nil {
-		return err
-	}
-	if !t.allowed(claims.tenant) {
-		return &TenantNotAllowed{claims.tenant}
-	}
-	return nil
+	return v.check(&claims.commonClaims, key)
 }
 
 // idClaims are the claims of an ID token
@@ -86,7 +85,10 @@ type idClaims struct {
 	Nonce     string
 	Username  string
 	LoginHint string
+	Email     string
 	scp       bool // there is a claim scp
+
+	all map[string]json.RawMessage
 }
 
 // UnmarshalJSON reads the payload of a token.
@@ -100,6 +102,8 @@ func (c *idClaims) UnmarshalJSON(data []byte) error {
 	}
 	shown(members, "preferred_username", &c.Username)
 	shown(members, "login_hint", &c.LoginHint)
+	shown(members, "email", &c.Email)
 	_, c.scp = members["scp"]
+	c.all = members
 	return nil
 }

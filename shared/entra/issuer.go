@@ -28,37 +28,58 @@ var ErrUntimely = errors.New("the token's time is not now")
 // issuer is the authority as the issuer of tokens that somebody presents to us: its keys, and the
 // tenants whose tokens count.
 type issuer struct {
-	url      string // without {tid}/v2.0
+	*verifier
 	tenants  []string
 	operator string
-	now      func() time.Time
-	keys     *keySet
-	parser   *jwt.Parser
 }
 
 // newIssuer does not follow redirects of the key endpoint.
 func newIssuer(c AccessTokensConfig) *issuer {
-	now := c.Now
-	if now == nil {
-		now = time.Now
-	}
-	client := http.Client{}
-	if c.Client != nil {
-		client = *c.Client
-	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	url := strings.TrimRight(c.Authority, "/") + "/"
 	return &issuer{
-		url:      url,
+		verifier: newVerifier(url, url+"common/discovery/v2.0/keys", withoutRedirects(c.Client), clock(c.Now)),
 		tenants:  fold(c.Tenants),
 		operator: strings.ToLower(c.OperatorTenant),
-		now:      now,
+	}
+}
+
+// verifier verifies tokens of one authority that one set of keys signs.
+type verifier struct {
+	url    string // of the authority, with the slash: the issuer without {tid}/v2.0
+	now    func() time.Time
+	keys   *keySet
+	parser *jwt.Parser
+}
+
+func newVerifier(url, keys string, client *http.Client, now func() time.Time) *verifier {
+	return &verifier{
+		url: url,
+		now: now,
 		keys: &keySet{
-			url: url + "common/discovery/v2.0/keys", client: &client, now: now,
+			url: keys, client: client, now: now,
 			unknown: rate.NewLimiter(rate.Every(30*time.Second), 4),
 		},
 		parser: jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
 	}
+}
+
+// withoutRedirects returns a client like the given one that follows no redirect. nil stands for Go's
+// default transport.
+func withoutRedirects(given *http.Client) *http.Client {
+	client := http.Client{}
+	if given != nil {
+		client = *given
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
+}
+
+// clock returns now, or the system's clock for nil.
+func clock(now func() time.Time) func() time.Time {
+	if now == nil {
+		return time.Now
+	}
+	return now
 }
 
 // fold writes GUIDs in lower case and leaves other values unchanged.
@@ -74,17 +95,17 @@ func fold(values []string) []string {
 
 // parse reads a token into claims. It verifies the signature first, so that no error describes the
 // content of a forged token. types are the values of typ in its header, beside JWT.
-func (i *issuer) parse(ctx context.Context, token string, claims jwt.Claims, types ...string) (key signingKey, err error) {
+func (v *verifier) parse(ctx context.Context, token string, claims jwt.Claims, types ...string) (key signingKey, err error) {
 	if len(token) > maxToken {
 		return key, refuse("the token has more than %d bytes", maxToken)
 	}
-	_, err = i.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+	_, err = v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		if err := checkHeader(t.Header, types); err != nil {
 			return nil, err
 		}
 		kid, _ := t.Header["kid"].(string) // checkHeader has verified that kid is a string
 		var err error
-		key, err = i.keys.find(ctx, kid)
+		key, err = v.keys.find(ctx, kid)
 		return key.public, err
 	})
 	if err != nil {
@@ -94,14 +115,14 @@ func (i *issuer) parse(ctx context.Context, token string, claims jwt.Claims, typ
 }
 
 // check validates what all tokens have in common. key has signed the token.
-func (i *issuer) check(c *commonClaims, key signingKey) error {
-	now := i.now()
+func (v *verifier) check(c *commonClaims, key signingKey) error {
+	now := v.now()
 	c.tenant, c.expires = strings.ToLower(c.TenantID), numericDate(c.Expires)
 	switch {
 	case !IsGUID(c.TenantID):
 		return refuse("the token has no tenant id (tid)")
-	case c.Issuer != i.url+c.TenantID+"/v2.0":
-		return refuse("the token was issued by another authority than %s for its tenant", i.url)
+	case c.Issuer != v.url+c.TenantID+"/v2.0":
+		return refuse("the token was issued by another authority than %s for its tenant", v.url)
 	case !key.signs(c.Issuer, c.TenantID):
 		return refuse("the token is signed with a key of another issuer")
 	case c.expires.IsZero():

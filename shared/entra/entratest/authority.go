@@ -65,12 +65,13 @@ type Authority struct {
 
 	mu      sync.Mutex
 	tenants map[string]Tenant
-	keys    []*signer // newest last
+	keys    []*signer          // newest last
+	appKeys map[string]*signer // of applications that have a key of their own
 }
 
 // New returns an authority with the given tenants.
 func New(tenants ...Tenant) *Authority {
-	a := &Authority{tenants: map[string]Tenant{}, keys: []*signer{firstKey()}}
+	a := &Authority{tenants: map[string]Tenant{}, keys: []*signer{firstKey()}, appKeys: map[string]*signer{}}
 	for _, t := range tenants {
 		a.tenants[t.ID] = t
 	}

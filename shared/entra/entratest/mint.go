@@ -48,16 +48,31 @@ func (a *Authority) Rotate(withdraw bool) {
 	a.keys = append(a.keys, fresh)
 }
 
-func (a *Authority) signers() []*signer {
+// OwnKey gives an application a signing key of its own, as a policy that maps claims needs it. It is
+// published only to those who ask with ?appid=
+// (https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-signature).
+func (a *Authority) OwnKey(clientID string) {
+	fresh := newKey()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Clone(a.keys)
+	a.appKeys[clientID] = fresh
+}
+
+// signers returns the keys that are published for an application; "": for any.
+func (a *Authority) signers(clientID string) []*signer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := slices.Clone(a.keys)
+	if own := a.appKeys[strings.ToLower(clientID)]; own != nil {
+		all = append(all, own)
+	}
+	return all
 }
 
 // publishKeys writes the JWK Set (RFC 7517), with the issuer that Entra adds to each key.
 func (a *Authority) publishKeys(w http.ResponseWriter, r *http.Request) {
 	keys := []map[string]any{}
-	for _, s := range a.signers() {
+	for _, s := range a.signers(r.URL.Query().Get("appid")) {
 		keys = append(keys, map[string]any{
 			"kty": "RSA", "use": "sig", "kid": s.kid, "x5t": s.kid,
 			"n":      base64.RawURLEncoding.EncodeToString(s.key.N.Bytes()),
@@ -100,7 +115,12 @@ func (a *Authority) firstTenant() string {
 // members of the usual header. The signature is a true one for the algorithms RS256, RS512 and
 // PS256 (RFC 7518 §3.1); for any other it is RS256's.
 func (a *Authority) Sign(header map[string]any, payload any) string {
-	keys := a.signers()
+	return a.SignFor("", header, payload)
+}
+
+// SignFor is Sign with the key of an application, if it has one of its own.
+func (a *Authority) SignFor(clientID string, header map[string]any, payload any) string {
+	keys := a.signers(clientID)
 	s := keys[len(keys)-1]
 	all := map[string]any{"typ": "JWT", "alg": "RS256", "kid": s.kid, "x5t": s.kid}
 	maps.Copy(all, header)
@@ -169,7 +189,7 @@ func (a *Authority) Check(token string) (entra.Claims, error) {
 		return entra.Claims{}, errors.New("the signature is invalid")
 	}
 	sum := sha256.Sum256([]byte(token[:cut]))
-	if !slices.ContainsFunc(a.signers(), func(s *signer) bool {
+	if !slices.ContainsFunc(a.signers(""), func(s *signer) bool {
 		return rsa.VerifyPKCS1v15(&s.key.PublicKey, crypto.SHA256, sum[:], signature) == nil
 	}) {
 		return entra.Claims{}, errors.New("the signature is invalid")
