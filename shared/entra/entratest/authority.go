@@ -2,9 +2,11 @@ package entratest
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,9 @@ type Tenant struct {
 	Apps []App
 	// Knows reports whether the tenant knows a resource; nil: it knows every https URL.
 	Knows func(resource string) bool
+	// Defines reports whether a resource that the tenant knows has a delegated scope, whose name is
+	// without the resource; nil: it has every one.
+	Defines func(resource, scope string) bool
 
 	// Zone is a DNS name. Requests for the FHIR servers below it that [Scenarios] lists get the
 	// answer of the scenario.
@@ -35,7 +40,30 @@ type App struct {
 	Secrets  []Secret
 
 	Certificates []*x509.Certificate // their keys may sign client assertions
+
+	Redirects []RedirectURI
+	// Consented are the delegated scopes, by resource, that an administrator has consented to for all
+	// users. Names are without the resource.
+	Consented map[string][]string
 }
+
+// RedirectURI is a registered redirect URI. Whether a segment * of its path stands for any one segment is
+// up to the site that compares it: see package browser.
+type RedirectURI struct {
+	URI      string
+	Platform Platform
+}
+
+// Platform is the kind of application that a redirect URI is registered for
+// (https://learn.microsoft.com/entra/identity-platform/reply-url). It decides how a code is redeemed.
+type Platform string
+
+// The platforms.
+const (
+	Web    Platform = "web"    // a confidential client: it authenticates, and sends no Origin
+	SPA    Platform = "spa"    // a page: PKCE and an Origin, no secret
+	Public Platform = "public" // mobile and desktop: no secret, no Origin
+)
 
 // Secret is a client secret of an App.
 type Secret struct {
@@ -55,6 +83,11 @@ type Authority struct {
 	// Removed, unless nil, reports whether somebody has deleted this client secret from the
 	// application. It is then as wrong as any other text.
 	Removed func(value string) bool
+	// Scope, unless nil, changes the member scope of answers to users: Entra's may lack the resource, or
+	// hold openid and offline_access. Without a text, the member is missing.
+	Scope func(scope string) string
+	// TextExpiresIn makes expires_in of answers to users a string, as the endpoint of version 1 does.
+	TextExpiresIn bool
 	// Before, unless nil, is called first with every request. It returns true if it has answered
 	// the request. See [Authority.Throttle], [WebPage], [Hang], [Redirect].
 	Before func(http.ResponseWriter, *http.Request) bool
@@ -67,11 +100,15 @@ type Authority struct {
 	tenants map[string]Tenant
 	keys    []*signer          // newest last
 	appKeys map[string]*signer // of applications that have a key of their own
+	people  people
+
+	ticketKey [32]byte // encrypts codes and refresh tokens
 }
 
 // New returns an authority with the given tenants.
 func New(tenants ...Tenant) *Authority {
-	a := &Authority{tenants: map[string]Tenant{}, keys: []*signer{firstKey()}, appKeys: map[string]*signer{}}
+	a := &Authority{tenants: map[string]Tenant{}, keys: []*signer{firstKey()}, appKeys: map[string]*signer{}, people: newPeople()}
+	_, _ = rand.Read(a.ticketKey[:]) // never fails
 	for _, t := range tenants {
 		a.tenants[t.ID] = t
 	}
@@ -90,6 +127,19 @@ func (a *Authority) tenant(id string) (Tenant, bool) {
 	defer a.mu.Unlock()
 	t, ok := a.tenants[strings.ToLower(id)]
 	return t, ok
+}
+
+// App returns an application of a tenant, or of any tenant if none is given.
+func (a *Authority) App(tenantID, clientID string) (App, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, t := range a.tenants {
+		i := slices.IndexFunc(t.Apps, func(app App) bool { return app.ClientID == strings.ToLower(clientID) })
+		if i >= 0 && (tenantID == "" || id == tenantID) {
+			return t.Apps[i], true
+		}
+	}
+	return App{}, false
 }
 
 func (a *Authority) now() time.Time {

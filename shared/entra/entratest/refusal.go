@@ -3,6 +3,7 @@ package entratest
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 )
 
@@ -16,7 +17,10 @@ type refusal struct {
 
 // refuse writes the error in Entra's format
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#error-response-1).
-func (a *Authority) refuse(w http.ResponseWriter, e refusal) {
+func (a *Authority) refuse(w http.ResponseWriter, e refusal) { a.refuseWith(w, e, nil) }
+
+// refuseWith is refuse with more members.
+func (a *Authority) refuseWith(w http.ResponseWriter, e refusal, more map[string]any) {
 	trace, correlation, at := guid(), guid(), a.now().UTC().Format("2006-01-02 15:04:05Z")
 	w.Header().Set("X-Ms-Request-Id", trace)
 	body := map[string]any{
@@ -30,6 +34,7 @@ func (a *Authority) refuse(w http.ResponseWriter, e refusal) {
 		body["error_codes"] = []int{e.number}
 		body["error_uri"] = fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", e.number)
 	}
+	maps.Copy(body, more)
 	writeJSON(w, e.status, body)
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// token is the v2 token endpoint for client credentials (RFC 6749 §4.4). Like Entra, it checks
-// form, tenant, application, secret and scope in this order.
+// token is the v2 token endpoint. For client credentials (RFC 6749 §4.4) it checks, like Entra, form,
+// tenant, application, secret and scope in this order.
 func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 	form, bad := readForm(w, r)
 	if bad != nil {
@@ -24,7 +24,14 @@ func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, tenantRefusal(id, "invalid_request"))
 		return
 	}
-	app, bad := a.authenticate(tenant, form)
+	if form.Get("grant_type") != "client_credentials" {
+		a.redeem(w, r, tenant, form)
+		return
+	}
+	app, bad := a.application(tenant, form)
+	if bad == nil {
+		bad = a.checkClient(tenant, app, form)
+	}
 	if bad != nil {
 		a.refuse(w, *bad)
 		return
@@ -45,7 +52,7 @@ func (a *Authority) lifetime() time.Duration {
 	return 3599 * time.Second
 }
 
-// readForm checks what RFC 6749 §3.2 and §4.4.2 require of the request.
+// readForm checks what RFC 6749 §3.2, §4.1.3, §4.4.2 and §6 require of the request.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *refusal) {
 	if r.Method != http.MethodPost {
 		return nil, invalid(900561, "The endpoint only accepts POST requests. Received a "+r.Method+" request.")
@@ -60,15 +67,22 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *refusal) {
 			return nil, invalid(9002313, "Invalid request. Request is malformed or invalid.")
 		}
 	}
-	for _, name := range []string{"grant_type", "client_id", "scope"} {
+	grant := r.PostForm.Get("grant_type")
+	needed, known := grantTypes[grant]
+	if grant != "" && !known {
+		return nil, &refusal{http.StatusBadRequest, "unsupported_grant_type", 70003, "The app requested an unsupported grant type '" + grant + "'."}
+	}
+	for _, name := range append([]string{"grant_type", "client_id"}, needed...) {
 		if r.PostForm.Get(name) == "" {
 			return nil, missing(name)
 		}
 	}
-	if grant := r.PostForm.Get("grant_type"); grant != "client_credentials" {
-		return nil, &refusal{http.StatusBadRequest, "unsupported_grant_type", 70003, "The app requested an unsupported grant type '" + grant + "'."}
-	}
 	return r.PostForm, nil
+}
+
+// grantTypes lists the parameters that each type of grant needs.
+var grantTypes = map[string][]string{
+	"client_credentials": {"scope"}, "authorization_code": {"code", "redirect_uri"}, "refresh_token": {"refresh_token"},
 }
 
 func invalid(number int, text string) *refusal {
@@ -79,8 +93,8 @@ func missing(parameter string) *refusal {
 	return invalid(900144, "The request body must contain the following parameter: '"+parameter+"'.")
 }
 
-// authenticate finds the application and checks its secret.
-func (a *Authority) authenticate(t Tenant, form url.Values) (App, *refusal) {
+// application finds the application.
+func (a *Authority) application(t Tenant, form url.Values) (App, *refusal) {
 	id := strings.ToLower(form.Get("client_id"))
 	i := slices.IndexFunc(t.Apps, func(app App) bool { return app.ClientID == id })
 	if i < 0 {
@@ -90,10 +104,15 @@ func (a *Authority) authenticate(t Tenant, form url.Values) (App, *refusal) {
 	if app.Disabled {
 		return App{}, &refusal{http.StatusUnauthorized, "unauthorized_client", 7000112, "Application '" + id + "' is disabled."}
 	}
+	return app, nil
+}
+
+// checkClient checks the secret or the assertion of an application.
+func (a *Authority) checkClient(t Tenant, app App, form url.Values) *refusal {
 	if assertion := form.Get("client_assertion"); assertion != "" {
-		return app, checkAssertion(t, app, form.Get("client_assertion_type"), assertion, a.now())
+		return checkAssertion(t, app, form.Get("client_assertion_type"), assertion, a.now())
 	}
-	return app, a.checkSecret(app, form.Get("client_secret"))
+	return a.checkSecret(app, form.Get("client_secret"))
 }
 
 func (a *Authority) checkSecret(app App, presented string) *refusal {

@@ -15,6 +15,11 @@ import (
 type request struct {
 	tenant string // "": that of the account
 	query  url.Values
+	mode   string // response_mode
+
+	code     bool // the answer is a code
+	platform entratest.Platform
+	scopes   entratest.Scopes
 }
 
 func (q request) get(name string) string { return q.query.Get(name) }
@@ -22,13 +27,13 @@ func (q request) get(name string) string { return q.query.Get(name) }
 // authorize signs a person in (OpenID Connect Core §3.2.2). What is wrong with the application or its
 // redirect URI is shown here, and never sent to that URI.
 func (s *Site) authorize(w http.ResponseWriter, r *http.Request, tenant string) {
-	q := request{tenant, r.URL.Query()}
-	if client := q.get("client_id"); client != s.ClientID {
-		s.refuse(w, http.StatusBadRequest, 700016, "Application with identifier '"+client+"' was not found in the directory 'Sandbox'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant.")
+	q := request{tenant: tenant, query: r.URL.Query(), mode: "form_post", scopes: entratest.Scopes{OIDC: []string{"openid", "profile"}}}
+	if q.get("client_id") != s.ClientID || q.get("response_type") == "code" {
+		s.authorizeCode(w, r, q)
 		return
 	}
-	if redirect := q.get("redirect_uri"); !s.registered(redirect) {
-		s.refuse(w, http.StatusBadRequest, 50011, "The redirect URI '"+redirect+"' specified in the request does not match the redirect URIs configured for the application '"+s.ClientID+"'. Make sure the redirect URI sent in the request matches one added to your application in the Azure portal.")
+	if !s.registered(q.get("redirect_uri")) {
+		s.refuseRedirect(w, q)
 		return
 	}
 	if oauth, number, text := mistakeIn(q); number != 0 {
@@ -52,12 +57,24 @@ func (s *Site) authorize(w http.ResponseWriter, r *http.Request, tenant string) 
 	}
 }
 
-// mistakeIn returns what Entra finds wrong with a request.
-func mistakeIn(q request) (oauth string, number int, text string) {
+func (s *Site) refuseRedirect(w http.ResponseWriter, q request) {
+	s.refuse(w, http.StatusBadRequest, 50011, "The redirect URI '"+q.get("redirect_uri")+"' specified in the request does not match the redirect URIs configured for the application '"+q.get("client_id")+"'. Make sure the redirect URI sent in the request matches one added to your application in the Azure portal.")
+}
+
+// duplicated returns a parameter that comes twice, or "".
+func (q request) duplicated() string {
 	for name, values := range q.query {
 		if len(values) > 1 {
-			return "invalid_request", 9000411, "The request is not properly formatted. The parameter '" + name + "' is duplicated."
+			return name
 		}
+	}
+	return ""
+}
+
+// mistakeIn returns what Entra finds wrong with a request for an ID token.
+func mistakeIn(q request) (oauth string, number int, text string) {
+	if name := q.duplicated(); name != "" {
+		return "invalid_request", 9000411, "The request is not properly formatted. The parameter '" + name + "' is duplicated."
 	}
 	switch scopes := strings.Fields(q.get("scope")); {
 	case q.get("response_type") == "":
@@ -94,7 +111,12 @@ func (s *Site) answerTo(w http.ResponseWriter, q request, u User, answer Scenari
 	}
 	if _, in := u.Members[q.tenant]; !in {
 		forget(w)
-		s.refuse(w, http.StatusBadRequest, 50020, "User account '"+u.Username+"' from identity provider 'https://sts.windows.net/"+u.Home+"/' does not exist in tenant 'Sandbox' and cannot access the application '"+s.ClientID+"' in that tenant. The account needs to be added as an external user in the tenant first. Sign out and sign in again with a different account.")
+		s.refuse(w, http.StatusBadRequest, 50020, "User account '"+u.Username+"' from identity provider 'https://sts.windows.net/"+u.Home+"/' does not exist in tenant 'Sandbox' and cannot access the application '"+q.get("client_id")+"' in that tenant. The account needs to be added as an external user in the tenant first. Sign out and sign in again with a different account.")
+		return
+	}
+	if s.Authority.Disabled(u.Members[q.tenant].ObjectID) {
+		forget(w)
+		s.refuse(w, http.StatusBadRequest, 50057, "Your account is locked. Contact your support person to unlock it, then try again.")
 		return
 	}
 	remember(w, u)
@@ -102,8 +124,11 @@ func (s *Site) answerTo(w http.ResponseWriter, q request, u User, answer Scenari
 }
 
 func (s *Site) answerWith(w http.ResponseWriter, q request, u User, answer Scenario) {
+	if q.code && answer == IDTokensOff {
+		answer = "" // that setting is about ID tokens from here
+	}
 	if refusal, ok := refusals[answer]; ok && (!refusal.silent || q.get("prompt") == "none") {
-		text := strings.ReplaceAll(refusal.text, "{client}", s.ClientID)
+		text := strings.ReplaceAll(refusal.text, "{client}", q.get("client_id"))
 		s.sendBack(w, q, url.Values{"error": {refusal.oauth}, "error_description": {s.Authority.Description(refusal.number, text)}})
 		return
 	}
@@ -111,45 +136,85 @@ func (s *Site) answerWith(w http.ResponseWriter, q request, u User, answer Scena
 		q.query = maps.Clone(q.query)
 		q.query.Set("state", "WRONGSTATEWRONGSTATEWRONGS")
 	}
-	s.sendBack(w, q, url.Values{"id_token": {s.idToken(q, u, answer)}, "session_state": {"5f3a7a0e-0000-4000-8000-000000000000"}})
+	back := url.Values{"session_state": {"5f3a7a0e-0000-4000-8000-000000000000"}}
+	if signIn := s.signIn(q, u, answer); q.code {
+		back.Set("code", s.Authority.Code(signIn))
+	} else {
+		back.Set("id_token", s.Authority.IDToken(signIn, s.now()))
+	}
+	s.sendBack(w, q, back)
 }
 
-// idToken signs an ID token
-// (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
-func (s *Site) idToken(q request, u User, answer Scenario) string {
-	member, now, signer := u.Members[q.tenant], s.now(), s.Authority
-	tenant, nonce := q.tenant, q.get("nonce")
+// signIn is what a user's tokens are made of, changed as a scenario wants it.
+func (s *Site) signIn(q request, u User, answer Scenario) entratest.SignIn {
+	member := u.Members[q.tenant]
+	signIn := entratest.SignIn{
+		Tenant: q.tenant, ClientID: strings.ToLower(q.get("client_id")), RedirectURI: q.get("redirect_uri"), Platform: q.platform, Scopes: q.scopes,
+		Nonce: q.get("nonce"), Challenge: q.get("code_challenge"), Method: q.get("code_challenge_method"),
+		User: entratest.Account{
+			ObjectID: member.ObjectID, Name: u.Name, Username: u.Username, Email: u.Username, Claims: s.claims(q, u), AccessClaims: u.AccessClaims,
+		},
+	}
 	switch answer {
 	case ClockBehind:
-		now = now.Add(2 * time.Hour)
+		signIn.Changed = times(s.now().Add(2 * time.Hour))
 	case ClockAhead:
-		now = now.Add(-2 * time.Hour)
+		signIn.Changed = times(s.now().Add(-2 * time.Hour))
 	case KeyRotated:
-		signer.Rotate(false)
+		s.Authority.Rotate(false)
 	case Forged:
-		signer = entratest.New()
-		signer.Rotate(true)
+		signIn.Forged = true
 	case WrongNonce:
-		nonce = "of another sign-in"
+		signIn.Changed = map[string]any{"nonce": "of another sign-in"}
 	case Stranger:
-		tenant = "66666666-6666-4666-8666-666666666666"
+		const tenant = "66666666-6666-4666-8666-666666666666"
+		signIn.Changed = map[string]any{"tid": tenant, "iss": strings.TrimRight(s.Authority.URL, "/") + "/" + tenant + "/v2.0"}
 	}
-	begins := now.Add(-5 * time.Minute).Unix()
-	claims := map[string]any{
-		"ver": "2.0", "iss": strings.TrimRight(s.Authority.URL, "/") + "/" + tenant + "/v2.0", "aud": s.ClientID, "tid": tenant, "oid": member.ObjectID,
-		"sub": "pairwise-" + member.ObjectID, "iat": begins, "nbf": begins, "exp": now.Add(time.Hour).Unix(), "nonce": nonce,
-		"name": u.Name, "preferred_username": u.Username, "login_hint": u.hint(), "uti": "sandbox", "rh": "0.sandbox",
-	}
-	if len(member.Roles) > 0 {
-		claims["roles"] = member.Roles
-	}
-	return signer.Sign(nil, claims)
+	return signIn
 }
 
-// sendBack makes the browser post the answer to the application (OAuth 2.0 Form Post Response Mode).
+// times are the claims of an ID token that is issued at a time.
+func times(now time.Time) map[string]any {
+	begins := now.Add(-5 * time.Minute).Unix()
+	return map[string]any{"iat": begins, "nbf": begins, "exp": now.Add(time.Hour).Unix()}
+}
+
+// claims are what the registration of an application adds to its ID tokens: the API's have roles and
+// login_hint, those of links say which FHIR resource a user is.
+func (s *Site) claims(q request, u User) map[string]any {
+	if q.get("client_id") == s.ClientID {
+		claims := map[string]any{"login_hint": u.hint()}
+		if roles := u.Members[q.tenant].Roles; len(roles) > 0 {
+			claims["roles"] = roles
+		}
+		return claims
+	}
+	switch {
+	case u.FHIRUser == "":
+		return nil
+	case strings.HasPrefix(s.FHIRUserClaim, "extn."):
+		return map[string]any{s.FHIRUserClaim: []string{u.FHIRUser}}
+	}
+	return map[string]any{s.FHIRUserClaim: u.FHIRUser}
+}
+
+// sendBack makes the browser take the answer to the application, in the response mode that it wants.
 func (s *Site) sendBack(w http.ResponseWriter, q request, answer url.Values) {
 	if state := q.get("state"); state != "" {
 		answer.Set("state", state)
 	}
-	s.page(w, http.StatusOK, "send-back", view{Heading: "Working…", Action: q.get("redirect_uri"), Fields: answer})
+	to, separator := q.get("redirect_uri"), "?"
+	switch q.mode {
+	case "form_post":
+		s.page(w, http.StatusOK, "send-back", view{Heading: "Working…", Action: to, Fields: answer})
+		return
+	case "fragment":
+		separator = "#"
+	default:
+		if strings.Contains(to, "?") {
+			separator = "&"
+		}
+	}
+	w.Header().Set("Location", to+separator+answer.Encode())
+	w.WriteHeader(http.StatusFound)
 }

@@ -14,6 +14,7 @@ type view struct {
 	Action        string // where its form is sent
 	Users         []User
 	Hint          string
+	Permissions   []string // that the application asks for
 	Scenarios     []Scenario
 	Fields        url.Values
 }
@@ -28,7 +29,8 @@ var pages = template.Must(template.New("").Parse(`
 {{end}}
 {{define "message"}}{{template "top" .}}{{template "end"}}{{end}}
 {{define "choose"}}{{template "top" .}}<form method="post" action="{{.Action}}">
-{{with .Hint}}<p>Asked for: {{.}}</p>{{end}}
+{{with .Hint}}<p>Asked for: {{.}}</p>{{end}}{{with .Permissions}}
+<p>Who continues accepts that the app may:</p><ul>{{range .}}<li>{{.}}</li>{{end}}</ul>{{end}}
 {{range .Users}}<p><button name="user" value="{{.Short}}">{{.Name}} ({{.Username}})</button></p>
 {{end}}<p><label for="answer">Entra answers</label> <select id="answer" name="answer"><option value="">as usual</option>
 {{range .Scenarios}}<option>{{.}}</option>{{end}}</select></p></form>{{template "end"}}{{end}}

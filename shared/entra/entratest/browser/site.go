@@ -23,15 +23,25 @@ type Site struct {
 	ClientID  string
 	// Redirects are the registered redirect URIs. A segment * of a path stands for any one segment.
 	Redirects []string
-	Users     []User
-	Tenants   map[string]string // tenant ids by domain
-	Now       func() time.Time  // nil: time.Now; the clock of the tokens
+	// PublicURL is that of the deployment, for a [Person].
+	PublicURL string
+	// LinkRedirects are the redirect URIs, in the same form and of the platform Web, of every application
+	// of Authority that has none of its own.
+	LinkRedirects []string
+	// FHIRUserClaim is the claim of the ID tokens of Authority's applications that says which FHIR resource
+	// a user is: fhirUser, extension_<32 hexadecimal digits>_fhirUser, or extn.fhirUser, whose value is a
+	// list then, as Entra writes that one.
+	FHIRUserClaim string
+	Users         []User
+	Tenants       map[string]string // tenant ids by domain
+	Now           func() time.Time  // nil: time.Now; the clock of the tokens
 
 	mu     sync.Mutex
 	answer Scenario
 }
 
-// New returns a site with the usual users, and with the redirect URIs of a deployment at publicURL.
+// New returns a site with the usual users, and with the redirect URIs of a deployment at publicURL, both
+// of the API and of the applications of links.
 func New(authority *entratest.Authority, address, publicURL, clientID string) *Site {
 	return &Site{
 		Authority: authority, URL: address, ClientID: clientID, Users: Users(), Now: authority.Now,
@@ -39,6 +49,7 @@ func New(authority *entratest.Authority, address, publicURL, clientID string) *S
 			publicURL + "/api/manage/signed-in", publicURL + "/api/manage/signed-out", publicURL + "/api/manage/consented",
 			publicURL + "/api/smart/*/callback",
 		},
+		PublicURL: publicURL, LinkRedirects: []string{publicURL + "/api/smart/*/callback"}, FHIRUserClaim: "fhirUser",
 		Tenants: map[string]string{ClinicDomain: Clinic, PartnerDomain: Partner},
 	}
 }
@@ -106,7 +117,7 @@ func (s *Site) tenant(name string) (id string, known bool) {
 	return name, entra.IsGUID(name) && slices.ContainsFunc(s.Users, func(u User) bool { _, in := u.Members[name]; return in })
 }
 
-// registered reports whether a redirect URI is registered.
+// registered reports whether a redirect URI of the API is registered.
 func (s *Site) registered(redirect string) bool {
 	return slices.ContainsFunc(s.Redirects, func(pattern string) bool { return matches(pattern, redirect) })
 }
