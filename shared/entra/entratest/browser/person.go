@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"html"
 	"io"
 	"net/http"
@@ -46,7 +47,7 @@ type Answer struct {
 	Body   string
 }
 
-// Open asks the deployment for a page, as a link or the address bar does. Headers come in pairs of name
+// Open asks the deployment for a page, as a link of its own or the address bar does. Headers come in pairs of name
 // and value.
 func (p *Person) Open(target string, header ...string) (Answer, error) {
 	return p.send(http.MethodGet, target, nil, append([]string{"Sec-Fetch-Dest", "document", "Sec-Fetch-Mode", "navigate"}, header...))
@@ -74,9 +75,9 @@ func (p *Person) send(method, target string, form url.Values, header []string) (
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	crossSite := r.Header.Get("Sec-Fetch-Site") == "cross-site" && method == http.MethodPost
+	crossSite := r.Header.Get("Sec-Fetch-Site") == "cross-site"
 	for _, c := range p.Cookies {
-		if !crossSite || c.SameSite == http.SameSiteNoneMode {
+		if !crossSite || crosses(c, method) {
 			r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 		}
 	}
@@ -85,6 +86,12 @@ func (p *Person) send(method, target string, form url.Values, header []string) (
 		return a, err
 	}
 	return receive(response, p.Cookies)
+}
+
+// crosses reports whether a browser sends a cookie with a navigation from another site: one that is Lax,
+// or does not say, only with GET.
+func crosses(c *http.Cookie, method string) bool {
+	return c.SameSite == http.SameSiteNoneMode || c.SameSite != http.SameSiteStrictMode && method == http.MethodGet
 }
 
 // receive reads a response, and keeps its cookies.
@@ -124,6 +131,51 @@ func (p *Person) SignIn(address, user string, answer Scenario) (to string, form 
 	a, err := p.Visit(address, url.Values{"user": {user}, "answer": {string(answer)}}.Encode())
 	to, form = Posted(a.Body)
 	return to, form, err
+}
+
+// Authorize takes a redirect of the deployment to Entra's authorization endpoint, chooses a user and a
+// scenario there, and returns what the deployment says to the redirect back. Without a user nothing is
+// chosen: for those who are signed in, and for a login hint that needs no page.
+func (p *Person) Authorize(redirect Answer, user string, answer Scenario) (Answer, error) {
+	choice := ""
+	if user != "" {
+		choice = url.Values{"user": {user}, "answer": {string(answer)}}.Encode()
+	}
+	at, err := p.Visit(redirect.Header.Get("Location"), choice)
+	if err != nil {
+		return Answer{}, err
+	}
+	if to, form := Posted(at.Body); at.Status == http.StatusOK && len(form) > 0 {
+		target, err := p.target(to)
+		if err != nil {
+			return Answer{}, err
+		}
+		return p.Bring(target, form)
+	}
+	return p.Follow(at)
+}
+
+// Follow goes where a redirect leads: to Entra, or from there to the deployment. It is a navigation from
+// another site, with which a browser sends all cookies that are not SameSite=Strict.
+func (p *Person) Follow(redirect Answer) (Answer, error) {
+	to := redirect.Header.Get("Location")
+	if strings.HasPrefix(to, p.Entra.URL+"/") {
+		return p.Visit(to, "")
+	}
+	target, err := p.target(to)
+	if err != nil {
+		return Answer{}, fmt.Errorf("%d %s: %w", redirect.Status, redirect.Body, err)
+	}
+	return p.Open(target, "Sec-Fetch-Site", "cross-site")
+}
+
+// target returns an address of the deployment without its public URL.
+func (p *Person) target(address string) (string, error) {
+	target, ok := strings.CutPrefix(address, p.Entra.PublicURL)
+	if !ok || !strings.HasPrefix(target, "/") {
+		return "", fmt.Errorf("%q is no address of the deployment at %s", address, p.Entra.PublicURL)
+	}
+	return target, nil
 }
 
 var (
