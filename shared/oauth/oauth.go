@@ -64,7 +64,10 @@ type Token struct {
 }
 
 // Write answers with the token and forbids caching (RFC 6749 §5.1).
-func (t Token) Write(w http.ResponseWriter) { write(w, http.StatusOK, t) }
+func (t Token) Write(w http.ResponseWriter) { Write(w, t) }
+
+// Write answers with a body that is sure to be JSON, and forbids caching (RFC 6749 §5.1).
+func Write(w http.ResponseWriter, body any) { write(w, http.StatusOK, body) }
 
 // Write answers with the error.
 func (e *Error) Write(w http.ResponseWriter) {
@@ -96,7 +99,7 @@ func write(w http.ResponseWriter, status int, body any) {
 	b.Reset()
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(body) // cannot fail: the two structs above hold strings and a number
+	_ = enc.Encode(body) // cannot fail: the bodies hold strings, numbers and booleans
 	h := w.Header()
 	maps.Copy(h, everyAnswer)
 	h["Content-Length"] = []string{strconv.Itoa(b.Len())}
@@ -148,4 +151,20 @@ func Challenge(code, description, scope string) string {
 		b.WriteString(`, scope="` + Plain(scope) + `"`)
 	}
 	return b.String()
+}
+
+// MaxScope is the length of the longest scope that is taken, in bytes.
+const MaxScope = 512
+
+// IsScope reports whether a text is one scope (scope-token of RFC 6749 §3.3) of at most MaxScope bytes.
+func IsScope(text string) bool {
+	if text == "" || len(text) > MaxScope {
+		return false
+	}
+	for _, c := range []byte(text) {
+		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

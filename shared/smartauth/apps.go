@@ -42,7 +42,7 @@ func (s *Service) AppsPage(ctx context.Context, organization, slug string, limit
 func (s *Service) apps(ctx context.Context, l link.Link) (apps []App, err error) {
 	rows, err := s.Rows.List(ctx, partition(string(l.Slug)), appPrefix(l), "", maxApps+1)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	for _, row := range rows {
 		var a App
@@ -73,7 +73,7 @@ func (s *Service) app(ctx context.Context, l link.Link, clientID string) (a App,
 		}
 	}
 	if err != nil {
-		return App{}, row, unavailable(err)
+		return App{}, row, Unavailable(err)
 	}
 	if a.LinkID != l.ID {
 		return App{}, row, problem.New(problem.AppNotFound, "The link %q has no app %.128q. Check the client id (API: GET /api/links/%[1]s/apps lists the apps).", l.Slug, clientID)

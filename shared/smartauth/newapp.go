@@ -59,6 +59,9 @@ func (*anyObject) UnmarshalJSON([]byte) error { return nil }
 
 var clientIDSyntax = paste.MustCompile(`^[A-Za-z0-9._~-]{3,128}$`)
 
+// IsClientID reports whether an app can have a client id.
+func IsClientID(text string) bool { return clientIDSyntax.MatchString(text) }
+
 // app reads a new app. Errors: InvalidFields, BackendNeedsAsymmetric.
 func (in NewApp) app() (App, error) {
 	r := &reader{}

@@ -8,6 +8,7 @@ import (
 
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
+	"fhirlink/shared/oauth"
 	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/smart"
@@ -100,8 +101,6 @@ var (
 	roleName  = paste.MustCompile(`^[!#-\[\]-~]{1,120}$`)
 	// looksLikeResource is how Microsoft's FHIR server and Entra spell scopes for data.
 	looksLikeResource = paste.MustCompile(`^(?:patient|user|system)[^A-Za-z0-9_-]`)
-	// scopeToken is RFC 6749 §3.3.
-	scopeToken = paste.MustCompile(`^[!#-\[\]-~]{1,512}$`)
 )
 
 // settings reads the settings of a link. Errors: InvalidFields, NotWithFhirlink.
@@ -257,14 +256,14 @@ func (r *reader) scopesSupported(scopes *[]string) *[]string {
 // scopes reads a list of scopes and leaves out repetitions.
 func (r *reader) scopes(field string, scopes []string) (kept []string) {
 	kept = []string{}
-	if len(scopes) > maxScopes {
+	if len(scopes) > MaxScopes {
 		r.fail(field, "too_many", "Send at most 200, and use wildcards such as patient/*.rs.", "There are %d scopes.", len(scopes))
 		return kept
 	}
 	for _, one := range scopes {
 		parsed := smart.Parse(one)
 		switch {
-		case !scopeToken.MatchString(one):
+		case !oauth.IsScope(one):
 			r.fail(field, "scope_syntax", "Send each scope as a string of its own, in SMART's spelling.", "%.80q is no scope: it is empty, longer than 512 characters, or has a space, a quote, a backslash or a letter outside ASCII.", one)
 		case !parsed.WellFormed():
 			r.fail(field, "scope_syntax", "Write it as patient/Observation.rs or patient/Observation.read.", "%.80q is not as SMART writes it.", one)

@@ -103,7 +103,7 @@ func (s *Service) Server(ctx context.Context, slug string) (Server, error) {
 	}
 	switch {
 	case err != nil:
-		return Server{}, unavailable(err)
+		return Server{}, Unavailable(err)
 	case found == nil:
 		return Server{}, ErrUnknown
 	}
@@ -140,7 +140,7 @@ func (s *Service) KeySet(ctx context.Context, slug string) (jose.JSONWebKeySet, 
 		return jose.JSONWebKeySet{}, err
 	}
 	keys, err := s.Keys.Keys(ctx)
-	return jose.JSONWebKeySet{Keys: keys}, noKey(err)
+	return jose.JSONWebKeySet{Keys: keys}, Unavailable(err)
 }
 
 // keyProblem explains to an organization why the signing key cannot be used.
@@ -148,13 +148,5 @@ func keyProblem(err error) error {
 	if errors.Is(err, signer.ErrNone) {
 		return problem.New(problem.SMARTNotConfigured, "This deployment has no signing key, without which no token can be made. Whoever runs it makes the key that FHIRLINK_SMART_KEY names, RSA with 2048 bits.")
 	}
-	return noKey(err)
-}
-
-// noKey explains it to apps and FHIR servers, who can only wait.
-func noKey(err error) error {
-	if err == nil {
-		return nil
-	}
-	return problem.Unavailable(err, storeRetry, "The signing key cannot be used just now. Send the request again in a few seconds.")
+	return Unavailable(err)
 }

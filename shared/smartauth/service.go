@@ -14,8 +14,8 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
-	"fhirlink/shared/seal"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/signer"
 	"fhirlink/shared/store"
 )
 
@@ -36,10 +36,8 @@ type Deps struct {
 	Rows      store.Rows
 	Links     Links
 	Keys      Keys
-	Sealer    *seal.Sealer
-	Authorize func(link.Link) string // Entra's authorize endpoint for the link's tenant, as browsers reach it
-	PublicURL string                 // the origin of this deployment; empty: SMART cannot be switched on
-	AnyTarget bool                   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
+	PublicURL string // the origin of this deployment; empty: SMART cannot be switched on
+	AnyTarget bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	Now       func() time.Time
 }
 
@@ -139,7 +137,7 @@ func (s *Service) enabled(ctx context.Context, organization, slug string) (Setti
 func (s *Service) settings(ctx context.Context, l link.Link) (settings Settings, row store.Row, err error) {
 	row, err = s.Rows.Row(ctx, settingsKey(string(l.Slug)))
 	if err != nil {
-		return Settings{}, row, unavailable(err)
+		return Settings{}, row, Unavailable(err)
 	}
 	if err := decode(row, &settings); err != nil {
 		return Settings{}, row, err
@@ -259,14 +257,14 @@ func (s *Service) swap(ctx context.Context, old store.Row, value any) (swapped b
 	}
 	_, swapped, err = s.Rows.Swap(ctx, old, strings.TrimSuffix(data.String(), "\n"))
 	s.servers.forget(strings.TrimPrefix(old.Partition, partitionPrefix)) // even if it is not known whether it was written
-	return swapped, unavailable(err)
+	return swapped, Unavailable(err)
 }
 
 // remove removes a row if it is still as it was read.
 func (s *Service) remove(ctx context.Context, old store.Row) (gone bool, err error) {
 	gone, err = s.Rows.Remove(ctx, old)
 	s.servers.forget(strings.TrimPrefix(old.Partition, partitionPrefix))
-	return gone, unavailable(err)
+	return gone, Unavailable(err)
 }
 
 // decode reads the value of a row; a row that is not there leaves into as it is.
@@ -283,12 +281,16 @@ func decode(row store.Row, into any) error {
 // storeRetry is how long callers wait when the database does not answer.
 const storeRetry = 5 * time.Second
 
-func unavailable(err error) error {
+// Unavailable explains errors of the database, the sealing keys and the signing key to callers, who can only
+// wait. It leaves others as they are.
+func Unavailable(err error) error {
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
 		return problem.Unavailable(err, storeRetry, "The database cannot be reached just now. Send the request again in a few seconds.")
 	case errors.Is(err, secret.ErrUnavailable):
 		return problem.Unavailable(err, storeRetry, "The keys that protect sign-ins cannot be read just now. Send the request again in a few seconds.")
+	case errors.Is(err, signer.ErrUnavailable), errors.Is(err, signer.ErrNone):
+		return problem.Unavailable(err, storeRetry, "The signing key cannot be used just now. Send the request again in a few seconds.")
 	}
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -15,9 +14,7 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
-	"fhirlink/shared/seal"
 	"fhirlink/shared/secret"
-	"fhirlink/shared/secret/secrettest"
 	"fhirlink/shared/signer"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/store"
@@ -39,7 +36,6 @@ type desk struct {
 	now   time.Time
 
 	keyless error // of the signing key
-	sealing *secrettest.Store
 }
 
 func newDesk() *desk {
@@ -48,11 +44,8 @@ func newDesk() *desk {
 		Slug: slug, ID: "id-1", Organization: orgA, Phase: link.Live, FHIRServerURL: "https://clinic.example/fhir", Audience: "api://clinic", ClientID: "22222222-2222-4222-8222-222222222222", TenantID: orgA,
 	}
 	now := func() time.Time { return d.now }
-	d.sealing = secrettest.New()
 	d.Service = smartauth.New(smartauth.Deps{
 		Rows: d.rows, Links: d, Keys: d, PublicURL: "https://links.example.org", Now: now,
-		Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", d.sealing, now, slog.New(slog.DiscardHandler)), PublicURL: "https://links.example.org", Now: now},
-		Authorize: func(l link.Link) string { return "https://login.example/" + l.TenantID + "/oauth2/v2.0/authorize" },
 	})
 	return d
 }

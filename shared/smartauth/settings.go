@@ -47,10 +47,12 @@ const (
 	minTokenSeconds, maxTokenSeconds = 300, 3600
 	maxRefreshDays                   = 90
 	defaultUserClaim                 = "fhirUser"
-	maxScopes                        = 200
 	maxBaseURLs                      = 8
 	maxTokenRoles                    = 5
 )
+
+// MaxScopes is how many scopes an app may have, or ask for.
+const MaxScopes = 200
 
 // Settings is what an organization has set for a link. Empty parts take the defaults that depend on the
 // link: see For.

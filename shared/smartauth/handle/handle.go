@@ -23,6 +23,7 @@ type Kind string
 // The kinds of short-lived rows.
 const (
 	Request Kind = "r" // an app's request, while the user is at Entra
+	Code    Kind = "c" // an authorization code
 )
 
 const (
@@ -64,6 +65,23 @@ func (h Handle) key(of Kind) (k store.Key, ok bool) {
 	}, true
 }
 
+// Valid reports whether a text can be a handle.
+func (h Handle) Valid() bool {
+	_, ok := h.key(Request)
+	return ok
+}
+
+// Over reports whether the time of a row is over that has been removed since. It says nothing of a text
+// that cannot be a handle.
+func (h Handle) Over(now time.Time) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(string(h))
+	if err != nil || len(b) != handleBytes {
+		return false
+	}
+	bucket := int64(binary.BigEndian.Uint32(b))
+	return bucket > 0 && bucket < now.Unix()/int64(bucketWidth/time.Second)
+}
+
 // Store is where short-lived rows are.
 type Store struct {
 	Rows   store.Rows
@@ -74,6 +92,7 @@ type Store struct {
 type short struct {
 	Link string // id of the link that it belongs to
 	Used bool   `json:",omitzero"` // it has done its work, and stays to tell a replay from a stranger
+	Left string `json:",omitzero"` // what its use has led to
 	Box  string // sealed under the handle
 }
 
@@ -143,14 +162,14 @@ func Look[T any](ctx context.Context, s Store, of Kind, h Handle, linkID string)
 	return value, row, nil
 }
 
-// Spend marks a row as used. Of several callers exactly one succeeds. Errors: ErrUsed,
-// and those of the store and of the sealing keys.
-func (s Store) Spend(ctx context.Context, row store.Row) error {
+// Spend marks a row as used, and leaves what that has led to for Left. Of several callers exactly one
+// succeeds. Errors: ErrUsed, and those of the store.
+func (s Store) Spend(ctx context.Context, row store.Row, left string) error {
 	kept, err := decode(row)
 	if err != nil {
 		return err
 	}
-	kept.Used = true
+	kept.Used, kept.Left = true, left
 	data, err := json.Marshal(kept)
 	if err != nil {
 		return err
@@ -163,6 +182,15 @@ func (s Store) Spend(ctx context.Context, row store.Row) error {
 		return ErrUsed
 	}
 	return nil
+}
+
+// Left is what the use of a row has led to.
+func Left(row store.Row) string {
+	kept, err := decode(row)
+	if err != nil {
+		return ""
+	}
+	return kept.Left
 }
 
 // decode reads the value of a row; of one that is not there it reads nothing.

@@ -95,7 +95,7 @@ func TestShortLivedRows(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			switch err := s.Spend(ctx, row); {
+			switch err := s.Spend(ctx, row, "left"); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, ErrUsed):
@@ -109,6 +109,14 @@ func TestShortLivedRows(t *testing.T) {
 	}
 	if value, err := found(Request, h, "link-1"); !errors.Is(err, ErrUsed) || value != "value" {
 		t.Errorf("%q, %v", value, err)
+	}
+	if _, row, _ := Look[string](ctx, s, Request, h, "link-1"); Left(row) != "left" { // the error is ErrUsed
+		t.Errorf("%q is left", Left(row))
+	}
+	for at, over := range map[time.Duration]bool{0: false, 10 * time.Minute: true, -time.Hour: false} {
+		if h.Over(ends.Add(at)) != over || Handle("x").Over(ends.Add(at)) {
+			t.Errorf("%v after its end", at)
+		}
 	}
 	second := New(ends)
 	if err := Keep(ctx, s, Request, second, "link-1", ends, "value"); err != nil {
@@ -132,7 +140,7 @@ func TestShortLivedRows(t *testing.T) {
 	if _, err := found(Request, h, "link-1"); !errors.Is(err, store.ErrUnavailable) {
 		t.Error(err)
 	}
-	if err := s.Spend(ctx, row); !errors.Is(err, store.ErrUnavailable) {
+	if err := s.Spend(ctx, row, "left"); !errors.Is(err, store.ErrUnavailable) {
 		t.Error(err)
 	}
 	if err := Keep(ctx, s, Request, New(ends), "link-1", ends, "value"); !errors.Is(err, store.ErrUnavailable) {

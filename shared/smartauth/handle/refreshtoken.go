@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
-	"time"
 
 	"fhirlink/shared/seal"
 	"fhirlink/shared/secret"
@@ -16,10 +15,9 @@ import (
 
 const (
 	refreshPrefix = "flr_"
-	grantBytes    = 16
 	tokenBytes    = 20 // 160 bits
 	macBytes      = 16
-	refreshBytes  = len(seal.KeyID{}) + bucketBytes + grantBytes + 4 + tokenBytes + macBytes
+	refreshBytes  = len(seal.KeyID{}) + 4 + grantBytes + 4 + tokenBytes + macBytes
 )
 
 // RefreshToken is a handle of a grant. Each use of it makes the next one, whose random part follows from
@@ -28,26 +26,30 @@ const (
 // the first changes nothing, an old one of the second kind kills the grant.
 type RefreshToken struct {
 	key        seal.KeyID
-	day        uint32 // of the grant's end, in days since 1970
-	grant      [grantBytes]byte
+	grant      Grant
 	generation uint32
 	random     [tokenBytes]byte
 }
 
-// NewRefreshToken is the first one of a grant that ends at a time. The error is that of the sealing keys.
-func NewRefreshToken(ctx context.Context, s *seal.Sealer, ends time.Time) (t RefreshToken, err error) {
-	t.day = uint32(ends.Unix() / int64(24*time.Hour/time.Second)) //nolint:gosec // until the year 11,000,000
-	_, _ = rand.Read(t.grant[:])                                  // never fails
-	_, _ = rand.Read(t.random[:])
+// NewRefreshToken is the first one of a grant. The error is that of the sealing keys.
+func NewRefreshToken(ctx context.Context, s *seal.Sealer, g Grant) (t RefreshToken, err error) {
+	t.grant = g
+	_, _ = rand.Read(t.random[:]) // never fails
 	t.key, err = s.Newest(ctx)
 	return t, err
 }
 
+// Grant is what the token is for.
+func (t RefreshToken) Grant() Grant { return t.grant }
+
+// Generation is how many tokens of its grant there were before.
+func (t RefreshToken) Generation() uint32 { return t.generation }
+
 // plain is the token without its MAC.
 func (t RefreshToken) plain() []byte {
 	b := append([]byte{}, t.key[:]...)
-	b = binary.BigEndian.AppendUint32(b, t.day)
-	b = append(b, t.grant[:]...)
+	b = binary.BigEndian.AppendUint32(b, t.grant.day)
+	b = append(b, t.grant.random[:]...)
 	b = binary.BigEndian.AppendUint32(b, t.generation)
 	return append(b, t.random[:]...)
 }
@@ -82,8 +84,8 @@ func ReadRefreshToken(ctx context.Context, s *seal.Sealer, text string) (t Refre
 	}
 	plain, mac := b[:refreshBytes-macBytes], b[refreshBytes-macBytes:]
 	rest := plain[copy(t.key[:], plain):]
-	t.day, rest = binary.BigEndian.Uint32(rest), rest[bucketBytes:]
-	rest = rest[copy(t.grant[:], rest):]
+	t.grant.day, rest = binary.BigEndian.Uint32(rest), rest[4:]
+	rest = rest[copy(t.grant.random[:], rest):]
 	t.generation, rest = binary.BigEndian.Uint32(rest), rest[4:]
 	copy(t.random[:], rest)
 	want, err := s.MAC(ctx, t.key, "smart refresh token", plain)

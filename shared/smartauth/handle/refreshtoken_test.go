@@ -13,7 +13,7 @@ func TestRefreshTokens(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	s, _ := keeper(&now)
 	ctx := t.Context()
-	first, err := NewRefreshToken(ctx, s.Sealer, now.Add(90*24*time.Hour))
+	first, err := NewRefreshToken(ctx, s.Sealer, NewGrant(now.Add(90*24*time.Hour)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestRefreshTokens(t *testing.T) {
 		return n
 	}
 	read, err := ReadRefreshToken(ctx, s.Sealer, text(first))
-	if err != nil || read != first || first.day != uint32(now.Add(90*24*time.Hour).Unix()/86400) || len(text(first)) != 4+91 || strings.Trim(text(first), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+	if err != nil || read != first || first.grant.day != uint32(now.Add(90*24*time.Hour).Unix()/86400) || len(text(first)) != 4+91 || strings.Trim(text(first), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
 		t.Fatalf("%+v, %v", read, err)
 	}
 	second := next(first)
@@ -45,7 +45,7 @@ func TestRefreshTokens(t *testing.T) {
 	if third := next(second); third.random == second.random || third.random == first.random || third.generation != 2 {
 		t.Errorf("%+v", third)
 	}
-	other, err := NewRefreshToken(ctx, s.Sealer, now)
+	other, err := NewRefreshToken(ctx, s.Sealer, NewGrant(now))
 	if err != nil || other.grant == first.grant || other.random == first.random {
 		t.Errorf("%+v, %v", other, err)
 	}
@@ -69,5 +69,23 @@ func TestRefreshTokens(t *testing.T) {
 	elsewhere, _ := keeper(&now)
 	if _, err := ReadRefreshToken(ctx, elsewhere.Sealer, good); !errors.Is(err, ErrNoRefreshToken) {
 		t.Errorf("of another deployment: %v", err)
+	}
+}
+
+func TestGrants(t *testing.T) {
+	ends := time.Date(2027, 2, 27, 12, 0, 0, 0, time.UTC)
+	g := NewGrant(ends)
+	if again, ok := ReadGrant(g.String()); !ok || again != g || g == NewGrant(ends) {
+		t.Errorf("%v, %v", again, ok)
+	}
+	index, other := g.Index("clinic", "oid-1"), NewGrant(ends).Index("clinic", "oid-1")
+	if g.Key().Check() != nil || !strings.HasPrefix(g.Key().Partition, "g0000518c-") || g.Key() == NewGrant(ends).Key() || strings.Contains(g.Key().Name, g.String()[8:]) ||
+		index.Check() != nil || index.Partition != "uclinic_0000518c" || index.Name[:20] != other.Name[:20] || index.Name[:20] == g.Index("clinic", "oid-2").Name[:20] || !strings.HasSuffix(index.Name, "_"+g.String()) {
+		t.Errorf("%v %v", g.Key(), index)
+	}
+	for _, wrong := range []string{"", "A", g.String() + "A", g.String()[1:], g.String() + "\n", strings.Repeat("!", 27)} {
+		if _, ok := ReadGrant(wrong); ok {
+			t.Errorf("%q is a grant", wrong)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package smartauth_test
+package launch
 
 import (
 	"encoding/base64"
@@ -17,7 +17,7 @@ func basicOf(text string) []string {
 }
 
 func TestCredentials(t *testing.T) {
-	d := newDesk()
+	d := newRig()
 	d.put(t, `{"tokens":"fhirlink"}`)
 	app := func(id, kind, more string) {
 		d.create(t, `{"clientId":"`+id+`","name":"A","type":"`+kind+`","redirectUris":["https://app.example/"],"scopes":["openid"]`+more+`}`)
@@ -26,10 +26,10 @@ func TestCredentials(t *testing.T) {
 	app("off", "public", `,"enabled":false`)
 	app("a~b", "symmetric", "")
 	const odd = "100%+odd:secret%41&client="
-	if _, _, _, err := d.NewAppSecret(t.Context(), orgA, slug, "a~b", smartauth.Precondition{}, read[smartauth.NewSecret](t, `{"clientSecret":"`+odd+`"}`)); err != nil {
+	if _, _, _, err := d.smart.NewAppSecret(t.Context(), orgA, slug, "a~b", smartauth.Precondition{}, read[smartauth.NewSecret](t, `{"clientSecret":"`+odd+`"}`)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := d.Server(t.Context(), slug)
+	s, err := d.server(t.Context(), slug)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,10 +69,10 @@ func TestCredentials(t *testing.T) {
 		{"two headers", append(basicOf("a~b:"+odd), basicOf("a~b:"+odd)...), nil, "", oauth.InvalidRequest, 0, false},
 		{"two clients", basicOf("a~b:" + odd), url.Values{"client_id": {"public"}}, "", oauth.InvalidRequest, 0, false},
 	} {
-		credentials, err := smartauth.ReadCredentials(c.header, c.form)
+		credentials, err := ReadCredentials(c.header, c.form)
 		var found smartauth.App
 		if err == nil {
-			found, err = credentials.App(s, d.now)
+			found, err = credentials.app(s, d.clock())
 		}
 		var told *oauth.Error
 		if c.code == "" && (err != nil || found.ClientID != c.app) || c.code != "" && (!errors.As(err, &told) || told.Code != c.code || told.Status != c.status || (told.Challenge != "") != c.asBasic || strings.Contains(told.Description, "odd")) {
@@ -86,15 +86,13 @@ func FuzzBasic(f *testing.F) {
 	f.Add("Basic cHVibGljOg==", "client_id=public")
 	f.Add("Basic YTpi", "client_id=a&client_secret=b")
 	f.Add("basic  %", "client_assertion=x")
-	d := newDesk()
-	if _, _, err := d.PutSettings(f.Context(), orgA, slug, creating, smartauth.NewSettings{Tokens: "fhirlink"}); err != nil {
-		f.Fatal(err)
-	}
+	d := newRig()
+	d.put(f, `{"tokens":"fhirlink"}`)
 	name, uris, scopes := "A", []string{"https://app.example/"}, []string{"openid"}
-	if _, _, _, err := d.CreateApp(f.Context(), orgA, slug, smartauth.NewApp{ClientID: "secret-app", Name: &name, Type: "symmetric", RedirectURIs: &uris, Scopes: &scopes}); err != nil {
+	if _, _, _, err := d.smart.CreateApp(f.Context(), orgA, slug, smartauth.NewApp{ClientID: "secret-app", Name: &name, Type: "symmetric", RedirectURIs: &uris, Scopes: &scopes}); err != nil {
 		f.Fatal(err)
 	}
-	s, err := d.Server(f.Context(), slug)
+	s, err := d.server(f.Context(), slug)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -104,8 +102,8 @@ func FuzzBasic(f *testing.F) {
 			return
 		}
 		for _, headers := range [][]string{nil, {header}} {
-			if c, err := smartauth.ReadCredentials(headers, values); err == nil {
-				if a, err := c.App(s, time.Now()); err == nil {
+			if c, err := ReadCredentials(headers, values); err == nil {
+				if a, err := c.app(s, time.Now()); err == nil {
 					t.Errorf("%q, %q is %s", headers, form, a.ClientID)
 				}
 			}

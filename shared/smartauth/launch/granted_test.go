@@ -1,4 +1,4 @@
-package smartauth
+package launch
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/smartauth"
 )
 
 func TestFHIRUser(t *testing.T) {
@@ -63,7 +64,7 @@ func TestGranted(t *testing.T) {
 		{"the order stays", "patient/B.r openid patient/A.r", "Patient/1", Launched{Patient: "1"}, false, "patient/B.r openid patient/A.r", false},
 		{"online", "online_access openid", "", Launched{}, true, "online_access openid", false},
 	} {
-		got, denied := granted(strings.Fields(tt.asked), User{FHIRUser: tt.user}, tt.context, tt.refresh)
+		got, denied := grantedOf(strings.Fields(tt.asked), User{FHIRUser: tt.user}, tt.context, tt.refresh)
 		if strings.Join(got, " ") != tt.want || denied != tt.denied {
 			t.Errorf("%s: %q, %v", tt.name, got, denied)
 		}
@@ -79,11 +80,11 @@ func TestGranted(t *testing.T) {
 func TestClaims(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	l := link.Link{ID: "id-1", FHIRServerURL: "https://clinic.example/fhir", Audience: "api://clinic", ClientID: "22222222-2222-4222-8222-222222222222", TenantID: "11111111-1111-4111-8111-111111111111"}
-	server := func(s Settings) Server {
+	serving := func(s smartauth.Settings) server {
 		s.TokenSeconds = 3600
-		return Server{Link: l, Settings: s.For(l)}
+		return server{smartauth.Server{Link: l, Settings: s.For(l)}}
 	}
-	app := App{ClientID: "growth-chart"}
+	app := smartauth.App{ClientID: "growth-chart"}
 	g := Grant{ID: "g-1", User: User{ObjectID: "oid", Name: "Ada", Username: "ada@example.org", Email: "ada@mail.example", FHIRUser: "Practitioner/1"}, Scopes: strings.Fields("patient/*.rs openid fhirUser profile"), Context: Launched{Patient: "p-1"}, Audience: "https://gateway.example/fhir"}
 	text := func(v any) string {
 		data, err := json.Marshal(v)
@@ -97,38 +98,38 @@ func TestClaims(t *testing.T) {
 		t.Errorf("the subject is %s", subject)
 	}
 	want := `{"iss":"https://i","sub":"` + subject + `","aud":"growth-chart","exp":1800000600,"iat":1800000000,"nonce":"n","fhirUser":"https://gateway.example/fhir/Practitioner/1","name":"Ada","preferred_username":"ada@example.org"}`
-	if got := text(server(Settings{}).idToken("https://i", app, g, "n", now)); got != want {
+	if got := text(serving(smartauth.Settings{}).idToken("https://i", app, g, "n", now)); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	plain := g
 	plain.Scopes = []string{"openid", "email"}
-	if got := text(server(Settings{}).idToken("https://i", app, plain, "", now)); strings.Contains(got, "fhirUser") || strings.Contains(got, "Ada") || strings.Contains(got, "nonce") || !strings.Contains(got, "ada@mail.example") {
+	if got := text(serving(smartauth.Settings{}).idToken("https://i", app, plain, "", now)); strings.Contains(got, "fhirUser") || strings.Contains(got, "Ada") || strings.Contains(got, "nonce") || !strings.Contains(got, "ada@mail.example") {
 		t.Errorf("%s", got)
 	}
 
-	access, ok := server(Settings{}).accessToken("https://i", "j", app, g, now)
+	access, ok := serving(smartauth.Settings{}).accessToken("https://i", "j", app, g, now)
 	want = `{"iss":"https://i","aud":"https://clinic.example/fhir","sub":"` + subject + `","exp":1800003600,"iat":1800000000,"nbf":1800000000,"jti":"j","client_id":"growth-chart","azp":"22222222-2222-4222-8222-222222222222",` +
 		`"tid":"11111111-1111-4111-8111-111111111111","scope":"patient/*.rs openid fhirUser profile","scp":"patient/*.rs openid fhirUser profile","patient":"p-1","fhirUser":"https://clinic.example/fhir/Practitioner/1","gid":"g-1"}`
 	if got := text(access); got != want || !ok {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	access, _ = server(Settings{Server: FHIRServer, AudienceOf: LinkAudience, ServerClientID: "33333333-3333-4333-8333-333333333333"}).accessToken("https://i", "j", app, g, now)
+	access, _ = serving(smartauth.Settings{Server: smartauth.FHIRServer, AudienceOf: smartauth.LinkAudience, ServerClientID: "33333333-3333-4333-8333-333333333333"}).accessToken("https://i", "j", app, g, now)
 	if access.FHIRUser != "https://clinic.example/fhir/Patient/p-1" || fmt.Sprint(access.Roles) != "[smartUser]" || access.Audience != "api://clinic" || access.Party[0] != '3' {
 		t.Errorf("for Microsoft's server: %+v", access)
 	}
 	plain.Scopes = []string{"user/*.rs"}
-	if access, _ = server(Settings{Server: AHDS}).accessToken("https://i", "j", app, plain, now); access.FHIRUser != "https://clinic.example/fhir/Practitioner/1" {
+	if access, _ = serving(smartauth.Settings{Server: smartauth.AHDS}).accessToken("https://i", "j", app, plain, now); access.FHIRUser != "https://clinic.example/fhir/Practitioner/1" {
 		t.Errorf("a practitioner's own: %+v", access)
 	}
 	plain.User.FHIRUser = ""
-	if access, _ = server(Settings{}).accessToken("https://i", "j", app, plain, now); access.FHIRUser != "" {
+	if access, _ = serving(smartauth.Settings{}).accessToken("https://i", "j", app, plain, now); access.FHIRUser != "" {
 		t.Errorf("nobody of the server's: %+v", access)
 	}
 	g.Scopes = nil
 	for i := range 200 {
 		g.Scopes = append(g.Scopes, fmt.Sprintf("patient/Observation.rs?category=%d", i))
 	}
-	if _, ok := server(Settings{}).accessToken("https://i", "j", app, g, now); ok {
+	if _, ok := serving(smartauth.Settings{}).accessToken("https://i", "j", app, g, now); ok {
 		t.Error("a token of any length is made")
 	}
 }

@@ -1,4 +1,4 @@
-package smartauth
+package launch
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package smartauth_test
+package launch
 
 import (
 	"errors"
@@ -15,18 +15,18 @@ import (
 	"fhirlink/shared/store"
 )
 
-// beginning is a desk with the apps of asking, and a request that "one" may make.
-func beginning(t *testing.T) (*desk, url.Values) {
+// beginning is a rig with the apps of asking, and a request that "one" may make.
+func beginning(t *testing.T) (*rig, url.Values) {
 	t.Helper()
 	_, request := asking(t, `{"tokens":"fhirlink"}`)
-	d := newDesk()
+	d := newRig()
 	d.put(t, `{"tokens":"fhirlink"}`)
 	d.create(t, `{"clientId":"one","name":"One","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid","offline_access","patient/*.rs"],"authorizationResponseIss":true}`)
 	return d, request
 }
 
 // rowsOf returns all short-lived rows.
-func (d *desk) rowsOf(t *testing.T) []store.Row {
+func (d *rig) rowsOf(t *testing.T) []store.Row {
 	t.Helper()
 	var all []store.Row
 	for bucket := d.now.Unix()/600 - 1; bucket <= d.now.Unix()/600+10; bucket++ {
@@ -44,7 +44,7 @@ func (d *desk) rowsOf(t *testing.T) []store.Row {
 func TestBegin(t *testing.T) {
 	d, request := beginning(t)
 	request = with(request, "scope=patient/Observation.r openid offline_access", "nonce=canary-nonce", "prompt=login", "login_hint=ada@example.org", "state=canary-state")
-	begun, err := d.Begin(t.Context(), slug, request)
+	begun, err := d.Authorize(t.Context(), slug, request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,11 +78,11 @@ func TestBegin(t *testing.T) {
 			t.Errorf("the row shows %s", canary)
 		}
 	}
-	again, err := d.Begin(t.Context(), slug, request)
+	again, err := d.Authorize(t.Context(), slug, request)
 	if err != nil || again.Cookie.Value == state || len(d.rowsOf(t)) != 2 {
 		t.Errorf("two requests are one: %v", err)
 	}
-	if plain, err := d.Begin(t.Context(), slug, with(request, "scope=openid", "-prompt", "-login_hint")); err != nil || strings.Contains(plain.URL, "offline") || strings.Contains(plain.URL, "prompt") || strings.Contains(plain.URL, "login_hint") {
+	if plain, err := d.Authorize(t.Context(), slug, with(request, "scope=openid", "-prompt", "-login_hint")); err != nil || strings.Contains(plain.URL, "offline") || strings.Contains(plain.URL, "prompt") || strings.Contains(plain.URL, "login_hint") {
 		t.Errorf("%s, %v", plain.URL, err)
 	}
 }
@@ -90,17 +90,17 @@ func TestBegin(t *testing.T) {
 // TestBeginFails: the app is told at its own address; who is unknown is told here.
 func TestBeginFails(t *testing.T) {
 	d, request := beginning(t)
-	if _, err := d.Begin(t.Context(), "another", request); !errors.Is(err, smartauth.ErrUnknown) {
+	if _, err := d.Authorize(t.Context(), "another", request); !errors.Is(err, smartauth.ErrUnknown) {
 		t.Error(err)
 	}
-	var shown *smartauth.Shown
-	if _, err := d.Begin(t.Context(), slug, with(request, "client_id=two")); !errors.As(err, &shown) {
+	var shown *Shown
+	if _, err := d.Authorize(t.Context(), slug, with(request, "client_id=two")); !errors.As(err, &shown) {
 		t.Error(err)
 	}
 	refused := func(want string) {
 		t.Helper()
-		_, err := d.Begin(t.Context(), slug, request)
-		var r *smartauth.Refused
+		_, err := d.Authorize(t.Context(), slug, request)
+		var r *Refused
 		if !errors.As(err, &r) || r.Code != want || r.State != "a b&c" || r.Issuer != issuer || strings.Contains(r.Location(), "canary") {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -120,14 +120,16 @@ func TestBeginFails(t *testing.T) {
 	}
 	refused("server_error")
 	d.rows.Fault = nil
-	d.now = d.now.Add(48 * time.Hour) // the sealing keys that are known are too old
+	d.pass(48 * time.Hour) // the sealing keys that are known are too old
 	d.sealing.Fault = func(string, string, bool) error { return secret.ErrUnavailable }
 	refused("temporarily_unavailable")
 	if rows := d.rowsOf(t); len(rows) != 0 {
 		t.Errorf("%v", rows)
 	}
-	d.now = d.now.Add(time.Hour)
+	d.pass(time.Hour)
 	d.rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
-	_, err := d.Begin(t.Context(), slug, request)
-	wantCode(t, err, problem.UpstreamUnavailable)
+	_, err := d.Authorize(t.Context(), slug, request)
+	if problem.CodeOf(err) != problem.UpstreamUnavailable {
+		t.Error(err)
+	}
 }

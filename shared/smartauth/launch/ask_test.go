@@ -1,4 +1,4 @@
-package smartauth_test
+package launch
 
 import (
 	"errors"
@@ -10,20 +10,15 @@ import (
 	"fhirlink/shared/smartauth"
 )
 
-const (
-	issuer    = "https://links.example.org/api/smart/clinic"
-	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM" // RFC 7636, appendix B
-)
-
 // asking returns a server with apps, and a request of the app "one" that it takes.
-func asking(t *testing.T, settings string) (smartauth.Server, url.Values) {
+func asking(t *testing.T, settings string) (server, url.Values) {
 	t.Helper()
-	d := newDesk()
+	d := newRig()
 	d.put(t, settings)
 	d.create(t, `{"clientId":"one","name":"One","type":"public","redirectUris":["https://app.example/cb","https://app.example/cb?x=1","http://127.0.0.1/cb"],"scopes":["openid","fhirUser","launch","launch/patient","offline_access","patient/*.rs","user/Observation.read"]}`)
 	d.create(t, `{"clientId":"iss","name":"Iss","type":"symmetric","redirectUris":["https://app.example/cb"],"scopes":["openid","online_access"],"pkce":"optional","authorizationResponseIss":true}`)
 	d.create(t, `{"clientId":"off","name":"Off","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid"],"enabled":false}`)
-	s, err := d.Server(t.Context(), slug)
+	s, err := d.server(t.Context(), slug)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,26 +26,6 @@ func asking(t *testing.T, settings string) (smartauth.Server, url.Values) {
 		"response_type": {"code"}, "client_id": {"one"}, "redirect_uri": {"https://app.example/cb"}, "scope": {"launch openid patient/Observation.r"}, "state": {"a b&c"},
 		"aud": {"https://clinic.example/fhir/"}, "code_challenge": {challenge}, "code_challenge_method": {"S256"},
 	}
-}
-
-// with returns the request with changes: "name=value" sets, "-name" removes, "+name=value" repeats.
-func with(v url.Values, changes ...string) url.Values {
-	next := url.Values{}
-	for name, values := range v {
-		next[name] = slices.Clone(values)
-	}
-	for _, c := range changes {
-		name, value, _ := strings.Cut(strings.TrimLeft(c, "+-"), "=")
-		switch c[0] {
-		case '-':
-			next.Del(name)
-		case '+':
-			next.Add(name, value)
-		default:
-			next.Set(name, value)
-		}
-	}
-	return next
 }
 
 func TestAsk(t *testing.T) {
@@ -72,12 +47,12 @@ func TestAsk(t *testing.T) {
 		{"everything optional", []string{"nonce=n", "login_hint=ada@example.org", "prompt=select_account", "response_mode=query", "unknown=1", "+unknown=2"}, "openid patient/Observation.r", false},
 		{"an empty launch", []string{"launch="}, "openid patient/Observation.r", false},
 	} {
-		a, err := s.Ask(with(request, c.changes...), issuer)
-		if err != nil || strings.Join(a.Scopes, " ") != c.scopes || a.Offline() != c.offline || a.App.ClientID != "one" || a.State != "a b&c" || a.Challenge != challenge || strings.HasSuffix(a.Audience, "/") {
+		a, err := s.ask(with(request, c.changes...), issuer)
+		if err != nil || strings.Join(a.Scopes, " ") != c.scopes || a.offline() != c.offline || a.App.ClientID != "one" || a.State != "a b&c" || a.Challenge != challenge || strings.HasSuffix(a.Audience, "/") {
 			t.Errorf("%s: %+v, %v", c.name, a, err)
 		}
 	}
-	if a, err := s.Ask(with(request, "client_id=iss", "-code_challenge", "-code_challenge_method", "scope=online_access"), issuer); err != nil || a.Challenge != "" || !a.Offline() {
+	if a, err := s.ask(with(request, "client_id=iss", "-code_challenge", "-code_challenge_method", "scope=online_access"), issuer); err != nil || a.Challenge != "" || !a.offline() {
 		t.Errorf("without PKCE: %+v, %v", a, err)
 	}
 }
@@ -103,8 +78,8 @@ func TestAskIsShownHere(t *testing.T) {
 		},
 	} {
 		for _, changes := range all {
-			_, err := s.Ask(with(request, append(changes, "response_type=token")...), issuer) // whatever else is wrong
-			var shown *smartauth.Shown
+			_, err := s.ask(with(request, append(changes, "response_type=token")...), issuer) // whatever else is wrong
+			var shown *Shown
 			if !errors.As(err, &shown) || shown.Code != code || shown.Detail == "" || strings.Contains(shown.Detail, "evil") {
 				t.Errorf("%q: %v, want %s", changes, err, code)
 			}
@@ -173,8 +148,8 @@ func TestAskIsRefused(t *testing.T) {
 		},
 	} {
 		for _, changes := range all {
-			_, err := s.Ask(with(request, changes...), issuer)
-			var refused *smartauth.Refused
+			_, err := s.ask(with(request, changes...), issuer)
+			var refused *Refused
 			if !errors.As(err, &refused) || refused.Code != code || refused.Issuer != "" && !slices.Contains(changes, "client_id=iss") {
 				t.Errorf("%.80q: %v, want %s", changes, err, code)
 				continue
@@ -189,12 +164,12 @@ func TestAskIsRefused(t *testing.T) {
 			}
 		}
 	}
-	_, err := s.Ask(with(request, "redirect_uri=https://app.example/cb?x=1", "response_type=token"), issuer)
-	var refused *smartauth.Refused
+	_, err := s.ask(with(request, "redirect_uri=https://app.example/cb?x=1", "response_type=token"), issuer)
+	var refused *Refused
 	if !errors.As(err, &refused) || !strings.HasPrefix(refused.Location(), "https://app.example/cb?x=1&error=unsupported_response_type&error_description=") || !strings.HasSuffix(refused.Location(), "&state=a%20b%26c") {
 		t.Errorf("%v", refused.Location())
 	}
-	_, err = s.Ask(with(request, "client_id=iss", "response_type=token"), issuer)
+	_, err = s.ask(with(request, "client_id=iss", "response_type=token"), issuer)
 	if !errors.As(err, &refused) || !strings.HasSuffix(refused.Location(), "&iss="+url.QueryEscape(issuer)) {
 		t.Errorf("%v", err)
 	}
@@ -205,8 +180,8 @@ func TestMixedScopes(t *testing.T) {
 	for server, want := range map[string]bool{"ahds": true, "fhirServer": true, "firely": false, "other": false} {
 		s, request := asking(t, `{"tokens":"fhirlink","server":"`+server+`"}`)
 		for scope, mixes := range map[string]bool{"patient/Observation.rs user/Observation.rs": true, "patient/Observation.rs patient/Patient.read": true, "patient/Observation.rs patient/Patient.r openid launch/patient": false, "user/Observation.read openid": false, "patient/*.rs user/*.cruds": false} {
-			_, err := s.Ask(with(request, "scope="+scope), issuer)
-			var refused *smartauth.Refused
+			_, err := s.ask(with(request, "scope="+scope), issuer)
+			var refused *Refused
 			if got := errors.As(err, &refused) && refused.Code == "invalid_scope"; got != (want && mixes) {
 				t.Errorf("%s, %s: %v", server, scope, err)
 			}
@@ -220,15 +195,13 @@ func FuzzAuthorize(f *testing.F) {
 	f.Add("client_id=one&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&response_type=code&state=s&scope=openid&aud=https%3A%2F%2Fclinic.example%2Ffhir&code_challenge_method=S256&code_challenge=" + challenge)
 	f.Add("client_id=one&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&response_type=token&state=%0d%0aX:1")
 	f.Add("client_id=one&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcb&scope=%22&state=%ff")
-	d := newDesk()
-	if _, _, err := d.PutSettings(f.Context(), orgA, slug, creating, smartauth.NewSettings{Tokens: "fhirlink"}); err != nil {
-		f.Fatal(err)
-	}
+	d := newRig()
+	d.put(f, `{"tokens":"fhirlink"}`)
 	name, uris, scopes := "One", []string{"https://app.example/cb", "http://127.0.0.1/cb"}, []string{"openid", "patient/*.rs"}
-	if _, _, _, err := d.CreateApp(f.Context(), orgA, slug, smartauth.NewApp{ClientID: "one", Name: &name, Type: "public", RedirectURIs: &uris, Scopes: &scopes}); err != nil {
+	if _, _, _, err := d.smart.CreateApp(f.Context(), orgA, slug, smartauth.NewApp{ClientID: "one", Name: &name, Type: "public", RedirectURIs: &uris, Scopes: &scopes}); err != nil {
 		f.Fatal(err)
 	}
-	s, err := d.Server(f.Context(), slug)
+	s, err := d.server(f.Context(), slug)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -237,8 +210,8 @@ func FuzzAuthorize(f *testing.F) {
 		if err != nil {
 			return
 		}
-		a, err := s.Ask(values, issuer)
-		var refused *smartauth.Refused
+		a, err := s.ask(values, issuer)
+		var refused *Refused
 		switch {
 		case err == nil:
 			for _, scope := range a.Scopes {

@@ -1,4 +1,4 @@
-package smartauth
+package launch
 
 import (
 	"crypto/sha256"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fhirlink/shared/smartauth"
 )
 
 const (
@@ -52,7 +54,7 @@ type idToken struct {
 	Email    string `json:"email,omitempty"`
 }
 
-func (s Server) idToken(issuer string, a App, g Grant, nonce string, now time.Time) idToken {
+func (s server) idToken(issuer string, a smartauth.App, g Grant, nonce string, now time.Time) idToken {
 	t := idToken{Issuer: issuer, Subject: subjectOf(s.Link.ID, g.User.ObjectID), Audience: a.ClientID, Expires: now.Add(idTokenLife).Unix(), IssuedAt: now.Unix(), Nonce: nonce}
 	if g.has("fhirUser") {
 		t.FHIRUser = g.Audience + "/" + g.User.FHIRUser
@@ -89,14 +91,14 @@ type accessToken struct {
 }
 
 // accessToken is false if the token would be too large.
-func (s Server) accessToken(issuer, id string, a App, g Grant, now time.Time) (accessToken, bool) {
+func (s server) accessToken(issuer, id string, a smartauth.App, g Grant, now time.Time) (accessToken, bool) {
 	scope := strings.Join(g.Scopes, " ")
 	t := accessToken{
 		Issuer: issuer, Audience: s.Settings.Audience(s.Link), Subject: subjectOf(s.Link.ID, g.User.ObjectID), Expires: now.Add(time.Duration(s.Settings.TokenSeconds) * time.Second).Unix(), IssuedAt: now.Unix(), NotBefore: now.Unix(),
 		ID: id, ClientID: a.ClientID, Party: s.Settings.ServerClientID, Tenant: s.Link.TenantID, Roles: *s.Settings.AccessTokenRoles, Scope: scope, SCP: scope, Patient: g.Context.Patient, Encounter: g.Context.Encounter, Grant: g.ID,
 	}
 	switch forPatient := slices.ContainsFunc(g.Scopes, func(one string) bool { return strings.HasPrefix(one, "patient/") }); {
-	case s.Settings.Compartment == ByFHIRUser && forPatient && g.Context.Patient != "": // the server looks for the patient there
+	case s.Settings.Compartment == smartauth.ByFHIRUser && forPatient && g.Context.Patient != "": // the server looks for the patient there
 		t.FHIRUser = s.Link.FHIRServerURL + "/Patient/" + g.Context.Patient
 	case g.User.FHIRUser != "":
 		t.FHIRUser = s.Link.FHIRServerURL + "/" + g.User.FHIRUser

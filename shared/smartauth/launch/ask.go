@@ -1,4 +1,4 @@
-package smartauth
+package launch
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/paste"
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth"
 )
 
 // Bounds of what an app asks for (contract-smart.md §6).
@@ -49,8 +50,14 @@ type Refused struct {
 // Unwrap returns the cause.
 func (e *Refused) Unwrap() error { return e.Cause }
 
-// Error returns the code and the description.
-func (e *Refused) Error() string { return e.Code + ": " + e.Description }
+// Error returns the code, the description and the cause.
+func (e *Refused) Error() string {
+	text := e.Code + ": " + e.Description
+	if e.Cause != nil {
+		text += " " + e.Cause.Error()
+	}
+	return text
+}
 
 // Location is the address that the browser is sent to.
 func (e *Refused) Location() string {
@@ -76,11 +83,12 @@ func withQuery(uri string, parameters [][2]string) string {
 	return b.String()
 }
 
-// Ask is what an app asks for, checked.
-type Ask struct {
-	App         App
+// ask is what an app asks for, checked.
+type ask struct {
+	App         smartauth.App
 	RedirectURI string
 	State       string
+	Asked       int      // how many scopes are asked for
 	Scopes      []string // cut to what the app may have, in the order and spelling of the request
 	Audience    string   // the FHIR base that the app knows the server by
 	Challenge   string   // of PKCE (S256); empty: none
@@ -89,8 +97,8 @@ type Ask struct {
 	LoginHint   string
 }
 
-// Offline reports whether a refresh token is asked for.
-func (a Ask) Offline() bool {
+// offline reports whether a refresh token is asked for.
+func (a ask) offline() bool {
 	return slices.Contains(a.Scopes, "offline_access") || slices.Contains(a.Scopes, "online_access")
 }
 
@@ -104,13 +112,13 @@ var parameters = []string{
 	"response_type", "client_id", "redirect_uri", "scope", "state", "aud", "resource", "code_challenge", "code_challenge_method", "launch", "nonce", "login_hint", "prompt", "response_mode", "request", "request_uri",
 }
 
-// Ask reads an authorization request. issuer is that of the server. Errors: *Shown, *Refused.
-func (s Server) Ask(values url.Values, issuer string) (Ask, error) {
+// ask reads an authorization request. issuer is that of the server. Errors: *Shown, *Refused.
+func (s server) ask(values url.Values, issuer string) (ask, error) {
 	app, redirectURI, err := s.who(values)
 	if err != nil {
-		return Ask{}, err
+		return ask{}, err
 	}
-	a := Ask{
+	a := ask{
 		App: app, RedirectURI: redirectURI, State: values.Get("state"), Challenge: values.Get("code_challenge"), Nonce: values.Get("nonce"), Prompt: values.Get("prompt"), LoginHint: values.Get("login_hint"),
 	}
 	refuse := func(code, description string) error {
@@ -124,37 +132,37 @@ func (s Server) Ask(values url.Values, issuer string) (Ask, error) {
 		return r
 	}
 	if code, description := s.wrong(values, app); code != "" {
-		return Ask{}, refuse(code, description)
+		return ask{}, refuse(code, description)
 	}
 	a.Audience = strings.TrimSuffix(firstOf(values, "aud", "resource"), "/")
 	scopes, description := s.cut(values.Get("scope"), app)
 	if description != "" {
-		return Ask{}, refuse(oauth.InvalidScope, description)
+		return ask{}, refuse(oauth.InvalidScope, description)
 	}
-	a.Scopes = scopes
+	a.Scopes, a.Asked = scopes, len(smart.Split(values.Get("scope")))
 	return a, nil
 }
 
 // who returns the app, and where it is answered. Error: *Shown.
-func (s Server) who(values url.Values) (App, string, error) {
+func (s server) who(values url.Values) (smartauth.App, string, error) {
 	clients, uris := values["client_id"], values["redirect_uri"]
 	if len(clients) != 1 || len(uris) != 1 {
-		return App{}, "", &Shown{"malformed_request", "The app sent the parameters client_id and redirect_uri not exactly once. Tell its maker."}
+		return smartauth.App{}, "", &Shown{"malformed_request", "The app sent the parameters client_id and redirect_uri not exactly once. Tell its maker."}
 	}
 	app, ok := s.App(clients[0])
 	switch {
 	case !ok:
-		return App{}, "", &Shown{"unknown_app", "This app is not registered with the organization that you want to sign in to. Tell the app's maker, or the organization."}
+		return smartauth.App{}, "", &Shown{"unknown_app", "This app is not registered with the organization that you want to sign in to. Tell the app's maker, or the organization."}
 	case app.Disabled:
-		return App{}, "", &Shown{"app_disabled", "The organization has switched this app off. Ask it why."}
+		return smartauth.App{}, "", &Shown{"app_disabled", "The organization has switched this app off. Ask it why."}
 	case !app.Redirects(uris[0]):
-		return App{}, "", &Shown{"unknown_redirect_uri", "The app asked to be answered at an address that is not registered for it. For your safety nothing is sent there. Tell the app's maker."}
+		return smartauth.App{}, "", &Shown{"unknown_redirect_uri", "The app asked to be answered at an address that is not registered for it. For your safety nothing is sent there. Tell the app's maker."}
 	}
 	return app, uris[0], nil
 }
 
 // wrong says what is wrong with the parameters besides scope; an empty code: nothing.
-func (s Server) wrong(values url.Values, app App) (code, description string) {
+func (s server) wrong(values url.Values, app smartauth.App) (code, description string) {
 	for _, name := range parameters {
 		if len(values[name]) > 1 {
 			return oauth.InvalidRequest, "The parameter " + name + " stands more than once in the request."
@@ -196,7 +204,7 @@ func (s Server) wrong(values url.Values, app App) (code, description string) {
 
 // wrongAudience checks that the app will use the token at this link's FHIR server: another one could not
 // be trusted with it (SMART App Launch 2.2, "aud").
-func (s Server) wrongAudience(values url.Values) (code, description string) {
+func (s server) wrongAudience(values url.Values) (code, description string) {
 	aud, resource := values.Get("aud"), values.Get("resource")
 	switch asked := firstOf(values, "aud", "resource"); {
 	case asked == "":
@@ -220,11 +228,11 @@ func firstOf(values url.Values, names ...string) string {
 
 // cut leaves of the scopes that are asked for those that the app may have, without repetitions.
 // description says why none can be granted; empty: some can.
-func (s Server) cut(asked string, app App) (scopes []string, description string) {
+func (s server) cut(asked string, app smartauth.App) (scopes []string, description string) {
 	all := smart.Split(asked)
 	switch {
-	case len(all) > maxScopes || len(asked) > maxScopeBytes:
-		return nil, fmt.Sprintf("The request has more than %d scopes, or more than %d bytes of them. Use wildcards such as patient/*.rs.", maxScopes, maxScopeBytes)
+	case len(all) > smartauth.MaxScopes || len(asked) > maxScopeBytes:
+		return nil, fmt.Sprintf("The request has more than %d scopes, or more than %d bytes of them. Use wildcards such as patient/*.rs.", smartauth.MaxScopes, maxScopeBytes)
 	}
 	may := make([]smart.Scope, len(app.Scopes))
 	for i, one := range app.Scopes {
@@ -233,7 +241,7 @@ func (s Server) cut(asked string, app App) (scopes []string, description string)
 	for i, one := range all {
 		parsed := smart.Parse(one)
 		switch {
-		case !scopeToken.MatchString(one):
+		case !oauth.IsScope(one):
 			return nil, "A scope has a character that scopes cannot have, or is longer than 512 characters."
 		case !parsed.WellFormed():
 			return nil, fmt.Sprintf("The scope at place %d is malformed: write it as patient/Observation.rs or patient/Observation.read.", i+1)
@@ -250,8 +258,8 @@ func (s Server) cut(asked string, app App) (scopes []string, description string)
 
 // mixed says what is mixed that the FHIR server takes from one token only: contexts, or versions of the
 // scopes' syntax. Empty: nothing, or the server takes it.
-func (s Server) mixed(scopes []string) (description string) {
-	if s.Settings.Server != FHIRServer && s.Settings.Server != AHDS {
+func (s server) mixed(scopes []string) (description string) {
+	if s.Settings.Server != smartauth.FHIRServer && s.Settings.Server != smartauth.AHDS {
 		return ""
 	}
 	contexts, versions := map[string]bool{}, map[smart.Version]bool{}

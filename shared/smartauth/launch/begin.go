@@ -1,4 +1,4 @@
-package smartauth
+package launch
 
 import (
 	"context"
@@ -6,29 +6,18 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
 
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/handle"
 )
 
 // requestLife is how long a user may take at Entra.
 const requestLife = 10 * time.Minute
-
-// private is for values that never print: what they hold opens or names a patient's record.
-type private struct{}
-
-// Format implements [fmt.Formatter].
-func (private) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
-
-// LogValue implements [slog.LogValuer].
-func (private) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // request is what is kept of an app's request, while the user is at Entra.
 type request struct {
@@ -40,6 +29,7 @@ type request struct {
 	RedirectURI string
 	State       []byte // the app's, as it was sent
 	Scopes      []string
+	Asked       int // how many scopes it asked for
 	Audience    string
 	Challenge   string `json:",omitzero"`
 	Nonce       []byte `json:",omitzero"` // the app's
@@ -57,40 +47,45 @@ type Begun struct {
 	Cookie *http.Cookie // binds the request to the browser
 }
 
-// Begin takes an authorization request, and sends the user to Entra. Nothing of the request travels with
-// the browser but a handle. Errors: ErrUnknown, *Shown, *Refused, and UpstreamUnavailable while it cannot
-// be known whom to tell, or no token can be made.
-func (s *Service) Begin(ctx context.Context, slug string, values url.Values) (Begun, error) {
-	server, err := s.Server(ctx, slug)
+// Authorize takes an authorization request, and sends the user to Entra. Nothing of the request travels with
+// the browser but a handle. Errors: smartauth.ErrUnknown, *Shown, *Refused, and UpstreamUnavailable while it
+// cannot be known whom to tell, or no token can be made.
+func (s *Service) Authorize(ctx context.Context, slug string, values url.Values) (Begun, error) {
+	server, err := s.server(ctx, slug)
 	if err != nil {
 		return Begun{}, err
 	}
-	issuer := s.Issuer(slug)
-	ask, err := server.Ask(values, issuer)
+	issuer := s.Servers.Issuer(slug)
+	ask, err := server.ask(values, issuer)
 	if err != nil {
 		return Begun{}, err
 	}
-	if _, err := s.Keys.Keys(ctx); err != nil { // nobody shall sign in for a token that cannot be made
-		return Begun{}, noKey(err)
+	if _, err := s.Signer.Keys(ctx); err != nil { // nobody shall sign in for a token that cannot be made
+		return Begun{}, smartauth.Unavailable(err)
 	}
 	ends := s.Now().Add(requestLife)
 	state := handle.New(ends)
 	kept := request{
-		SettingsID: server.Settings.ID, AppID: ask.App.ID, ClientID: ask.App.ClientID, RedirectURI: ask.RedirectURI, State: []byte(ask.State), Scopes: ask.Scopes, Audience: ask.Audience, Challenge: ask.Challenge, Nonce: []byte(ask.Nonce),
+		SettingsID: server.Settings.ID, AppID: ask.App.ID, ClientID: ask.App.ClientID, RedirectURI: ask.RedirectURI, State: []byte(ask.State), Scopes: ask.Scopes, Asked: ask.Asked, Audience: ask.Audience, Challenge: ask.Challenge, Nonce: []byte(ask.Nonce),
 		EntraNonce: rand.Text(), EntraVerifier: newVerifier(),
 	}
 	if ask.App.AuthorizationResponseIss {
 		kept.Issuer = issuer
 	}
-	if err := handle.Keep(ctx, handle.Store{Rows: s.Rows, Sealer: s.Sealer}, handle.Request, state, server.Link.ID, ends, kept); err != nil {
-		return Begun{}, kept.failed(unavailable(err))
+	if err := handle.Keep(ctx, s.handles(), handle.Request, state, server.Link.ID, ends, kept); err != nil {
+		return Begun{}, kept.failed(smartauth.Unavailable(err))
 	}
-	return Begun{URL: s.Authorize(server.Link) + "?" + entraQuery(server, ask, kept, state, issuer).Encode(), Cookie: bind(state)}, nil
+	return Begun{URL: s.Deps.Authorize(server.Link) + "?" + entraQuery(server, ask, kept, state, issuer).Encode(), Cookie: bind(state)}, nil
+}
+
+// refuse tells the app of an error, at its redirect URI.
+func (r request) refuse(code, description string, cause error) *Refused {
+	return &Refused{Code: code, Description: description, RedirectURI: r.RedirectURI, State: string(r.State), Issuer: r.Issuer, Cause: cause}
 }
 
 // failed tells the app of a failure of ours, at its redirect URI.
 func (r request) failed(err error) error {
-	refused := &Refused{Code: oauth.ServerError, Description: "The request could not be taken because of a fault on our side. Try again later.", RedirectURI: r.RedirectURI, State: string(r.State), Issuer: r.Issuer, Cause: err}
+	refused := r.refuse(oauth.ServerError, "The request could not be taken because of a fault on our side. Try again later.", err)
 	var p *problem.Error
 	if errors.As(err, &p) && p.Code == problem.UpstreamUnavailable {
 		refused.Code, refused.Description = oauth.Unavailable, "A service that is needed does not answer. Try again in a few seconds."
@@ -99,14 +94,14 @@ func (r request) failed(err error) error {
 }
 
 // entraQuery is what Entra is asked for: to sign the user in. It sees no scope of the app.
-func entraQuery(server Server, ask Ask, kept request, state handle.Handle, issuer string) url.Values {
+func entraQuery(server server, ask ask, kept request, state handle.Handle, issuer string) url.Values {
 	challenge := sha256.Sum256([]byte(kept.EntraVerifier))
 	scope := "openid profile"
-	if ask.Offline() {
+	if ask.offline() {
 		scope += " offline_access" // Entra is asked at every refresh whether the user may still sign in
 	}
 	query := url.Values{
-		"client_id": {server.Link.ClientID}, "response_type": {"code"}, "response_mode": {"query"}, "redirect_uri": {issuer + CallbackPath}, "scope": {scope}, "state": {string(state)}, "nonce": {kept.EntraNonce},
+		"client_id": {server.Link.ClientID}, "response_type": {"code"}, "response_mode": {"query"}, "redirect_uri": {issuer + smartauth.CallbackPath}, "scope": {scope}, "state": {string(state)}, "nonce": {kept.EntraNonce},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
 	}
 	for name, value := range map[string]string{"prompt": ask.Prompt, "login_hint": ask.LoginHint} {

@@ -1,4 +1,4 @@
-package smartauth
+package launch
 
 import (
 	"encoding/base64"
@@ -9,6 +9,7 @@ import (
 
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/smartauth"
 )
 
 // basicChallenge is what RFC 7617 wants in a 401 to a client that used Basic.
@@ -19,6 +20,17 @@ type Credentials struct {
 	ClientID string
 	Secret   secret.Value // zero: none was sent
 	basic    *basic
+}
+
+// way is how a client authenticates, in the words of RFC 8414's metadata.
+func (c Credentials) way() string {
+	switch {
+	case c.basic != nil:
+		return "client_secret_basic"
+	case !c.Secret.IsZero():
+		return "client_secret_post"
+	}
+	return "none"
 }
 
 // basic is what stood in the header Authorization: the secret as it was sent, and form-decoded. No client
@@ -81,25 +93,25 @@ func readBasic(header string) (*basic, bool) {
 	return b, true
 }
 
-// App returns the app that the credentials prove. The error is an *oauth.Error.
-func (c Credentials) App(s Server, now time.Time) (App, error) {
+// app returns the app that the credentials prove. The error is an *oauth.Error.
+func (c Credentials) app(s server, now time.Time) (smartauth.App, error) {
 	usedBasic := c.basic != nil
 	a, ok := s.App(c.ClientID)
 	switch {
 	case c.ClientID == "":
-		return App{}, invalidClient("The client is not named. Send client_id, or the header Authorization.", usedBasic)
+		return smartauth.App{}, invalidClient("The client is not named. Send client_id, or the header Authorization.", usedBasic)
 	case !ok || a.Disabled:
-		return App{}, invalidClient("The client is not registered here, or it was switched off.", usedBasic)
-	case a.Type == Public && !c.Secret.IsZero():
-		return App{}, invalidClient("The client is public and has no secret. Send client_id only.", usedBasic)
-	case a.Type == Public:
+		return smartauth.App{}, invalidClient("The client is not registered here, or it was switched off.", usedBasic)
+	case a.Type == smartauth.Public && !c.Secret.IsZero():
+		return smartauth.App{}, invalidClient("The client is public and has no secret. Send client_id only.", usedBasic)
+	case a.Type == smartauth.Public:
 		return a, nil
 	case c.Secret.IsZero():
-		return App{}, invalidClient("The client must authenticate with its client secret.", usedBasic)
+		return smartauth.App{}, invalidClient("The client must authenticate with its client secret.", usedBasic)
 	case a.Authenticates(c.Secret, now), usedBasic && a.Authenticates(c.basic.rawSecret, now):
 		return a, nil
 	}
-	return App{}, invalidClient("The client secret is wrong, or its time is over.", usedBasic)
+	return smartauth.App{}, invalidClient("The client secret is wrong, or its time is over.", usedBasic)
 }
 
 func invalidRequest(description string) error {

@@ -1,4 +1,4 @@
-package smartauth
+package launch
 
 import (
 	"slices"
@@ -21,12 +21,13 @@ func contextOf(u User) Launched {
 	return Launched{}
 }
 
-// granted is what is given of the scopes that were asked for and that the app may have, in their order
-// and spelling. denied reports that scopes for data were asked for, and that none of them can be given.
+// grantedOf is what is given of the scopes that were asked for and that the app may have, in their order
+// and spelling. denied reports that nothing is given, or that scopes for
+// data were asked for, and that none of them can be given.
 //
 // A patient gets patient/ scopes for their own record; other users get user/ scopes, and patient/ scopes
 // where the context names a patient. Who has no resource gets no scope for resources.
-func granted(asked []string, u User, c Launched, refresh bool) (scopes []string, denied bool) {
+func grantedOf(asked []string, u User, c Launched, refresh bool) (scopes []string, denied bool) {
 	data, given := false, false
 	for _, one := range asked {
 		parsed := smart.Parse(one)
@@ -48,7 +49,7 @@ func granted(asked []string, u User, c Launched, refresh bool) (scopes []string,
 			scopes = append(scopes, one)
 		}
 	}
-	return scopes, data && !given
+	return scopes, data && !given || len(scopes) == 0
 }
 
 // isData reports whether a scope lets an app at data: one for resources, or one that only the FHIR server

@@ -1,0 +1,214 @@
+package launch
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/eventlog"
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/handle"
+)
+
+// codeLife is how long an app may take to exchange a code.
+const codeLife = 2 * time.Minute
+
+// codePrefix begins every code, so that scanners recognize one.
+const codePrefix = "flc_"
+
+// code is what is kept of a sign-in until the app exchanges its code.
+type code struct {
+	private
+
+	SettingsID  string
+	AppID       string
+	ClientID    string
+	RedirectURI string
+	Challenge   string `json:",omitzero"`
+	Nonce       []byte `json:",omitzero"`
+	Grant       Grant
+	Refresh     string `json:",omitzero"` // Entra's refresh token, if the app gets one of ours
+}
+
+// Answered is what the browser is sent back to the app with.
+type Answered struct {
+	private
+
+	Location string
+}
+
+// Callback takes Entra's answer to a sign-in, and gives the app a code. cookie returns the value of the
+// browser's cookie with a name. Errors: smartauth.ErrUnknown, *Shown, *Refused, and UpstreamUnavailable while
+// it cannot be known whom to tell.
+func (s *Service) Callback(ctx context.Context, slug string, query url.Values, cookie func(name string) string) (Answered, error) {
+	server, err := s.server(ctx, slug)
+	if err != nil {
+		return Answered{}, err
+	}
+	state := handle.Handle(single(query, "state"))
+	kept, row, err := handle.Look[request](ctx, s.handles(), handle.Request, state, server.Link.ID)
+	switch {
+	case errors.Is(err, handle.ErrUsed):
+		return Answered{}, &Shown{"already_used", "This sign-in has been completed before. Go back to the app, and begin again there if it asks you to."}
+	case errors.Is(err, handle.ErrEnded), errors.Is(err, handle.ErrUnknown) && state.Over(s.Now()):
+		return Answered{}, &Shown{"request_expired", "The sign-in took longer than ten minutes. Go back to the app, and begin again there."}
+	case errors.Is(err, handle.ErrUnknown), err == nil && !same(cookie(state.Cookie()), string(state)):
+		return Answered{}, &Shown{"browser_mismatch", "This sign-in began in another browser, or this browser keeps no cookies. Open the app in a window of its own, and begin again there."}
+	case err != nil:
+		return Answered{}, smartauth.Unavailable(err)
+	}
+	if err := server.checkApp(kept); err != nil {
+		return Answered{}, err
+	}
+	switch err := s.handles().Spend(ctx, row, ""); {
+	case errors.Is(err, handle.ErrUsed):
+		return Answered{}, &Shown{"already_used", "This sign-in is being completed in another window. Look there."}
+	case err != nil:
+		return Answered{}, kept.failed(smartauth.Unavailable(err))
+	}
+	given, granted, err := s.signedIn(ctx, server, kept, query)
+	s.logSignIn(ctx, slug, kept, granted, err)
+	if err != nil {
+		return Answered{}, err
+	}
+	return Answered{Location: withQuery(kept.RedirectURI, [][2]string{{"code", given}, {"state", string(kept.State)}, {"iss", kept.Issuer}})}, nil
+}
+
+// single returns a parameter that stands once in a query.
+func single(query url.Values, name string) string {
+	if len(query[name]) != 1 {
+		return ""
+	}
+	return query[name][0]
+}
+
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// checkApp makes sure that the app may still be answered. Error: *Shown.
+func (s server) checkApp(kept request) error {
+	if s.Settings.ID != kept.SettingsID {
+		return &Shown{"request_expired", "The organization has changed how apps sign in since this sign-in began. Go back to the app, and begin again there."}
+	}
+	app, _, err := s.who(url.Values{"client_id": {kept.ClientID}, "redirect_uri": {kept.RedirectURI}})
+	if err == nil && app.ID != kept.AppID {
+		err = &Shown{"request_expired", "The organization has registered the app anew since this sign-in began. Go back to the app, and begin again there."}
+	}
+	return err
+}
+
+// signedIn exchanges Entra's code, and decides what the app is granted. The error is a *Refused.
+func (s *Service) signedIn(ctx context.Context, server server, kept request, query url.Values) (given string, granted []string, err error) {
+	if refusal, ok := entra.ParseRedirectRefusal(single(query, "error"), query.Get("error_description")); ok {
+		code, description := explain(refusal)
+		return "", nil, kept.refuse(code, description, refusal)
+	}
+	t, who, err := s.redeem(ctx, server, kept, single(query, "code"))
+	if err != nil {
+		return "", nil, kept.refused(err)
+	}
+	user := User{ObjectID: who.ObjectID, Name: who.Name, Username: who.Username, Email: who.Email, FHIRUser: fhirUserOf(who.Claims, server.Settings.UserClaim, server.Settings.BaseURLs(server.Link))}
+	context := contextOf(user)
+	granted, denied := grantedOf(kept.Scopes, user, context, !t.Refresh.IsZero())
+	if denied {
+		return "", nil, kept.refuse(accessDenied, deniedTo(user, server.Settings.UserClaim), nil)
+	}
+	ends := s.Now().Add(codeLife)
+	h := handle.New(ends)
+	value := code{
+		SettingsID: kept.SettingsID, AppID: kept.AppID, ClientID: kept.ClientID, RedirectURI: kept.RedirectURI, Challenge: kept.Challenge, Nonce: kept.Nonce,
+		Grant: Grant{User: user, Scopes: granted, Context: context, Audience: kept.Audience},
+	}
+	if value.Grant.refreshes() {
+		value.Refresh = t.Refresh.Reveal()
+	}
+	if err := handle.Keep(ctx, s.handles(), handle.Code, h, server.Link.ID, ends, value); err != nil {
+		return "", nil, kept.failed(smartauth.Unavailable(err))
+	}
+	return codePrefix + string(h), granted, nil
+}
+
+// redeem exchanges Entra's code for tokens, and reads who has signed in.
+func (s *Service) redeem(ctx context.Context, server server, kept request, entraCode string) (t entra.UserTokens, who entra.SignedIn, err error) {
+	if entraCode == "" {
+		return t, who, errors.New("the answer of Entra has neither a code nor an error")
+	}
+	callback := s.Servers.Issuer(string(server.Link.Slug)) + smartauth.CallbackPath
+	err = s.Clients.As(ctx, server.Link, func(ctx context.Context, as entra.Credentials) (err error) {
+		if t, err = s.SignIns.Redeem(ctx, as, secret.New(entraCode), secret.New(kept.EntraVerifier), callback); err != nil {
+			return err
+		}
+		who, err = s.IDTokens.Validate(ctx, as, t.ID.Reveal(), kept.EntraNonce)
+		return err
+	})
+	return t, who, err
+}
+
+// refused tells the app why Entra's code could not be exchanged.
+func (r request) refused(err error) error {
+	var (
+		refusal     *entra.Refusal
+		unreachable *entra.Unreachable
+	)
+	switch {
+	case errors.As(err, &refusal):
+		code, description := explain(refusal)
+		return r.refuse(code, description, err)
+	case errors.As(err, &unreachable):
+		return r.refuse(oauth.Unavailable, "Entra does not answer just now. Try again in a few seconds.", problem.Unavailable(err, refreshRetry, "Entra does not answer just now."))
+	}
+	return r.failed(smartauth.Unavailable(err))
+}
+
+// deniedTo says why a user gets nothing of what the app asks for.
+func deniedTo(u User, claim string) string {
+	switch u.kind() {
+	case "":
+		return "Entra does not say which FHIR resource the user is. The organization's administrator sets the claim " + oauth.Plain(claim) + " for the user, as Type/id."
+	case "Patient":
+		return "The user is a patient, and may let apps at their own record only: the app must ask for patient/ scopes."
+	}
+	return "The user is no patient, and no patient was chosen: the app must ask for user/ scopes, or be launched from an EHR."
+}
+
+// Clear returns the cookie that deletes the one which bound a request to its browser; nil if a state cannot
+// be one of ours.
+func Clear(state string) *http.Cookie {
+	h := handle.Handle(state)
+	if !h.Valid() {
+		return nil
+	}
+	c := bind(h)
+	c.Value, c.MaxAge = "", -1
+	return c
+}
+
+// logSignIn counts scopes, and names none.
+func (s *Service) logSignIn(ctx context.Context, slug string, kept request, granted []string, err error) {
+	outcome := "ok"
+	var (
+		refused *Refused
+		refusal *entra.Refusal
+	)
+	if errors.As(err, &refused) {
+		outcome = refused.Code
+	}
+	attrs := []slog.Attr{slog.String("link", slug), slog.String("client", kept.ClientID), slog.String("outcome", outcome), slog.Int("requested", kept.Asked), slog.Int("granted", len(granted))}
+	if errors.As(err, &refusal) && refusal.Number != 0 {
+		attrs = append(attrs, slog.Int("aadsts", refusal.Number))
+	}
+	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.signed_in", attrs...)
+}
+
+// refreshes reports whether the grant outlives its first access token.
+func (g Grant) refreshes() bool {
+	return slices.Contains(g.Scopes, "offline_access") || slices.Contains(g.Scopes, "online_access")
+}

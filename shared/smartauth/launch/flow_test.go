@@ -1,0 +1,847 @@
+package launch
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/handle"
+	"fhirlink/shared/store"
+)
+
+// claimsOf are the claims of a token, after its signature was checked by what is published.
+func (r *rig) claimsOf(t testing.TB, token, typ string) jwt.MapClaims {
+	t.Helper()
+	keys, err := r.Signer.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := jwt.MapClaims{}
+	parsed, err := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithTimeFunc(r.clock)).ParseWithClaims(token, claims, func(token *jwt.Token) (any, error) {
+		for _, k := range keys {
+			if k.KeyID == token.Header["kid"] {
+				return k.Key, nil
+			}
+		}
+		return nil, errors.New("an unknown key")
+	})
+	if err != nil || parsed.Header["typ"] != typ {
+		t.Fatalf("%v, %v", err, parsed.Header)
+	}
+	return claims
+}
+
+// TestStandaloneLaunch is a launch of a patient: SMART's spelling everywhere, the patient in context, a
+// refresh, a revocation.
+func TestStandaloneLaunch(t *testing.T) {
+	r, request := patientApp(t)
+	form := r.signIn(t, request, pat)
+	answer := r.tokens(t, form)
+	const scope = "openid fhirUser launch/patient offline_access patient/Observation.rs?category=x patient/*.read"
+	if answer.Scope != scope || answer.Patient != "canary-p1" || answer.TokenType != "Bearer" || answer.ExpiresIn != 3600 || !strings.HasPrefix(answer.RefreshToken, "flr_") {
+		t.Errorf("%q %q", answer.Scope, answer.Patient)
+	}
+	access, id := r.claimsOf(t, answer.AccessToken, "at+jwt"), r.claimsOf(t, answer.IDToken, "JWT")
+	if access["iss"] != issuer || access["aud"] != "https://clinic.example/fhir" || access["scope"] != scope || access["scp"] != scope || access["patient"] != "canary-p1" || access["client_id"] != "one" || access["azp"] != clientID || access["tid"] != orgA || access["fhirUser"] != "https://clinic.example/fhir/Patient/canary-p1" {
+		t.Errorf("%v", access)
+	}
+	if id["iss"] != issuer || id["aud"] != "one" || id["nonce"] != "canary-nonce" || id["sub"] != access["sub"] || id["fhirUser"] != "https://clinic.example/fhir/Patient/canary-p1" || id["name"] != nil || id["email"] != nil {
+		t.Errorf("%v", id)
+	}
+	again := r.tokens(t, refreshForm(answer))
+	refreshed := r.claimsOf(t, again.AccessToken, "at+jwt")
+	if again.Scope != scope || again.Patient != "canary-p1" || again.IDToken != "" || again.RefreshToken == answer.RefreshToken || refreshed["gid"] != access["gid"] || refreshed["jti"] == access["jti"] || refreshed["sub"] != access["sub"] {
+		t.Errorf("%q %v", again.Scope, refreshed)
+	}
+	if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(again)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("after revocation: %v", err)
+	}
+	text, err := json.Marshal(answer)
+	if err != nil || strings.Contains(string(text), "null") || strings.Contains(string(text), "need_patient") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// TestWhoIsGrantedWhat: patients get patient/ scopes of their own, others user/ scopes, and who has no FHIR
+// resource gets no data.
+func TestWhoIsGrantedWhat(t *testing.T) {
+	for name, tt := range map[string]struct {
+		user    entratest.Account
+		scope   string
+		granted string // "app …": what the app is told
+		patient string
+	}{
+		"a patient":                    {pat, "openid patient/*.rs user/*.rs", "openid patient/*.rs", "canary-p1"},
+		"a practitioner":               {ada, "openid fhirUser patient/*.rs user/Observation.rs launch/patient", "openid fhirUser user/Observation.rs", ""},
+		"a practitioner, patient only": {ada, "openid patient/*.rs", "app access_denied", ""},
+		"a patient, user/ only":        {pat, "openid user/*.rs", "app access_denied", ""},
+		"nobody":                       {nobody, "openid patient/*.rs user/*.rs", "app access_denied", ""},
+		"nobody, no data":              {nobody, "openid fhirUser profile", "openid profile", ""},
+		"nobody, nothing at all":       {nobody, "launch/patient", "app access_denied", ""},
+		"more than the app may have":   {pat, "patient/Observation.cruds openid patient/Patient.r", "openid patient/Patient.r", "canary-p1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, request := patientApp(t)
+			begun, err := r.Authorize(t.Context(), slug, with(request, "scope="+tt.scope))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answered, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, tt.user))
+			if err != nil {
+				var refused *Refused
+				if codeOf(err) != tt.granted || !errors.As(err, &refused) || strings.Contains(refused.Location(), "canary-p1") || !strings.HasPrefix(refused.Location(), "https://app.example/cb?error=access_denied&error_description=") {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			answer := r.tokens(t, r.formOf(t, request, answered))
+			if answer.Scope != tt.granted || answer.Patient != tt.patient || answer.RefreshToken != "" {
+				t.Errorf("%q %q", answer.Scope, answer.Patient)
+			}
+		})
+	}
+}
+
+// TestUserInfo: the id token says of the user what was asked for.
+func TestUserInfo(t *testing.T) {
+	r, request := patientApp(t)
+	answer := r.tokens(t, r.signIn(t, with(request, "scope=openid profile email", "-nonce"), ada))
+	id := r.claimsOf(t, answer.IDToken, "JWT")
+	if id["name"] != "Ada" || id["preferred_username"] != "ada@example.org" || id["nonce"] != nil || id["fhirUser"] != nil {
+		t.Errorf("%v", id)
+	}
+	if plain := r.tokens(t, r.signIn(t, with(request, "scope=patient/*.rs"), pat)); plain.IDToken != "" {
+		t.Error("an id token without openid")
+	}
+}
+
+// TestContextOfSettings: constants of the settings are in every answer.
+func TestContextOfSettings(t *testing.T) {
+	r, request := patientApp(t)
+	r.put(t, `{"tokens":"fhirlink","context":{"tenant":"t-1","smartStyleUrl":"https://a.example/style.json","needPatientBanner":false},"accessTokenSeconds":300,"fhirBaseUrls":["https://gateway.example/fhir"]}`)
+	answer := r.tokens(t, r.signIn(t, with(request, "aud=https://gateway.example/fhir/"), pat))
+	for range 2 {
+		if answer.Tenant != "t-1" || answer.SmartStyleURL != "https://a.example/style.json" || answer.NeedPatientBanner == nil || *answer.NeedPatientBanner || answer.ExpiresIn != 300 {
+			t.Errorf("%v", answer.Tenant)
+		}
+		if access := r.claimsOf(t, answer.AccessToken, "at+jwt"); access["fhirUser"] != "https://clinic.example/fhir/Patient/canary-p1" {
+			t.Errorf("%v", access)
+		}
+		if answer.IDToken != "" && r.claimsOf(t, answer.IDToken, "JWT")["fhirUser"] != "https://gateway.example/fhir/Patient/canary-p1" {
+			t.Error("fhirUser of the id token is not below aud")
+		}
+		answer = r.tokens(t, refreshForm(answer))
+	}
+}
+
+// TestCallbackIsBound: Entra's answer counts once, in the browser that began, at the link that began, within
+// ten minutes, while the app is as it was.
+func TestCallbackIsBound(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do   func(t *testing.T, r *rig, b *Begun, q url.Values)
+		want string
+	}{
+		"as it should be": {func(*testing.T, *rig, *Begun, url.Values) {}, "ok"},
+		"unknown keys":    {func(_ *testing.T, _ *rig, _ *Begun, q url.Values) { q.Set("x", "1") }, "ok"},
+		"no state":        {func(_ *testing.T, _ *rig, _ *Begun, q url.Values) { q.Del("state") }, "page browser_mismatch"},
+		"two states":      {func(_ *testing.T, _ *rig, _ *Begun, q url.Values) { q.Add("state", q.Get("state")) }, "page browser_mismatch"},
+		"another state": {func(_ *testing.T, r *rig, _ *Begun, q url.Values) {
+			q.Set("state", string(handle.New(r.clock().Add(time.Minute))))
+		}, "page browser_mismatch"},
+		"no state of ours":      {func(_ *testing.T, _ *rig, _ *Begun, q url.Values) { q.Set("state", "<x>") }, "page browser_mismatch"},
+		"no cookie":             {func(_ *testing.T, _ *rig, b *Begun, _ url.Values) { b.Cookie = &http.Cookie{} }, "page browser_mismatch"},
+		"the cookie of another": {func(_ *testing.T, _ *rig, b *Begun, _ url.Values) { c := *b.Cookie; c.Value = "x"; b.Cookie = &c }, "page browser_mismatch"},
+		"after ten minutes":     {func(_ *testing.T, r *rig, _ *Begun, _ url.Values) { r.pass(10 * time.Minute) }, "page request_expired"},
+		"after an hour, swept":  {func(_ *testing.T, r *rig, _ *Begun, _ url.Values) { r.pass(time.Hour); r.removeShort(t) }, "page request_expired"},
+		"settings made anew":    {func(t *testing.T, r *rig, _ *Begun, _ url.Values) { r.off(t); r.put(t, `{"tokens":"fhirlink"}`) }, "page request_expired"},
+		"settings changed": {func(t *testing.T, r *rig, _ *Begun, _ url.Values) {
+			r.put(t, `{"tokens":"fhirlink","diagnostics":true}`)
+		}, "ok"},
+		"SMART off":   {func(t *testing.T, r *rig, _ *Begun, _ url.Values) { r.off(t) }, "invalid_request"},
+		"the app off": {func(t *testing.T, r *rig, _ *Begun, _ url.Values) { r.change(t, `{"enabled":false}`) }, "page app_disabled"},
+		"the app off and on": {func(t *testing.T, r *rig, _ *Begun, _ url.Values) {
+			r.change(t, `{"enabled":false}`)
+			r.change(t, `{"enabled":true}`)
+		}, "page request_expired"},
+		"the app gone": {func(t *testing.T, r *rig, _ *Begun, _ url.Values) { r.deleteApp(t) }, "page unknown_app"},
+		"the redirect URI gone": {func(t *testing.T, r *rig, _ *Begun, _ url.Values) {
+			r.change(t, `{"redirectUris":["https://app.example/other"]}`)
+		}, "page unknown_redirect_uri"},
+		"no code":                     {func(_ *testing.T, _ *rig, _ *Begun, q url.Values) { q.Del("code") }, "app server_error"},
+		"a code of nobody":            {func(_ *testing.T, _ *rig, _ *Begun, q url.Values) { q.Set("code", "x") }, "app server_error"},
+		"declined":                    {entraSays("access_denied", "AADSTS65004: canary declined"), "app access_denied"},
+		"consent missing":             {entraSays("invalid_client", "AADSTS65001: canary"), "app consent_required"},
+		"nobody signed in":            {entraSays("login_required", "AADSTS50058: canary"), "app login_required"},
+		"more proof":                  {entraSays("interaction_required", "AADSTS50076: canary"), "app interaction_required"},
+		"the number decides":          {entraSays("invalid_client", "AADSTS650053: canary"), "app invalid_scope"},
+		"a scope that it cannot take": {entraSays("invalid_scope", "AADSTS70011: canary"), "app invalid_scope"},
+		"expired secret of the link":  {entraSays("invalid_client", "AADSTS7000222: canary"), "app server_error"},
+		"passes through":              {entraSays("consent_required", "canary"), "app consent_required"},
+		"busy":                        {entraSays("temporarily_unavailable", "AADSTS90033: canary"), "app temporarily_unavailable"},
+		"something else":              {entraSays("invalid_request", "AADSTS999999: canary"), "app server_error"},
+		"Entra is down":               {func(_ *testing.T, r *rig, _ *Begun, _ url.Values) { r.entra.Before = entratest.WebPage(502) }, "app temporarily_unavailable"},
+		"Entra answers a page":        {func(_ *testing.T, r *rig, _ *Begun, _ url.Values) { r.entra.Before = entratest.WebPage(200) }, "app temporarily_unavailable"},
+		"Entra throttles":             {func(_ *testing.T, r *rig, _ *Begun, _ url.Values) { r.entra.Before = r.entra.Throttle(30) }, "app temporarily_unavailable"},
+		"the link's secret is wrong":  {func(_ *testing.T, r *rig, _ *Begun, _ url.Values) { r.as = "wrong" }, "app server_error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, request := patientApp(t)
+			begun, err := r.Authorize(t.Context(), slug, request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			query := r.entraAnswers(t, begun, pat)
+			tt.do(t, r, &begun, query)
+			_, err = r.callback(t.Context(), begun, query)
+			if codeOf(err) != tt.want {
+				t.Fatalf("%v, want %s", err, tt.want)
+			}
+			var refused *Refused
+			if errors.As(err, &refused) && (strings.Contains(refused.Description, "canary") || refused.State != "canary-state" || refused.RedirectURI != "https://app.example/cb" || refused.Description == "") {
+				t.Errorf("%+v", refused)
+			}
+			if tt.want == "ok" || refused != nil { // it counts once
+				if _, err := r.callback(t.Context(), begun, query); codeOf(err) != "page already_used" {
+					t.Errorf("again: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func entraSays(code, description string) func(*testing.T, *rig, *Begun, url.Values) {
+	return func(_ *testing.T, _ *rig, _ *Begun, q url.Values) {
+		q.Del("code")
+		q.Set("error", code)
+		q.Set("error_description", description)
+	}
+}
+
+func (r *rig) off(t testing.TB) {
+	t.Helper()
+	if err := r.smart.DeleteSettings(t.Context(), orgA, slug, smartauth.Precondition{IfMatch: "*"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *rig) change(t testing.TB, app string) {
+	t.Helper()
+	if _, _, err := r.smart.ChangeApp(t.Context(), orgA, slug, "one", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, app)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *rig) deleteApp(t testing.TB) {
+	t.Helper()
+	if err := r.smart.DeleteApp(t.Context(), orgA, slug, "one", smartauth.Precondition{IfMatch: "*"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// removeShort removes all short-lived rows, as the timer does when their time is over.
+func (r *rig) removeShort(t testing.TB) {
+	t.Helper()
+	for _, row := range r.rows.All() {
+		if row.Partition[0] == 't' {
+			if _, err := r.rows.Remove(t.Context(), row); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestIDTokensOfOthers: who has signed in is what a token says that Entra has signed for this sign-in.
+func TestIDTokensOfOthers(t *testing.T) {
+	for name, change := range map[string]func(*entratest.SignIn){
+		"another nonce":  func(s *entratest.SignIn) { s.Nonce = "other" },
+		"another tenant": func(s *entratest.SignIn) { s.Changed = map[string]any{"tid": "66666666-6666-4666-8666-666666666666"} },
+		"another issuer": func(s *entratest.SignIn) { s.Changed = map[string]any{"iss": "https://evil.example/"} },
+		"another app":    func(s *entratest.SignIn) { s.Changed = map[string]any{"aud": "33333333-3333-4333-8333-333333333333"} },
+		"over":           func(s *entratest.SignIn) { s.Changed = map[string]any{"exp": 1} },
+		"no oid":         func(s *entratest.SignIn) { s.Changed = map[string]any{"oid": nil} },
+		"forged":         func(s *entratest.SignIn) { s.Forged = true },
+	} {
+		r, request := patientApp(t)
+		begun, err := r.Authorize(t.Context(), slug, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat, change)); codeOf(err) != "app server_error" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestCodeIsBound: a code is good once, for its app, at its address, for who knows the verifier, within two
+// minutes. What is refused does not spend it.
+func TestCodeIsBound(t *testing.T) {
+	r, request := patientApp(t)
+	secretOfTwo := r.create(t, `{"clientId":"two","name":"Two","type":"symmetric","redirectUris":["https://app.example/cb"],"scopes":["openid"],"pkce":"optional"}`).Reveal()
+	form := r.signIn(t, request, pat)
+	for name, tt := range map[string]struct {
+		form url.Values
+		want string
+	}{
+		"no grant type":            {with(form, "-grant_type"), oauth.InvalidRequest},
+		"another grant type":       {with(form, "grant_type=client_credentials"), oauth.UnsupportedGrantType},
+		"a grant type twice":       {with(form, "+grant_type=authorization_code"), oauth.InvalidRequest},
+		"a code twice":             {with(form, "+code=x"), oauth.InvalidRequest},
+		"no code":                  {with(form, "-code"), oauth.InvalidRequest},
+		"a code of nobody":         {with(form, "code=flc_"+string(handle.New(r.clock()))), oauth.InvalidGrant},
+		"no code of ours":          {with(form, "code=x"), oauth.InvalidGrant},
+		"the handle of a state":    {with(form, "code="+strings.TrimPrefix(form.Get("code"), "flc_")), oauth.InvalidGrant},
+		"no client":                {with(form, "-client_id"), oauth.InvalidClient},
+		"an unknown client":        {with(form, "client_id=three"), oauth.InvalidClient},
+		"another client":           {with(form, "client_id=two", "client_secret="+secretOfTwo), oauth.InvalidGrant},
+		"another redirect URI":     {with(form, "redirect_uri=https://app.example/cb?"), oauth.InvalidGrant},
+		"no redirect URI":          {with(form, "-redirect_uri"), oauth.InvalidGrant},
+		"no verifier":              {with(form, "-code_verifier"), oauth.InvalidGrant},
+		"an empty verifier":        {with(form, "code_verifier="), oauth.InvalidGrant},
+		"another verifier":         {with(form, "code_verifier="+strings.Repeat("a", 43)), oauth.InvalidGrant},
+		"a short verifier":         {with(form, "code_verifier=a"), oauth.InvalidGrant},
+		"the challenge itself":     {with(form, "code_verifier="+challenge), oauth.InvalidGrant},
+		"a secret of a public app": {with(form, "client_secret=x"), oauth.InvalidClient},
+	} {
+		if _, err := r.Token(t.Context(), slug, nil, tt.form); codeOf(err) != tt.want {
+			t.Errorf("%s: %v, want %s", name, err, tt.want)
+		}
+	}
+	answer := r.tokens(t, form)
+	// Presented again, by whomever: what came of it is dead.
+	if _, err := r.Token(t.Context(), slug, nil, with(form, "code_verifier="+strings.Repeat("a", 43))); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("again: %v", err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("the grant of a code that was presented twice: %v", err)
+	}
+
+	late := r.signIn(t, request, pat)
+	r.pass(2 * time.Minute)
+	if _, err := r.Token(t.Context(), slug, nil, late); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("late: %v", err)
+	}
+
+	// Without a challenge there is no verifier (RFC 9700 §4.8.2).
+	plain := r.signIn(t, with(request, "client_id=two", "scope=openid", "-code_challenge", "-code_challenge_method"), ada)
+	plain.Set("client_secret", secretOfTwo)
+	if _, err := r.Token(t.Context(), slug, nil, with(plain, "code_verifier="+verifier)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("a verifier without a challenge: %v", err)
+	}
+	r.tokens(t, plain)
+}
+
+// TestOfAnotherLink: no code, handle, token or state of one link counts at another, however alike they are.
+func TestOfAnotherLink(t *testing.T) {
+	r, request := patientApp(t)
+	other := r.links[slug]
+	other.Slug, other.ID = "other", "id-2"
+	r.links["other"] = other
+	r.putAt(t, "other", `{"tokens":"fhirlink"}`)
+	r.createAt(t, "other", `{"clientId":"one","name":"One","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid","offline_access","patient/*.rs"]}`)
+	r.create(t, `{"clientId":"three","name":"Three","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid","offline_access","patient/*.rs"]}`)
+
+	begun, err := r.Authorize(t.Context(), slug, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := r.entraAnswers(t, begun, pat)
+	cookie := func(string) string { return begun.Cookie.Value }
+	if _, err := r.Callback(t.Context(), "other", query, cookie); codeOf(err) != "page browser_mismatch" {
+		t.Errorf("a state: %v", err)
+	}
+	answered, err := r.callback(t.Context(), begun, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := r.formOf(t, request, answered)
+	if _, err := r.Token(t.Context(), "other", nil, form); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("a code: %v", err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, with(form, "client_id=three")); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("a code of another app: %v", err)
+	}
+	answer := r.tokens(t, form)
+	for _, refused := range []struct{ slug, client string }{{"other", "one"}, {"other", ""}, {slug, "three"}} {
+		form := refreshForm(answer)
+		form.Set("client_id", refused.client)
+		if _, err := r.Token(t.Context(), refused.slug, nil, form); codeOf(err) != oauth.InvalidGrant {
+			t.Errorf("a refresh token at %s as %q: %v", refused.slug, refused.client, err)
+		}
+		for _, token := range []string{answer.RefreshToken, answer.AccessToken} {
+			if err := r.Revoke(t.Context(), refused.slug, nil, url.Values{"token": {token}, "client_id": {refused.client}}); err != nil {
+				t.Errorf("a revocation at %s as %q: %v", refused.slug, refused.client, err)
+			}
+		}
+	}
+	r.tokens(t, refreshForm(answer)) // it is alive after all that
+}
+
+// TestRefresh: a refresh token is exchanged once; repeated within a minute it leads to the same next one, and
+// later it kills the grant.
+func TestRefresh(t *testing.T) {
+	r, request := patientApp(t)
+	first := r.tokens(t, r.signIn(t, request, pat))
+	second := r.tokens(t, with(refreshForm(first), "-client_id")) // as fhirclient does
+	calls := r.calls
+	r.pass(59 * time.Second)
+	if repeated := r.tokens(t, refreshForm(first)); repeated.RefreshToken != second.RefreshToken || repeated.Scope != second.Scope || repeated.Patient != second.Patient {
+		t.Error("a repetition leads elsewhere")
+	}
+	if r.calls != calls {
+		t.Error("a repetition asks Entra")
+	}
+	third := r.tokens(t, refreshForm(second))
+	for name, tt := range map[string]struct {
+		scope, want string
+	}{
+		"narrower":              {"patient/Observation.rs?category=x openid", "patient/Observation.rs?category=x openid offline_access"},
+		"covered by a wildcard": {"patient/Patient.r offline_access", "patient/Patient.r offline_access"},
+		"empty":                 {"", first.Scope},
+	} {
+		narrow := r.tokens(t, with(refreshForm(third), "scope="+tt.scope))
+		if narrow.Scope != tt.want || r.claimsOf(t, narrow.AccessToken, "at+jwt")["scope"] != tt.want {
+			t.Errorf("%s: %q", name, narrow.Scope)
+		}
+		third = narrow
+	}
+	if whole := r.tokens(t, refreshForm(third)); whole.Scope != first.Scope {
+		t.Errorf("the grant itself is narrower: %q", whole.Scope)
+	} else {
+		third = whole
+	}
+	for _, scope := range []string{"patient/Observation.cruds", "user/*.rs", "patient/*.rs patient/Patient.c", "profile"} {
+		if _, err := r.Token(t.Context(), slug, nil, with(refreshForm(third), "scope="+scope)); codeOf(err) != oauth.InvalidScope {
+			t.Errorf("%s: %v", scope, err)
+		}
+	}
+	for name, form := range map[string]url.Values{
+		"none":           with(refreshForm(third), "-refresh_token"),
+		"twice":          with(refreshForm(third), "+refresh_token=x"),
+		"none of ours":   with(refreshForm(third), "refresh_token=flr_x", "-client_id"),
+		"another client": with(refreshForm(third), "client_id=two"),
+	} {
+		want := map[string]string{"none of ours": oauth.InvalidGrant, "another client": oauth.InvalidClient}[name]
+		if want == "" {
+			want = oauth.InvalidRequest
+		}
+		if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	r.pass(2 * time.Minute)
+	fourth := r.tokens(t, refreshForm(third))
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(first)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("an old one: %v", err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(fourth)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("the newest one, after an old one was replayed: %v", err)
+	}
+}
+
+// TestRefreshesAtOnce: several tabs refresh with one token, and all go on with the same next one.
+func TestRefreshesAtOnce(t *testing.T) {
+	r, request := patientApp(t)
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	for range 5 {
+		var (
+			wg   sync.WaitGroup
+			mu   sync.Mutex
+			next []string
+		)
+		for range 6 {
+			wg.Go(func() {
+				again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				next = append(next, again.RefreshToken)
+			})
+		}
+		wg.Wait()
+		slices.Sort(next)
+		if next = slices.Compact(next); len(next) != 1 {
+			t.Fatalf("%d refresh tokens", len(next))
+		}
+		answer.RefreshToken = next[0]
+	}
+}
+
+// TestEntraDecidesAboutRefreshes: only Entra's invalid_grant ends a grant.
+func TestEntraDecidesAboutRefreshes(t *testing.T) {
+	r, request := patientApp(t)
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	for name, tt := range map[string]struct {
+		do   func(r *rig)
+		want string
+	}{
+		"an expired secret of the link": {func(r *rig) { r.as = "expired" }, "upstream_unavailable"},
+		"a wrong secret of the link":    {func(r *rig) { r.as = "wrong" }, "upstream_unavailable"},
+		"throttled":                     {func(r *rig) { r.entra.Before = r.entra.Throttle(5) }, "upstream_unavailable"},
+		"down":                          {func(r *rig) { r.entra.Before = entratest.WebPage(503) }, "upstream_unavailable"},
+		"unauthorized":                  {func(r *rig) { r.entra.Before = r.entra.Refuse(400, "unauthorized_client", 700016, "canary") }, "upstream_unavailable"},
+		"more proof":                    {func(r *rig) { r.entra.Before = r.entra.Refuse(400, "interaction_required", 50076, "canary") }, oauth.InvalidGrant},
+		"more proof, otherwise":         {func(r *rig) { r.entra.Before = r.entra.Refuse(400, "invalid_grant", 50076, "canary") }, oauth.InvalidGrant},
+	} {
+		tt.do(r)
+		if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); codeOf(err) != tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.as, r.entra.Before = linkSecret, nil
+		again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
+		if err != nil {
+			t.Fatalf("after %s the grant is dead: %v", name, err)
+		}
+		answer = again
+	}
+	r.entra.Disable(pat.ObjectID, true)
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("a disabled user: %v", err)
+	}
+	r.entra.Disable(pat.ObjectID, false)
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("what Entra has ended begins again: %v", err)
+	}
+}
+
+// TestGrantsEnd: with their time, with their app, with SMART authorization.
+func TestGrantsEnd(t *testing.T) {
+	for name, tt := range map[string]struct {
+		scope string
+		do    func(t *testing.T, r *rig)
+		alive bool
+	}{
+		"89 days":                   {"offline_access", func(_ *testing.T, r *rig) { r.pass(89 * 24 * time.Hour) }, true},
+		"90 days":                   {"offline_access", func(_ *testing.T, r *rig) { r.pass(90 * 24 * time.Hour) }, false},
+		"online, 11 hours":          {"online_access", func(_ *testing.T, r *rig) { r.pass(11 * time.Hour) }, true},
+		"online, 12 hours":          {"online_access", func(_ *testing.T, r *rig) { r.pass(12 * time.Hour) }, false},
+		"both, a day":               {"online_access offline_access", func(_ *testing.T, r *rig) { r.pass(24 * time.Hour) }, true},
+		"the app switched off":      {"offline_access", func(t *testing.T, r *rig) { r.change(t, `{"enabled":false}`); r.change(t, `{"enabled":true}`) }, false},
+		"the app renamed":           {"offline_access", func(t *testing.T, r *rig) { r.change(t, `{"name":"Other"}`) }, true},
+		"the app deleted":           {"offline_access", func(t *testing.T, r *rig) { r.deleteApp(t) }, false},
+		"SMART off and on":          {"offline_access", func(t *testing.T, r *rig) { r.off(t); r.put(t, `{"tokens":"fhirlink"}`) }, false},
+		"the link registered anew":  {"offline_access", func(_ *testing.T, r *rig) { l := r.links[slug]; l.ID = "id-9"; r.links[slug] = l; r.smart.Forget(slug) }, false},
+		"the link is being deleted": {"offline_access", func(_ *testing.T, r *rig) { delete(r.links, slug); r.smart.Forget(slug) }, false},
+		"the link's status": {"offline_access", func(_ *testing.T, r *rig) {
+			l := r.links[slug]
+			l.Secret.Expired = true
+			r.links[slug] = l
+			r.smart.Forget(slug)
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, request := patientApp(t)
+			answer := r.tokens(t, r.signIn(t, with(request, "scope=openid patient/*.rs "+tt.scope), pat))
+			if !strings.Contains(answer.Scope, tt.scope) {
+				t.Fatal(answer.Scope)
+			}
+			tt.do(t, r)
+			if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); (err == nil) != tt.alive {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// TestRevoke: RFC 7009. A refresh token and an access token end their grant.
+func TestRevoke(t *testing.T) {
+	r, request := patientApp(t)
+	revoke := func(changes ...string) error {
+		return r.Revoke(t.Context(), slug, nil, with(url.Values{"client_id": {"one"}}, changes...))
+	}
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	for name, err := range map[string]error{
+		"unknown":            revoke("token=x"),
+		"no JWT":             revoke("token=a.b.c"),
+		"a forged JWT":       revoke("token=" + answer.AccessToken[:len(answer.AccessToken)-8] + "AAAAAAAA"),
+		"unknown, as nobody": revoke("token=flr_x", "-client_id"),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"no token":       {revoke(), oauth.InvalidRequest},
+		"two tokens":     {revoke("token=x", "+token=y"), oauth.InvalidRequest},
+		"unknown client": {revoke("token=x", "client_id=two"), oauth.InvalidClient},
+	} {
+		if codeOf(tt.err) != tt.want {
+			t.Errorf("%s: %v", name, tt.err)
+		}
+	}
+	answer = r.tokens(t, refreshForm(answer))
+	if err := revoke("token="+answer.AccessToken, "token_type_hint=refresh_token"); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("after the access token was revoked: %v", err)
+	}
+}
+
+// TestOperations counts what each step asks of the database and of Entra (contract: issue's numbers).
+func TestOperations(t *testing.T) {
+	r, request := patientApp(t)
+	r.tokens(t, refreshForm(r.tokens(t, r.signIn(t, request, pat)))) // so that all that is remembered is
+	var reads, writes int
+	r.rows.Fault = func(op string, _ store.Key, before bool) error {
+		switch {
+		case !before:
+		case op == "Row", op == "List":
+			reads++
+		default:
+			writes++
+		}
+		return nil
+	}
+	count := func(what string, wantReads, wantWrites, wantCalls int, do func()) {
+		t.Helper()
+		reads, writes, r.calls = 0, 0, 0
+		do()
+		if reads != wantReads || writes != wantWrites || r.calls != wantCalls {
+			t.Errorf("%s: %d reads, %d writes, %d calls of Entra; want %d, %d, %d", what, reads, writes, r.calls, wantReads, wantWrites, wantCalls)
+		}
+	}
+	var (
+		begun    Begun
+		answered Answered
+		answer   TokenAnswer
+		err      error
+	)
+	count("authorize", 0, 1, 0, func() { begun, err = r.Authorize(t.Context(), slug, request) })
+	query := r.entraAnswers(t, begun, pat)
+	count("callback", 1, 2, 1, func() { answered, err = r.callback(t.Context(), begun, query) })
+	form := r.formOf(t, request, answered)
+	count("token by code", 1, 3, 0, func() { answer = r.tokens(t, form) })
+	count("token by refresh", 1, 1, 1, func() { r.tokens(t, refreshForm(answer)) })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFaults: a database that fails fails closed; what was held before is good afterwards.
+func TestFaults(t *testing.T) {
+	for _, lost := range []bool{false, true} { // the operation took place, and its answer was lost
+		r, request := patientApp(t)
+		down := func(op string, _ store.Key, before bool) error {
+			if before != lost {
+				return fmt.Errorf("%w: canary", store.ErrUnavailable)
+			}
+			return nil
+		}
+		if _, err := r.smart.Server(t.Context(), slug); err != nil {
+			t.Fatal(err)
+		}
+		r.rows.Fault = down
+		if _, err := r.Authorize(t.Context(), slug, request); codeOf(err) != "app temporarily_unavailable" {
+			t.Errorf("authorize: %v", err)
+		}
+		r.rows.Fault = nil
+		begun, err := r.Authorize(t.Context(), slug, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := r.entraAnswers(t, begun, pat)
+		r.rows.Fault = down
+		if _, err := r.callback(t.Context(), begun, query); codeOf(err) != "upstream_unavailable" {
+			t.Errorf("callback: %v", err)
+		}
+		r.rows.Fault = nil
+		answered, err := r.callback(t.Context(), begun, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		form := r.formOf(t, request, answered)
+		r.rows.Fault = down
+		if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != "upstream_unavailable" {
+			t.Errorf("token: %v", err)
+		}
+		r.rows.Fault = nil
+		answer := r.tokens(t, form)
+		r.rows.Fault = down
+		if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); codeOf(err) != "upstream_unavailable" {
+			t.Errorf("refresh: %v", err)
+		}
+		if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {answer.RefreshToken}, "client_id": {"one"}}); codeOf(err) != "upstream_unavailable" {
+			t.Errorf("revoke: %v", err)
+		}
+		r.rows.Fault = nil
+		r.tokens(t, refreshForm(answer))
+	}
+}
+
+// TestSigningFails: without the signing key nothing is spent.
+func TestSigningFails(t *testing.T) {
+	r, request := patientApp(t)
+	form := r.signIn(t, request, pat)
+	r.key.Fail(errors.New("canary"))
+	if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != "upstream_unavailable" {
+		t.Errorf("%v", err)
+	}
+	r.key.Fail(nil)
+	answer := r.tokens(t, form)
+	r.key.Fail(errors.New("canary"))
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); codeOf(err) != "upstream_unavailable" {
+		t.Errorf("%v", err)
+	}
+	r.key.Fail(nil)
+	r.tokens(t, refreshForm(answer))
+}
+
+// errKilled stands for the end of the process: after it, nothing of the call is done any more.
+var errKilled = errors.New("killed")
+
+// TestKilledAnywhere walks over every operation of every step, ends the process there, and goes on: the app
+// gets its tokens in the end, by the same step or by beginning again, and nothing is granted twice.
+func TestKilledAnywhere(t *testing.T) {
+	for point := 0; ; point++ {
+		r, request := patientApp(t)
+		if _, err := r.smart.Server(t.Context(), slug); err != nil {
+			t.Fatal(err)
+		}
+		left, reached := point, false
+		r.rows.Fault = func(_ string, _ store.Key, _ bool) error {
+			if reached {
+				return nil // the process that comes after
+			}
+			if left == 0 {
+				reached = true
+				return errKilled
+			}
+			left--
+			return nil
+		}
+		answer := r.launchWhatever(t, request)
+		again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
+		if err != nil { // the answer was lost: it is repeated within a minute
+			again, err = r.Token(t.Context(), slug, nil, refreshForm(answer))
+		}
+		if err != nil {
+			t.Fatalf("killed at %d: %v", point, err)
+		}
+		if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
+			if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
+				t.Fatalf("killed at %d: %v", point, err)
+			}
+		}
+		r.rows.Fault = nil
+		if _, err := r.Token(t.Context(), slug, nil, refreshForm(again)); codeOf(err) != oauth.InvalidGrant {
+			t.Errorf("killed at %d: revoked, and alive: %v", point, err)
+		}
+		if !reached {
+			if point < 20 {
+				t.Errorf("only %d operations were walked over", point)
+			}
+			return
+		}
+	}
+}
+
+// launchWhatever launches until there are tokens, as an app and its user do.
+func (r *rig) launchWhatever(t *testing.T, request url.Values) TokenAnswer {
+	t.Helper()
+	for range 4 {
+		begun, err := r.Authorize(t.Context(), slug, request)
+		if err != nil {
+			continue
+		}
+		query := r.entraAnswers(t, begun, pat)
+		answered, err := r.callback(t.Context(), begun, query)
+		if err != nil && codeOf(err) != "app server_error" {
+			answered, err = r.callback(t.Context(), begun, query) // the user reloads
+		}
+		if err != nil {
+			continue
+		}
+		form := r.formOf(t, request, answered)
+		answer, err := r.Token(t.Context(), slug, nil, form)
+		if err != nil {
+			answer, err = r.Token(t.Context(), slug, nil, form)
+		}
+		if err == nil {
+			return answer
+		}
+	}
+	t.Fatal("there is no way to tokens")
+	return TokenAnswer{}
+}
+
+// TestNothingIsShown: no handle, code, token or patient is in any row in plain words, in the log, or in what
+// an error says.
+func TestNothingIsShown(t *testing.T) {
+	r, request := patientApp(t)
+	begun, err := r.Authorize(t.Context(), slug, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := r.entraAnswers(t, begun, pat)
+	answered, err := r.callback(t.Context(), begun, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := r.formOf(t, request, answered)
+	answer := r.tokens(t, form)
+	again := r.tokens(t, refreshForm(answer))
+	_, errs := r.Token(t.Context(), slug, nil, form)
+	secrets := []string{
+		begun.Cookie.Value, query.Get("code"), form.Get("code"), strings.TrimPrefix(form.Get("code"), "flc_"), answer.AccessToken, answer.IDToken, answer.RefreshToken, again.RefreshToken, again.AccessToken, linkSecret, verifier, "canary",
+	}
+	shown := r.log.String() + fmt.Sprintf("%v %+v %v %+v %#v", errs, errs, answer, answered, begun)
+	for _, row := range r.rows.All() {
+		if row.Partition[0] != 'a' {
+			shown += row.Partition + row.Name + row.Value
+		}
+	}
+	for _, one := range secrets {
+		if strings.Contains(shown, one) {
+			t.Errorf("%.12s… is shown", one)
+		}
+	}
+	if !strings.Contains(r.log.String(), `"msg":"smart.token"`) || !strings.Contains(r.log.String(), `"client":"one"`) {
+		t.Error(r.log.String())
+	}
+}
+
+// TestKeysRotate: both kinds of keys change under way, and what was granted before goes on.
+func TestKeysRotate(t *testing.T) {
+	r, request := patientApp(t)
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	begun, err := r.Authorize(t.Context(), slug, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.key.Add("2", r.clock())
+	if _, err := r.sealing.Put(t.Context(), "fhirlink-seal", secret.New(base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))), secret.Attributes{}); err != nil {
+		t.Fatal(err)
+	}
+	r.pass(2 * time.Minute)
+	if _, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat)); err != nil {
+		t.Errorf("a request from before: %v", err)
+	}
+	r.pass(2 * time.Hour)
+	answer = r.tokens(t, refreshForm(answer))
+	r.pass(30 * time.Hour)
+	answer = r.tokens(t, refreshForm(answer))
+	r.claimsOf(t, answer.AccessToken, "at+jwt")
+	r.tokens(t, r.signIn(t, request, pat))
+}

@@ -1,0 +1,138 @@
+package launch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"fhirlink/shared/date"
+	"fhirlink/shared/seal"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/handle"
+	"fhirlink/shared/store"
+)
+
+// onlineLife is how long a grant lives at most that the app asked for with online_access only.
+const onlineLife = 12 * time.Hour
+
+// grantState is whether a grant is still good. A grant also ends with its time, with its app, and when SMART
+// authorization is switched off.
+type grantState string
+
+const (
+	alive   grantState = ""
+	revoked grantState = "revoked"
+)
+
+// grantRow is a grant as it is stored. What it says in plain words tells who was given what; what opens a
+// record or names a patient is in Box.
+type grantRow struct {
+	Link, Settings, App string // their ids: what was switched off or made anew has another one
+
+	Slug      string
+	Client    string
+	ObjectID  string // of the user
+	Scope     string
+	Mode      smartauth.Tokens
+	State     grantState `json:",omitzero"`
+	CreatedAt time.Time
+	UsedAt    time.Time
+	End       time.Time
+
+	Generation uint32    // of the refresh token that is the current one
+	RotatedAt  time.Time `json:",omitzero"` // when it became that
+	Box        string    `json:",omitzero"` // sealed under the current refresh token; empty: there is none
+}
+
+// boxed is what a grant needs to go on.
+type boxed struct {
+	private
+
+	Refresh string // Entra's refresh token
+	Grant   Grant
+}
+
+// readGrant returns the row of a grant of a link; ok is false if there is none. The error is that of the
+// store.
+func (s *Service) readGrant(ctx context.Context, server server, g handle.Grant) (grant grantRow, row store.Row, ok bool, err error) {
+	row, err = s.Rows.Row(ctx, g.Key())
+	if err != nil || row.Version == "" {
+		return grantRow{}, row, false, err
+	}
+	if err := json.Unmarshal([]byte(row.Value), &grant); err != nil {
+		return grantRow{}, row, false, fmt.Errorf("the row %s in %s cannot be read, remove it: %w", row.Name, row.Partition, err)
+	}
+	return grant, row, grant.Link == server.Link.ID, nil
+}
+
+// good reports whether a grant is still good for an app.
+func (g grantRow) good(server server, a smartauth.App, now time.Time) bool {
+	return g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.App == a.ID && g.Client == a.ClientID
+}
+
+// swapGrant writes a grant if its row is still as it was read.
+func (s *Service) swapGrant(ctx context.Context, old store.Row, g grantRow) (swapped bool, err error) {
+	value, err := json.Marshal(g)
+	if err != nil {
+		return false, err
+	}
+	_, swapped, err = s.Rows.Swap(ctx, old, string(value))
+	return swapped, err
+}
+
+// use is what the box of a grant is sealed for.
+func boxUse(linkID string, refreshToken secret.Value) string {
+	return "smart grant " + linkID + " " + refreshToken.Reveal()
+}
+
+// newGrant returns a grant that begins now, and its first refresh token, which is zero if it has none.
+func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.Grant, ends time.Time) (grant grantRow, token secret.Value, err error) {
+	now := date.Stored(s.Now())
+	grant = grantRow{
+		Link: server.Link.ID, Settings: server.Settings.ID, App: c.AppID, Slug: string(server.Link.Slug), Client: c.ClientID, ObjectID: c.Grant.User.ObjectID,
+		Scope: strings.Join(c.Grant.Scopes, " "), Mode: server.Settings.Tokens, CreatedAt: now, UsedAt: now, End: date.Stored(ends),
+	}
+	if !c.Grant.refreshes() {
+		return grant, secret.Value{}, nil
+	}
+	first, err := handle.NewRefreshToken(ctx, s.Sealer, g)
+	if err != nil {
+		return grant, secret.Value{}, err
+	}
+	if token, err = first.Text(ctx, s.Sealer); err != nil {
+		return grant, secret.Value{}, err
+	}
+	grant.Box, err = seal.Seal(ctx, s.Sealer, boxUse(server.Link.ID, token), ends, boxed{Refresh: c.Refresh, Grant: c.Grant})
+	return grant, token, err
+}
+
+// ends is when a grant ends that begins now.
+func (s *Service) ends(server server, g Grant) time.Time {
+	life := time.Duration(server.Settings.TokenSeconds) * time.Second
+	switch {
+	case g.has("offline_access"):
+		life = time.Duration(server.Settings.RefreshDays) * 24 * time.Hour
+	case g.has("online_access"):
+		life = onlineLife
+	}
+	return s.Now().Add(life)
+}
+
+// kill ends a grant of a link at once, whoever else changes it meanwhile. One that is not there has ended.
+func (s *Service) kill(ctx context.Context, server server, g handle.Grant) error {
+	for range attempts {
+		grant, row, ok, err := s.readGrant(ctx, server, g)
+		if err != nil || !ok || grant.State == revoked {
+			return err
+		}
+		grant.State, grant.Box = revoked, "" // nobody can open it any more
+		swapped, err := s.swapGrant(ctx, row, grant)
+		if err != nil || swapped {
+			return err
+		}
+	}
+	return errChanged
+}

@@ -1,0 +1,228 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"fhirlink/shared/date"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/seal"
+	"fhirlink/shared/secret"
+	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/handle"
+	"fhirlink/shared/store"
+)
+
+// grace is how long a refresh token that was just used leads to the same next one: an answer can be lost,
+// and two tabs can refresh at once.
+const grace = time.Minute
+
+// refreshRetry is how long an app waits when Entra cannot be asked.
+const refreshRetry = 10 * time.Second
+
+// refresh exchanges a refresh token. Entra is asked whether the user may still sign in; then one write makes
+// the next refresh token the current one.
+func (s *Service) refresh(ctx context.Context, server server, c Credentials, form url.Values) (TokenAnswer, error) {
+	if form.Get("refresh_token") == "" {
+		return TokenAnswer{}, invalidRequest("The parameter refresh_token is missing.")
+	}
+	presented, err := handle.ReadRefreshToken(ctx, s.Sealer, form.Get("refresh_token"))
+	known := err == nil
+	if err = ignore(err, handle.ErrNoRefreshToken); err != nil {
+		return TokenAnswer{}, smartauth.Unavailable(err)
+	}
+	for range attempts {
+		var (
+			grant grantRow
+			row   store.Row
+			found bool
+		)
+		if known {
+			if grant, row, found, err = s.readGrant(ctx, server, presented.Grant()); err != nil {
+				return TokenAnswer{}, smartauth.Unavailable(err)
+			}
+		}
+		app, err := s.refresher(server, c, grant, found)
+		switch {
+		case err != nil:
+			return TokenAnswer{}, err
+		case !found || !grant.good(server, app, s.Now()) || grant.Box == "":
+			return TokenAnswer{}, invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+		}
+		r := refreshing{asked{server, app, form}, presented, grant, row}
+		answer, err := s.rotate(ctx, r)
+		if errors.Is(err, errLost) { // another request with the same token was faster
+			continue
+		}
+		return answer, err
+	}
+	return TokenAnswer{}, smartauth.Unavailable(errChanged)
+}
+
+// errLost means that a row was changed since it was read.
+var errLost = errors.New("the grant was changed meanwhile")
+
+// refresher is the app that refreshes. A public one may leave out its client id: then the grant names it.
+func (s *Service) refresher(server server, c Credentials, grant grantRow, found bool) (smartauth.App, error) {
+	if c.ClientID != "" || !c.Secret.IsZero() {
+		return c.app(server, s.Now())
+	}
+	if !found {
+		return smartauth.App{}, invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+	}
+	app, ok := server.App(grant.Client)
+	if ok && app.Type != smartauth.Public {
+		return smartauth.App{}, invalidClient("The client must authenticate with its client secret.", false)
+	}
+	return app, nil // one that is not there has no grant that is good
+}
+
+// refreshing is a request to refresh, with the grant as it was read.
+type refreshing struct {
+	asked
+	presented handle.RefreshToken
+	grant     grantRow
+	row       store.Row
+}
+
+// rotate is refresh for a grant that is good.
+func (s *Service) rotate(ctx context.Context, r refreshing) (TokenAnswer, error) {
+	next, err := r.presented.Next(ctx, s.Sealer)
+	if err != nil {
+		return TokenAnswer{}, smartauth.Unavailable(err)
+	}
+	nextText, err := next.Text(ctx, s.Sealer)
+	if err != nil {
+		return TokenAnswer{}, smartauth.Unavailable(err)
+	}
+	switch generation := r.presented.Generation(); {
+	case generation == r.grant.Generation:
+		return s.rotateNow(ctx, r, nextText)
+	case next.Generation() == r.grant.Generation && s.Now().Sub(r.grant.RotatedAt) < grace:
+		return s.repeat(ctx, r, nextText)
+	case generation > r.grant.Generation: // the database has been put back to an earlier state
+		return TokenAnswer{}, invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+	}
+	if err := s.kill(ctx, r.server, r.presented.Grant()); err != nil {
+		return TokenAnswer{}, smartauth.Unavailable(err)
+	}
+	return TokenAnswer{}, invalidGrant("The refresh token was used before. For safety, what it was for has ended. Begin again with authorize.")
+}
+
+// rotateNow makes the next refresh token the current one.
+func (s *Service) rotateNow(ctx context.Context, r refreshing, next secret.Value) (TokenAnswer, error) {
+	current := secret.New(r.form.Get("refresh_token"))
+	box, err := s.open(ctx, r, current)
+	if err != nil {
+		return TokenAnswer{}, err
+	}
+	granted := box.Grant.named(r.presented.Grant())
+	scopes, ok := narrowed(granted.Scopes, r.form.Get("scope"))
+	if !ok {
+		return TokenAnswer{}, errMore
+	}
+	fresh, err := s.askEntra(ctx, r, box)
+	if err != nil {
+		return TokenAnswer{}, err
+	}
+	granted.Scopes = scopes
+	answer, err := s.sign(ctx, r.asked, granted)
+	if err != nil {
+		return TokenAnswer{}, err
+	}
+	if !fresh.Refresh.IsZero() {
+		box.Refresh = fresh.Refresh.Reveal()
+	}
+	changed := r.grant
+	changed.Generation++
+	changed.RotatedAt = date.Stored(s.Now())
+	changed.UsedAt = changed.RotatedAt
+	if changed.Box, err = seal.Seal(ctx, s.Sealer, boxUse(r.server.Link.ID, next), r.grant.End, box); err != nil {
+		return TokenAnswer{}, smartauth.Unavailable(err)
+	}
+	switch swapped, err := s.swapGrant(ctx, r.row, changed); {
+	case err != nil:
+		return TokenAnswer{}, smartauth.Unavailable(err)
+	case !swapped:
+		return TokenAnswer{}, errLost
+	}
+	answer.RefreshToken = next.Reveal()
+	return answer, nil
+}
+
+// repeat answers once more to a refresh token that was just used, with the same next one. Entra has been
+// asked a moment ago.
+func (s *Service) repeat(ctx context.Context, r refreshing, next secret.Value) (TokenAnswer, error) {
+	box, err := s.open(ctx, r, next)
+	if err != nil {
+		return TokenAnswer{}, err
+	}
+	granted := box.Grant.named(r.presented.Grant())
+	scopes, ok := narrowed(granted.Scopes, r.form.Get("scope"))
+	if !ok {
+		return TokenAnswer{}, errMore
+	}
+	granted.Scopes = scopes
+	answer, err := s.sign(ctx, r.asked, granted)
+	answer.RefreshToken = next.Reveal()
+	return answer, err
+}
+
+var errMore = &oauth.Error{Code: oauth.InvalidScope, Description: "The refresh asks for a scope that was not granted. Leave scope out, or ask for less."}
+
+// open opens the box of a grant with the refresh token that is the current one.
+func (s *Service) open(ctx context.Context, r refreshing, current secret.Value) (boxed, error) {
+	box, _, err := seal.Open[boxed](ctx, s.Sealer, boxUse(r.server.Link.ID, current), r.grant.Box)
+	if errors.Is(err, seal.ErrInvalid) || errors.Is(err, seal.ErrEnded) {
+		return boxed{}, invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+	}
+	return box, smartauth.Unavailable(err)
+}
+
+// askEntra asks Entra whether the user may still sign in. Only Entra's invalid_grant ends the grant: a fault
+// of the link's credential must not sign everybody out.
+func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh entra.UserTokens, err error) {
+	err = s.Clients.As(ctx, r.server.Link, func(ctx context.Context, as entra.Credentials) (err error) {
+		fresh, err = s.SignIns.Refresh(ctx, as, secret.New(box.Refresh))
+		return err
+	})
+	var (
+		refusal     *entra.Refusal
+		unreachable *entra.Unreachable
+		p           *problem.Error
+	)
+	switch {
+	case err == nil:
+		return fresh, nil
+	case errors.As(err, &refusal) && asksForUser(refusal):
+		return fresh, &oauth.Error{Code: oauth.InvalidGrant, Description: "Entra wants the user to answer a question. Let the user sign in again.", Cause: err}
+	case errors.As(err, &refusal) && refusal.OAuthError == oauth.InvalidGrant:
+		if err := s.kill(ctx, r.server, r.presented.Grant()); err != nil {
+			return fresh, smartauth.Unavailable(err)
+		}
+		return fresh, &oauth.Error{Code: oauth.InvalidGrant, Description: "Entra no longer lets the user sign in, or a consent was withdrawn. Begin again with authorize.", Cause: err}
+	case errors.As(err, &refusal):
+		return fresh, problem.Unavailable(err, max(refreshRetry, refusal.RetryAfter), "Entra refuses the organization's application just now. Its administrator can mend that; the app may try again later.")
+	case errors.As(err, &unreachable):
+		return fresh, problem.Unavailable(err, refreshRetry, "Entra does not answer just now. Send the request again in a few seconds.")
+	case errors.As(err, &p):
+		return fresh, err
+	}
+	return fresh, smartauth.Unavailable(err)
+}
+
+// covered reports whether a scope is within what was granted.
+func covered(granted []string, scope string) bool {
+	parsed := smart.Parse(scope)
+	for _, one := range granted {
+		if smart.Covers(smart.Parse(one), parsed) {
+			return true
+		}
+	}
+	return false
+}

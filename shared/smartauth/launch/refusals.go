@@ -1,0 +1,68 @@
+package launch
+
+import (
+	"fmt"
+	"slices"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/oauth"
+)
+
+// Codes with which an authorization server says that it must talk to the user (OpenID Connect Core
+// §3.1.2.6).
+const (
+	loginRequired       = "login_required"
+	interactionRequired = "interaction_required"
+	consentRequired     = "consent_required"
+)
+
+// byNumber is what apps are told of Entra's refusals. The number decides before Entra's own code, which it
+// does not always choose after its meaning (contract-smart.md §7).
+var byNumber = map[int]struct{ code, description string }{
+	70011:   {oauth.InvalidScope, "Entra does not take a scope that it was asked for."},
+	650053:  {oauth.InvalidScope, "Entra does not know a scope that it was asked for."},
+	65001:   {consentRequired, "The user, or an administrator, has not consented to signing in to the organization's application."},
+	65004:   {accessDenied, "The user has not consented to signing in."},
+	50058:   {loginRequired, "No user is signed in."},
+	50076:   {interactionRequired, "The user must prove who they are in another way, too."},
+	50079:   {interactionRequired, "The user must register another way to prove who they are."},
+	16000:   {interactionRequired, "The user must choose an account."},
+	650057:  {oauth.ServerError, "The application registration lacks a permission: the organization's administrator adds it."},
+	65005:   {oauth.ServerError, "The application registration lacks a permission: the organization's administrator adds it."},
+	7000215: {oauth.ServerError, "Entra does not know the client secret of the link: the organization's administrator replaces it."},
+	7000222: {oauth.ServerError, "The client secret of the link has expired: the organization's administrator replaces it."},
+	700016:  {oauth.ServerError, "Entra does not know the client id of the link in its tenant: the organization's administrator corrects it."},
+	50011:   {oauth.ServerError, "The callback is no redirect URI of the application registration: the organization's administrator adds it, as platform Web."},
+	500113:  {oauth.ServerError, "The application registration has no redirect URI: the organization's administrator adds the callback, as platform Web."},
+}
+
+// byCode is what apps are told where no number says more.
+var byCode = map[string]string{
+	accessDenied:        "Entra does not let the user sign in, or the user did not want to.",
+	loginRequired:       "The user must sign in.",
+	interactionRequired: "The user must answer a question of Entra's.",
+	consentRequired:     "The user, or an administrator, has not consented.",
+}
+
+// explain returns what an app is told of a refusal: our words, and Entra's number.
+func explain(r *entra.Refusal) (code, description string) {
+	if told, ok := byNumber[r.Number]; ok {
+		code, description = told.code, told.description
+	} else if words, ok := byCode[r.OAuthError]; ok {
+		code, description = r.OAuthError, words
+	} else if r.Class() == entra.Transient {
+		code, description = oauth.Unavailable, "Entra is busy just now. Try again in a few seconds."
+	} else {
+		code, description = oauth.ServerError, "Entra did not complete the sign-in."
+	}
+	if r.Number != 0 {
+		description += fmt.Sprintf(" (AADSTS%d)", r.Number)
+	}
+	return code, description
+}
+
+// asksForUser reports whether a refusal of a refresh token only means that the user must do something at
+// Entra: then the grant may live on.
+func asksForUser(r *entra.Refusal) bool {
+	return r.OAuthError == interactionRequired || slices.Contains([]int{50076, 50079, 50158}, r.Number)
+}
