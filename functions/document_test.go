@@ -56,6 +56,10 @@ func loadedHost(t *testing.T) *openapi3.T {
 	return doc
 }
 
+func init() {
+	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.FileBodyDecoder)
+}
+
 // checked remembers the errors that were valid, because compiling schemas is slow.
 var checked sync.Map
 

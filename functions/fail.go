@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"time"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/verification"
 )
 
@@ -72,14 +74,18 @@ func known(err error) bool {
 	return errors.As(err, &p) || isAnswer(err)
 }
 
-// isAnswer reports whether err is one of the token endpoint's errors: the request or the link is
-// at fault.
+// isAnswer reports whether err is one of the token endpoints' errors, or of a launch: the request, the
+// user or the link is at fault.
 func isAnswer(err error) bool {
 	var (
 		answer  *oauth.Error
 		refused *tokens.Refused
+		shown   *launch.Shown
+		sent    *launch.Refused
+		byEntra *entra.Refusal
 	)
-	return errors.As(err, &answer) || errors.As(err, &refused)
+	return errors.As(err, &answer) || errors.As(err, &refused) || errors.As(err, &shown) ||
+		errors.As(err, &sent) && (sent.Cause == nil || errors.As(sent.Cause, &byEntra))
 }
 
 // logCause logs the cause of a fault in fhirlink or in a service that it needs. It logs nothing

@@ -20,6 +20,7 @@ import (
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/launch"
 )
 
 //go:embed openapi.yaml
@@ -34,6 +35,7 @@ type Deps struct {
 	Links    *link.Service
 	Tokens   *tokens.Service
 	SMART    *smartauth.Service
+	Launch   *launch.Service
 	Webhooks *webhook.Service
 	Servers  discovery.Service    // not linked yet
 	Callers  caller.Authenticator // caller.Bearer in the cloud

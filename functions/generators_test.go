@@ -68,6 +68,9 @@ func TestJSONComesFirst(t *testing.T) {
 		for method, operation := range item {
 			if content := operation.RequestBody.Content.Content; len(content) > 0 {
 				bodies++
+				if len(content) == 2 { // one key and its value: no JSON at all, which is for libraries of OAuth
+					continue
+				}
 				if content[0].Value != "application/json" {
 					t.Errorf("%s %s: %s comes before application/json", method, path, content[0].Value)
 				}

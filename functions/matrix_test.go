@@ -104,7 +104,7 @@ func paths() (all []string) {
 	return all
 }
 
-var instance = regexp.MustCompile(`urn:uuid:[0-9a-f-]{36}`)
+var instance = regexp.MustCompile(`(?:urn:uuid:|<code>)[0-9a-f-]{36}`)
 
 // anonymous removes from an answer what may differ.
 func anonymous(a answer, slug string) answer {

@@ -56,7 +56,7 @@ func (d Deps) missing(resources []*resource) http.Handler {
 		}, d.fail(d.form(in)))
 	}
 	answers := map[Errors]http.Handler{}
-	for _, in := range []Errors{Problems, OAuth, Pages} {
+	for _, in := range []Errors{Problems, OAuth, Pages, AppPages} {
 		answers[in] = answer(in)
 	}
 	cors := httpx.CORS{Origins: d.Origins}
@@ -97,7 +97,7 @@ func (d Deps) resources(routes []Route) []*resource {
 		if all[i].policy != route.pathPolicy() {
 			panic(route.Path + ": its routes differ in a part of the policy that they must have in common")
 		}
-		all[i].add(route.Method, d.guarded(route))
+		all[i].add(route.Method, d.guarded(route), !route.NoHead)
 	}
 	for _, r := range all {
 		r.header = strings.Join(r.allow, ", ")
@@ -125,10 +125,10 @@ func (d Deps) resource(first Route) *resource {
 	return r
 }
 
-func (res *resource) add(method string, h http.Handler) {
+func (res *resource) add(method string, h http.Handler, head bool) {
 	res.methods[method] = h
 	res.allow = append(res.allow, method)
-	if method == http.MethodGet {
+	if method == http.MethodGet && head {
 		res.methods[http.MethodHead] = h
 		res.allow = append(res.allow, http.MethodHead)
 	}

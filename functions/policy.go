@@ -3,6 +3,7 @@ package functions
 import (
 	"net/http"
 
+	"fhirlink/functions/smart/page"
 	"fhirlink/functions/token"
 	"fhirlink/shared/caller"
 	"fhirlink/shared/httpx"
@@ -22,6 +23,8 @@ type Route struct {
 	Body   int64        // the largest body, in bytes; zero: httpx.MaxBody, which httpx.ReadBody never exceeds
 	Rate   Rate         // zero: counts against the organization's limit
 	Query  []string     // the keys that its query may have; zero: none
+
+	NoHead bool // HEAD is not answered as GET is: what GET does cannot be done twice
 
 	// Progress lets clients follow the verification: see withProgress.
 	Progress bool
@@ -55,6 +58,7 @@ const (
 	Problems Errors = iota // application/problem+json (RFC 9457)
 	OAuth                  // RFC 6749 §5.2
 	Pages                  // pages for people
+	AppPages               // pages for users of apps, or redirects to the app
 )
 
 // CORS says which web pages may call a route. All routes of a path must have the same.
@@ -102,6 +106,8 @@ func (d Deps) form(e Errors) errorForm {
 	switch e {
 	case OAuth:
 		return errorForm{token.WriteError, token.CodeOf}
+	case AppPages:
+		return errorForm{page.WriteError, page.CodeOf}
 	case Pages:
 		return errorForm{func(w http.ResponseWriter, r *http.Request, err error) { d.pages().WriteError(w, r, err) }, code}
 	}

@@ -21,6 +21,7 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
@@ -36,6 +37,7 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/signertest"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/store"
 	"fhirlink/shared/store/rowtest"
 	"fhirlink/shared/verification"
@@ -95,20 +97,23 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 		Authority: func(fhir.BaseURL) string { return authority },
 		Verifier:  verifier,
 	})
+	key := signer.New(r.key, nil, log)
 	smart := smartauth.New(smartauth.Deps{
-		Rows: r.rows, Links: smartauth.LinksOf(links, r.stores.Get), Keys: signer.New(r.key, nil, log),
-		Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", r.secrets, nil, log), PublicURL: publicURL},
-		Authorize: func(l link.Link) string { return entra.AuthorizeURL(authority, l.TenantID) },
-		PublicURL: publicURL, Now: time.Now,
+		Rows: r.rows, Links: smartauth.LinksOf(links, r.stores.Get), Keys: key, PublicURL: publicURL, Now: time.Now,
 	})
 	links.OnWrite(func(slug link.Slug) { smart.Forget(string(slug)) })
+	tokens := tokens.New(tokens.Deps{
+		Links: links, Rows: r.stores, Secrets: r.secrets, Source: r.entra.Source(), Log: log,
+		Authority: func(fhir.BaseURL) string { return authority },
+	})
 	r.deps = functions.Deps{
 		Links: links, Servers: discovery.Service{Verifier: verifier},
-		Tokens: tokens.New(tokens.Deps{
-			Links: links, Rows: r.stores, Secrets: r.secrets, Source: r.entra.Source(), Log: log,
-			Authority: func(fhir.BaseURL) string { return authority },
+		Tokens: tokens, SMART: smart,
+		Launch: launch.New(launch.Deps{
+			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: r.entra.Client()}, IDTokens: entra.NewApplications(r.entra.Client(), nil), Signer: key, Rows: r.rows, Log: log, Now: time.Now,
+			Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", r.secrets, nil, log), PublicURL: publicURL},
+			Authorize: func(l link.Link) string { return entra.AuthorizeURL(browserEntra+"/", l.TenantID) },
 		}),
-		SMART: smart,
 		Webhooks: webhook.New(webhook.Deps{
 			Endpoints: webhooktest.New(), Secrets: r.secrets, Client: &http.Client{Transport: entratest.InProcess(r)}, Log: log,
 		}),
@@ -125,8 +130,11 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	return r
 }
 
-// publicURL is where browsers reach the API.
-const publicURL = "https://links.example.org"
+// Where browsers reach the API, and Entra.
+const (
+	publicURL    = "https://links.example.org"
+	browserEntra = "https://sign-in.sandbox.test"
+)
 
 // ServeHTTP serves the outside world: the authority, and a FHIR server for every other host.
 func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -175,7 +183,7 @@ func (r *rig) send(t *testing.T, q request) answer {
 	t.Helper()
 	sent := r.request(t, q)
 	a := ask(r.public, sent)
-	if !strings.HasPrefix(a.header.Get("Content-Type"), "application/") && a.body != "" {
+	if !strings.HasPrefix(a.header.Get("Content-Type"), "application/") && a.body != "" && !appPage(q.target) {
 		t.Errorf("%s %s: Content-Type %q", q.method, q.target, a.header.Get("Content-Type"))
 	}
 	if strings.HasPrefix(q.target, "/api/token") && replaced.MatchString(a.body+a.header.Get("WWW-Authenticate")) {
@@ -183,6 +191,12 @@ func (r *rig) send(t *testing.T, q request) answer {
 	}
 	checkDocumented(t, r.request(t, q), a)
 	return a
+}
+
+// appPage reports whether a path answers users of apps with pages.
+func appPage(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	return strings.HasPrefix(path, "/api/smart/") && (strings.HasSuffix(path, "/authorize") || strings.HasSuffix(path, "/callback"))
 }
 
 // replaced matches the substitutes for characters that error_description must not have.

@@ -14,7 +14,9 @@ import (
 	"fhirlink/functions/openapi"
 	"fhirlink/functions/register"
 	secretexpiry "fhirlink/functions/secret-expiry"
+	smartauthorize "fhirlink/functions/smart/authorize"
 	smartdiscovery "fhirlink/functions/smart/discovery"
+	smarttoken "fhirlink/functions/smart/token"
 	"fhirlink/functions/token"
 	translatescope "fhirlink/functions/translate-scope"
 	"fhirlink/functions/verify"
@@ -32,6 +34,8 @@ func (d Deps) Routes() []Route {
 		webhooks      = webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
 		authorization = authorization.Handler{Servers: d.SMART}
 		apps          = apps.Handler{Apps: d.SMART}
+		authorize     = smartauthorize.Handler{Launch: d.Launch, Limit: d.limit(smartauthorize.PerMinute)}
+		appTokens     = smarttoken.Handler{Launch: d.Launch, Limit: d.limit(smarttoken.PerMinute), Failures: d.limit(smarttoken.FailuresPerMinute)}
 		discovery     = smartdiscovery.Handler{Servers: d.SMART}
 		ahead         = token.ReadAhead{Links: d.Tokens.ReadAhead}
 		translate     = translatescope.Handler{Aliases: d.Aliases}.Translate
@@ -70,11 +74,27 @@ func (d Deps) Routes() []Route {
 		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/.well-known/openid-configuration", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: discovery.Metadata},
 		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/jwks", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: discovery.Keys},
 		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/discovery/v2.0/keys", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: discovery.Keys},
+		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/authorize", Right: caller.Open, Errors: AppPages, Rate: Unlimited, Query: AnyQuery, NoHead: true, Handle: authorize.Authorize},
+		{Function: "smart", Method: "POST", Path: "/api/smart/{slug}/authorize", Right: caller.Open, Errors: AppPages, Rate: Unlimited, Query: AnyQuery, Body: smartauthorize.MaxForm, Handle: authorize.Authorize},
+		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/oauth2/v2.0/authorize", Right: caller.Open, Errors: AppPages, Rate: Unlimited, Query: AnyQuery, NoHead: true, Handle: authorize.Authorize},
+		{Function: "smart", Method: "POST", Path: "/api/smart/{slug}/oauth2/v2.0/authorize", Right: caller.Open, Errors: AppPages, Rate: Unlimited, Query: AnyQuery, Body: smartauthorize.MaxForm, Handle: authorize.Authorize},
+		{Function: "smart", Method: "GET", Path: "/api/smart/{slug}/callback", Right: caller.Open, Errors: AppPages, Rate: Unlimited, Query: AnyQuery, NoHead: true, Handle: authorize.Callback},
+		{Function: "smart", Method: "POST", Path: "/api/smart/{slug}/token", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: appTokens.Issue},
+		{Function: "smart", Method: "POST", Path: "/api/smart/{slug}/oauth2/v2.0/token", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: appTokens.Issue},
+		{Function: "smart", Method: "POST", Path: "/api/smart/{slug}/revoke", Right: caller.Open, Errors: OAuth, CORS: AnyOrigin, Rate: Unlimited, Query: AnyQuery, Handle: appTokens.Revoke},
 		{Function: "directory", Method: "GET", Path: "/api/directory/{slug}", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: directory.Handler{Links: d.Links}.Get},
 		{Function: "me", Method: "GET", Path: "/api/me", Right: caller.Any, CORS: FrontEnds, Rate: Unlimited, Handle: me.Get},
 		{Function: "health", Method: "GET", Path: "/api/health", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Handle: health.Handler{Program: d.Program, Version: d.Version, Reach: d.Reach}.Get},
 		{Function: "openapi", Method: "GET", Path: "/api/openapi.yaml", Right: caller.Open, CORS: FrontEnds, Rate: Unlimited, Query: AnyQuery, Handle: openapi.Handler{Document: document}.Get},
 	}
+}
+
+// limit is a limit of requests per minute, where there are limits at all.
+func (d Deps) limit(perMinute int) *httpx.RateLimit {
+	if d.Limits == nil {
+		return nil
+	}
+	return httpx.NewRateLimit(perMinute, perMinute, d.Now)
 }
 
 // Pages lists the routes of the pages for people. They have a router of their own: see package manage.

@@ -29,6 +29,7 @@ var codes = map[problem.Code]string{
 	problem.Unauthenticated:      oauth.InvalidToken,
 	problem.Forbidden:            oauth.InsufficientScope,
 	problem.UpstreamUnavailable:  oauth.Unavailable,
+	problem.TooManyRequests:      oauth.Unavailable,
 }
 
 func errorOf(err error) *oauth.Error {
@@ -50,7 +51,7 @@ func translate(p *problem.Error) *oauth.Error {
 	if !ok {
 		return &oauth.Error{
 			Code: oauth.ServerError, Status: http.StatusInternalServerError, Cause: p,
-			Description: "The token could not be handed out because of a fault on our side. Try again later.",
+			Description: "The request could not be answered because of a fault on our side. Try again later.",
 		}
 	}
 	e := &oauth.Error{Code: code, Description: p.Detail, Status: p.Code.Status(), RetryAfter: p.RetryAfter, Allow: p.Allow, Challenge: p.Challenge, Cause: p}
@@ -65,7 +66,7 @@ func translate(p *problem.Error) *oauth.Error {
 		if e.Challenge = p.WWWAuthenticate(); e.Challenge == oauth.Bearer {
 			e.Code = oauth.InvalidClient
 		}
-	case problem.UpstreamUnavailable:
+	case problem.UpstreamUnavailable, problem.TooManyRequests:
 		e.RetryAfter = max(e.RetryAfter, time.Second)
 	}
 	return e

@@ -70,7 +70,7 @@ type launched struct {
 	status chan int
 }
 
-func launch(t *testing.T, args ...string) *launched {
+func startProgram(t *testing.T, args ...string) *launched {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &launched{stdout: newConsole(), stop: cancel, status: make(chan int, 1)}
@@ -83,7 +83,7 @@ func launch(t *testing.T, args ...string) *launched {
 // start lists the existing links.
 func TestBanner(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
-	first := launch(t, "-addr", "127.0.0.1:0", "-data", folder)
+	first := startProgram(t, "-addr", "127.0.0.1:0", "-data", folder)
 	page := "http://localhost" + first.url[strings.LastIndex(first.url, ":"):] + "/api/manage/"
 	if line, _, _ := strings.Cut(first.stdout.String(), "\n"); line != "Open "+page+" in a browser: the page to link FHIR servers." {
 		t.Errorf("the first line: %s", line)
@@ -113,7 +113,7 @@ func TestBanner(t *testing.T) {
 		t.Errorf("the log lacks token.issued, or the output holds the secret:\n%s", text)
 	}
 
-	second := launch(t, "-addr", "127.0.0.1:0", "-data", folder)
+	second := startProgram(t, "-addr", "127.0.0.1:0", "-data", folder)
 	second.stdout.find(t, `slug=good-health-clinic`)
 	post(t, second.url+"/api/token", "application/x-www-form-urlencoded", "grant_type=client_credentials&slug=good-health-clinic", http.StatusOK)
 	second.stop()
@@ -125,7 +125,7 @@ func TestBanner(t *testing.T) {
 // TestSignInBanner: with -sign-in, the pages begin at the sandbox's Entra, and the first lines say who can
 // sign in there.
 func TestSignInBanner(t *testing.T) {
-	l := launch(t, "-addr", "127.0.0.1:0", "-data", t.TempDir(), "-sign-in")
+	l := startProgram(t, "-addr", "127.0.0.1:0", "-data", t.TempDir(), "-sign-in")
 	defer l.stop()
 	l.stdout.find(t, `sandbox Entra: ada may manage servers`)
 	response, err := http.Get(l.url + "/api/manage/sign-in")

@@ -33,13 +33,8 @@ func (p *program) people(o options, c config.Config, out clients, log *slog.Logg
 	case out.box == nil:
 		return nil, "", errors.New("-sign-in: there is nowhere to sign in. Leave out -sandbox=false, or set FHIRLINK_API_AUDIENCE and FHIRLINK_ALLOWED_TENANTS")
 	default:
-		site, err := out.box.OpenToBrowsers(c.PublicURL)
-		if err != nil {
-			return nil, "", err
-		}
-		site.Now = o.ahead.now
 		p.hint = "People sign in at a sandbox Entra: ada may manage servers, nobody may not, and guest is at home in another organization."
-		of.Authority, of.ClientID, of.Tenants = site.URL, sandbox.APIClientID, sandbox.Tenants()
+		of.Authority, of.ClientID, of.Tenants = out.site.URL, sandbox.APIClientID, sandbox.Tenants()
 		tokens = entra.NewAccessTokens(entra.AccessTokensConfig{Authority: sandbox.Authority, Tenants: of.Tenants, Client: out.entra, Now: o.ahead.now})
 	}
 	of.Flow = signin.IDToken{Tokens: tokens.IDTokens(of.ClientID)}

@@ -19,7 +19,9 @@ import (
 	"fhirlink/shared/egress"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
+	"fhirlink/shared/entra/entratest/browser"
 	"fhirlink/shared/entra/graph"
+	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
@@ -33,6 +35,7 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/keyfile"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/launch"
 	storebolt "fhirlink/shared/store/bolt"
 	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
@@ -44,6 +47,7 @@ type program struct {
 	stores   *storebolt.Store
 	sealer   *seal.Sealer
 	smart    *smartauth.Service
+	launch   *launch.Service
 	secrets  *secretbolt.Store
 	verifier *verification.Verifier
 	links    *link.Service
@@ -91,6 +95,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Links:    p.links,
 		Tokens:   p.tokens,
 		SMART:    p.smart,
+		Launch:   p.launch,
 		Webhooks: p.webhooks,
 		Servers:  discovery.Service{Verifier: p.verifier, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now},
 		Callers:  callers{tokens},
@@ -129,6 +134,19 @@ type clients struct {
 	authority func(fhir.BaseURL) string
 	kind      func(fhir.BaseURL) fhir.Kind // nil: decided by the host name
 	box       *sandbox.Sandbox             // nil: there is none
+	site      *browser.Site                // where browsers meet the sandbox's Entra; nil: there is none
+}
+
+// authorize returns where the users of a link sign in.
+func (out clients) authorize(l link.Link) string {
+	server, err := l.Server()
+	switch {
+	case err != nil: // the stored URL is damaged, and its tokens would be refused
+		return entra.AuthorizeURL(config.DefaultAuthority, l.TenantID)
+	case out.site != nil && sandbox.Owns(server):
+		return entra.AuthorizeURL(out.site.URL+"/", l.TenantID)
+	}
+	return entra.AuthorizeURL(out.authority(server), l.TenantID)
 }
 
 // watchedBy returns a copy in which watch sees every call.
@@ -164,6 +182,10 @@ func (p *program) connect(o options, c config.Config, log *slog.Logger) (out cli
 	out.use(egress.NewClient(egress.Options{Allow: c.EgressAllow, Intercept: box.Intercept, RootCAs: roots}),
 		egress.NewClient(egress.Options{Intercept: box.Intercept, RootCAs: roots}))
 	out.box, out.kind = box, box.Kind
+	if out.site, err = box.OpenToBrowsers(c.PublicURL); err != nil {
+		return out, err
+	}
+	out.site.Now = o.ahead.now
 	return out, nil
 }
 
@@ -216,17 +238,25 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 		Now:        o.ahead.now,
 		Log:        log,
 	})
-	p.smart = smartauth.New(smartauth.Deps{
-		Rows: stores.KeyedRows(), Links: smartauth.LinksOf(p.links, stores.Get), Keys: signer.New(keyfile.New(filepath.Join(o.data, signingKeyFile)), o.ahead.now, log), Sealer: p.sealer,
-		Authorize: func(l link.Link) string { return entra.AuthorizeURL(c.Authority, l.TenantID) },
-		PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now,
-	})
-	p.links.OnWrite(func(slug link.Slug) { p.smart.Forget(string(slug)) })
 	p.tokens = tokens.New(tokens.Deps{
 		Links: p.links, Rows: stores, Secrets: secrets, Source: shiftedSource{source, o.ahead}, Authority: out.authority,
 		Now: o.ahead.now, Log: log,
 	})
+	p.serveApps(o, c, out, log)
 	return nil
+}
+
+// serveApps assembles the authorization servers of links.
+func (p *program) serveApps(o options, c config.Config, out clients, log *slog.Logger) {
+	rows, key := p.stores.KeyedRows(), signer.New(keyfile.New(filepath.Join(o.data, signingKeyFile)), o.ahead.now, log)
+	p.smart = smartauth.New(smartauth.Deps{
+		Rows: rows, Links: smartauth.LinksOf(p.links, p.stores.Get), Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now,
+	})
+	p.links.OnWrite(func(slug link.Slug) { p.smart.Forget(string(slug)) })
+	p.launch = launch.New(launch.Deps{
+		Servers: p.smart, Clients: p.tokens, SignIns: &webauth.SignIns{Client: out.entra}, IDTokens: entra.NewApplications(out.entra, o.ahead.now), Signer: key, Rows: rows, Sealer: p.sealer,
+		Authorize: out.authorize, Log: log, Now: o.ahead.now,
+	})
 }
 
 // mailer returns the configured mail server, otherwise the sandbox's sink, otherwise nil.

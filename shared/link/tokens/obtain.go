@@ -53,11 +53,12 @@ type held struct {
 
 type credentialCache struct {
 	held    *lru.Cache[tokenKey, held]
+	secrets *lru.Cache[tokenKey, held] // by and readAt only, for As: a flight that asks for a token changes held as a whole
 	flights flight.Group[held]
 }
 
 func newCredentialCache() *credentialCache {
-	return &credentialCache{held: newLRU[tokenKey, held]()}
+	return &credentialCache{held: newLRU[tokenKey, held](), secrets: newLRU[tokenKey, held]()}
 }
 
 func (h held) usable(now time.Time) bool {

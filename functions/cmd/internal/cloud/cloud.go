@@ -20,6 +20,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/graph"
+	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/httpx"
@@ -33,9 +34,10 @@ import (
 	"fhirlink/shared/seal"
 	"fhirlink/shared/secret/keyvault"
 	"fhirlink/shared/signer"
-	signingkey "fhirlink/shared/signer/keyvault"
+	vaultkey "fhirlink/shared/signer/keyvault"
 	"fhirlink/shared/signin"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/store/aztable"
 	"fhirlink/shared/upstream"
 	"fhirlink/shared/verification"
@@ -100,18 +102,26 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Log:        log,
 	}
 	links := link.New(of)
-	smart, err := smart(c, identity, watch, smartauth.Deps{Rows: rows, Links: smartauth.LinksOf(links, stores.Get), Sealer: sealer}, log)
+	tokens := tokens.New(tokens.Deps{
+		Links: links, Rows: stores, Secrets: secrets, Source: source, Authority: authority, Log: log,
+	})
+	key, err := signingKey(c, identity, watch, log)
 	if err != nil {
 		return of, hooks, deps, err
 	}
+	smart := smartauth.New(smartauth.Deps{
+		Rows: rows, Links: smartauth.LinksOf(links, stores.Get), Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Now: time.Now,
+	})
 	links.OnWrite(func(slug link.Slug) { smart.Forget(string(slug)) })
 	validator := entra.NewAccessTokens(callers(c, toEntra))
 	return of, hooks, functions.Deps{
-		Links: links,
-		Tokens: tokens.New(tokens.Deps{
-			Links: links, Rows: stores, Secrets: secrets, Source: source, Authority: authority, Log: log,
+		Links:  links,
+		Tokens: tokens,
+		SMART:  smart,
+		Launch: launch.New(launch.Deps{
+			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: toEntra}, IDTokens: entra.NewApplications(toEntra, nil), Signer: key, Rows: rows, Sealer: sealer,
+			Authorize: func(l link.Link) string { return entra.AuthorizeURL(c.Authority, l.TenantID) }, Log: log, Now: time.Now,
 		}),
-		SMART:    smart,
 		Webhooks: webhooks,
 		Servers:  discovery.Service{Verifier: verifier, AnyTarget: len(c.EgressAllow) > 0},
 		Callers:  caller.Bearer{Tokens: validator},
@@ -197,18 +207,15 @@ func tables(c config.Config, identity azcore.TokenCredential, watch *upstream.Wa
 	return service, nil
 }
 
-// smart returns the authorization servers of links, which sign with a key of the first vault.
-func smart(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch, d smartauth.Deps, log *slog.Logger) (*smartauth.Service, error) {
-	options := signingkey.ClientOptions()
+// signingKey returns the key of the first vault that signs the tokens of SMART apps.
+func signingKey(c config.Config, identity azcore.TokenCredential, watch *upstream.Watch, log *slog.Logger) (*signer.Signer, error) {
+	options := vaultkey.ClientOptions()
 	addWatch(&options.ClientOptions, watch, upstream.Vault)
 	client, err := azkeys.NewClient(c.Vaults[0].URL, identity, options)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.KeyVaultURL, err)
 	}
-	d.Keys = signer.New(signingkey.New(client, c.SmartKey), nil, log)
-	d.Authorize = func(l link.Link) string { return entra.AuthorizeURL(c.Authority, l.TenantID) }
-	d.PublicURL, d.AnyTarget, d.Now = c.PublicURL, len(c.EgressAllow) > 0, time.Now
-	return smartauth.New(d), nil
+	return signer.New(vaultkey.New(client, c.SmartKey), nil, log), nil
 }
 
 func callers(c config.Config, client *http.Client) entra.AccessTokensConfig {
