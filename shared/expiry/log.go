@@ -34,7 +34,7 @@ func (s Sweep) logRun(ctx context.Context, r Result, err error, took time.Durati
 		return
 	}
 	attrs := []slog.Attr{
-		slog.Int("due", r.Due), slog.Int("done", r.Done), slog.Int("failed", r.Failed), slog.Int("left", r.Left), slog.Int("notices", r.Notices), slog.Int("trimmed", r.Trimmed),
+		slog.Int("due", r.Due), slog.Int("done", r.Done), slog.Int("failed", r.Failed), slog.Int("left", r.Left), slog.Int("notices", r.Notices), slog.Int("trimmed", r.Trimmed), slog.Int("ended", r.Ended),
 		slog.Bool("complete", r.complete(err)), slog.Float64("ms", eventlog.Milliseconds(took)),
 	}
 	if !r.SucceededAt.IsZero() {

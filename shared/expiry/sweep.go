@@ -42,21 +42,23 @@ type Links interface {
 	Digest(ctx context.Context, letters []telling.Letter) (delivered int, err error)
 }
 
-// Trail is the part of the trail that a sweep needs. [fhirlink/shared/link/trail.Trimmer]
-// implements it.
-type Trail interface {
-	// Trim removes a part of the old events, and returns how many.
+// Trimmer removes what is too old. [fhirlink/shared/link/trail.Trimmer] does so for the trail, and
+// [fhirlink/shared/smartauth/handle.Trimmer] for the launches of apps.
+type Trimmer interface {
+	// Trim removes a part of it, and returns how many rows.
 	Trim(ctx context.Context) (removed int, err error)
 }
 
-// Sweep is the timer's function. Without a Trail, no event is removed. Without Cells, runs may
-// overlap and there is no heartbeat. A nil Now is time.Now, a nil Log slog.Default().
+// Sweep is the timer's function. Without a Trail, no event is removed, and without Launches nothing that
+// apps have left. Without Cells, runs may overlap and there is no heartbeat. A nil Now is time.Now, a nil
+// Log slog.Default().
 type Sweep struct {
-	Links Links
-	Trail Trail
-	Cells store.Cells
-	Now   func() time.Time
-	Log   *slog.Logger
+	Links    Links
+	Trail    Trimmer
+	Launches Trimmer
+	Cells    store.Cells
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Result counts what one run did.
@@ -65,6 +67,7 @@ type Result struct {
 	Left              int    // not taken up because the time was over; of the links beyond perRun, only one counts
 	Notices           int    // that receivers have taken
 	Trimmed           int    // events that were removed from the trail
+	Ended             int    // rows of launches and grants that were removed because their time is over
 	Skipped           string // why this run did nothing; empty: it ran
 
 	SucceededAt time.Time // from the heartbeat after the run; zero: never, or no Cells
@@ -141,21 +144,23 @@ func (s Sweep) run(ctx context.Context, done *atomic.Int64) (Result, error) {
 	beyond := max(0, len(due)-perRun)
 	r := s.tendAll(ctx, due[:len(due)-beyond], done)
 	r.Due, r.Left = r.Due+beyond, r.Left+beyond
-	r.Trimmed = s.trim(ctx)
+	var trimErr error
+	if r.Ended, trimErr = trim(ctx, s.Launches); trimErr != nil {
+		s.Log.WarnContext(ctx, "launches.untrimmed", "left", "to the next run", "cause", trimErr.Error())
+	}
+	if r.Trimmed, trimErr = trim(ctx, s.Trail); trimErr != nil {
+		s.Log.WarnContext(ctx, "trail.untrimmed", "left", "to the next run", "cause", trimErr.Error())
+	}
 	return r, err
 }
 
-// trim removes old events. It comes last, because links can wait less than the trail, which does
-// not mind if a run has no time for it.
-func (s Sweep) trim(ctx context.Context) int {
-	if s.Trail == nil || ctx.Err() != nil {
-		return 0
+// trim removes what is too old. It comes last, because links can wait less than what nobody needs any more,
+// which does not mind if a run has no time for it.
+func trim(ctx context.Context, of Trimmer) (removed int, err error) {
+	if of == nil || ctx.Err() != nil {
+		return 0, nil
 	}
-	removed, err := s.Trail.Trim(ctx)
-	if err != nil {
-		s.Log.WarnContext(ctx, "trail.untrimmed", "left", "to the next run", "cause", err.Error())
-	}
-	return removed
+	return of.Trim(ctx)
 }
 
 // due returns the due links. If there are more than perRun, it returns one more than perRun.

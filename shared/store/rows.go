@@ -21,6 +21,27 @@ type Rows interface {
 	// List returns up to limit rows of a partition whose names begin with prefix and are greater than
 	// after, in the order of their names. Error: ErrUnavailable.
 	List(ctx context.Context, partition, prefix, after string, limit int) ([]Row, error)
+	// Between returns up to limit rows of the partitions from one on and before another, in the order of
+	// the partitions and names. Error: ErrUnavailable.
+	Between(ctx context.Context, from, before string, limit int) ([]Row, error)
+	// Discard removes the rows with these keys, whatever they are now. A request takes a hundred of one
+	// partition. A row that is not there is gone. Error: ErrUnavailable; then some may be gone.
+	Discard(ctx context.Context, keys []Key) error
+}
+
+// DiscardAtOnce is how many rows of one partition a request to discard takes.
+const DiscardAtOnce = 100
+
+// Batches cuts keys, which are in the order of their partitions, into what one request to discard takes.
+func Batches(keys []Key) (batches [][]Key) {
+	for len(keys) > 0 {
+		n := 1
+		for n < len(keys) && n < DiscardAtOnce && keys[n].Partition == keys[0].Partition {
+			n++
+		}
+		batches, keys = append(batches, keys[:n]), keys[n:]
+	}
+	return batches
 }
 
 // Key is where a row is: 1 to 200 characters each, of letters, digits and . _ ~ -.

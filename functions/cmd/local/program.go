@@ -35,6 +35,7 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/keyfile"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/smartauth/launch"
 	storebolt "fhirlink/shared/store/bolt"
 	"fhirlink/shared/upstream"
@@ -83,7 +84,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	}
 	metrics.registry.MustRegister(&census{rows: p.stores.Rows, now: o.ahead.now})
 	p.sweep = expiry.Sweep{
-		Links: p.links, Trail: trail.Trimmer{Store: p.stores, Cells: p.stores, Days: c.TrailDays, Now: o.ahead.now},
+		Links: p.links, Trail: trail.Trimmer{Store: p.stores, Cells: p.stores, Days: c.TrailDays, Now: o.ahead.now}, Launches: handle.Trimmer{Rows: p.stores.KeyedRows(), Now: o.ahead.now},
 		Cells: p.stores, Now: o.ahead.now, Log: log,
 	}
 	signIn, authority, err := p.people(o, c, clients, log)

@@ -81,7 +81,7 @@ func (s rows) Remove(ctx context.Context, old store.Row) (gone bool, err error) 
 }
 
 // List implements [store.Rows].
-func (s rows) List(ctx context.Context, partition, prefix, after string, limit int) (all []store.Row, err error) {
+func (s rows) List(ctx context.Context, partition, prefix, after string, limit int) ([]store.Row, error) {
 	filter := fmt.Sprintf("PartitionKey eq '%s'", quoted(partition))
 	if prefix != "" {
 		filter += fmt.Sprintf(" and RowKey ge '%s' and RowKey lt '%s'", quoted(prefix), quoted(prefix[:len(prefix)-1]+string(prefix[len(prefix)-1]+1)))
@@ -89,6 +89,15 @@ func (s rows) List(ctx context.Context, partition, prefix, after string, limit i
 	if after != "" {
 		filter += fmt.Sprintf(" and RowKey gt '%s'", quoted(after))
 	}
+	return s.query(ctx, filter, limit)
+}
+
+// Between implements [store.Rows].
+func (s rows) Between(ctx context.Context, from, before string, limit int) ([]store.Row, error) {
+	return s.query(ctx, fmt.Sprintf("PartitionKey ge '%s' and PartitionKey lt '%s'", quoted(from), quoted(before)), limit)
+}
+
+func (s rows) query(ctx context.Context, filter string, limit int) (all []store.Row, err error) {
 	top := int32(min(limit, maxPage)) //nolint:gosec // at most maxPage
 	pager := s.client.NewListEntitiesPager(&aztables.ListEntitiesOptions{Filter: &filter, Top: &top})
 	for pager.More() && len(all) < limit {
@@ -97,7 +106,7 @@ func (s rows) List(ctx context.Context, partition, prefix, after string, limit i
 			return nil, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("listing rows of %s: %w", partition, err)
+			return nil, fmt.Errorf("listing rows where %s: %w", filter, err)
 		}
 		for _, data := range page.Entities {
 			row, _, err := decodeRow(data)
@@ -108,6 +117,39 @@ func (s rows) List(ctx context.Context, partition, prefix, after string, limit i
 		}
 	}
 	return all[:min(limit, len(all))], nil
+}
+
+// Discard implements [store.Rows]. A transaction fails as a whole if one of its rows is gone: then they are
+// removed one by one.
+func (s rows) Discard(ctx context.Context, keys []store.Key) error {
+	for _, batch := range store.Batches(keys) {
+		actions := make([]aztables.TransactionAction, len(batch))
+		for i, k := range batch {
+			entity, err := json.Marshal(newEntity(k.Partition, k.Name))
+			if err != nil {
+				return err
+			}
+			actions[i] = aztables.TransactionAction{ActionType: aztables.TransactionTypeDelete, Entity: entity}
+		}
+		err := s.submit(ctx, actions)
+		if isNotFound(err) {
+			err = s.discardEach(ctx, batch)
+		}
+		if err != nil {
+			return fmt.Errorf("removing rows of %s: %w", batch[0].Partition, err)
+		}
+	}
+	return nil
+}
+
+func (s rows) discardEach(ctx context.Context, keys []store.Key) error {
+	for _, k := range keys {
+		_, err := s.client.DeleteEntity(ctx, k.Partition, k.Name, nil)
+		if err = explain(ctx, err); err != nil && !isNotFound(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s rows) row(ctx context.Context, k store.Key) (row store.Row, op string, err error) {

@@ -93,6 +93,38 @@ func (s rows) List(ctx context.Context, partition, prefix, after string, limit i
 	return all, err
 }
 
+// Between implements [store.Rows].
+func (s rows) Between(ctx context.Context, from, before string, limit int) (all []store.Row, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		at := tx.Bucket(rowsBucket).Cursor()
+		for k, data := at.Seek([]byte(from)); k != nil && len(all) < limit; k, data = at.Next() {
+			partition, name, _ := strings.Cut(string(k), "\x00")
+			if partition >= before {
+				break
+			}
+			row, err := loadRow(store.Key{Partition: partition, Name: name}, data)
+			if err != nil {
+				return err
+			}
+			all = append(all, row)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// Discard implements [store.Rows].
+func (s rows) Discard(ctx context.Context, keys []store.Key) error {
+	return s.update(ctx, func(tx *bbolt.Tx) error {
+		for _, k := range keys {
+			if err := tx.Bucket(rowsBucket).Delete(rowKey(k)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func loadRow(k store.Key, data []byte) (store.Row, error) {
 	row := store.Row{Key: k}
 	if data == nil {

@@ -90,6 +90,39 @@ func (s *Rows) Remove(ctx context.Context, old store.Row) (gone bool, err error)
 	return gone && err == nil, err
 }
 
+// Between implements [store.Rows].
+func (s *Rows) Between(ctx context.Context, from, before string, limit int) (all []store.Row, err error) {
+	err = s.operate(ctx, "Between", store.Key{Partition: from}, func() {
+		for k, row := range s.rows {
+			if k.Partition >= from && k.Partition < before {
+				all = append(all, row)
+			}
+		}
+		slices.SortFunc(all, func(a, b store.Row) int {
+			return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Name, b.Name))
+		})
+		all = all[:min(limit, len(all))]
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// Discard implements [store.Rows]. Each of its requests is an operation for Fault.
+func (s *Rows) Discard(ctx context.Context, keys []store.Key) error {
+	for _, batch := range store.Batches(keys) {
+		if err := s.operate(ctx, "Discard", batch[0], func() {
+			for _, k := range batch {
+				delete(s.rows, k)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // List implements [store.Rows].
 func (s *Rows) List(ctx context.Context, partition, prefix, after string, limit int) (all []store.Row, err error) {
 	err = s.operate(ctx, "List", store.Key{Partition: partition, Name: prefix}, func() {

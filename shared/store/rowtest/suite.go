@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ func Run(t *testing.T, open func(*testing.T) store.Rows) {
 		{"are removed by version", removesVersions},
 		{"are apart", keepsApart},
 		{"are listed in order", lists},
+		{"are found and discarded by partitions", discards},
 		{"one of many swaps wins", oneSwapWins},
 		{"hold large values", holdsLarge},
 		{"have keys that every driver can hold", checksKeys},
@@ -214,4 +216,44 @@ func endsWithContext(t *testing.T, s store.Rows) {
 		}
 	}
 	holds(t, s, first)
+}
+
+// discards: whole ranges of partitions are found, in order, and removed.
+func discards(t *testing.T, s store.Rows) {
+	in := func(partition, name string) store.Row {
+		return swap(t, s, store.Row{Key: store.Key{Partition: partition, Name: name}}, partition+name)
+	}
+	b2, a1, c1, b1, d1 := in("p-b", "2"), in("p-a", "1"), in("p-c", "1"), in("p-b", "1"), in("p-d", "1")
+	between := func(from, before string, limit int, want ...store.Row) {
+		t.Helper()
+		if rows, err := s.Between(t.Context(), from, before, limit); err != nil || !slices.Equal(rows, want) {
+			t.Errorf("between %s and %s: %+v, %v, want %+v", from, before, rows, err, want)
+		}
+	}
+	between("p-a", "p-d", 10, a1, b1, b2, c1)
+	between("p-a", "p-d", 2, a1, b1)
+	between("p-b", "p-b", 10)
+	between("p-c", "p-z", 10, c1, d1)
+	between("q", "r", 10)
+	if err := s.Discard(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	changed := swap(t, s, b2, "changed since")
+	gone := store.Key{Partition: "p-b", Name: "never"}
+	if err := s.Discard(t.Context(), []store.Key{a1.Key, b1.Key, changed.Key, gone, c1.Key}); err != nil {
+		t.Fatal(err)
+	}
+	between("p-", "q", 10, d1)
+	var many []store.Key
+	for i := range 250 {
+		many = append(many, in("p-many", fmt.Sprintf("%03d", i)).Key)
+	}
+	if rows, err := s.Between(t.Context(), "p-e", "q", 1000); err != nil || len(rows) != 250 || rows[249].Name != "249" {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+	if err := s.Discard(t.Context(), many); err != nil {
+		t.Fatal(err)
+	}
+	between("p-", "q", 10, d1)
+	holds(t, s, d1)
 }

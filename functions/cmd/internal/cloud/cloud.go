@@ -37,6 +37,7 @@ import (
 	vaultkey "fhirlink/shared/signer/keyvault"
 	"fhirlink/shared/signin"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/store/aztable"
 	"fhirlink/shared/upstream"
@@ -125,7 +126,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Webhooks: webhooks,
 		Servers:  discovery.Service{Verifier: verifier, AnyTarget: len(c.EgressAllow) > 0},
 		Callers:  caller.Bearer{Tokens: validator},
-		Sweep:    expiry.Sweep{Links: links, Trail: trail.Trimmer{Store: stores, Cells: stores, Days: c.TrailDays}, Cells: stores, Log: log},
+		Sweep:    expiry.Sweep{Links: links, Trail: trail.Trimmer{Store: stores, Cells: stores, Days: c.TrailDays}, Launches: handle.Trimmer{Rows: rows, Now: time.Now}, Cells: stores, Log: log},
 		Origins:  c.Origins,
 		Aliases:  c.ScopeAliases,
 		Limits:   httpx.NewRateLimit(functions.PerMinute, functions.Burst, nil),
