@@ -41,6 +41,9 @@ import (
 	"fhirlink/shared/secret/keyvault"
 	"fhirlink/shared/secret/keyvault/vaulttest"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/launch"
+	"fhirlink/shared/store/rowtest"
 )
 
 // service is the token function over the real clients of Entra and Key Vault, which speak TLS to
@@ -52,6 +55,11 @@ type service struct {
 	stores  *linktest.Stores
 	start   time.Time    // of the clock
 	skew    atomic.Int64 // nanoseconds that the clock was moved forward
+	rows    *rowtest.Rows
+	smart   *smartauth.Service
+	launch  *launch.Service
+	signed  atomic.Int64 // signatures
+	inEntra atomic.Int64 // nanoseconds that launches have waited for Entra
 	handler http.Handler
 	caller  string // an access token with the role Links.Token.All
 }
@@ -73,7 +81,7 @@ func (identity) GetToken(context.Context, policy.TokenRequestOptions) (azcore.Ac
 // newService links one clinic, whose secret Entra knows as known.
 func newService(b *testing.B, known string) *service {
 	b.Helper()
-	s := &service{vault: vaulttest.NewServer(), stores: linktest.New(), start: time.Now()}
+	s := &service{vault: vaulttest.NewServer(), stores: linktest.New(), rows: rowtest.New(), start: time.Now()}
 	s.entra = entratest.New(entratest.Tenant{ID: tenant, Name: "Clinic", Apps: []entratest.App{{
 		ClientID: cloudtest.ClientID, ObjectID: "55555555-5555-4555-8555-555555555555", Secrets: []entratest.Secret{{Value: known}},
 	}}})
@@ -118,9 +126,10 @@ func (s *service) assemble(b *testing.B, authority *httptest.Server) {
 		entraAt = func(fhir.BaseURL) string { return url }
 		links   = link.New(link.Deps{Stores: s.stores, Secrets: secrets, Tokens: source, Authority: entraAt, Now: s.now, Log: logger})
 	)
+	tokens := tokens.New(tokens.Deps{Links: links, Rows: s.stores, Secrets: secrets, Source: source, Authority: entraAt, Now: s.now, Log: logger})
+	s.serveApps(links, tokens, secrets, authority.Client(), logger)
 	public := functions.New(functions.Deps{
-		Links:  links,
-		Tokens: tokens.New(tokens.Deps{Links: links, Rows: s.stores, Secrets: secrets, Source: source, Authority: entraAt, Now: s.now, Log: logger}),
+		Links: links, Tokens: tokens, SMART: s.smart, Launch: s.launch,
 		Callers: caller.Bearer{Tokens: entra.NewAccessTokens(entra.AccessTokensConfig{
 			Authority: url, Audiences: []string{audience}, Tenants: []string{tenant}, Client: authority.Client(), Now: s.now,
 		})},
@@ -244,6 +253,12 @@ func (s *samples) percentile(p int) time.Duration {
 // drive sends requests from a few workers for one turn.
 func drive(b *testing.B, client *http.Client, url, caller string) samples {
 	b.Helper()
+	return driveWith(b, func() error { return once(b.Context(), client, url, caller) })
+}
+
+// driveWith is drive for any request.
+func driveWith(b *testing.B, send func() error) samples {
+	b.Helper()
 	var (
 		mu    sync.Mutex
 		all   samples
@@ -255,7 +270,7 @@ func drive(b *testing.B, client *http.Client, url, caller string) samples {
 			var mine []time.Duration
 			for time.Since(start) < turn {
 				began := time.Now()
-				if err := once(b.Context(), client, url, caller); err != nil {
+				if err := send(); err != nil {
 					b.Error(err)
 					return
 				}

@@ -41,10 +41,11 @@ type Metadata struct {
 // UpstreamUnavailable.
 func (s *Service) Metadata(ctx context.Context, slug string) (Metadata, error) {
 	server, err := s.Server(ctx, slug)
-	if err != nil {
-		return Metadata{}, err
-	}
-	issuer := s.Issuer(slug)
+	return server.metadata, err
+}
+
+// describe makes the document about a server.
+func describe(server Server, issuer string) Metadata {
 	return Metadata{
 		Issuer: issuer, JWKSURI: issuer + KeysPath, AuthorizationEndpoint: issuer + AuthorizePath, TokenEndpoint: issuer + TokenPath, RevocationEndpoint: issuer + RevokePath,
 		ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, GrantTypes: []string{"authorization_code", "refresh_token"},
@@ -52,7 +53,7 @@ func (s *Service) Metadata(ctx context.Context, slug string) (Metadata, error) {
 		SubjectTypes: []string{"public"}, IDTokenAlgorithms: []string{"RS256"},
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "nonce", "fhirUser", "name", "preferred_username", "email"},
 		Scopes: server.ScopesSupported(), Capabilities: server.capabilities(),
-	}, nil
+	}
 }
 
 // ScopesSupported are those that the settings name, else those that the apps may ask for, sorted.

@@ -34,6 +34,8 @@ type Server struct {
 	Link     link.Link
 	Settings Settings // with every default filled in
 	Apps     []App    // sorted by client id
+
+	metadata Metadata // made once for each reading
 }
 
 // Notes are what will not work as the organization may expect.
@@ -127,6 +129,7 @@ func (s *Service) readServer(ctx context.Context, slug string) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
+	server.metadata = describe(server, s.Issuer(slug))
 	return &server, nil
 }
 

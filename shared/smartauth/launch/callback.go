@@ -194,18 +194,12 @@ func Clear(state string) *http.Cookie {
 // logSignIn counts scopes, and names none.
 func (s *Service) logSignIn(ctx context.Context, slug string, kept request, granted []string, err error) {
 	outcome := "ok"
-	var (
-		refused *Refused
-		refusal *entra.Refusal
-	)
+	var refused *Refused
 	if errors.As(err, &refused) {
 		outcome = refused.Code
 	}
-	attrs := []slog.Attr{slog.String("link", slug), slog.String("client", kept.ClientID), slog.String("outcome", outcome), slog.Int("requested", kept.Asked), slog.Int("granted", len(granted))}
-	if errors.As(err, &refusal) && refusal.Number != 0 {
-		attrs = append(attrs, slog.Int("aadsts", refusal.Number))
-	}
-	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.signed_in", attrs...)
+	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.signed_in",
+		slog.String("link", slug), slog.String("client", kept.ClientID), slog.String("outcome", outcome), slog.Int("requested", kept.Asked), slog.Int("granted", len(granted)), slog.Int("aadsts", numberOf(err)))
 }
 
 // refreshes reports whether the grant outlives its first access token.

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/smartauth"
@@ -41,6 +43,8 @@ type TokenAnswer struct {
 	NeedPatientBanner *bool  `json:"need_patient_banner,omitempty"`
 	SmartStyleURL     string `json:"smart_style_url,omitempty"`
 	Tenant            string `json:"tenant,omitempty"`
+
+	client string // the app's client id, for the log: a public app may leave it out
 }
 
 // tokenParameters are those of the token endpoint that may stand once. Others are ignored.
@@ -238,7 +242,7 @@ func (s *Service) sign(ctx context.Context, q asked, g Grant) (TokenAnswer, erro
 	answer := TokenAnswer{
 		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(settings.TokenSeconds), Scope: strings.Join(g.Scopes, " "),
 		Patient: g.Context.Patient, Encounter: g.Context.Encounter,
-		NeedPatientBanner: settings.Context.NeedPatientBanner, SmartStyleURL: settings.Context.SmartStyleURL, Tenant: settings.Context.Tenant,
+		client: q.app.ClientID, NeedPatientBanner: settings.Context.NeedPatientBanner, SmartStyleURL: settings.Context.SmartStyleURL, Tenant: settings.Context.Tenant,
 	}
 	return answer, nil
 }
@@ -258,8 +262,17 @@ func (s *Service) logToken(ctx context.Context, slug string, c Credentials, gran
 		outcome = oauth.Unavailable
 	}
 	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.token",
-		slog.String("link", slug), slog.String("client", loggable(c.ClientID)), slog.String("grantType", grantType), slog.String("auth", c.way()), slog.String("outcome", outcome),
-		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))))
+		slog.String("link", slug), slog.String("client", cmp.Or(answer.client, loggable(c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.way()), slog.String("outcome", outcome),
+		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("aadsts", numberOf(err)))
+}
+
+// numberOf is Entra's number in an error, for the log; 0: there is none.
+func numberOf(err error) int {
+	var refusal *entra.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Number
+	}
+	return 0
 }
 
 // loggable is a client id that an app can have; others are somebody's text.

@@ -1,0 +1,238 @@
+package cmd_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/entra"
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/entra/webauth"
+	"fhirlink/shared/link"
+	"fhirlink/shared/link/tokens"
+	"fhirlink/shared/seal"
+	"fhirlink/shared/secret/keyvault"
+	"fhirlink/shared/signer"
+	"fhirlink/shared/signer/signertest"
+	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/handle"
+	"fhirlink/shared/smartauth/launch"
+	"fhirlink/shared/store"
+)
+
+const (
+	benchURL       = "https://links.example.org"
+	benchVerifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, appendix B
+	benchChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+)
+
+// countingSigner counts signatures.
+type countingSigner struct {
+	*signer.Signer
+	s *service
+}
+
+func (c countingSigner) Sign(ctx context.Context, typ string, claims any) (string, error) {
+	c.s.signed.Add(1)
+	return c.Signer.Sign(ctx, typ, claims)
+}
+
+// timed counts how long requests take.
+type timed struct {
+	http.RoundTripper
+	s *service
+}
+
+func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	defer func() { t.s.inEntra.Add(int64(time.Since(began))) }()
+	return t.RoundTripper.RoundTrip(r)
+}
+
+// serveApps assembles SMART authorization over rows in memory.
+func (s *service) serveApps(links *link.Service, tokens *tokens.Service, secrets *keyvault.Store, client *http.Client, log *slog.Logger) {
+	client = &http.Client{Transport: timed{client.Transport, s}}
+	key := signer.New(signertest.New(), s.now, log)
+	s.smart = smartauth.New(smartauth.Deps{Rows: s.rows, Links: smartauth.LinksOf(links, s.stores.Get), Keys: key, PublicURL: benchURL, Now: s.now})
+	s.launch = launch.New(launch.Deps{
+		Servers: s.smart, Clients: tokens, SignIns: &webauth.SignIns{Client: client}, IDTokens: entra.NewApplications(client, s.now), Signer: countingSigner{key, s}, Rows: s.rows,
+		Sealer:    &seal.Sealer{Keys: seal.NewKeys("contoso/fhirlink-seal", secrets, s.now, log), PublicURL: benchURL, Now: s.now},
+		Authorize: func(l link.Link) string { return entra.AuthorizeURL(s.entra.URL+"/", l.TenantID) }, Log: log, Now: s.now,
+	})
+}
+
+// newApp makes the link an authorization server with one app. It returns a request that the app may make.
+func (s *service) newApp(b *testing.B) url.Values {
+	b.Helper()
+	if _, _, err := s.smart.PutSettings(b.Context(), tenant, slug, smartauth.Precondition{IfNoneMatch: "*"}, smartauth.NewSettings{Tokens: "fhirlink"}); err != nil {
+		b.Fatal(err)
+	}
+	var in smartauth.NewApp
+	if err := json.Unmarshal([]byte(`{"clientId":"growth-chart","name":"Growth Chart","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid","fhirUser","launch/patient","offline_access","patient/*.rs"]}`), &in); err != nil {
+		b.Fatal(err)
+	}
+	if _, _, _, err := s.smart.CreateApp(b.Context(), tenant, slug, in); err != nil {
+		b.Fatal(err)
+	}
+	return url.Values{
+		"response_type": {"code"}, "client_id": {"growth-chart"}, "redirect_uri": {"https://app.example/cb"}, "state": {"state"}, "aud": {server}, "code_challenge": {benchChallenge}, "code_challenge_method": {"S256"},
+		"scope": {"openid fhirUser launch/patient offline_access patient/Patient.r patient/Observation.rs?category=laboratory patient/Condition.rs"},
+	}
+}
+
+// BenchmarkSMART compares discovery with health and authorize with a warm token, in turns, and counts what
+// each step of a launch asks of others.
+func BenchmarkSMART(b *testing.B) {
+	s := newService(b, cloudtest.Secret)
+	request := s.newApp(b)
+	ours := httptest.NewServer(s.handler)
+	defer ours.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	issuer := ours.URL + smartauth.Base + slug
+	authorize := issuer + smartauth.AuthorizePath + "?" + request.Encode()
+	get := func(url string, status int) func() error {
+		return func() error {
+			response, err := client.Get(url)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			if response.StatusCode != status {
+				b.Errorf("%s: %d", url, response.StatusCode)
+			}
+			_, err = io.Copy(io.Discard, response.Body)
+			return err
+		}
+	}
+	token := func() error { return once(b.Context(), client, ours.URL, s.caller) }
+	var discovery, starts []float64
+	rate := func(send func() error) float64 {
+		turn := driveWith(b, send)
+		return turn.rate()
+	}
+	for range 21 {
+		discovery = append(discovery, rate(get(issuer+"/.well-known/smart-configuration", http.StatusOK))/rate(get(ours.URL+"/api/health", http.StatusOK)))
+		starts = append(starts, rate(get(authorize, http.StatusSeeOther))/rate(token))
+	}
+	table.report(median(discovery) >= 0.8, "SMART, discovery: requests per second against health", "≥ 0.8 ×", "%.2f × (median of 21 turns)", median(discovery))
+	table.report(median(starts) >= 0.5, "SMART, authorize: requests per second against a warm token", "≥ 0.5 ×", "%.2f × (median of 21 turns)", median(starts))
+	s.countLaunch(b, request)
+	s.trimCost(b)
+}
+
+// countLaunch counts what the steps of a launch ask of Entra, the database and the key, and how long the
+// callback takes besides Entra.
+func (s *service) countLaunch(b *testing.B, request url.Values) {
+	b.Helper()
+	var reads, writes int
+	s.rows.Fault = func(op string, _ store.Key, before bool) error {
+		switch {
+		case !before:
+		case op == "Row", op == "List":
+			reads++
+		default:
+			writes++
+		}
+		return nil
+	}
+	defer func() { s.rows.Fault = nil }()
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	count := func(what, bound string, wantReads, wantWrites, wantCalls, wantSignatures int, do func()) {
+		reads, writes = 0, 0
+		calls, signatures := s.entra.Tokens.Load(), s.signed.Load()
+		do()
+		gotCalls, gotSignatures := int(s.entra.Tokens.Load()-calls), int(s.signed.Load()-signatures)
+		table.report(reads <= wantReads && writes <= wantWrites && gotCalls <= wantCalls && gotSignatures <= wantSignatures, "SMART, "+what+": what it asks of others", bound,
+			"%d of Entra, %d reads, %d writes, %d signatures", gotCalls, reads, writes, gotSignatures)
+	}
+	var own []float64
+	for i := range 30 { // the first ones are not warm
+		var (
+			begun    launch.Begun
+			answered launch.Answered
+			answer   launch.TokenAnswer
+			err      error
+		)
+		authorize := func() { begun, err = s.launch.Authorize(b.Context(), slug, request); must(err) }
+		var query url.Values
+		callback := func() {
+			answered, err = s.launch.Callback(b.Context(), slug, query, func(string) string { return begun.Cookie.Value })
+			must(err)
+		}
+		form := url.Values{"grant_type": {"authorization_code"}, "redirect_uri": {"https://app.example/cb"}, "client_id": {"growth-chart"}, "code_verifier": {benchVerifier}}
+		exchange := func() { answer, err = s.launch.Token(b.Context(), slug, nil, form); must(err) }
+		refresh := func() {
+			_, err = s.launch.Token(b.Context(), slug, nil, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {answer.RefreshToken}})
+			must(err)
+		}
+		last := i == 29
+		step := func(what, bound string, r, w, c, sig int, do func()) {
+			if last {
+				count(what, bound, r, w, c, sig, do)
+			} else {
+				do()
+			}
+		}
+		step("authorize", "1 write", 0, 1, 0, 0, authorize)
+		query = s.entraAnswers(b, begun)
+		before := s.inEntra.Load()
+		began := time.Now()
+		step("callback", "1 of Entra, 1 read, 2 writes", 1, 2, 1, 0, callback)
+		own = append(own, float64(time.Since(began)-time.Duration(s.inEntra.Load()-before))/float64(time.Millisecond))
+		location, err := url.Parse(answered.Location)
+		must(err)
+		form.Set("code", location.Query().Get("code"))
+		step("token by code", "1 read, 3 writes, 2 signatures", 1, 3, 0, 2, exchange)
+		step("token by refresh", "1 of Entra, 1 read, 1 write, 1 signature", 1, 1, 1, 1, refresh)
+	}
+	table.report(median(own) <= 1, "SMART, callback: our own share", "≤ 1 ms", "%.2f ms (median of %d)", median(own), len(own))
+}
+
+// entraAnswers is the query of Entra's answer to a request.
+func (s *service) entraAnswers(b *testing.B, begun launch.Begun) url.Values {
+	b.Helper()
+	u, err := url.Parse(begun.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := u.Query()
+	return url.Values{"state": {q.Get("state")}, "code": {s.entra.Code(entratest.SignIn{
+		Tenant: tenant, ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), Platform: entratest.Web, Scopes: entratest.Scopes{OIDC: strings.Fields(q.Get("scope")), Resource: entratest.Graph},
+		Nonce: q.Get("nonce"), Challenge: q.Get("code_challenge"), Method: q.Get("code_challenge_method"),
+		User: entratest.Account{ObjectID: "a0a0a0a0-0000-4000-8000-000000000005", Name: "Pat", Claims: map[string]any{"fhirUser": "Patient/p-1"}},
+	})}}
+}
+
+// trimCost counts the requests that remove what has ended.
+func (s *service) trimCost(b *testing.B) {
+	b.Helper()
+	s.skew.Store(int64(100 * 24 * time.Hour))
+	defer s.skew.Store(0)
+	ended, requests := s.rows.Len(), 0
+	s.rows.Fault = func(_ string, _ store.Key, before bool) error {
+		if before {
+			requests++
+		}
+		return nil
+	}
+	defer func() { s.rows.Fault = nil }()
+	removed, err := handle.Trimmer{Rows: s.rows, Now: s.now}.Trim(b.Context())
+	if err != nil || removed == 0 {
+		b.Fatal(removed, err)
+	}
+	buckets := 3 // of ten minutes, and days: the run takes less
+	most := ended/50 + 2*16*buckets + buckets
+	table.report(requests <= most, "SMART, sweep of what has ended: requests", "≤ n/50 + 2 × shards + 1 per link and day", "%d for %d rows (at most %d)", requests, removed, most)
+}
