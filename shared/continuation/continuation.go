@@ -3,14 +3,14 @@ package continuation
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"regexp"
 	"strings"
 
+	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 )
 
 // itemSyntax keeps what is made up out of the stores' queries.
-var itemSyntax = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
+var itemSyntax = paste.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 
 // After is the continuation of a list after an item: up to 128 letters, digits and . _ ~ -.
 func After(list, item string) string {
