@@ -845,3 +845,69 @@ func TestKeysRotate(t *testing.T) {
 	r.claimsOf(t, answer.AccessToken, "at+jwt")
 	r.tokens(t, r.signIn(t, request, pat))
 }
+
+// TestAtOnce: of several that bring one state or one code, exactly one succeeds; whoever brings a code that
+// is spent ends what came of it.
+func TestAtOnce(t *testing.T) {
+	r, request := patientApp(t)
+	for range 5 {
+		begun, err := r.Authorize(t.Context(), slug, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := r.entraAnswers(t, begun, pat)
+		var (
+			wg      sync.WaitGroup
+			mu      sync.Mutex
+			answers []Answered
+			tokens  []TokenAnswer
+		)
+		for range 6 {
+			wg.Go(func() {
+				switch answered, err := r.callback(t.Context(), begun, query); codeOf(err) {
+				case "ok":
+					mu.Lock()
+					defer mu.Unlock()
+					answers = append(answers, answered)
+				case "page already_used":
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(answers) != 1 {
+			t.Fatalf("%d callbacks have succeeded", len(answers))
+		}
+		form := r.formOf(t, request, answers[0])
+		for range 6 {
+			wg.Go(func() {
+				switch answer, err := r.Token(t.Context(), slug, nil, form); codeOf(err) {
+				case "ok":
+					mu.Lock()
+					defer mu.Unlock()
+					tokens = append(tokens, answer)
+				case oauth.InvalidGrant:
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(tokens) != 1 {
+			t.Fatalf("%d exchanges have succeeded", len(tokens))
+		}
+		if _, err := r.Token(t.Context(), slug, nil, refreshForm(tokens[0])); codeOf(err) != oauth.InvalidGrant {
+			t.Errorf("the grant of a code that was presented six times: %v", err)
+		}
+		alive := 0
+		for _, row := range r.rows.All() {
+			if row.Partition[0] == 'g' && !strings.Contains(row.Value, `"State":"revoked"`) {
+				alive++
+			}
+		}
+		if alive != 0 {
+			t.Errorf("%d grants are alive", alive)
+		}
+	}
+}
