@@ -18,6 +18,7 @@ import (
 	"fhirlink/shared/config"
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/graph"
+	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
 	"fhirlink/shared/notify"
@@ -41,7 +42,7 @@ func withoutServices(t *testing.T, identity azcore.TokenCredential, log *slog.Lo
 	t.Helper()
 	links, hooks, deps, err := assemble(config.Config{
 		Vaults: []config.Vault{{Name: "a", URL: closedURL}}, TableEndpoint: closedURL, Authority: closedURL + "/",
-		Audiences: []string{"x"}, Tenants: []string{"*"}, EventGridEndpoint: closedURL,
+		Audiences: []string{"x"}, Tenants: []string{"*"}, EventGridEndpoint: closedURL, SmartKey: config.DefaultSmartKey, SmartTable: config.DefaultSmartTable,
 	}, identity, log)
 	if err != nil {
 		t.Fatal(err)
@@ -70,12 +71,17 @@ func TestEveryCallIsWatched(t *testing.T) {
 	}
 	event := notify.Event{ID: notify.ID("x"), Type: notify.SecretRotated, Time: time.Now(), Organization: "x"}
 	for service, call := range map[string]func(context.Context){
-		"vault":     func(ctx context.Context) { _, _ = links.Secrets.Get(ctx, "a/link-x", "1") },
-		"table":     func(ctx context.Context) { _, _ = links.Stores.Get(ctx, "clinic") },
-		"entra":     get(links.Tokens.(*clientcred.Source).Client),
-		"fhir":      get(links.Verifier.(*verification.Verifier).Client),
-		"graph":     get(links.Ends.(*graph.Client).HTTP),
-		"webhook":   get(hooks.Client),
+		"vault":   func(ctx context.Context) { _, _ = links.Secrets.Get(ctx, "a/link-x", "1") },
+		"table":   func(ctx context.Context) { _, _ = links.Stores.Get(ctx, "clinic") },
+		"entra":   get(links.Tokens.(*clientcred.Source).Client),
+		"fhir":    get(links.Verifier.(*verification.Verifier).Client),
+		"graph":   get(links.Ends.(*graph.Client).HTTP),
+		"webhook": get(hooks.Client),
+
+		"table (of apps)":     func(ctx context.Context) { _, _ = deps.SMART.Rows.Row(ctx, store.Key{Partition: "aclinic", Name: "S"}) },
+		"vault (signing key)": func(ctx context.Context) { _, _ = deps.SMART.Keys.Keys(ctx) },
+		"entra (sign-ins)":    get(deps.Launch.SignIns.(*webauth.SignIns).Client),
+
 		"eventgrid": func(ctx context.Context) { channels[1].Deliver(ctx, "x", notify.Target{}, event) },
 	} {
 		t.Run(service, func(t *testing.T) {
@@ -89,6 +95,7 @@ func TestEveryCallIsWatched(t *testing.T) {
 					}
 				}
 			}
+			service, _, _ := strings.Cut(service, " ")
 			if calls[service] == 0 || len(calls) != 1 {
 				t.Errorf("failed calls %v, want %s alone", calls, service)
 			}
