@@ -9,7 +9,7 @@ GO_BUILD    = GOAMD64=v1 GOARM64=v8.0 GOFLAGS= GOEXPERIMENT= CGO_ENABLED=0 go bu
 PACK        = GOOS=$(shell go env GOHOSTOS) GOARCH=$(shell go env GOHOSTARCH) go run -buildvcs=false ./infra/pack
 
 .DEFAULT_GOAL := help
-.PHONY: help run start test lint vuln fuzz ci azurite-test receivers-test foreign-fhir-test examples-test clients-test page-test screenshots bench azurite-bench dist dist-local dist-lambda fmt clean
+.PHONY: help run start test lint vuln fuzz ci azurite-test receivers-test foreign-fhir-test examples-test clients-test smart-clients-test page-test screenshots bench azurite-bench dist dist-local dist-lambda fmt clean
 
 ##@ Try it
 
@@ -76,6 +76,9 @@ examples-test: ## Run the client examples (installs curl, Node.js, Python and Mo
 
 clients-test: ## Run clients generated from openapi.yaml (needs npm; installs Mono if missing)
 	.ci/clients go test -count=1 -v -run '^TestClients$$' ./functions/cmd
+
+smart-clients-test: ## Run SMART authorization with clients and servers of others (needs npm; installs Chromium if missing)
+	.ci/smart-clients go test -count=1 -v -run '^TestOthers' ./functions ./functions/cmd
 
 page-test: ## Walk through the pages with a browser (needs npm; installs Chromium if missing)
 	.ci/pages --test --test-concurrency=1 --test-reporter=spec pages.test.mjs signin.test.mjs

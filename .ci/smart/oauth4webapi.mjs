@@ -1,0 +1,63 @@
+// An app made with oauth4webapi, which checks everything that OAuth 2.1 and OpenID Connect ask clients to
+// check. Loopback has no TLS, so http is allowed; nothing else is relaxed.
+import assert from 'node:assert/strict'
+import * as oauth from 'oauth4webapi'
+import { settings, signIn } from './browser.mjs'
+
+const http = { [oauth.allowInsecureRequests]: true }
+const issuer = new URL(settings.issuer)
+const client = { client_id: settings.clientId }
+const methods = { none: () => oauth.None(), client_secret_basic: oauth.ClientSecretBasic, client_secret_post: oauth.ClientSecretPost }
+const authentication = methods[settings.method](settings.secret)
+
+const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, http))
+assert.ok(as.token_endpoint_auth_methods_supported.includes(settings.method))
+assert.ok(as.code_challenge_methods_supported.includes('S256'))
+
+const verifier = oauth.generateRandomCodeVerifier()
+const state = oauth.generateRandomState()
+const nonce = oauth.generateRandomNonce()
+const address = new URL(as.authorization_endpoint)
+for (const [name, value] of Object.entries({
+	response_type: 'code', client_id: client.client_id, redirect_uri: settings.redirectUri, scope: settings.scope, aud: settings.aud, state, nonce,
+	code_challenge: await oauth.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256', login_hint: `auto:${settings.user}`,
+})) address.searchParams.set(name, value)
+const back = await signIn(address.href, settings.redirectUri)
+
+// RFC 9207: without iss the app did not ask for it, and with iss oauth4webapi compares it.
+assert.deepEqual(back.searchParams.getAll('iss'), settings.iss ? [settings.issuer] : [])
+const parameters = oauth.validateAuthResponse(as, client, back, state)
+
+const exchange = (authentication, verifier) => oauth.authorizationCodeGrantRequest(as, client, authentication, parameters, settings.redirectUri, verifier, http)
+	.then((answer) => oauth.processAuthorizationCodeResponse(as, client, answer, { expectedNonce: nonce, requireIdToken: true }).then((tokens) => ({ answer, tokens })))
+
+// What is refused spends nothing: the code still works afterwards.
+if (settings.method === 'none') {
+	await assert.rejects(exchange(authentication, oauth.generateRandomCodeVerifier()), { name: 'ResponseBodyError', status: 400, error: 'invalid_grant' })
+} else {
+	const wrong = methods[settings.method](settings.secret + 'x')
+	const refusal = settings.method === 'client_secret_basic'
+		? { name: 'WWWAuthenticateChallengeError', status: 401 } // RFC 6749 §5.2: by Basic, with a challenge
+		: { name: 'ResponseBodyError', status: 401, error: 'invalid_client' }
+	await assert.rejects(exchange(wrong, verifier), refusal)
+}
+
+const { answer, tokens } = await exchange(authentication, verifier)
+await oauth.validateApplicationLevelSignature(as, answer, http) // of the id token, by jwks_uri
+const claims = oauth.getValidatedIdTokenClaims(tokens)
+assert.equal(claims.iss, settings.issuer)
+assert.equal(claims.fhirUser, settings.fhirUser)
+assert.equal(tokens.scope, settings.scope)
+assert.equal(tokens.patient, settings.patient)
+assert.equal(typeof tokens.expires_in, 'number')
+
+const refresh = async (token) => oauth.processRefreshTokenResponse(as, client, await oauth.refreshTokenGrantRequest(as, client, authentication, token, http))
+const fresh = await refresh(tokens.refresh_token)
+assert.equal(fresh.scope, settings.scope)
+assert.equal(fresh.patient, settings.patient)
+assert.notEqual(fresh.access_token, tokens.access_token)
+assert.notEqual(fresh.refresh_token, tokens.refresh_token)
+
+await oauth.processRevocationResponse(await oauth.revocationRequest(as, client, authentication, fresh.refresh_token, http))
+await assert.rejects(refresh(fresh.refresh_token), { name: 'ResponseBodyError', status: 400, error: 'invalid_grant' })
+console.log('ok')

@@ -1,0 +1,135 @@
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// clinicBase is the FHIR server of the link that registerClinic makes.
+const clinicBase = "https://clinic.fhir.sandbox.test"
+
+// importedSecret is a client secret that an app brings along. Whoever forgets to encode or to decode it
+// sends or understands another one.
+const importedSecret = `imported:with+plus/100%25=&~ "quoted"\`
+
+// TestOthersClients signs users in for apps that are made with strict OAuth libraries of others.
+// `make smart-clients-test` installs them, and sets SMART_CLIENTS. Otherwise the test is skipped, because
+// make test needs Go and make only.
+func TestOthersClients(t *testing.T) {
+	if os.Getenv("SMART_CLIENTS") == "" {
+		t.Log("nothing to do: .ci/smart-clients installs the clients, and sets SMART_CLIENTS")
+		return
+	}
+	local := startLocal(t)
+	registerClinic(t, local)
+	issuer := switchOn(t, local)
+	const redirectURI = "https://app.example/cb"
+	makeApp := func(clientID, kind string, iss bool, scope string) {
+		sendJSON(t, http.MethodPost, local+"/api/links/good-health-clinic/apps", map[string]any{
+			"clientId": clientID, "name": "App", "type": kind, "redirectUris": []string{redirectURI}, "scopes": []string{"openid", "fhirUser", "launch/patient", "offline_access", scope}, "authorizationResponseIss": iss,
+		}, http.StatusCreated)
+	}
+	for _, c := range []struct {
+		name, kind, method string
+		iss                bool
+	}{
+		{"public", "public", "none", false},
+		{"public with iss", "public", "none", true},
+		{"Basic", "symmetric", "client_secret_basic", false},
+		{"post with iss", "symmetric", "client_secret_post", true},
+	} {
+		settings := map[string]any{
+			"issuer": issuer, "method": c.method, "iss": c.iss, "redirectUri": redirectURI, "aud": clinicBase,
+			"user": "pat", "patient": "p-1", "fhirUser": clinicBase + "/Patient/p-1", "scope": "openid fhirUser launch/patient offline_access patient/*.rs",
+		}
+		scope := "patient/*.rs"
+		if c.kind == "symmetric" {
+			scope = "user/*.cruds"
+			settings["user"], settings["fhirUser"], settings["scope"] = "ada", clinicBase+"/Practitioner/1", "openid fhirUser offline_access user/Patient.rs"
+			delete(settings, "patient")
+		}
+		for _, library := range []string{"oauth4webapi", "openid-client"} {
+			t.Run(library+", "+c.name, func(t *testing.T) {
+				clientID := library + "-" + c.method
+				if c.iss {
+					clientID += "-iss"
+				}
+				makeApp(clientID, c.kind, c.iss, scope)
+				settings["clientId"] = clientID
+				if c.kind == "symmetric" {
+					sendJSON(t, http.MethodPost, local+"/api/links/good-health-clinic/apps/"+clientID+"/secret", map[string]any{"clientSecret": importedSecret}, http.StatusCreated)
+					settings["secret"] = importedSecret
+				}
+				runClient(t, library+".mjs", settings)
+			})
+		}
+	}
+}
+
+// switchOn makes the clinic's link an authorization server.
+func switchOn(t *testing.T, api string) (issuer string) {
+	t.Helper()
+	issuer, _ = sendJSON(t, http.MethodPut, api+"/api/links/good-health-clinic/smart", map[string]any{"tokens": "fhirlink"}, http.StatusCreated, "If-None-Match", "*")["issuer"].(string)
+	if issuer == "" {
+		t.Fatal("the answer names no issuer")
+	}
+	return issuer
+}
+
+// sendJSON sends JSON to the API, and returns the answer. Headers come in pairs of name and value.
+func sendJSON(t *testing.T, method, address string, in any, status int, headers ...string) (out map[string]any) {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, address, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.StatusCode != status {
+		t.Fatalf("%s %s: %s %s", method, address, a.Status, text)
+	}
+	if err := json.Unmarshal(text, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// runClient runs a program of .ci/smart, which says ok if all is as it should be.
+func runClient(t *testing.T, program string, settings map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", program)
+	cmd.Dir = filepath.Clean(os.Getenv("SMART_CLIENTS"))
+	cmd.Env = append(withoutSettings(os.Environ()), "SMART_SETTINGS="+string(text))
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "ok\n" {
+		t.Fatalf("%s: %v\n%s", program, err, out)
+	}
+}
