@@ -16,7 +16,7 @@ PACK        = GOOS=$(shell go env GOHOSTOS) GOARCH=$(shell go env GOHOSTARCH) go
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run fhirlink on this machine, with a sandbox Entra and sandbox FHIR servers
 	go run ./functions/cmd/local $(if $(ADDR),-addr $(ADDR))

@@ -3,12 +3,16 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -132,4 +136,36 @@ func runClient(t *testing.T, program string, settings map[string]any) {
 	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "ok\n" {
 		t.Fatalf("%s: %v\n%s", program, err, out)
 	}
+}
+
+// TestOthersApp runs a web app with fhirclient, the library of SMART Health IT, in Chromium.
+func TestOthersApp(t *testing.T) {
+	if os.Getenv("SMART_CLIENTS") == "" {
+		t.Log("nothing to do: .ci/smart-clients installs the library and Chromium, and sets SMART_CLIENTS")
+		return
+	}
+	local := startLocal(t)
+	registerClinic(t, local)
+	issuer := switchOn(t, local)
+	scope := "openid fhirUser launch/patient offline_access patient/*.rs"
+	sendJSON(t, http.MethodPost, local+"/api/links/good-health-clinic/apps", map[string]any{
+		"clientId": "growth-chart", "name": "Growth Chart", "type": "public", "redirectUris": []string{"http://127.0.0.1/index.html", "http://127.0.0.1/init.html"}, "scopes": strings.Fields(scope),
+	}, http.StatusCreated)
+	cert, key := serverCertificate(t)
+	runClient(t, "fhirclient.mjs", map[string]any{
+		"issuer": issuer, "clientId": "growth-chart", "aud": clinicBase, "scope": scope, "user": "pat", "patient": "p-1", "fhirUser": "Patient/p-1", "cert": cert, "key": key,
+	})
+}
+
+// serverCertificate returns a certificate and its key as PEM. Nobody trusts it by itself.
+func serverCertificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	pair := s.TLS.Certificates[0]
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 }
