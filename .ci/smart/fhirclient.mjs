@@ -79,12 +79,13 @@ try {
 	assert.equal(other, 403)
 	assert.equal((await page.evaluate((base) => fetch(base + '/Patient/p-1').then((answer) => answer.text().then(() => answer.status)), settings.aud)), 401)
 
-	// An app of one page, in another tab: init() goes to sign in, where the user is known by now, and
-	// continues behind it. When that page is loaded again, it goes nowhere.
+	// A confidential app of one page, in another tab: init() goes to sign in, where the user is known by now,
+	// and continues behind it. When that page is loaded again, it goes nowhere. The app sends its secret as it
+	// is, although RFC 6749 §2.3.1 wants it encoded.
 	const tab = await context.newPage()
 	await tab.addInitScript((options) => {
 		if (location.pathname === '/init.html') addEventListener('DOMContentLoaded', () => { FHIR.oauth2.init(options).then((client) => { window.client = client }) })
-	}, { ...options, redirectUri: '/init.html' })
+	}, { ...options, redirectUri: '/init.html', ...settings.confidential })
 	await tab.goto(appBase + '/init.html')
 	for (let loaded = 1; loaded <= 2; loaded++) {
 		await tab.waitForFunction(() => window.client)
@@ -92,6 +93,10 @@ try {
 		assert.equal(forms.length, 3)
 		if (loaded === 1) await tab.reload()
 	}
+	await tab.evaluate(() => client.refresh())
+	assert.equal(await tab.evaluate(() => client.patient.read().then((record) => record.id)), settings.patient)
+	for (const form of forms.slice(2)) assert.ok(!('client_id' in form) && !('client_secret' in form)) // but Basic
+	assert.equal(forms.length, 4)
 
 	// Chromium calls the two refusals above errors.
 	assert.deepEqual(troubles.filter((trouble) => !/status of 40[13] /.test(trouble)), [])

@@ -17,15 +17,22 @@ assert.ok(as.code_challenge_methods_supported.includes('S256'))
 const verifier = oauth.generateRandomCodeVerifier()
 const state = oauth.generateRandomState()
 const nonce = oauth.generateRandomNonce()
-const address = new URL(as.authorization_endpoint)
-for (const [name, value] of Object.entries({
-	response_type: 'code', client_id: client.client_id, redirect_uri: settings.redirectUri, scope: settings.scope, aud: settings.aud, state, nonce,
-	code_challenge: await oauth.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256', login_hint: `auto:${settings.user}`,
-})) address.searchParams.set(name, value)
-const back = await signIn(address.href, settings.redirectUri)
+async function ask(more) {
+	const address = new URL(as.authorization_endpoint)
+	for (const [name, value] of Object.entries({
+		response_type: 'code', client_id: client.client_id, redirect_uri: settings.redirectUri, scope: settings.scope, aud: settings.aud, state, nonce,
+		code_challenge: await oauth.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256', ...more,
+	})) address.searchParams.set(name, value)
+	return signIn(address.href, settings.redirectUri)
+}
+
+// A refusal is an answer like any other: with state, and with iss if the app wants it.
+const refused = await ask({ prompt: 'none' })
+assert.throws(() => oauth.validateAuthResponse(as, client, refused, state), { name: 'AuthorizationResponseError', error: 'login_required' })
+const back = await ask({ login_hint: `auto:${settings.user}` })
 
 // RFC 9207: without iss the app did not ask for it, and with iss oauth4webapi compares it.
-assert.deepEqual(back.searchParams.getAll('iss'), settings.iss ? [settings.issuer] : [])
+for (const { searchParams } of [refused, back]) assert.deepEqual(searchParams.getAll('iss'), settings.iss ? [settings.issuer] : [])
 const parameters = oauth.validateAuthResponse(as, client, back, state)
 
 const exchange = (authentication, verifier) => oauth.authorizationCodeGrantRequest(as, client, authentication, parameters, settings.redirectUri, verifier, http)
@@ -58,6 +65,10 @@ assert.equal(fresh.patient, settings.patient)
 assert.notEqual(fresh.access_token, tokens.access_token)
 assert.notEqual(fresh.refresh_token, tokens.refresh_token)
 
-await oauth.processRevocationResponse(await oauth.revocationRequest(as, client, authentication, fresh.refresh_token, http))
+// One that never was is as good as revoked (RFC 7009 §2.2), and an access token takes its grant along.
+const revoke = async (token) => oauth.processRevocationResponse(await oauth.revocationRequest(as, client, authentication, token, http))
+await revoke('not a token')
+assert.ok(await refresh(fresh.refresh_token).then((again) => again.access_token))
+await revoke(fresh.access_token)
 await assert.rejects(refresh(fresh.refresh_token), { name: 'ResponseBodyError', status: 400, error: 'invalid_grant' })
 console.log('ok')

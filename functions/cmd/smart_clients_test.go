@@ -128,7 +128,7 @@ func runClient(t *testing.T, program string, settings map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", program)
 	cmd.Dir = filepath.Clean(os.Getenv("SMART_CLIENTS"))
@@ -148,12 +148,17 @@ func TestOthersApp(t *testing.T) {
 	registerClinic(t, local)
 	issuer := switchOn(t, local)
 	scope := "openid fhirUser launch/patient offline_access patient/*.rs"
-	sendJSON(t, http.MethodPost, local+"/api/links/good-health-clinic/apps", map[string]any{
-		"clientId": "growth-chart", "name": "Growth Chart", "type": "public", "redirectUris": []string{"http://127.0.0.1/index.html", "http://127.0.0.1/init.html"}, "scopes": strings.Fields(scope),
-	}, http.StatusCreated)
+	apps := local + "/api/links/good-health-clinic/apps"
+	for clientID, is := range map[string]struct{ kind, page string }{"growth-chart": {"public", "index.html"}, "portal": {"symmetric", "init.html"}} {
+		sendJSON(t, http.MethodPost, apps, map[string]any{
+			"clientId": clientID, "name": "App", "type": is.kind, "redirectUris": []string{"http://127.0.0.1/" + is.page}, "scopes": strings.Fields(scope),
+		}, http.StatusCreated)
+	}
+	sendJSON(t, http.MethodPost, apps+"/portal/secret", map[string]any{"clientSecret": importedSecret}, http.StatusCreated)
 	cert, key := serverCertificate(t)
 	runClient(t, "fhirclient.mjs", map[string]any{
 		"issuer": issuer, "clientId": "growth-chart", "aud": clinicBase, "scope": scope, "user": "pat", "patient": "p-1", "fhirUser": "Patient/p-1", "cert": cert, "key": key,
+		"confidential": map[string]string{"clientId": "portal", "clientSecret": importedSecret},
 	})
 }
 
