@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -24,10 +25,12 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"fhirlink/functions"
+	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest/browser"
 	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/link"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/signertest"
 	"fhirlink/shared/smartauth"
@@ -233,17 +236,51 @@ func kidOf(t *testing.T, token string) string {
 	return signed.Signatures[0].Header.KeyID
 }
 
-// TestOthersEntra signs a user in at oidc-provider, which is stricter than Entra, with what we send to Entra.
-// `make smart-clients-test` runs it.
+// TestOthersEntra signs a user in at oidc-provider, which is stricter than Entra, with what we send to Entra:
+// as an application with a secret, and as one with a certificate. `make smart-clients-test` runs it.
 func TestOthersEntra(t *testing.T) {
 	if !others(t) {
 		return
 	}
-	op := startOther(t, "strict-entra.mjs", map[string]any{
-		"authority": authority, "tenant": orgA, "clientId": clientID, "clientSecret": clientSecret, "redirectUri": publicURL + issuer + "/callback",
-		"user": map[string]any{"oid": "a0a0a0a0-0000-4000-8000-000000000005", "fhirUser": "Patient/p-1", "name": "Pat", "preferred_username": "pat@example.org"},
+	t.Run("secret", func(t *testing.T) { testOthersEntra(t, newWeb(t), nil, nil) })
+	t.Run("certificate", func(t *testing.T) {
+		w := newWeb(t)
+		pair := w.server.TLS.Certificates[0] // any will do
+		key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		testOthersEntra(t, w, &pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, &pem.Block{Type: "PRIVATE KEY", Bytes: key})
 	})
-	web := newWeb(t)
+}
+
+// certified are clients whose credential is another one: a certificate.
+type certified struct {
+	launch.Clients
+	credential credential.Certificate
+}
+
+func (c certified) As(ctx context.Context, l link.Link, do func(context.Context, entra.Credentials) error) error {
+	return c.Clients.As(ctx, l, func(ctx context.Context, as entra.Credentials) error {
+		as.Credential = c.credential
+		return do(ctx, as)
+	})
+}
+
+// testOthersEntra is TestOthersEntra for an application with a certificate and its key, or with the link's
+// secret if there are none.
+func testOthersEntra(t *testing.T, web *web, certificate, key *pem.Block) {
+	t.Helper()
+	settings := map[string]any{
+		"authority": authority, "tenant": orgA, "clientId": clientID, "redirectUri": publicURL + issuer + "/callback",
+		"user": map[string]any{"oid": "a0a0a0a0-0000-4000-8000-000000000005", "fhirUser": "Patient/p-1", "name": "Pat", "preferred_username": "pat@example.org"},
+	}
+	if certificate == nil {
+		settings["clientSecret"] = clientSecret
+	} else {
+		settings["clientCertificate"] = string(pem.EncodeToMemory(certificate))
+	}
+	op := startOther(t, "strict-entra.mjs", settings)
 	web.hosts["login.sandbox.test"] = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(op)
 		r.Out.Host = r.In.Host
@@ -253,6 +290,10 @@ func TestOthersEntra(t *testing.T) {
 		to := d.Launch.Deps
 		to.SignIns, to.IDTokens = &webauth.SignIns{Client: web.client()}, entra.NewApplications(web.client(), nil)
 		to.Authorize = func(l link.Link) string { return entra.AuthorizeURL(authority, l.TenantID) }
+		if certificate != nil {
+			text := append(pem.EncodeToMemory(certificate), pem.EncodeToMemory(key)...)
+			to.Clients = certified{to.Clients, credential.Certificate{PEM: secret.New(string(text))}}
+		}
 		d.Launch = launch.New(to)
 	})
 	web.hosts["links.example.org"] = r.public

@@ -2,18 +2,22 @@
 // is stricter than Entra: PKCE is required, a refresh token is given only if the user consents just then
 // (OpenID Connect Core §11) and works only once, and a code or refresh token that is used again ends what
 // came of it. It prints its port, and ends when its standard input does. Whoever signs in is the patient.
-import { generateKeyPairSync } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import { Provider } from 'oidc-provider'
 
-const { authority, tenant, clientId, clientSecret, redirectUri, user } = JSON.parse(process.env.SMART_SETTINGS)
+const { authority, tenant, clientId, clientSecret, clientCertificate, redirectUri, user } = JSON.parse(process.env.SMART_SETTINGS)
 const account = { accountId: user.oid, claims: () => ({ sub: `pairwise-${user.oid}`, tid: tenant, ver: '2.0', ...user }) }
+
+// The client proves who it is by a secret, or by assertions that its certificate's key signs.
+const authentication = clientCertificate
+	? { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'PS256', jwks: { keys: [{ ...createPublicKey(clientCertificate).export({ format: 'jwk' }), use: 'sig' }] } }
+	: { token_endpoint_auth_method: 'client_secret_post', client_secret: clientSecret }
 
 const provider = new Provider(`${authority}${tenant}/v2.0`, {
 	routes: { authorization: `/${tenant}/oauth2/v2.0/authorize`, token: `/${tenant}/oauth2/v2.0/token`, jwks: `/${tenant}/discovery/v2.0/keys` },
 	clients: [{
-		client_id: clientId, client_secret: clientSecret, redirect_uris: [redirectUri], response_types: ['code'], grant_types: ['authorization_code', 'refresh_token'],
-		token_endpoint_auth_method: 'client_secret_post', application_type: 'web',
+		client_id: clientId, redirect_uris: [redirectUri], response_types: ['code'], grant_types: ['authorization_code', 'refresh_token'], application_type: 'web', ...authentication,
 	}],
 	jwks: { keys: [{ ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }), kid: 'strict-1', use: 'sig', alg: 'RS256' }] },
 	cookies: { keys: ['a secret of this process only'], long: { secure: true }, short: { secure: true } },
