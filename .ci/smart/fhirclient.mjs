@@ -54,12 +54,13 @@ try {
 	await page.waitForURL(appBase + '/**')
 	const got = await page.evaluate(async () => {
 		const client = window.client = await FHIR.oauth2.ready()
-		return { patient: client.patient.id, fhirUser: client.getFhirUser(), state: client.state.tokenResponse, record: await client.patient.read(), address: location.href }
+		return { patient: client.patient.id, fhirUser: client.getFhirUser(), state: client.state.tokenResponse, expiresAt: client.state.expiresAt, record: await client.patient.read(), address: location.href }
 	})
 	assert.equal(got.patient, settings.patient)
 	assert.equal(got.record.id, settings.patient)
 	assert.equal(got.fhirUser, settings.fhirUser)
 	assert.equal(got.state.scope, settings.scope)
+	assert.ok(Math.abs(got.expiresAt - Date.now() / 1000 - 3600) < 60, `expires at ${got.expiresAt}`) // it adds numbers
 	assert.ok(!/[?&](code|state|iss)=/.test(got.address), got.address)
 	assert.match(forms[0].code_verifier, /^.{43,}$/) // PKCE, because our document lists S256
 
@@ -81,11 +82,11 @@ try {
 
 	// A confidential app of one page, in another tab: init() goes to sign in, where the user is known by now,
 	// and continues behind it. When that page is loaded again, it goes nowhere. The app sends its secret as it
-	// is, although RFC 6749 §2.3.1 wants it encoded.
+	// is, although RFC 6749 §2.3.1 wants it encoded, and knows the FHIR server with a slash at the end.
 	const tab = await context.newPage()
 	await tab.addInitScript((options) => {
 		if (location.pathname === '/init.html') addEventListener('DOMContentLoaded', () => { FHIR.oauth2.init(options).then((client) => { window.client = client }) })
-	}, { ...options, redirectUri: '/init.html', ...settings.confidential })
+	}, { ...options, redirectUri: '/init.html', iss: settings.aud + '/', ...settings.confidential })
 	await tab.goto(appBase + '/init.html')
 	for (let loaded = 1; loaded <= 2; loaded++) {
 		await tab.waitForFunction(() => window.client)
