@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/secret"
@@ -480,6 +482,51 @@ func TestRefreshesAtOnce(t *testing.T) {
 		slices.Sort(next)
 		if next = slices.Compact(next); len(next) != 1 {
 			t.Fatalf("%d refresh tokens", len(next))
+		}
+		answer.RefreshToken = next[0]
+	}
+}
+
+// onceOnly is an authority whose refresh tokens count once, as some do.
+type onceOnly struct {
+	entra.SignIns
+	mu   sync.Mutex
+	used map[string]bool
+}
+
+func (o *onceOnly) Refresh(ctx context.Context, c entra.Credentials, token secret.Value) (entra.UserTokens, error) {
+	o.mu.Lock()
+	used := o.used[token.Reveal()]
+	o.used[token.Reveal()] = true
+	o.mu.Unlock()
+	if used {
+		time.Sleep(500 * time.Millisecond) // the faster one has been answered
+		return entra.UserTokens{}, &entra.Refusal{HTTPStatus: 400, OAuthError: oauth.InvalidGrant}
+	}
+	return o.SignIns.Refresh(ctx, c, token)
+}
+
+// TestUpstreamTokensThatCountOnce: two refreshes at once kill nothing, even if Entra took each of its refresh
+// tokens once only.
+func TestUpstreamTokensThatCountOnce(t *testing.T) {
+	r, request := patientApp(t)
+	r.SignIns = &onceOnly{SignIns: r.SignIns, used: map[string]bool{}}
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	for range 2 {
+		var wg sync.WaitGroup
+		next := make([]string, 2)
+		for i := range next {
+			wg.Go(func() {
+				again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
+				if err != nil {
+					t.Error(err)
+				}
+				next[i] = again.RefreshToken
+			})
+		}
+		wg.Wait()
+		if next[0] != next[1] {
+			t.Fatal("two refresh tokens")
 		}
 		answer.RefreshToken = next[0]
 	}

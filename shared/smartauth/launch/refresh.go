@@ -202,6 +202,13 @@ func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh 
 	case errors.As(err, &refusal) && asksForUser(refusal):
 		return fresh, &oauth.Error{Code: oauth.InvalidGrant, Description: "Entra wants the user to answer a question. Let the user sign in again.", Cause: err}
 	case errors.As(err, &refusal) && refusal.OAuthError == oauth.InvalidGrant:
+		// An authority whose refresh tokens count once refuses the slower of two requests at once: then the
+		// faster one has what the grant needs.
+		if now, _, ok, err := s.readGrant(ctx, r.server, r.presented.Grant()); err != nil {
+			return fresh, smartauth.Unavailable(err)
+		} else if ok && now.Generation != r.grant.Generation {
+			return fresh, errLost
+		}
 		if err := s.kill(ctx, r.server, r.presented.Grant()); err != nil {
 			return fresh, smartauth.Unavailable(err)
 		}
