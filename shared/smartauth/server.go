@@ -35,7 +35,13 @@ type Server struct {
 	Settings Settings // with every default filled in
 	Apps     []App    // sorted by client id
 
+	more     []string // FHIR bases of Deps.MoreBaseURLs
 	metadata Metadata // made once for each reading
+}
+
+// BaseURLs are the FHIR bases under which apps know the link's server, its own first.
+func (s Server) BaseURLs() []string {
+	return slices.Concat([]string{s.Link.FHIRServerURL}, s.Settings.FHIRBaseURLs, s.more)
 }
 
 // Notes are what will not work as the organization may expect.

@@ -31,14 +31,16 @@ type Links interface {
 	KeepSlug(ctx context.Context, organization, slug string) error
 }
 
-// Deps is what a Service works with. All but PublicURL and AnyTarget are required.
+// Deps is what a Service works with. All but PublicURL, AnyTarget and MoreBaseURLs are required.
 type Deps struct {
 	Rows      store.Rows
 	Links     Links
 	Keys      Keys
 	PublicURL string // the origin of this deployment; empty: SMART cannot be switched on
 	AnyTarget bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
-	Now       func() time.Time
+	// MoreBaseURLs returns FHIR bases of a link beside those that it and its settings name; nil: there are none.
+	MoreBaseURLs func(link.Link) []string
+	Now          func() time.Time
 }
 
 // Service is what organizations can do with the SMART authorization of their links. Every method acts
@@ -115,7 +117,11 @@ func (s *Service) Settings(ctx context.Context, organization, slug string) (Serv
 // with reads the apps of a link.
 func (s *Service) with(ctx context.Context, l link.Link, settings Settings) (Server, error) {
 	apps, err := s.apps(ctx, l)
-	return Server{Link: l, Settings: settings.For(l), Apps: apps}, err
+	server := Server{Link: l, Settings: settings.For(l), Apps: apps}
+	if s.MoreBaseURLs != nil {
+		server.more = s.MoreBaseURLs(l)
+	}
+	return server, err
 }
 
 // enabled returns the settings of a link, with every default filled in. Errors: LinkNotFound,

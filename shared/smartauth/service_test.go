@@ -149,7 +149,7 @@ func TestSettings(t *testing.T) {
 	wantCode(t, err, problem.SMARTNotEnabled)
 	s := d.put(t, `{"tokens":"fhirlink"}`)
 	if s.Tokens != smartauth.Own || s.Server != smartauth.Other || s.ServerClientID != d.links[slug].ClientID || s.Compartment != smartauth.ByClaim || len(*s.AccessTokenRoles) != 0 ||
-		s.TokenSeconds != 3600 || s.RefreshDays != 90 || s.UserClaim != "fhirUser" || s.Audience(d.links[slug]) != "https://clinic.example/fhir" || !slices.Equal(s.BaseURLs(d.links[slug]), []string{"https://clinic.example/fhir"}) {
+		s.TokenSeconds != 3600 || s.RefreshDays != 90 || s.UserClaim != "fhirUser" || s.Audience(d.links[slug]) != "https://clinic.example/fhir" {
 		t.Errorf("the defaults: %+v", s)
 	}
 	if !slices.Equal(d.kept, []string{slug}) {
@@ -166,7 +166,12 @@ func TestSettings(t *testing.T) {
 		again.Audience(d.links[slug]) != "api://clinic" || !slices.Equal(again.FHIRBaseURLs, []string{"https://gateway.example/fhir"}) || !slices.Equal(*again.ScopesSupported, []string{"openid", "patient/*.rs"}) || !*again.Context.NeedPatientBanner {
 		t.Errorf("%+v", again)
 	}
-	if found, err := d.Settings(t.Context(), orgA, slug); err != nil || found.Settings.Tag != again.Tag {
+	found, err := d.Settings(t.Context(), orgA, slug)
+	if err != nil || found.Settings.Tag != again.Tag || !slices.Equal(found.BaseURLs(), []string{"https://clinic.example/fhir", "https://gateway.example/fhir"}) {
+		t.Errorf("%+v, %v", found, err)
+	}
+	d.MoreBaseURLs = func(l link.Link) []string { return []string{"http://localhost/fhir/" + string(l.Slug)} }
+	if found, err := d.Settings(t.Context(), orgA, slug); err != nil || !slices.Equal(found.BaseURLs(), []string{"https://clinic.example/fhir", "https://gateway.example/fhir", "http://localhost/fhir/" + slug}) {
 		t.Errorf("%+v, %v", found, err)
 	}
 	if d.put(t, `{"tokens":"fhirlink","server":"ahds","accessTokenRoles":["a","b"],"compartment":"claim"}`); len(d.kept) != 1 {

@@ -122,8 +122,3 @@ func (s Settings) Audience(l link.Link) string {
 	}
 	return l.FHIRServerURL
 }
-
-// BaseURLs are the FHIR bases under which apps know the link's server, its own first.
-func (s Settings) BaseURLs(l link.Link) []string {
-	return append([]string{l.FHIRServerURL}, s.FHIRBaseURLs...)
-}

@@ -134,7 +134,7 @@ func roleSpreads(e *exchange) {
 		forbidden(e)
 		return
 	}
-	e.readMissing()
+	e.usual((*exchange).readMissing)(e)
 }
 
 func roleSpread(e *exchange) {
@@ -142,7 +142,7 @@ func roleSpread(e *exchange) {
 		forbidden(e)
 		return
 	}
-	e.writeMissing()
+	e.usual((*exchange).writeMissing)(e)
 }
 
 func (e *exchange) withoutToken() {

@@ -28,6 +28,10 @@ type Server struct {
 	// instead, see entratest.Scenarios.
 	Healthy []string
 
+	// Usual answers, in place of the server's own answers, what no scenario answers in its way. It checks
+	// tokens itself, so that Validate is not used. Nil: the server's own.
+	Usual http.HandlerFunc
+
 	// Delay is the delay of the scenario "slow"; 0: 30 s.
 	Delay time.Duration
 
@@ -159,10 +163,10 @@ func (e *exchange) serve() {
 	}
 	switch e.r.URL.Path {
 	case "/metadata":
-		or(e.metadata, (*exchange).capability)(e)
+		or(e.metadata, e.usual((*exchange).capability))(e)
 		return
 	case "/.well-known/smart-configuration":
-		or(e.smart, (*exchange).smartConfiguration)(e)
+		or(e.smart, e.usual((*exchange).smartConfiguration))(e)
 		return
 	}
 	if !isFHIRPath(e.r.URL.Path) {
@@ -170,17 +174,25 @@ func (e *exchange) serve() {
 		return
 	}
 	if e.r.Header.Get("Authorization") == "" {
-		or(e.anonymous, (*exchange).loginNeeded)(e)
+		or(e.anonymous, e.usual((*exchange).loginNeeded))(e)
 		return
 	}
-	if !e.authenticated() {
+	if e.Usual == nil && !e.authenticated() {
 		return
 	}
 	if e.r.Method == http.MethodGet {
-		or(e.read, (*exchange).readMissing)(e)
+		or(e.read, e.usual((*exchange).readMissing))(e)
 		return
 	}
-	or(e.write, (*exchange).writeMissing)(e)
+	or(e.write, e.usual((*exchange).writeMissing))(e)
+}
+
+// usual returns what answers where the scenario has nothing to say.
+func (e *exchange) usual(own reply) reply {
+	if e.Usual == nil {
+		return own
+	}
+	return func(e *exchange) { e.Usual(e.w, e.r) }
 }
 
 func or(special, usual reply) reply {

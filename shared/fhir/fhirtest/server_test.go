@@ -159,3 +159,45 @@ func TestKind(t *testing.T) {
 		t.Error(hosts)
 	}
 }
+
+// Usual answers what nothing is wrong with, and the scenarios all else.
+func TestUsual(t *testing.T) {
+	s := newServer("clinic")
+	s.Healthy = []string{"aadsts-1"}
+	s.Usual = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }
+	for _, tt := range []struct {
+		scenario, method, path, token string
+		want                          int
+	}{
+		{"clinic", "GET", "/metadata", "", 202},
+		{"clinic", "GET", "/.well-known/smart-configuration", "", 202},
+		{"clinic", "GET", "/Patient/1", "", 202},
+		{"clinic", "GET", "/Patient/1", "bad", 202},
+		{"clinic", "PUT", "/Patient/1", "bad", 202},
+		{"aadsts-1", "GET", "/Patient/1", "bad", 202},
+		{"clinic", "GET", "/", "bad", 404},
+		{"readonly", "GET", "/Patient/1", "bad", 202},
+		{"readonly", "PUT", "/Patient/1", "bad", 403},
+		{"norole", "GET", "/Patient/1", "bad", 403},
+		{"norole", "GET", "/Patient/1", "bad", 403},
+		{"norole", "PUT", "/Patient/1", "bad", 403},
+		{"norole", "GET", "/Patient/1", "bad", 403},
+		{"norole", "GET", "/Patient/1", "bad", 202},
+		{"norole", "PUT", "/Patient/1", "bad", 202},
+		{"throttled", "GET", "/Patient/1", "bad", 429},
+		{"down", "GET", "/metadata", "", 503},
+		{"metadata404", "GET", "/metadata", "", 404},
+		{"nowhere", "GET", "/metadata", "", 404},
+	} {
+		r := httptest.NewRequest(tt.method, tt.path, nil)
+		r.Host = tt.scenario + ".fhir.sandbox.test"
+		if tt.token != "" {
+			r.Header.Set("Authorization", "Bearer "+tt.token)
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != tt.want {
+			t.Errorf("%s: %s %s gave %d, want %d", tt.scenario, tt.method, tt.path, w.Code, tt.want)
+		}
+	}
+}

@@ -211,7 +211,7 @@ func (s server) wrongAudience(values url.Values) (code, description string) {
 		return oauth.InvalidRequest, "The parameter aud is missing. Send the base URL of the FHIR server."
 	case aud != "" && resource != "" && aud != resource:
 		return oauth.InvalidRequest, "The parameters aud and resource differ."
-	case !slices.Contains(s.Settings.BaseURLs(s.Link), strings.TrimSuffix(asked, "/")):
+	case !slices.Contains(s.BaseURLs(), strings.TrimSuffix(asked, "/")):
 		return oauth.InvalidRequest, "The parameter aud is not the base URL of the FHIR server that this authorization server is for."
 	}
 	return "", ""

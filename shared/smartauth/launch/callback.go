@@ -115,7 +115,7 @@ func (s *Service) signedIn(ctx context.Context, server server, kept request, que
 	if err != nil {
 		return "", nil, kept.refused(err)
 	}
-	user := User{ObjectID: who.ObjectID, Name: who.Name, Username: who.Username, Email: who.Email, FHIRUser: fhirUserOf(who.Claims, server.Settings.UserClaim, server.Settings.BaseURLs(server.Link))}
+	user := User{ObjectID: who.ObjectID, Name: who.Name, Username: who.Username, Email: who.Email, FHIRUser: fhirUserOf(who.Claims, server.Settings.UserClaim, server.BaseURLs())}
 	context := contextOf(user)
 	granted, denied := grantedOf(kept.Scopes, user, context, !t.Refresh.IsZero())
 	if denied {
