@@ -10,6 +10,7 @@ import (
 
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/entra/entratest/browser"
+	"fhirlink/shared/fhir/fhirtest"
 )
 
 // APIClientID is the registration that people sign in to.
@@ -19,16 +20,31 @@ const APIClientID = "99999999-9999-4999-8999-999999999999"
 func Tenants() []string { return []string{browser.Clinic, browser.Partner} }
 
 // OpenToBrowsers lets people sign in at a site of the sandbox's Entra, for a deployment at publicURL.
-// It answers at 127.0.0.1 with a port of its own, which browsers take for another site than localhost.
-// Its tokens are those of Authority. Call it once; Close closes it.
-func (s *Sandbox) OpenToBrowsers(publicURL string) (*browser.Site, error) {
+// Its tokens are those of Authority. Call it once.
+func (s *Sandbox) OpenToBrowsers(publicURL string) (site *browser.Site, err error) {
+	s.Entra.Set(entratest.Tenant{ID: browser.Partner, Name: "Partner", Zone: zone})
+	err = s.Open(func(origin string) http.Handler {
+		site = browser.New(s.Entra, origin, publicURL, APIClientID)
+		return site
+	})
+	return site, err
+}
+
+// Open serves a site to the browsers of this machine, until Close. It answers at 127.0.0.1 with a port of
+// its own, which browsers take for another site than localhost. site is told its origin.
+func (s *Sandbox) Open(site func(origin string) http.Handler) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
+		return fmt.Errorf("sandbox: %w", err)
 	}
-	s.Entra.Set(entratest.Tenant{ID: browser.Partner, Name: "Partner", Zone: zone})
-	site := browser.New(s.Entra, "http://"+listener.Addr().String(), publicURL, APIClientID)
-	s.entrance = &http.Server{Handler: site, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() { _ = s.entrance.Serve(listener) }() // returns only after Close, with an error that says so
-	return site, nil
+	server := &http.Server{Handler: site("http://" + listener.Addr().String()), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	s.sites = append(s.sites, server)
+	go func() { _ = server.Serve(listener) }() // returns only after Close, with an error that says so
+	return nil
+}
+
+// FHIRForBrowsers is the FHIR servers once more, for requests whose host is one of theirs. usual answers
+// what no scenario answers in its way, and checks the tokens.
+func (s *Sandbox) FHIRForBrowsers(usual http.HandlerFunc) http.Handler {
+	return &fhirtest.Server{Domain: s.FHIR.Domain, Authority: s.FHIR.Authority, TenantID: s.FHIR.TenantID, Healthy: s.FHIR.Healthy, Usual: usual}
 }

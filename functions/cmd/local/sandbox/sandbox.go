@@ -54,7 +54,7 @@ type Sandbox struct {
 	root     *x509.Certificate
 	listener net.Listener
 	server   *http.Server
-	entrance *http.Server // for browsers; nil: there is none
+	sites    []*http.Server // for browsers
 }
 
 // New starts a sandbox with a receiver of notifications.
@@ -148,8 +148,9 @@ func (s *Sandbox) Kind(b fhir.BaseURL) fhir.Kind { return s.FHIR.Kind(b) }
 
 // Close closes all connections.
 func (s *Sandbox) Close() error {
-	if s.entrance == nil {
-		return s.server.Close()
+	err := s.server.Close()
+	for _, site := range s.sites {
+		err = errors.Join(err, site.Close())
 	}
-	return errors.Join(s.entrance.Close(), s.server.Close())
+	return err
 }
