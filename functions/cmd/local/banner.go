@@ -17,7 +17,11 @@ import (
 func (p *program) banner(ctx context.Context, out io.Writer, addr net.Addr, publicURL string, o options) {
 	url := "http://" + addr.String()
 	var b strings.Builder
-	fmt.Fprintf(&b, "Open %s/api/manage/ in a browser: the page to link FHIR servers.\n\n", publicURL)
+	fmt.Fprintf(&b, "Open %s/api/manage/ in a browser: the page to link FHIR servers.\n", publicURL)
+	if p.app != "" {
+		fmt.Fprintf(&b, "Try a SMART app: %s\n", p.app)
+	}
+	b.WriteString("\n")
 	if p.hint != "" {
 		fmt.Fprintf(&b, "%s\n\n", p.hint)
 	}

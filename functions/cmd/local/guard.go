@@ -25,7 +25,8 @@ import (
 // -sign-in the authority's site may post its answers to the one page that takes them.
 //
 // What lies below the issuers of SMART authorization is for web pages of other sites: they may call what
-// trusts nothing but what the request itself proves, and navigate to where users sign in.
+// trusts nothing but what the request itself proves, and navigate to where users sign in. So are the
+// sandbox's FHIR servers for browsers, which answer nothing without a token of such a sign-in.
 //
 // Programs other than browsers send neither Sec-Fetch-Site nor Origin, and pass.
 type guard struct {
@@ -53,7 +54,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !isLoopbackName(r.Host):
 		g.refuse(w, r, problem.New(problem.Misdirected,
 			"This program answers as localhost, 127.0.0.1 and [::1] only. Ask for http://localhost, with the port in it."))
-	case g.isCrossSite(r) && !opensPage(r) && !g.isAnswer(r) && !isForApps(r):
+	case g.isCrossSite(r) && !opensPage(r) && !g.isAnswer(r) && !isForApps(r) && !isResource(r):
 		g.refuse(w, r, problem.New(problem.Forbidden,
 			"This request came from a web page of another origin. To let a front end of yours call, put its origin into FHIRLINK_CORS_ORIGINS."))
 	default:

@@ -155,6 +155,14 @@ func TestGuardLetsLinksOpenPages(t *testing.T) {
 		{"GET", "/api/smart/%2e%2e/links", "cors", "empty", 403},
 		{"GET", "/api/links/clinic/smart", "cors", "empty", 403},
 		{"GET", "/api/smart", "cors", "empty", 403},
+		{"GET", "/sandbox/fhir/clinic/Patient/p-1", "cors", "empty", 202},
+		{"PUT", "/sandbox/fhir/clinic/Patient/p-1", "cors", "empty", 202},
+		{"OPTIONS", "/sandbox/fhir/clinic/metadata", "cors", "empty", 202},
+		{"GET", "/sandbox/fhir/../notifications", "cors", "empty", 403},
+		{"GET", "/sandbox/fhir/%2e%2e/%2e%2e/api/links", "cors", "empty", 403},
+		{"GET", "/sandbox/notifications", "cors", "empty", 403},
+		{"POST", "/sandbox/revoke", "cors", "empty", 403},
+		{"GET", "/sandbox/fhir", "cors", "empty", 403},
 	} {
 		r := httptest.NewRequest(c.method, c.path, nil)
 		r.Host = "localhost:7071"

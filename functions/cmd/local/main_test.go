@@ -92,8 +92,9 @@ func TestBanner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	app := first.stdout.find(t, `(?m)^Try a SMART app: (http://127\.0\.0\.1:\d+/)$`)[1]
 	shown, _, _ := strings.Cut(first.stdout.String(), "\nWhat else there is")
-	plain := strings.NewReplacer(first.url, "http://127.0.0.1:7071", page, "http://localhost:7071/api/manage/", folder, ".fhirlink").Replace(shown)
+	plain := strings.NewReplacer(first.url, "http://127.0.0.1:7071", page, "http://localhost:7071/api/manage/", app, "http://127.0.0.1:7073/", folder, ".fhirlink").Replace(shown)
 	date := regexp.MustCompile(`"secretExpiresOn": "[0-9-]+"`)
 	if !strings.Contains(date.ReplaceAllString(string(readme), ""), date.ReplaceAllString(strings.TrimSpace(plain), "")) {
 		t.Errorf("the README shows another banner than\n%s", plain)

@@ -13,6 +13,7 @@ import (
 
 	"fhirlink/functions"
 	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/functions/cmd/local/sandbox/resource"
 	"fhirlink/functions/manage/view"
 	"fhirlink/shared/caller"
 	"fhirlink/shared/config"
@@ -21,7 +22,6 @@ import (
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/entratest/browser"
 	"fhirlink/shared/entra/graph"
-	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
@@ -32,8 +32,6 @@ import (
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/seal"
 	secretbolt "fhirlink/shared/secret/bolt"
-	"fhirlink/shared/signer"
-	"fhirlink/shared/signer/keyfile"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/smartauth/launch"
@@ -44,19 +42,21 @@ import (
 
 // program is everything between the command line and the listener.
 type program struct {
-	handler  http.Handler
-	stores   *storebolt.Store
-	sealer   *seal.Sealer
-	smart    *smartauth.Service
-	launch   *launch.Service
-	secrets  *secretbolt.Store
-	verifier *verification.Verifier
-	links    *link.Service
-	tokens   *tokens.Service
-	webhooks *webhook.Service
-	sweep    expiry.Sweep
-	hint     string         // for the banner: how people sign in; empty: they need not
-	closers  []func() error // in the order of opening
+	handler   http.Handler
+	stores    *storebolt.Store
+	sealer    *seal.Sealer
+	smart     *smartauth.Service
+	launch    *launch.Service
+	resources *resource.Server // nil: there is no sandbox
+	app       string           // URL of the sandbox's SMART app; empty: there is none
+	secrets   *secretbolt.Store
+	verifier  *verification.Verifier
+	links     *link.Service
+	tokens    *tokens.Service
+	webhooks  *webhook.Service
+	sweep     expiry.Sweep
+	hint      string         // for the banner: how people sign in; empty: they need not
+	closers   []func() error // in the order of opening
 }
 
 // newProgram assembles the functions over the stores in the data folder. It makes no request.
@@ -122,6 +122,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 	if tokens == nil {
 		public = refuser.refuseTokens(public)
 	}
+	public = p.withResources(public) // they judge tokens themselves
 	p.handler, err = newGuard(refuser.checkOrganization(public), c.Origins, authority, refuser)
 	return p, err
 }
@@ -243,21 +244,7 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 		Links: p.links, Rows: stores, Secrets: secrets, Source: shiftedSource{source, o.ahead}, Authority: out.authority,
 		Now: o.ahead.now, Log: log,
 	})
-	p.serveApps(o, c, out, log)
-	return nil
-}
-
-// serveApps assembles the authorization servers of links.
-func (p *program) serveApps(o options, c config.Config, out clients, log *slog.Logger) {
-	rows, key := p.stores.KeyedRows(), signer.New(keyfile.New(filepath.Join(o.data, signingKeyFile)), o.ahead.now, log)
-	p.smart = smartauth.New(smartauth.Deps{
-		Rows: rows, Links: smartauth.LinksOf(p.links, p.stores.Get), Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now,
-	})
-	p.links.OnWrite(func(slug link.Slug) { p.smart.Forget(string(slug)) })
-	p.launch = launch.New(launch.Deps{
-		Servers: p.smart, Clients: p.tokens, SignIns: &webauth.SignIns{Client: out.entra}, IDTokens: entra.NewApplications(out.entra, o.ahead.now), Signer: key, Rows: rows, Sealer: p.sealer,
-		Authorize: out.authorize, Log: log, Now: o.ahead.now,
-	})
+	return p.serveApps(o, c, out, log)
 }
 
 // mailer returns the configured mail server, otherwise the sandbox's sink, otherwise nil.
