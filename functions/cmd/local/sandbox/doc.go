@@ -8,4 +8,7 @@
 // They speak TLS on one loopback port. The programs reach them with the same HTTP clients as real
 // servers. [Sandbox.Intercept] dials before DNS and before the guard of package egress, for names
 // below sandbox.test only (.test is reserved, RFC 6761).
+//
+// Browsers cannot ask for these names. They get sites of their own at 127.0.0.1, see [Sandbox.Open], and
+// the FHIR servers at the deployment's own address, see package resource.
 package sandbox

@@ -1,11 +1,33 @@
 package resource
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
-type object = map[string]any
+type object map[string]any
+
+// MarshalJSON writes resourceType and id first, as people expect.
+func (o object) MarshalJSON() ([]byte, error) {
+	order := []string{"id", "resourceType"} // the others are at -1
+	names := slices.SortedFunc(maps.Keys(o), func(a, b string) int {
+		return cmp.Or(slices.Index(order, b)-slices.Index(order, a), strings.Compare(a, b))
+	})
+	var out bytes.Buffer
+	for _, name := range names {
+		value, err := json.Marshal(o[name])
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&out, ",%q:%s", name, value)
+	}
+	return append([]byte{'{'}, append(bytes.TrimPrefix(out.Bytes(), []byte{','}), '}')...), nil
+}
 
 // Resource is a record. All of them are made up.
 type Resource struct {

@@ -66,7 +66,9 @@ function show(entry) {
 		details.append(element('summary', 'Answer'), element('pre', entry.answer))
 		item.append(details)
 	}
+	item.id = 'entry-' + $('log').children.length
 	$('log').append(item)
+	$('last').replaceChildren('Last: ', Object.assign(document.createElement('a'), { href: '#' + item.id, textContent: entry.title }))
 	$('empty').hidden = true
 	$('again-row').hidden = false
 }
@@ -76,6 +78,7 @@ function note(entry) {
 	log.push(entry)
 	keep('log', log)
 	show(entry)
+	if (matchMedia('(min-width: 64em)').matches) $('log').lastElementChild.scrollIntoView({ block: 'nearest' }) // else the buttons would leave the window
 }
 
 /** @param {string} text */
@@ -93,7 +96,7 @@ function pretty(text) {
 /** Sends a request, and notes it with its answer. @param {string} title @param {string} url @param {RequestInit & {headers?: Record<string, string>}} [options] */
 async function send(title, url, options = {}) {
 	const lines = [`${options.method ?? 'GET'} ${url}`]
-	for (const [name, value] of Object.entries(options.headers ?? {})) lines.push(`${name}: ${value}`)
+	for (const [name, value] of Object.entries(options.headers ?? {})) lines.push(`${name}: ${value.replace(/^(Bearer .{12}).*/, '$1…')}`) // the token answer shows all of it
 	if (options.body instanceof URLSearchParams) lines.push('', ...[...options.body].map(([name, value]) => `${name}=${value}`))
 	else if (options.body) lines.push('', pretty(String(options.body)))
 	let response, text
@@ -144,6 +147,7 @@ async function launch() {
 		code_challenge: challenge, code_challenge_method: 'S256', nonce: session.nonce,
 	})
 	if ($('who').value) parameters.set('login_hint', $('who').value)
+	else parameters.set('prompt', 'select_account')
 	keep('session', session)
 	note({ title: 'Authorization request: the browser goes there', request: [`GET ${session.smart.authorization_endpoint}`, '', ...[...parameters].map(([name, value]) => `${name}=${value}`)].join('\n') })
 	location.assign(session.smart.authorization_endpoint + '?' + parameters)
@@ -222,6 +226,7 @@ function forget() {
 	sessionStorage.removeItem('session')
 	sessionStorage.removeItem('log')
 	$('log').replaceChildren()
+	$('last').textContent = ''
 	$('empty').hidden = false
 	$('again-row').hidden = true
 	complain('')
@@ -240,7 +245,7 @@ async function load(path, method = 'GET') {
 	$('sign-in').disabled = links.length === 0
 	const clinic = links.find((l) => l.slug === answer.prepares)
 	if (clinic) $('server').value = clinic.server
-	$('prepare-button').textContent = clinic ? 'Let the clinic judge so' : 'Prepare the sandbox clinic'
+	$('prepare-button').textContent = clinic ? 'Change the clinic' : 'Prepare the sandbox clinic'
 	if (method === 'POST') $('prepared').textContent = `The link ${answer.prepares} is ready. Its server judges as ${$('server').selectedOptions[0].textContent}.`
 	describe()
 }

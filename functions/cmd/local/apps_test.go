@@ -1,0 +1,150 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"fhirlink/functions/cmd/local/sandbox"
+)
+
+// device is what an app and a browser do, one request after the other.
+type device struct {
+	*launched
+	t      *testing.T
+	public string // URL of the deployment
+	app    string // URL of the app's site
+}
+
+func newDevice(t *testing.T) *device {
+	l := startProgram(t, "-addr", "127.0.0.1:0", "-data", t.TempDir())
+	t.Cleanup(func() { l.stop(); <-l.status })
+	return &device{l, t, "http://localhost" + l.url[strings.LastIndex(l.url, ":"):], l.stdout.find(t, `Try a SMART app: (\S+)`)[1]}
+}
+
+// ask sends a request, and follows no redirect. Headers come in pairs of name and value.
+func (d *device) ask(method, target, body string, headers ...string) (*http.Response, string) {
+	d.t.Helper()
+	target = strings.Replace(target, d.public, d.url, 1) // localhost may be an address that nothing answers at
+	r, err := http.NewRequestWithContext(d.t.Context(), method, target, strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for n := 0; n+1 < len(headers); n += 2 {
+		r.Header.Set(headers[n], headers[n+1])
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(r)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return response, string(data)
+}
+
+// launch signs somebody in, and returns what the app is told at its address.
+func (d *device) launch(fhirBase, who, scope, verifier string) url.Values {
+	d.t.Helper()
+	sum := sha256.Sum256([]byte(verifier))
+	asked := url.Values{
+		"response_type": {"code"}, "client_id": {"sandbox-app"}, "redirect_uri": {d.app}, "scope": {scope}, "state": {"s"}, "aud": {fhirBase}, "login_hint": {"auto:" + who},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}
+	to, cookie := d.public+"/api/smart/good-health-clinic/authorize?"+asked.Encode(), ""
+	for range 4 { // authorize, Entra, callback, app
+		response, body := d.ask(http.MethodGet, to, "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Cookie", cookie)
+		if set := response.Header.Get("Set-Cookie"); strings.HasPrefix(set, "__Host-smart-") {
+			cookie, _, _ = strings.Cut(set, ";")
+		}
+		if to = response.Header.Get("Location"); to == "" {
+			d.t.Fatalf("%d %s", response.StatusCode, body)
+		}
+		if at, query, _ := strings.Cut(to, "?"); at == d.app {
+			answer, err := url.ParseQuery(query)
+			if err != nil || answer.Get("state") != "s" {
+				d.t.Fatalf("%v, %v", answer, err)
+			}
+			return answer
+		}
+	}
+	d.t.Fatal("the sign-in does not come to an end")
+	return nil
+}
+
+// TestSMARTApp: the app's site prepares the clinic, and a patient's app reads their record, and nobody
+// else's.
+func TestSMARTApp(t *testing.T) {
+	d := newDevice(t)
+	response, page := d.ask(http.MethodGet, d.app, "")
+	policy := response.Header.Get("Content-Security-Policy")
+	if response.StatusCode != 200 || !strings.Contains(page, "<h1>SMART app</h1>") || !strings.Contains(policy, "connect-src 'self' "+d.public+";") || strings.Contains(policy, "unsafe") {
+		t.Errorf("%d, %s", response.StatusCode, policy)
+	}
+	for _, tt := range []struct {
+		header []string
+		want   int
+	}{
+		{[]string{"Origin", "https://evil.example"}, 403}, {[]string{"Sec-Fetch-Site", "cross-site"}, 403}, {[]string{"Sec-Fetch-Site", "same-site"}, 403},
+	} {
+		if response, _ := d.ask(http.MethodPost, d.app+"prepare?server=firely", "", tt.header...); response.StatusCode != tt.want {
+			t.Errorf("%q: %d", tt.header, response.StatusCode)
+		}
+	}
+	if response, _ := d.ask(http.MethodGet, strings.Replace(d.app, "127.0.0.1", "localhost", 1), ""); response.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("another host: %d", response.StatusCode)
+	}
+	if _, none := d.ask(http.MethodGet, d.app+"links.json", ""); strings.TrimSpace(none) != `{"links":[],"prepares":"good-health-clinic"}` {
+		t.Errorf("before: %s", none)
+	}
+	if response, body := d.ask(http.MethodPost, d.app+"prepare?server=epic", ""); response.StatusCode != 422 || !strings.Contains(body, "error") {
+		t.Errorf("an unknown kind: %d %s", response.StatusCode, body)
+	}
+	for _, kind := range []string{"fhirServer", "firely", "firely"} {
+		if response, body := d.ask(http.MethodPost, d.app+"prepare?server="+kind, ""); response.StatusCode != 200 || !strings.Contains(body, `"server":"`+kind+`"`) || strings.Count(body, "sandbox-app") != 1 {
+			t.Fatalf("prepare: %d %s", response.StatusCode, body)
+		}
+	}
+
+	const scope, verifier = "openid fhirUser launch/patient patient/Observation.rs?category=laboratory", "0123456789012345678901234567890123456789012"
+	base := d.public + "/sandbox/fhir/good-health-clinic"
+	if refused := d.launch("https://evil.example/fhir", "pat", scope, verifier); refused.Get("error") != "invalid_request" {
+		t.Errorf("another aud: %v", refused)
+	}
+	if refused := d.launch(base, "nobody", scope, verifier); refused.Get("error") != "access_denied" {
+		t.Errorf("nobody: %v", refused)
+	}
+	for _, aud := range []string{base, "https://clinic.fhir.sandbox.test"} {
+		code := d.launch(aud, "pat", scope, verifier).Get("code")
+		form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {d.app}, "client_id": {"sandbox-app"}, "code_verifier": {verifier}}
+		response, body := d.ask(http.MethodPost, d.public+"/api/smart/good-health-clinic/token", form.Encode(), "Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "cross-site", "Origin", strings.TrimSuffix(d.app, "/"))
+		var told struct {
+			AccessToken string `json:"access_token"`
+			Scope       string
+			Patient     string
+		}
+		if err := json.Unmarshal([]byte(body), &told); err != nil || response.StatusCode != 200 || told.Scope != scope || told.Patient != "p-1" {
+			t.Fatalf("token: %d, %v: %s", response.StatusCode, err, body)
+		}
+		for path, want := range map[string]int{"/Observation/p-1-1": 200, "/Observation/p-1-3": 404, "/Observation/p-2-1": 404, "/Observation": 200, "/Patient/p-1": 403} {
+			response, body := d.ask(http.MethodGet, base+path, "", "Authorization", "Bearer "+told.AccessToken, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example")
+			if response.StatusCode != want || response.Header.Get("Access-Control-Allow-Origin") != "*" || strings.Contains(body, "p-2") {
+				t.Errorf("%s: %d, want %d: %s", path, response.StatusCode, want, body)
+			}
+		}
+	}
+	text := d.stdout.String()
+	for _, never := range []string{sandbox.Secret, "p-1", "Observation.rs", "flc_", "code_verifier"} {
+		if _, log, _ := strings.Cut(text, "What else there is"); strings.Contains(log, never) {
+			t.Errorf("the log has %s", never)
+		}
+	}
+}
