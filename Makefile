@@ -80,8 +80,8 @@ clients-test: ## Run clients generated from openapi.yaml (needs npm; installs Mo
 smart-clients-test: ## Run SMART authorization with clients and servers of others (needs npm; installs Chromium if missing)
 	.ci/smart-clients go test -count=1 -v -run '^TestOthers' ./functions ./functions/cmd
 
-page-test: ## Walk through the pages with a browser (needs npm; installs Chromium if missing)
-	.ci/pages --test --test-concurrency=1 --test-reporter=spec pages.test.mjs signin.test.mjs
+page-test: ## Walk through the pages and the SMART app with a browser (needs npm; installs Chromium if missing)
+	.ci/pages --test --test-concurrency=1 --test-reporter=spec pages.test.mjs signin.test.mjs smart.test.mjs
 
 screenshots: ## Make the pictures of the README with a browser (needs npm; installs Chromium if missing)
 	.ci/pages screenshots.mjs

@@ -21,11 +21,12 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 // The date so many days from today, in UTC.
 export const inDays = (n) => new Date(Date.now() + n * 86400e3).toISOString().slice(0, 10)
 
-// Starts cmd/local, built by .ci/pages, with an empty data folder. restart() starts it again at the same
+// Starts cmd/local, built by .ci/pages, with an empty data folder. base is where its pages are, and app where
+// the sandbox's SMART app is. restart() starts it again at the same
 // address with the same data, and other arguments if some are given.
 export async function startProgram(...args) {
 	const data = mkdtempSync(join(tmpdir(), 'fhirlink-pages-'))
-	const running = { base: '', restart: start, stop: async () => { await end(); rmSync(data, { recursive: true, force: true }) } }
+	const running = { base: '', app: '', restart: start, stop: async () => { await end(); rmSync(data, { recursive: true, force: true }) } }
 	let program, end = async () => {}
 	async function start(...others) {
 		await end()
@@ -33,11 +34,12 @@ export async function startProgram(...args) {
 		const port = running.base.split(':').at(-1) || '0'
 		program = spawn(process.env.FHIRLINK_LOCAL, ['-addr', `127.0.0.1:${port}`, '-data', data, ...args, ...others], { stdio: ['ignore', 'pipe', 'pipe'] })
 		program.stderr.on('data', (text) => (output += text))
-		running.base = await new Promise((resolve, reject) => {
+		await new Promise((resolve, reject) => {
 			program.on('exit', (code) => reject(new Error(`cmd/local ended with ${code}: ${output}`)))
 			createInterface({ input: program.stdout }).on('line', (line) => {
-				const found = line.match(/^Open (http:\/\/localhost:\d+)\/api\/manage\/ /)
-				if (found) resolve(found[1])
+				running.base = line.match(/^Open (http:\/\/localhost:\d+)\/api\/manage\/ /)?.[1] ?? running.base
+				running.app = line.match(/^Try a SMART app: (\S+)$/)?.[1] ?? running.app
+				if (line.startsWith('fhirlink answers on ')) resolve()
 			})
 		})
 		const started = program

@@ -1,0 +1,255 @@
+// The sandbox's SMART app launches, and reads from the sandbox's FHIR servers.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { entra, startBrowser, startProgram, Visitor } from './harness.mjs'
+
+let program, browser
+
+const clinic = 'good-health-clinic'
+const ownRecord = 'openid fhirUser launch/patient offline_access patient/Patient.r patient/Observation.rs?category=laboratory patient/Condition.rs?category=problem-list-item'
+
+before(async () => {
+	program = await startProgram()
+	browser = await startBrowser()
+})
+
+after(async () => {
+	await browser?.close()
+	await program?.stop()
+})
+
+function walk(name, steps) {
+	test(name, async () => {
+		const v = await Visitor.arrive(browser, program.base)
+		try {
+			await open(v.page)
+			await steps(v, v.page)
+			assert.deepEqual(v.troubles, [])
+		} finally {
+			await v.leave()
+		}
+	})
+}
+
+const ready = (page) => page.waitForSelector('body[data-ready]')
+const button = (page, name) => page.getByRole('button', { name, exact: true })
+const alert = (page) => page.getByRole('alert')
+
+async function open(page) {
+	await page.goto(program.app)
+	await ready(page)
+}
+
+async function prepare(page, kind) {
+	await page.getByLabel('The sandbox clinic judges').selectOption(kind)
+	await page.locator('#prepare-button').click()
+	await page.getByText(`The link ${clinic} is ready.`).waitFor()
+}
+
+// Signs somebody in, and waits for what comes of it: the scopes that were granted, or null.
+async function launch(page, who, scope) {
+	await page.getByLabel('Who signs in').selectOption(who && 'auto:' + who)
+	await page.getByLabel('Scopes to ask for').fill(scope)
+	await button(page, 'Sign in').click()
+	await page.getByRole('heading', { name: /Authorization answer/ }).waitFor()
+	await ready(page)
+	return await page.locator('#session').isVisible() ? (await page.locator('#granted li').allTextContents()).join(' ') : null
+}
+
+// The titles of what the page has shown, without their numbers.
+const titles = async (page) => (await page.locator('#log h3').allTextContents()).map((title) => title.replace(/^\d+\. /, ''))
+
+// The last answer, after an entry with this title has come.
+async function answer(page, title) {
+	const entry = page.locator('#log li').last()
+	await entry.getByRole('heading', { name: title }).waitFor()
+	const text = await entry.locator('details pre').textContent()
+	return text.startsWith('{') ? JSON.parse(text) : text
+}
+
+// What an entry shows, as JSON.
+const shown = async (page, title, which = 'pre') => JSON.parse(await page.locator('#log li').filter({ has: page.getByRole('heading', { name: title }) }).last().locator(which).last().textContent())
+
+// Reads an address, and returns the status and the answer.
+async function read(page, path, press = 'Read') {
+	const before = await page.locator('#log li').count()
+	await page.getByLabel('Another address').fill(path)
+	await button(page, press).click()
+	await page.waitForFunction((n) => document.querySelectorAll('#log li').length > n, before)
+	const [title] = (await titles(page)).slice(-1)
+	return [Number(title.split(': ').at(-1)), await answer(page, title)]
+}
+
+const ids = (bundle) => (bundle.entry ?? []).map((e) => e.resource.id)
+
+walk('nothing has been prepared, and a patient reads their own record', async (v, page) => {
+	assert.equal(await page.title(), 'SMART app – fhirlink sandbox')
+	assert.ok(await button(page, 'Sign in').isDisabled())
+	assert.deepEqual(await v.axe(), [])
+	await prepare(page, 'firely')
+	assert.equal(await page.getByLabel('Scopes to ask for').inputValue(), ownRecord) // the form begins with these
+	assert.equal(await launch(page, 'pat', ownRecord), ownRecord)
+	assert.deepEqual(await titles(page), [
+		'Discovery: 200', 'Authorization request: the browser goes there', 'Authorization answer: a code', 'Token: 200', 'Access token, decoded. Only the FHIR server reads it', 'Id token, decoded',
+	])
+	assert.equal(new URL(page.url()).search, '') // the code is not left in the address
+	// The scopes stand in SMART's spelling wherever they are.
+	assert.equal((await shown(page, 'Token: 200')).scope, ownRecord)
+	const access = await shown(page, 'Access token')
+	assert.equal(access.scope, ownRecord)
+	assert.equal(access.patient, 'p-1')
+	assert.equal((await shown(page, 'Id token')).fhirUser, `${program.base}/sandbox/fhir/${clinic}/Patient/p-1`)
+	assert.ok(v.addresses.some((a) => a.startsWith(entra) && a.includes('/oauth2/v2.0/authorize?') && !a.includes('patient%2F')), 'Entra sees no scope of the app')
+
+	await button(page, 'Read patient').click()
+	assert.equal((await answer(page, 'Read Patient/p-1: 200')).name[0].family, 'Patient')
+	await button(page, 'Read observations').click()
+	assert.deepEqual(ids(await answer(page, 'Read Observation?patient=p-1: 200')), ['p-1-1', 'p-1-2']) // laboratory only
+	assert.equal((await read(page, 'Observation/p-1-3'))[0], 404) // vital-signs
+	assert.deepEqual(ids((await read(page, 'Condition'))[1]), ['p-1-5'])
+	const [status, refusal] = await read(page, 'Patient/p-2')
+	assert.equal(status, 404)
+	assert.equal(refusal.resourceType, 'OperationOutcome')
+	assert.deepEqual(ids((await read(page, 'Observation?patient=p-2'))[1]), [])
+	assert.equal((await read(page, 'Patient'))[0], 403) // .r does not search
+	assert.equal((await read(page, 'Practitioner/1'))[0], 403)
+	assert.equal((await read(page, 'Patient/p-1', 'Write'))[0], 403)
+
+	assert.deepEqual(await v.axe(), [])
+	await page.setViewportSize({ width: 320, height: 700 })
+	assert.equal(await v.overflow(), 0)
+})
+
+walk('refresh, revoke, and start again', async (v, page) => {
+	await prepare(page, 'firely')
+	await launch(page, 'pat', ownRecord)
+	const first = await shown(page, 'Token: 200')
+	await button(page, 'Refresh').click()
+	await page.getByRole('heading', { name: 'Refresh: 200' }).waitFor()
+	const second = await shown(page, 'Refresh: 200')
+	assert.equal(second.scope, ownRecord)
+	assert.equal(second.patient, 'p-1')
+	assert.notEqual(second.refresh_token, first.refresh_token)
+	assert.notEqual(second.access_token, first.access_token)
+	await button(page, 'Read patient').click()
+	await answer(page, 'Read Patient/p-1: 200')
+	await button(page, 'Revoke').click()
+	await answer(page, 'Revoke: 200')
+	await button(page, 'Refresh').click()
+	assert.equal((await answer(page, 'Refresh: 400')).error, 'invalid_grant')
+	assert.match(await alert(page).textContent(), /^invalid_grant: /)
+	await page.reload() // the tab remembers
+	await ready(page)
+	assert.equal((await titles(page)).at(-1), 'Refresh: 400')
+	await button(page, 'Start again').click()
+	assert.deepEqual(await titles(page), [])
+	assert.ok(await page.locator('#session').isHidden())
+	assert.deepEqual(await v.traces(second.refresh_token), [])
+})
+
+walk('a practitioner has user/ scopes, and no patient', async (v, page) => {
+	await prepare(page, 'firely')
+	const scope = 'openid fhirUser user/Patient.rs user/Observation.rs?category=vital-signs'
+	assert.equal(await launch(page, 'ada', scope), scope)
+	assert.ok(await button(page, 'Refresh').isDisabled()) // there was no offline_access
+	await button(page, 'Read patient').click()
+	assert.deepEqual(ids(await answer(page, 'Read Patient: 200')), ['p-1', 'p-2'])
+	await button(page, 'Read observations').click()
+	assert.deepEqual(ids(await answer(page, 'Read Observation: 200')), ['p-1-3', 'p-1-4', 'p-2-3', 'p-2-4'])
+	assert.equal(await launch(page, 'ada', ownRecord), null)
+	assert.match(await alert(page).textContent(), /^access_denied: .*user\/ scopes/)
+	assert.equal((await titles(page)).at(-1), 'Authorization answer: access_denied')
+})
+
+walk('a user without a FHIR resource gets no data', async (v, page) => {
+	await prepare(page, 'firely')
+	assert.equal(await launch(page, 'nobody', ownRecord), null)
+	assert.match(await alert(page).textContent(), /^access_denied: .*fhirUser/)
+	assert.equal(await launch(page, 'nobody', 'openid'), 'openid')
+	assert.equal((await read(page, 'Patient/p-1'))[0], 403)
+	assert.deepEqual(await v.axe(), [])
+})
+
+walk('people choose their account at Entra', async (v, page) => {
+	await prepare(page, 'firely')
+	await page.getByLabel('Who signs in').selectOption('')
+	await button(page, 'Sign in').click()
+	await page.waitForURL((url) => url.href.startsWith(entra) && url.pathname.endsWith('/authorize'))
+	await page.getByRole('button', { name: '(pat@' }).click()
+	await page.getByRole('heading', { name: '3. The app has access' }).waitFor()
+	assert.equal(await page.evaluate(() => document.activeElement.id), 'session-title')
+})
+
+walk('two tabs at once', async (v, page) => {
+	await prepare(page, 'firely')
+	const other = await v.tab()
+	await open(other)
+	const [own, hers] = await Promise.all([launch(page, 'pat', ownRecord), launch(other, 'ada', 'openid user/Patient.rs')])
+	assert.equal(own, ownRecord)
+	assert.equal(hers, 'openid user/Patient.rs')
+	assert.equal((await read(page, 'Patient/p-1'))[0], 200)
+	assert.equal((await read(page, 'Patient/p-2'))[0], 404)
+	assert.equal((await read(other, 'Patient/p-2'))[0], 200)
+})
+
+walk('an answer that this tab has not asked for', async (v, page) => {
+	await prepare(page, 'firely')
+	await page.goto(program.app + '?code=flc_x&state=x')
+	await ready(page)
+	assert.match(await alert(page).textContent(), /not to a request of this tab/)
+	assert.deepEqual(await titles(page), ['Authorization answer: a code'])
+})
+
+walk('Microsoft’s open-source server takes one context and one version from a token', async (v, page) => {
+	await prepare(page, 'fhirServer')
+	for (const scope of ['openid patient/Observation.rs user/Practitioner.rs', 'openid patient/Patient.read patient/Observation.rs']) {
+		assert.equal(await launch(page, 'pat', scope), null)
+		assert.match(await alert(page).textContent(), /^invalid_scope: .*mix/)
+	}
+	assert.equal(await launch(page, 'pat', ownRecord), ownRecord)
+	const access = await shown(page, 'Access token')
+	assert.deepEqual(access.roles, ['smartUser'])
+	assert.equal(access.fhirUser, 'https://clinic.fhir.sandbox.test/Patient/p-1')
+	assert.deepEqual(ids((await read(page, 'Observation'))[1]), ['p-1-1', 'p-1-2'])
+	assert.equal((await read(page, 'Patient/p-2'))[0], 404)
+	assert.equal(await launch(page, 'ada', 'openid user/Patient.rs'), 'openid user/Patient.rs')
+	assert.equal((await read(page, 'Patient/p-2'))[0], 200)
+	// Without the role the server reads no scopes.
+	await settings({ tokens: 'fhirlink', server: 'fhirServer', accessTokenRoles: [] })
+	assert.equal(await launch(page, 'ada', 'openid user/Patient.rs'), 'openid user/Patient.rs')
+	const [status, outcome] = await read(page, 'Patient/p-2')
+	assert.equal(status, 403)
+	assert.match(outcome.issue[0].diagnostics, /smartUser/)
+	await settings({ tokens: 'fhirlink', server: 'fhirServer' })
+})
+
+// As the organization does it.
+async function settings(body) {
+	const response = await fetch(`${program.base}/api/links/${clinic}/smart`, { method: 'PUT', headers: { 'Content-Type': 'application/json', 'If-Match': '*' }, body: JSON.stringify(body) })
+	assert.equal(response.status, 200)
+}
+
+walk('Azure Health Data Services lets apps read only', async (v, page) => {
+	await prepare(page, 'ahds')
+	const scope = 'openid launch/patient patient/Patient.read patient/Observation.*'
+	assert.equal(await launch(page, 'pat', scope), scope)
+	assert.equal((await read(page, 'Patient/p-1'))[0], 200)
+	assert.equal((await read(page, 'Observation/p-1-1'))[0], 200)
+	assert.equal((await read(page, 'Observation/p-1-1', 'Write'))[0], 403)
+	await prepare(page, 'other')
+	await launch(page, 'pat', scope)
+	assert.equal((await read(page, 'Observation/p-1-1', 'Write'))[0], 405) // allowed, but the sandbox stores nothing
+})
+
+walk('by keyboard', async (v, page) => {
+	await prepare(page, 'firely')
+	await page.locator('body').press('Control+Home')
+	await v.tabTo('sign-in')
+	await page.keyboard.press('Enter')
+	await page.getByRole('heading', { name: '3. The app has access' }).waitFor()
+	await ready(page)
+	await page.keyboard.press('Tab')
+	assert.equal(await page.evaluate(() => document.activeElement.id), 'read-patient')
+	await page.keyboard.press('Enter')
+	await answer(page, 'Read Patient/p-1: 200')
+})
