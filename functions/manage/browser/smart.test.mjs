@@ -85,6 +85,7 @@ const ids = (bundle) => (bundle.entry ?? []).map((e) => e.resource.id)
 walk('nothing has been prepared, and a patient reads their own record', async (v, page) => {
 	assert.equal(await page.title(), 'SMART app – fhirlink sandbox')
 	assert.ok(await button(page, 'Sign in').isDisabled())
+	await page.getByText('What works where').click()
 	assert.deepEqual(await v.axe(), [])
 	await prepare(page, 'firely')
 	assert.equal(await page.getByLabel('Scopes to ask for').inputValue(), ownRecord) // the form begins with these

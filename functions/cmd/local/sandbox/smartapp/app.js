@@ -246,6 +246,7 @@ async function load(path, method = 'GET') {
 	const clinic = links.find((l) => l.slug === answer.prepares)
 	if (clinic) $('server').value = clinic.server
 	$('prepare-button').textContent = clinic ? 'Change the clinic' : 'Prepare the sandbox clinic'
+	if (method === 'POST' && !clinic) return complain(`The link ${answer.prepares} is there, but its app is switched off, or registered for other addresses.`)
 	if (method === 'POST') $('prepared').textContent = `The link ${answer.prepares} is ready. Its server judges as ${$('server').selectedOptions[0].textContent}.`
 	describe()
 }
@@ -261,6 +262,8 @@ function on(id, act, event = 'click') {
 		busy = true
 		try {
 			await act()
+		} catch (e) {
+			complain(String(e))
 		} finally {
 			busy = false
 		}
@@ -297,4 +300,4 @@ async function begin() {
 	document.body.dataset.ready = 'yes' // for tests
 }
 
-begin()
+begin().catch((e) => complain(String(e)))
