@@ -73,8 +73,8 @@ type usable struct {
 	ClientID    string               `json:"clientId"`
 }
 
-// maxLinks is how many links are looked at.
-const maxLinks = 50
+// pageSize is how many links are read at a time.
+const pageSize = 100
 
 func (a *App) list(w http.ResponseWriter, r *http.Request) { a.answer(w, r, nil) }
 
@@ -99,7 +99,10 @@ func (a *App) answer(w http.ResponseWriter, r *http.Request, err error) {
 
 // usable are the links with SMART on where an app is registered that this site may be answered for.
 func (a *App) usable(ctx context.Context) ([]usable, error) {
-	links, _, err := a.Links.List(ctx, a.Organization, link.Filter{}, maxLinks, "")
+	links, err := a.links(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all := []usable{}
 	for _, l := range links {
 		base, ok := a.Base(l)
@@ -120,7 +123,19 @@ func (a *App) usable(ctx context.Context) ([]usable, error) {
 			all = append(all, usable{string(l.Slug), l.Description, server.Settings.Server, base, server.Apps[i].ClientID})
 		}
 	}
-	return all, err
+	return all, nil
+}
+
+func (a *App) links(ctx context.Context) (all []link.Link, err error) {
+	for from := ""; ; {
+		var page []link.Link
+		if page, from, err = a.Links.List(ctx, a.Organization, link.Filter{}, pageSize, from); err != nil {
+			return nil, err
+		}
+		if all = append(all, page...); from == "" {
+			return all, nil
+		}
+	}
 }
 
 // prepare makes a link of the sandbox's clinic if there is none, switches its SMART authorization on for a
