@@ -39,11 +39,6 @@ type Server struct {
 	metadata Metadata // made once for each reading
 }
 
-// BaseURLs are the FHIR bases under which apps know the link's server, its own first.
-func (s Server) BaseURLs() []string {
-	return slices.Concat([]string{s.Link.FHIRServerURL}, s.Settings.FHIRBaseURLs, s.more)
-}
-
 // Notes are what will not work as the organization may expect.
 func (s Server) Notes() []string {
 	notes := []string{}
@@ -51,6 +46,11 @@ func (s Server) Notes() []string {
 		notes = append(notes, readOnlyThere)
 	}
 	return notes
+}
+
+// BaseURLs are the FHIR bases under which apps know the link's server, its own first.
+func (s Server) BaseURLs() []string {
+	return slices.Concat([]string{s.Link.FHIRServerURL}, s.Settings.FHIRBaseURLs, s.more)
 }
 
 // App returns an app by its client id.
