@@ -139,7 +139,7 @@ func TestAppErrors(t *testing.T) {
 		"malformed":              r.send(t, request{method: "GET", target: issuer + "/authorize?client_id=%zz"}),
 		"too large":              r.send(t, request{method: "POST", target: issuer + "/authorize", contentType: formType, body: "client_id=" + strings.Repeat("canary", 3000)}),
 		"no browser":             r.send(t, request{method: "GET", target: issuer + "/callback?state=canary&code=canary"}),
-		"HEAD of authorize":      r.send(t, request{method: "POST", target: issuer + "/callback"}),
+		"POST of callback":       r.send(t, request{method: "POST", target: issuer + "/callback"}),
 		"unknown link, callback": r.send(t, request{method: "GET", target: "/api/smart/canary/callback?state=x"}),
 	}
 	for name, a := range pages {

@@ -280,6 +280,7 @@ func TestHostileSlugs(t *testing.T) {
 func TestHostileBodies(t *testing.T) {
 	r := newRig(t)
 	r.register(t, orgA, "good-health-clinic")
+	r.switchOn(t, orgA, "good-health-clinic")
 	before := r.row(t, "good-health-clinic")
 	bodies := map[string]string{
 		"empty": "", "space": " ", "array": "[]", "null": "null", "number": "1", "truncated": `{"slug":`, "trailing": `{"slug":"a"} {}`,

@@ -159,7 +159,7 @@ func (s *Service) ChangeApp(ctx context.Context, organization, slug, clientID st
 		return App{}, nil, err
 	}
 	changed, err = s.updateApp(ctx, l, clientID, func(a App) (App, error) {
-		if err := p.check(a.ETag(), "settings of the app"); err != nil {
+		if err := (Precondition{IfMatch: p.IfMatch}).check(a.ETag(), "settings of the app"); err != nil {
 			return App{}, err
 		}
 		return in.change(a)
@@ -180,7 +180,7 @@ func (s *Service) NewAppSecret(ctx context.Context, organization, slug, clientID
 	}
 	changed, err = s.updateApp(ctx, l, clientID, func(a App) (App, error) {
 		if p.IfMatch != "" {
-			if err := p.check(a.ETag(), "settings of the app"); err != nil {
+			if err := (Precondition{IfMatch: p.IfMatch}).check(a.ETag(), "settings of the app"); err != nil {
 				return App{}, err
 			}
 		}
@@ -210,7 +210,7 @@ func (s *Service) DeleteApp(ctx context.Context, organization, slug, clientID st
 		if err != nil {
 			return err
 		}
-		if err := p.check(a.ETag(), "settings of the app"); err != nil {
+		if err := (Precondition{IfMatch: p.IfMatch}).check(a.ETag(), "settings of the app"); err != nil {
 			return err
 		}
 		if gone, err := s.remove(ctx, row); err != nil || gone {

@@ -45,7 +45,7 @@ func TestMemory(t *testing.T) {
 	for i := range 100 {
 		_, _ = s.Server(over, fmt.Sprintf("cancelled-%d", i))
 	}
-	if n := len(s.servers.kept); n != 1 {
+	if n := s.servers.kept.Len(); n != 1 {
 		t.Errorf("%d servers are remembered", n)
 	}
 }

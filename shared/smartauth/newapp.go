@@ -64,6 +64,11 @@ func IsClientID(text string) bool { return clientIDSyntax.MatchString(text) }
 
 // app reads a new app. Errors: InvalidFields, BackendNeedsAsymmetric.
 func (in NewApp) app() (App, error) {
+	if in.Type != "asymmetric" {
+		if err := in.needsKey(); err != nil {
+			return App{}, err
+		}
+	}
 	r := &reader{}
 	a := App{ClientID: in.ClientID, Type: AppType(in.Type)}
 	switch {
@@ -89,11 +94,14 @@ func (in NewApp) app() (App, error) {
 		}
 	}
 	in.into(&a, r)
-	return a, in.result(a, r)
+	return a, r.err()
 }
 
 // change applies the members that were sent. Errors: InvalidFields, BackendNeedsAsymmetric.
 func (in NewApp) change(a App) (App, error) {
+	if err := in.needsKey(); err != nil {
+		return App{}, err
+	}
 	r := &reader{}
 	if in.ClientID != "" && in.ClientID != a.ClientID {
 		r.fail("clientId", "immutable", "Make another app instead, and delete this one when nobody uses it.", "The client id of an app is never changed.")
@@ -102,21 +110,19 @@ func (in NewApp) change(a App) (App, error) {
 		r.fail("type", "immutable", "Make another app instead, and delete this one when nobody uses it.", "The type of an app is never changed.")
 	}
 	in.into(&a, r)
-	return a, in.result(a, r)
+	return a, r.err()
 }
 
-func (in NewApp) result(a App, r *reader) error {
-	if err := r.err(); err != nil {
-		return err
+// needsKey is BackendNeedsAsymmetric if the app would get tokens without a user.
+func (in NewApp) needsKey() error {
+	field := ""
+	if in.Grants != nil && slices.Contains(*in.Grants, "client_credentials") {
+		field = "grants"
 	}
-	backend := in.Grants != nil && slices.Contains(*in.Grants, "client_credentials")
-	field := "grants"
-	for _, s := range a.Scopes {
-		if smart.Parse(s).Context == "system" {
-			backend, field = true, "scopes"
-		}
+	if in.Scopes != nil && slices.ContainsFunc(*in.Scopes, func(s string) bool { return smart.Parse(s).Context == "system" }) {
+		field = "scopes"
 	}
-	if !backend {
+	if field == "" {
 		return nil
 	}
 	const message, fix = "A backend service (client_credentials, scopes system/…) signs its requests with a key of its own.", "Make an app of the type asymmetric for it, which is not available yet."

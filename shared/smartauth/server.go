@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"fhirlink/shared/flight"
 	"fhirlink/shared/link"
@@ -72,30 +73,40 @@ const (
 	serverWait    = 500 * time.Millisecond // for a newer one
 )
 
-// servers remembers the authorization servers that are there.
+// maxServers bounds how many authorization servers are remembered. One with a hundred apps of many scopes
+// takes some megabytes, a usual one some kilobytes.
+const maxServers = 1000
+
+// servers remembers the authorization servers that are there, the latest that were asked for.
 type servers struct {
 	mu   sync.Mutex
-	kept map[string]*flight.Kept[*Server] // by slug
+	kept *lru.Cache[string, *flight.Kept[*Server]] // by slug; nil: none yet
 }
 
 func (c *servers) of(slug string, read func(context.Context) (*Server, error), now func() time.Time) *flight.Kept[*Server] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.kept[slug]; k != nil {
+	if c.kept == nil {
+		kept, err := lru.New[string, *flight.Kept[*Server]](maxServers)
+		if err != nil {
+			panic(err) // the size is a positive constant
+		}
+		c.kept = kept
+	}
+	if k, ok := c.kept.Get(slug); ok {
 		return k
 	}
 	k := &flight.Kept[*Server]{Read: read, Fresh: serverFresh, Stale: serverStale, Pause: serverPause, Timeout: serverTimeout, Wait: serverWait, Now: now}
-	if c.kept == nil {
-		c.kept = map[string]*flight.Kept[*Server]{}
-	}
-	c.kept[slug] = k
+	c.kept.Add(slug, k)
 	return k
 }
 
 func (c *servers) forget(slug string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.kept, slug)
+	if c.kept != nil {
+		c.kept.Remove(slug)
+	}
 }
 
 // Server returns the authorization server of a link, which may be up to 30 s old. Errors: ErrUnknown,

@@ -66,26 +66,36 @@ func PreconditionOf(h http.Header) Precondition {
 	return Precondition{IfMatch: strings.Join(h["If-Match"], ", "), IfNoneMatch: strings.Join(h["If-None-Match"], ", ")}
 }
 
+// missing is IfMatchRequired if a change would be made blindly.
+func (p Precondition) missing(what string) error {
+	if p.IfMatch != "" || strings.TrimSpace(p.IfNoneMatch) == "*" {
+		return nil
+	}
+	return problem.New(problem.IfMatchRequired, "Send the ETag of the %s as you last read them in If-Match, or If-Match: * to overwrite whatever is there.", what)
+}
+
 // check compares the headers with the entity tag of what is there; empty: nothing is.
 func (p Precondition) check(etag, what string) error {
-	switch {
-	case p.IfMatch == "" && strings.TrimSpace(p.IfNoneMatch) == "*":
-		if etag == "" {
-			return nil
-		}
-	case p.IfMatch == "":
-		return problem.New(problem.IfMatchRequired, "Send the ETag of the %s as you last read them in If-Match, or If-Match: * to overwrite whatever is there.", what)
-	case etag == "":
-	case strings.TrimSpace(p.IfMatch) == "*":
+	if err := p.missing(what); err != nil {
+		return err
+	}
+	if holds(p.IfMatch, etag) && (strings.TrimSpace(p.IfNoneMatch) != "*" || etag == "") {
 		return nil
-	default:
-		for tag := range strings.SplitSeq(p.IfMatch, ",") {
-			if strings.TrimSpace(tag) == etag {
-				return nil
-			}
-		}
 	}
 	return problem.New(problem.ChangedMeanwhile, "The %s are not as your request says. Read them again, look at what changed, and send the request with the ETag.", what)
+}
+
+// holds reports whether an If-Match holds. Without the header it does.
+func holds(ifMatch, etag string) bool {
+	if ifMatch == "" || etag != "" && strings.TrimSpace(ifMatch) == "*" {
+		return true
+	}
+	for tag := range strings.SplitSeq(ifMatch, ",") {
+		if etag != "" && strings.TrimSpace(tag) == etag {
+			return true
+		}
+	}
+	return false
 }
 
 // partition is where the settings and apps of a link are.
@@ -163,17 +173,20 @@ func (s *Service) PutSettings(ctx context.Context, organization, slug string, p 
 	if err != nil {
 		return Server{}, false, err
 	}
+	if err := p.missing("SMART settings"); err != nil {
+		return Server{}, false, err
+	}
 	if s.PublicURL == "" {
 		return Server{}, false, problem.New(problem.SMARTNotConfigured, "This deployment does not know its own address, which is part of every issuer. Whoever runs it sets FHIRLINK_PUBLIC_URL.")
 	}
 	if _, err := s.Keys.Keys(ctx); err != nil {
 		return Server{}, false, keyProblem(err)
 	}
-	next, err := in.settings(l, s.AnyTarget)
-	if err != nil {
+	if in, err = s.withDefaults(ctx, l, in); err != nil {
 		return Server{}, false, err
 	}
-	if err := s.restoreDefaults(ctx, l, &next); err != nil {
+	next, err := in.settings(l, s.AnyTarget)
+	if err != nil {
 		return Server{}, false, err
 	}
 	for range attempts {
@@ -208,20 +221,20 @@ func (s *Service) PutSettings(ctx context.Context, organization, slug string, p 
 	return Server{}, false, busy("settings")
 }
 
-// restoreDefaults leaves to the link and its apps what is as they make it: so what GET answered can be sent
+// withDefaults leaves to the link and its apps what is as they make it: so what GET answered can be sent
 // back, and still follows them.
-func (s *Service) restoreDefaults(ctx context.Context, l link.Link, next *Settings) error {
-	if next.ServerClientID == l.ClientID {
-		next.ServerClientID = ""
+func (s *Service) withDefaults(ctx context.Context, l link.Link, in NewSettings) (NewSettings, error) {
+	if in.ServerClientID == l.ClientID {
+		in.ServerClientID = ""
 	}
-	if next.ScopesSupported == nil {
-		return nil
+	if in.ScopesSupported == nil {
+		return in, nil
 	}
 	apps, err := s.apps(ctx, l)
-	if err == nil && slices.Equal(*next.ScopesSupported, Server{Apps: apps}.ScopesSupported()) {
-		next.ScopesSupported = nil
+	if err == nil && slices.Equal(*in.ScopesSupported, Server{Apps: apps}.ScopesSupported()) {
+		in.ScopesSupported = nil
 	}
-	return err
+	return in, err
 }
 
 // DeleteSettings switches SMART authorization off: everything that was granted is dead. The apps stay.
@@ -236,7 +249,7 @@ func (s *Service) DeleteSettings(ctx context.Context, organization, slug string,
 		if err != nil {
 			return err
 		}
-		if err := p.check(settings.ETag(), "SMART settings"); err != nil {
+		if err := (Precondition{IfMatch: p.IfMatch}).check(settings.ETag(), "SMART settings"); err != nil {
 			return err
 		}
 		if gone, err := s.remove(ctx, row); err != nil || gone {

@@ -671,3 +671,81 @@ func TestRemove(t *testing.T) {
 		}
 	}
 }
+
+// TestPreconditionTable: the headers of RFC 9110 §13.1 in every combination.
+func TestPreconditionTable(t *testing.T) {
+	for _, tt := range []struct {
+		ifMatch, ifNoneMatch string
+		none, there          problem.Code // "": it is done
+	}{
+		{"", "", problem.IfMatchRequired, problem.IfMatchRequired},
+		{"", `"x"`, problem.IfMatchRequired, problem.IfMatchRequired},
+		{"", "*", "", problem.ChangedMeanwhile},
+		{"*", "", problem.ChangedMeanwhile, ""},
+		{"*", "*", problem.ChangedMeanwhile, problem.ChangedMeanwhile},
+		{`"x"`, "", problem.ChangedMeanwhile, problem.ChangedMeanwhile},
+	} {
+		for _, there := range []bool{false, true} {
+			d, want := newDesk(), tt.none
+			if there {
+				d.put(t, `{"tokens":"fhirlink"}`)
+				want = tt.there
+			}
+			p := smartauth.Precondition{IfMatch: tt.ifMatch, IfNoneMatch: tt.ifNoneMatch}
+			_, _, err := d.PutSettings(t.Context(), orgA, slug, p, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+			if got := problem.CodeOf(err); err == nil && want != "" || err != nil && got != want {
+				t.Errorf("put with %+v, there: %v: %v, want %s", p, there, err, want)
+			}
+			if want == problem.IfMatchRequired { // before anything is said of the body
+				_, _, err := d.PutSettings(t.Context(), orgA, slug, p, smartauth.NewSettings{})
+				wantCode(t, err, problem.IfMatchRequired)
+			}
+		}
+	}
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	d.create(t, `{"clientId":"app","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`)
+	onlyNone := smartauth.Precondition{IfNoneMatch: "*"}
+	_, _, change := d.ChangeApp(t.Context(), orgA, slug, "app", onlyNone, smartauth.NewApp{})
+	for _, err := range []error{change, d.DeleteApp(t.Context(), orgA, slug, "app", onlyNone), d.DeleteSettings(t.Context(), orgA, slug, onlyNone)} {
+		wantCode(t, err, problem.IfMatchRequired)
+	}
+}
+
+// TestManyScopes: what GET answers can be sent back, however many scopes the apps have together.
+func TestManyScopes(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	for app := range 3 {
+		scopes := make([]string, 100)
+		for i := range scopes {
+			scopes[i] = fmt.Sprintf(`"custom-%d-%d"`, app, i)
+		}
+		d.create(t, fmt.Sprintf(`{"clientId":"app-%d","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":[%s]}`, app, strings.Join(scopes, ",")))
+	}
+	s, err := d.Settings(t.Context(), orgA, slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	supported := s.ScopesSupported()
+	in := smartauth.NewSettings{Tokens: "fhirlink", ScopesSupported: &supported}
+	if _, _, err := d.PutSettings(t.Context(), orgA, slug, anything, in); err != nil || len(supported) != 300 {
+		t.Errorf("%d scopes: %v", len(supported), err)
+	}
+}
+
+// TestStrictBodies: unknown members are refused in what stands inside, too; a backend service is told what
+// it needs before anything else.
+func TestStrictBodies(t *testing.T) {
+	for _, body := range []string{`{"context":{"foo":1}}`, `{"context":{"TENANT":"x"}}`} {
+		var in smartauth.NewSettings
+		err := json.Unmarshal([]byte(body), &in)
+		wantCode(t, err, problem.MalformedBody, "context unknown_field")
+	}
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	for _, body := range []string{`{"name":"b","type":"symmetric","grants":["client_credentials"],"scopes":["system/*.rs"]}`, `{"type":"public","scopes":["system/*.rs"]}`} {
+		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, body))
+		wantCode(t, err, problem.BackendNeedsAsymmetric)
+	}
+}

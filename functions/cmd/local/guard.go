@@ -89,8 +89,10 @@ func isForApps(r *http.Request) bool {
 		return navigates && (r.Method == http.MethodGet || r.Method == http.MethodPost)
 	case smartauth.CallbackPath:
 		return navigates && r.Method == http.MethodGet
+	case "/.well-known/smart-configuration", "/.well-known/openid-configuration", smartauth.KeysPath, "/discovery/v2.0/keys", smartauth.TokenPath, "/oauth2/v2.0/token", smartauth.RevokePath:
+		return true
 	}
-	return true
+	return false
 }
 
 // isAnswer reports whether a request is the authority's answer to a sign-in. No other path takes forms

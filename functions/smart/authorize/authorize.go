@@ -24,6 +24,7 @@ const formType = "application/x-www-form-urlencoded"
 type Handler struct {
 	// Launch is the part of [launch.Service] that signs users in.
 	Launch interface {
+		Client(ctx context.Context, slug, clientID string) (key string, err error)
 		Authorize(ctx context.Context, slug string, values url.Values) (launch.Begun, error)
 		Callback(ctx context.Context, slug string, query url.Values, cookie func(name string) string) (launch.Answered, error)
 	}
@@ -32,12 +33,19 @@ type Handler struct {
 
 // Authorize sends the user to Entra.
 func (h Handler) Authorize(w http.ResponseWriter, r *http.Request) error {
+	slug := r.PathValue("slug")
+	if _, err := h.Launch.Client(r.Context(), slug, ""); err != nil { // before anything of the request is read
+		return err
+	}
 	values, err := parameters(r)
 	if err != nil {
 		return err
 	}
-	slug := r.PathValue("slug")
-	if wait := h.Limit.Take(slug + " " + values.Get("client_id")); wait > 0 {
+	client, err := h.Launch.Client(r.Context(), slug, values.Get("client_id"))
+	if err != nil {
+		return err
+	}
+	if wait := h.Limit.Take(client); wait > 0 {
 		return &problem.Error{Code: problem.TooManyRequests, RetryAfter: wait, Detail: "Too many users of this app sign in at once."}
 	}
 	begun, err := h.Launch.Authorize(r.Context(), slug, values)

@@ -24,6 +24,7 @@ const formType = "application/x-www-form-urlencoded"
 type Handler struct {
 	// Launch is the part of [launch.Service] that hands out tokens.
 	Launch interface {
+		Client(ctx context.Context, slug, clientID string) (key string, err error)
 		Token(ctx context.Context, slug string, authorization []string, form url.Values) (launch.TokenAnswer, error)
 		Revoke(ctx context.Context, slug string, authorization []string, form url.Values) error
 	}
@@ -61,7 +62,11 @@ func (h Handler) Revoke(w http.ResponseWriter, r *http.Request) error {
 
 // form reads the form of a request. The query is ignored: what is there ends up in logs.
 func (h Handler) form(r *http.Request) (url.Values, error) {
-	if wait := h.Limit.Take(r.PathValue("slug")); wait > 0 {
+	server, err := h.Launch.Client(r.Context(), r.PathValue("slug"), "")
+	if err != nil { // before anything of the request is read
+		return nil, err
+	}
+	if wait := h.Limit.Take(server); wait > 0 {
 		return nil, &problem.Error{Code: problem.TooManyRequests, RetryAfter: wait, Detail: "The apps of this organization send more requests than are allowed per minute. Try again after the time in Retry-After."}
 	}
 	if httpx.MediaType(r.Header) != formType {
@@ -85,7 +90,11 @@ func (h Handler) failed(r *http.Request, form url.Values, err error) error {
 		return err
 	}
 	credentials, _ := launch.ReadCredentials(r.Header["Authorization"], form) // its error has been told
-	if wait := h.Failures.Take(r.PathValue("slug") + " " + credentials.ClientID); wait > 0 {
+	client, unknown := h.Launch.Client(r.Context(), r.PathValue("slug"), credentials.ClientID)
+	if unknown != nil {
+		return err
+	}
+	if wait := h.Failures.Take(client); wait > 0 {
 		return &problem.Error{Code: problem.TooManyRequests, RetryAfter: wait, Detail: "Too many wrong client credentials. Correct them, and try again after the time in Retry-After."}
 	}
 	return err

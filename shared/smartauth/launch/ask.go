@@ -139,6 +139,9 @@ func (s server) ask(values url.Values, issuer string) (ask, error) {
 	if description != "" {
 		return ask{}, refuse(oauth.InvalidScope, description)
 	}
+	if asksForData(smart.Split(values.Get("scope"))) && !asksForData(scopes) {
+		return ask{}, refuse(accessDenied, "The app may have none of the scopes for data that it asks for. Register them for the app, or ask for others.")
+	}
 	a.Scopes, a.Asked = scopes, len(smart.Split(values.Get("scope")))
 	return a, nil
 }
@@ -229,31 +232,63 @@ func firstOf(values url.Values, names ...string) string {
 // cut leaves of the scopes that are asked for those that the app may have, without repetitions.
 // description says why none can be granted; empty: some can.
 func (s server) cut(asked string, app smartauth.App) (scopes []string, description string) {
-	all := smart.Split(asked)
-	switch {
-	case len(all) > smartauth.MaxScopes || len(asked) > maxScopeBytes:
-		return nil, fmt.Sprintf("The request has more than %d scopes, or more than %d bytes of them. Use wildcards such as patient/*.rs.", smartauth.MaxScopes, maxScopeBytes)
+	all, description := splitScopes(asked)
+	if description != "" {
+		return nil, description
 	}
-	may := make([]smart.Scope, len(app.Scopes))
-	for i, one := range app.Scopes {
-		may[i] = smart.Parse(one)
-	}
-	for i, one := range all {
-		parsed := smart.Parse(one)
-		switch {
-		case !oauth.IsScope(one):
-			return nil, "A scope has a character that scopes cannot have, or is longer than 512 characters."
-		case !parsed.WellFormed():
-			return nil, fmt.Sprintf("The scope at place %d is malformed: write it as patient/Observation.rs or patient/Observation.read.", i+1)
-		case one == "launch": // without a launch there is no context to ask for
-		case !slices.Contains(scopes, one) && slices.ContainsFunc(may, func(a smart.Scope) bool { return smart.Covers(a, parsed) }):
-			scopes = append(scopes, one)
-		}
-	}
+	scopes = within(app.Scopes, all)
 	if len(scopes) == 0 {
 		return nil, "The app may have none of the scopes that it asks for. Register them for the app, or ask for others."
 	}
 	return scopes, s.mixed(scopes)
+}
+
+// splitScopes reads the parameter scope. description says what is wrong with it; empty: nothing.
+func splitScopes(asked string) (scopes []string, description string) {
+	if len(asked) > maxScopeBytes {
+		return nil, tooManyScopes()
+	}
+	scopes = smart.Split(asked)
+	if len(scopes) > smartauth.MaxScopes {
+		return nil, tooManyScopes()
+	}
+	for i, one := range scopes {
+		switch {
+		case !oauth.IsScope(one):
+			return nil, "A scope has a character that scopes cannot have, or is longer than 512 characters."
+		case !smart.Parse(one).WellFormed():
+			return nil, fmt.Sprintf("The scope at place %d is malformed: write it as patient/Observation.rs or patient/Observation.read.", i+1)
+		}
+	}
+	return scopes, ""
+}
+
+func tooManyScopes() string {
+	return fmt.Sprintf("The request has more than %d scopes, or more than %d bytes of them. Use wildcards such as patient/*.rs.", smartauth.MaxScopes, maxScopeBytes)
+}
+
+// within leaves of some scopes those that are covered by what may be had, in their order and spelling,
+// without repetitions. The scope launch is left out: without a launch there is no context to ask for.
+func within(may, scopes []string) (kept []string) {
+	parsed := make([]smart.Scope, len(may))
+	for i, one := range may {
+		parsed[i] = smart.Parse(one)
+	}
+	for _, one := range scopes {
+		if one == "launch" || slices.Contains(kept, one) {
+			continue
+		}
+		wanted := smart.Parse(one)
+		if slices.Contains(may, one) || slices.ContainsFunc(parsed, func(a smart.Scope) bool { return smart.Covers(a, wanted) }) {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+// asksForData reports whether a scope is among others that lets an app at data.
+func asksForData(scopes []string) bool {
+	return slices.ContainsFunc(scopes, func(one string) bool { return isData(smart.Parse(one)) })
 }
 
 // mixed says what is mixed that the FHIR server takes from one token only: contexts, or versions of the

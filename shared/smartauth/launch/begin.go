@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
 
+	"fhirlink/shared/eventlog"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/handle"
 )
@@ -24,6 +27,7 @@ type request struct {
 	private
 
 	SettingsID  string // of the time for which SMART was switched on
+	Served      string // the FHIR server and the tenant that the link had
 	AppID       string
 	ClientID    string
 	RedirectURI string
@@ -50,11 +54,17 @@ type Begun struct {
 // Authorize takes an authorization request, and sends the user to Entra. Nothing of the request travels with
 // the browser but a handle. Errors: smartauth.ErrUnknown, *Shown, *Refused, and UpstreamUnavailable while it
 // cannot be known whom to tell, or no token can be made.
-func (s *Service) Authorize(ctx context.Context, slug string, values url.Values) (Begun, error) {
+func (s *Service) Authorize(ctx context.Context, slug string, values url.Values) (begun Begun, err error) {
 	server, err := s.server(ctx, slug)
 	if err != nil {
 		return Begun{}, err
 	}
+	begun, err = s.begin(ctx, slug, server, values)
+	s.logAuthorize(ctx, slug, server, values, err)
+	return begun, err
+}
+
+func (s *Service) begin(ctx context.Context, slug string, server server, values url.Values) (Begun, error) {
 	issuer := s.Servers.Issuer(slug)
 	ask, err := server.ask(values, issuer)
 	if err != nil {
@@ -66,8 +76,20 @@ func (s *Service) Authorize(ctx context.Context, slug string, values url.Values)
 	ends := s.Now().Add(requestLife)
 	state := handle.New(ends)
 	kept := request{
-		SettingsID: server.Settings.ID, AppID: ask.App.ID, ClientID: ask.App.ClientID, RedirectURI: ask.RedirectURI, State: []byte(ask.State), Scopes: ask.Scopes, Asked: ask.Asked, Audience: ask.Audience, Challenge: ask.Challenge, Nonce: []byte(ask.Nonce),
-		EntraNonce: rand.Text(), EntraVerifier: newVerifier(),
+		SettingsID:  server.Settings.ID,
+		Served:      server.served(),
+		AppID:       ask.App.ID,
+		ClientID:    ask.App.ClientID,
+		RedirectURI: ask.RedirectURI,
+		State:       []byte(ask.State),
+		Scopes:      ask.Scopes,
+		Asked:       ask.Asked,
+		Audience:    ask.Audience,
+		Challenge:   ask.Challenge,
+		Nonce:       []byte(ask.Nonce),
+
+		EntraNonce:    rand.Text(),
+		EntraVerifier: newVerifier(),
 	}
 	if ask.App.AuthorizationResponseIss {
 		kept.Issuer = issuer
@@ -76,6 +98,36 @@ func (s *Service) Authorize(ctx context.Context, slug string, values url.Values)
 		return Begun{}, kept.failed(smartauth.Unavailable(err))
 	}
 	return Begun{URL: s.Deps.Authorize(server.Link) + "?" + entraQuery(server, ask, kept, state, issuer).Encode(), Cookie: bind(state)}, nil
+}
+
+// logAuthorize counts scopes, and names none.
+func (s *Service) logAuthorize(ctx context.Context, slug string, server server, values url.Values, err error) {
+	client := ""
+	if app, ok := server.App(values.Get("client_id")); ok {
+		client = app.ClientID
+	}
+	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.authorize",
+		slog.String("link", slug), slog.String("client", client), slog.String("outcome", outcomeOf(err)), slog.Int("requested", len(smart.Split(values.Get("scope")))))
+}
+
+// outcomeOf is what an app or its user was told, for the log.
+func outcomeOf(err error) string {
+	var (
+		told    *oauth.Error
+		shown   *Shown
+		refused *Refused
+	)
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &told):
+		return told.Code
+	case errors.As(err, &shown):
+		return shown.Code
+	case errors.As(err, &refused):
+		return refused.Code
+	}
+	return oauth.Unavailable
 }
 
 // refuse tells the app of an error, at its redirect URI.

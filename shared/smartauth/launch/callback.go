@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"fhirlink/shared/entra"
@@ -30,6 +29,7 @@ type code struct {
 	private
 
 	SettingsID  string
+	Served      string
 	AppID       string
 	ClientID    string
 	RedirectURI string
@@ -66,7 +66,8 @@ func (s *Service) Callback(ctx context.Context, slug string, query url.Values, c
 	case err != nil:
 		return Answered{}, smartauth.Unavailable(err)
 	}
-	if err := server.checkApp(kept); err != nil {
+	app, err := server.appOf(kept)
+	if err != nil {
 		return Answered{}, err
 	}
 	switch err := s.handles().Spend(ctx, row, ""); {
@@ -75,7 +76,7 @@ func (s *Service) Callback(ctx context.Context, slug string, query url.Values, c
 	case err != nil:
 		return Answered{}, kept.failed(smartauth.Unavailable(err))
 	}
-	given, granted, err := s.signedIn(ctx, server, kept, query)
+	given, granted, err := s.signedIn(ctx, server, app, kept, query)
 	s.logSignIn(ctx, slug, kept, granted, err)
 	if err != nil {
 		return Answered{}, err
@@ -93,21 +94,22 @@ func single(query url.Values, name string) string {
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// checkApp makes sure that the app may still be answered. Error: *Shown.
-func (s server) checkApp(kept request) error {
-	if s.Settings.ID != kept.SettingsID {
-		return &Shown{"request_expired", "The organization has changed how apps sign in since this sign-in began. Go back to the app, and begin again there."}
+// appOf returns the app of a request, which may still be answered. Error: *Shown.
+func (s server) appOf(kept request) (smartauth.App, error) {
+	if s.Settings.ID != kept.SettingsID || s.served() != kept.Served {
+		return smartauth.App{}, &Shown{"request_expired", "The organization has changed how apps sign in since this sign-in began. Go back to the app, and begin again there."}
 	}
 	app, _, err := s.who(url.Values{"client_id": {kept.ClientID}, "redirect_uri": {kept.RedirectURI}})
 	if err == nil && app.ID != kept.AppID {
 		err = &Shown{"request_expired", "The organization has registered the app anew since this sign-in began. Go back to the app, and begin again there."}
 	}
-	return err
+	return app, err
 }
 
 // signedIn exchanges Entra's code, and decides what the app is granted. The error is a *Refused.
-func (s *Service) signedIn(ctx context.Context, server server, kept request, query url.Values) (given string, granted []string, err error) {
+func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App, kept request, query url.Values) (given string, granted []string, err error) {
 	if refusal, ok := entra.ParseRedirectRefusal(single(query, "error"), query.Get("error_description")); ok {
+		// It says nothing of the link to us: whoever signs in can make it up.
 		code, description := explain(refusal)
 		return "", nil, kept.refuse(code, description, refusal)
 	}
@@ -115,17 +117,26 @@ func (s *Service) signedIn(ctx context.Context, server server, kept request, que
 	if err != nil {
 		return "", nil, kept.refused(err)
 	}
-	user := User{ObjectID: who.ObjectID, Name: who.Name, Username: who.Username, Email: who.Email, FHIRUser: fhirUserOf(who.Claims, server.Settings.UserClaim, server.BaseURLs())}
-	context := contextOf(user)
-	granted, denied := grantedOf(kept.Scopes, user, context, !t.Refresh.IsZero())
-	if denied {
+	user := User{
+		ObjectID: who.ObjectID, Name: who.Name, Username: who.Username, Email: who.Email,
+		FHIRUser: fhirUserOf(who.Claims, server.Settings.UserClaim, server.BaseURLs()),
+	}
+	launched := contextOf(user)
+	granted, denied := grantedOf(within(app.Scopes, kept.Scopes), user, launched, !t.Refresh.IsZero())
+	if denied || asksForData(kept.Scopes) && !asksForData(granted) {
 		return "", nil, kept.refuse(accessDenied, deniedTo(user, server.Settings.UserClaim), nil)
 	}
 	ends := s.Now().Add(codeLife)
 	h := handle.New(ends)
 	value := code{
-		SettingsID: kept.SettingsID, AppID: kept.AppID, ClientID: kept.ClientID, RedirectURI: kept.RedirectURI, Challenge: kept.Challenge, Nonce: kept.Nonce,
-		Grant: Grant{User: user, Scopes: granted, Context: context, Audience: kept.Audience},
+		SettingsID:  kept.SettingsID,
+		Served:      kept.Served,
+		AppID:       kept.AppID,
+		ClientID:    kept.ClientID,
+		RedirectURI: kept.RedirectURI,
+		Challenge:   kept.Challenge,
+		Nonce:       kept.Nonce,
+		Grant:       Grant{User: user, Scopes: granted, Context: launched, Audience: kept.Audience},
 	}
 	if value.Grant.refreshes() {
 		value.Refresh = t.Refresh.Reveal()
@@ -193,16 +204,6 @@ func Clear(state string) *http.Cookie {
 
 // logSignIn counts scopes, and names none.
 func (s *Service) logSignIn(ctx context.Context, slug string, kept request, granted []string, err error) {
-	outcome := "ok"
-	var refused *Refused
-	if errors.As(err, &refused) {
-		outcome = refused.Code
-	}
 	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.signed_in",
-		slog.String("link", slug), slog.String("client", kept.ClientID), slog.String("outcome", outcome), slog.Int("requested", kept.Asked), slog.Int("granted", len(granted)), slog.Int("aadsts", numberOf(err)))
-}
-
-// refreshes reports whether the grant outlives its first access token.
-func (g Grant) refreshes() bool {
-	return slices.Contains(g.Scopes, "offline_access") || slices.Contains(g.Scopes, "online_access")
+		slog.String("link", slug), slog.String("client", kept.ClientID), slog.String("outcome", outcomeOf(err)), slog.Int("requested", kept.Asked), slog.Int("granted", len(granted)), slog.Int("aadsts", numberOf(err)))
 }

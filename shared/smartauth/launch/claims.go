@@ -31,6 +31,9 @@ type Grant struct {
 	Audience string // the FHIR base that the app knows the server by
 }
 
+// refreshes reports whether the grant outlives its first access token.
+func (g Grant) refreshes() bool { return g.has("offline_access") || g.has("online_access") }
+
 // has reports whether a scope was granted.
 func (g Grant) has(scope string) bool { return slices.Contains(g.Scopes, scope) }
 

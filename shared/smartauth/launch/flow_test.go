@@ -18,6 +18,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/link"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
@@ -956,5 +957,186 @@ func TestAtOnce(t *testing.T) {
 		if alive != 0 {
 			t.Errorf("%d grants are alive", alive)
 		}
+	}
+}
+
+// TestWhatIsTakenAway: what an organization takes away from an app counts at once, wherever a launch is.
+func TestWhatIsTakenAway(t *testing.T) {
+	const less = `{"scopes":["openid","fhirUser","launch/patient","offline_access","patient/Patient.rs"]}`
+	const want = "openid fhirUser launch/patient offline_access patient/Patient.r"
+	r, request := patientApp(t)
+	request.Set("scope", "openid fhirUser launch/patient offline_access patient/Patient.r patient/Observation.rs")
+	begun, err := r.Authorize(t.Context(), slug, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := r.entraAnswers(t, begun, pat)
+	form, granted := r.signIn(t, request, pat), r.tokens(t, r.signIn(t, request, pat))
+	r.change(t, less)
+	answered, err := r.callback(t.Context(), begun, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, answer := range map[string]TokenAnswer{"a request": r.tokens(t, r.formOf(t, request, answered)), "a code": r.tokens(t, form), "a grant": r.tokens(t, refreshForm(granted))} {
+		if answer.Scope != want || r.claimsOf(t, answer.AccessToken, "at+jwt")["scope"] != want {
+			t.Errorf("%s from before: %q", name, answer.Scope)
+		}
+	}
+	begun, err = r.Authorize(t.Context(), slug, with(request, "scope=patient/Patient.r offline_access"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	query = r.entraAnswers(t, begun, pat)
+	form, granted = r.signIn(t, request, pat), r.tokens(t, r.signIn(t, request, pat))
+	r.change(t, `{"scopes":["openid","offline_access"]}`)
+	if _, err := r.callback(t.Context(), begun, query); codeOf(err) != "app access_denied" {
+		t.Errorf("a request of which nothing is left: %v", err)
+	}
+	for name, form := range map[string]url.Values{"a code": form, "a grant": refreshForm(granted)} {
+		if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != oauth.InvalidGrant {
+			t.Errorf("%s of which no data is left: %v", name, err)
+		}
+	}
+
+	r, request = patientApp(t)
+	form = r.signIn(t, request, pat)
+	r.change(t, `{"redirectUris":["https://app.example/other"]}`)
+	if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("a code for an address that was taken away: %v", err)
+	}
+}
+
+// TestAnotherServer: the patients of one FHIR server are not those of another one, to which the link was
+// changed.
+func TestAnotherServer(t *testing.T) {
+	for name, change := range map[string]func(*link.Link){
+		"FHIR server": func(l *link.Link) { l.FHIRServerURL = "https://other.example/fhir" },
+		"tenant":      func(l *link.Link) { l.TenantID = "33333333-3333-4333-8333-333333333333" },
+	} {
+		r, request := patientApp(t)
+		begun, err := r.Authorize(t.Context(), slug, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := r.entraAnswers(t, begun, pat)
+		form, granted := r.signIn(t, request, pat), r.tokens(t, r.signIn(t, request, pat))
+		l := r.links[slug]
+		change(&l)
+		r.links[slug] = l
+		r.smart.Forget(slug)
+		if _, err := r.callback(t.Context(), begun, query); codeOf(err) != "page request_expired" {
+			t.Errorf("%s, a request: %v", name, err)
+		}
+		for what, form := range map[string]url.Values{"a code": form, "a grant": refreshForm(granted)} {
+			if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != oauth.InvalidGrant {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+	}
+}
+
+// TestNoDataIsLeft: an app that asks for data gets some, or is refused.
+func TestNoDataIsLeft(t *testing.T) {
+	r, request := patientApp(t)
+	for _, scope := range []string{"openid system/*.rs", "openid custom"} {
+		if _, err := r.Authorize(t.Context(), slug, with(request, "scope="+scope)); codeOf(err) != "app access_denied" {
+			t.Errorf("%s: %v", scope, err)
+		}
+	}
+}
+
+// TestRefreshIsBounded: the scope of a refresh is read as that of a request is.
+func TestRefreshIsBounded(t *testing.T) {
+	r, request := patientApp(t)
+	answer := r.tokens(t, r.signIn(t, with(request, "scope=offline_access patient/*.rs"), pat))
+	for name, scope := range map[string]string{
+		"too many":  strings.Repeat("patient/Observation.rs ", 201),
+		"too long":  "patient/Observation.rs?category=" + strings.Repeat("x", 9000),
+		"malformed": "patient/Observation.sr",
+		"no scope":  "patient/Observation.rs\\",
+	} {
+		if _, err := r.Token(t.Context(), slug, nil, with(refreshForm(answer), "scope="+scope)); codeOf(err) != oauth.InvalidScope {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	r.put(t, `{"tokens":"fhirlink","server":"ahds"}`)
+	if _, err := r.Token(t.Context(), slug, nil, with(refreshForm(answer), "scope=patient/Observation.read patient/Patient.rs")); codeOf(err) != oauth.InvalidScope {
+		t.Errorf("versions are mixed: %v", err)
+	}
+	r.tokens(t, with(refreshForm(answer), "scope=patient/Observation.read"))
+}
+
+// TestTransientRefusals: what Entra says because it is busy, or of our own secret, ends no grant, whatever its
+// error is called.
+func TestTransientRefusals(t *testing.T) {
+	r, request := patientApp(t)
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	for name, tt := range map[string]struct {
+		status, number int
+		oauth, want    string
+	}{
+		"503":               {503, 90033, "invalid_grant", "upstream_unavailable"},
+		"429":               {429, 50196, "invalid_grant", "upstream_unavailable"},
+		"a loop":            {400, 50196, "invalid_grant", "upstream_unavailable"},
+		"our secret":        {400, 7000222, "invalid_grant", "upstream_unavailable"},
+		"an unknown secret": {400, 7000215, "invalid_grant", "upstream_unavailable"},
+		"consent":           {400, 65001, "consent_required", oauth.InvalidGrant},
+		"sign in":           {400, 50058, "login_required", oauth.InvalidGrant},
+		"blocked":           {400, 53003, "access_denied", oauth.InvalidGrant},
+	} {
+		r.entra.Before = r.entra.Refuse(tt.status, tt.oauth, tt.number, "The user canary@example.org is not assigned.")
+		_, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
+		if codeOf(err) != tt.want || strings.Contains(fmt.Sprint(err), "canary") {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.entra.Before = nil
+		if answer, err = r.Token(t.Context(), slug, nil, refreshForm(answer)); err != nil {
+			t.Fatalf("after %s the grant is dead: %v", name, err)
+		}
+	}
+}
+
+// TestWhoMayEndAGrant: a code that was spent ends its grant for its own app only.
+func TestWhoMayEndAGrant(t *testing.T) {
+	r, request := patientApp(t)
+	r.create(t, `{"clientId":"two","name":"Two","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid"]}`)
+	form := r.signIn(t, request, pat)
+	answer := r.tokens(t, form)
+	if _, err := r.Token(t.Context(), slug, nil, with(form, "client_id=two")); codeOf(err) != oauth.InvalidGrant {
+		t.Error(err)
+	}
+	answer = r.tokens(t, refreshForm(answer))
+	if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != oauth.InvalidGrant {
+		t.Error(err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("the code was presented by its own app: %v", err)
+	}
+}
+
+// TestClientFirst: who asks is checked before what is asked.
+func TestClientFirst(t *testing.T) {
+	r, _ := patientApp(t)
+	r.create(t, `{"clientId":"conf","name":"Conf","type":"symmetric","redirectUris":["https://app.example/cb"],"scopes":["openid"]}`)
+	for _, grantType := range []string{"refresh_token", "authorization_code"} {
+		if _, err := r.Token(t.Context(), slug, nil, url.Values{"grant_type": {grantType}, "client_id": {"conf"}, "client_secret": {"wrong"}}); codeOf(err) != oauth.InvalidClient {
+			t.Errorf("%s: %v", grantType, err)
+		}
+	}
+	if err := r.Revoke(t.Context(), slug, nil, url.Values{}); codeOf(err) != oauth.InvalidRequest {
+		t.Errorf("revoke nothing: %v", err)
+	}
+}
+
+// TestClientKeys: what requests are limited by is small, whatever strangers send.
+func TestClientKeys(t *testing.T) {
+	r, _ := patientApp(t)
+	for client, want := range map[string]string{"one": "clinic one", "two": "clinic", strings.Repeat("x", 60_000): "clinic", "": "clinic"} {
+		if key, err := r.Client(t.Context(), slug, client); err != nil || key != want {
+			t.Errorf("%.10q: %.20q, %v", client, key, err)
+		}
+	}
+	if _, err := r.Client(t.Context(), "none", "one"); !errors.Is(err, smartauth.ErrUnknown) {
+		t.Error(err)
 	}
 }

@@ -28,28 +28,24 @@ func contextOf(u User) Launched {
 // A patient gets patient/ scopes for their own record; other users get user/ scopes, and patient/ scopes
 // where the context names a patient. Who has no resource gets no scope for resources.
 func grantedOf(asked []string, u User, c Launched, refresh bool) (scopes []string, denied bool) {
-	data, given := false, false
 	for _, one := range asked {
 		parsed := smart.Parse(one)
-		is, ok := isData(parsed), false
+		may := true // openid, profile, email, and what the FHIR server alone knows
 		switch {
 		case parsed.Kind == smart.Resource:
-			ok = mayHave(parsed.Context, u, c)
+			may = mayHave(parsed.Context, u, c)
 		case one == "fhirUser":
-			ok = u.FHIRUser != "" && slices.Contains(asked, "openid")
+			may = u.FHIRUser != "" && slices.Contains(asked, "openid")
 		case one == "offline_access", one == "online_access":
-			ok = refresh
+			may = refresh
 		case parsed.Kind == smart.Launch:
-			ok = parsed.Type == "patient" && c.Patient != "" || parsed.Type == "encounter" && c.Encounter != ""
-		default: // openid, profile, email, and what the FHIR server alone knows
-			ok = true
+			may = parsed.Type == "patient" && c.Patient != "" || parsed.Type == "encounter" && c.Encounter != ""
 		}
-		data, given = data || is, given || is && ok
-		if ok {
+		if may {
 			scopes = append(scopes, one)
 		}
 	}
-	return scopes, data && !given || len(scopes) == 0
+	return scopes, len(scopes) == 0 || asksForData(asked) && !asksForData(scopes)
 }
 
 // isData reports whether a scope lets an app at data: one for resources, or one that only the FHIR server

@@ -14,6 +14,10 @@ import (
 func TestFHIRUser(t *testing.T) {
 	bases := []string{"https://clinic.example/fhir", "https://gateway.example/fhir"}
 	const extension = "extension_0123456789abcdef0123456789abcdef_fhirUser"
+	nested := []string{"https://h.example", "https://h.example/gw"}
+	if got := fhirUserOf(map[string]any{"fhirUser": "https://h.example/gw/Practitioner/1"}, "fhirUser", nested); got != "Practitioner/1" {
+		t.Errorf("below the longer of two bases: %q", got)
+	}
 	for name, tt := range map[string]struct {
 		claims map[string]any
 		want   string

@@ -31,11 +31,12 @@ const (
 // record or names a patient is in Box.
 type grantRow struct {
 	Link, Settings, App string // their ids: what was switched off or made anew has another one
+	Served              string // the FHIR server and the tenant that the link had
 
 	Slug      string
 	Client    string
 	ObjectID  string // of the user
-	Scope     string
+	Scope     string // without queries, which may name a patient
 	Mode      smartauth.Tokens
 	State     grantState `json:",omitzero"`
 	CreatedAt time.Time
@@ -70,7 +71,7 @@ func (s *Service) readGrant(ctx context.Context, server server, g handle.Grant) 
 
 // good reports whether a grant is still good for an app.
 func (g grantRow) good(server server, a smartauth.App, now time.Time) bool {
-	return g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.App == a.ID && g.Client == a.ClientID
+	return g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.Served == server.served() && g.App == a.ID && g.Client == a.ClientID
 }
 
 // swapGrant writes a grant if its row is still as it was read.
@@ -83,7 +84,7 @@ func (s *Service) swapGrant(ctx context.Context, old store.Row, g grantRow) (swa
 	return swapped, err
 }
 
-// use is what the box of a grant is sealed for.
+// boxUse is what the box of a grant is sealed for.
 func boxUse(linkID string, refreshToken secret.Value) string {
 	return "smart grant " + linkID + " " + refreshToken.Reveal()
 }
@@ -92,8 +93,18 @@ func boxUse(linkID string, refreshToken secret.Value) string {
 func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.Grant, ends time.Time) (grant grantRow, token secret.Value, err error) {
 	now := date.Stored(s.Now())
 	grant = grantRow{
-		Link: server.Link.ID, Settings: server.Settings.ID, App: c.AppID, Slug: string(server.Link.Slug), Client: c.ClientID, ObjectID: c.Grant.User.ObjectID,
-		Scope: strings.Join(c.Grant.Scopes, " "), Mode: server.Settings.Tokens, CreatedAt: now, UsedAt: now, End: date.Stored(ends),
+		Link:      server.Link.ID,
+		Settings:  server.Settings.ID,
+		Served:    server.served(),
+		App:       c.AppID,
+		Slug:      string(server.Link.Slug),
+		Client:    c.ClientID,
+		ObjectID:  c.Grant.User.ObjectID,
+		Scope:     withoutQueries(c.Grant.Scopes),
+		Mode:      server.Settings.Tokens,
+		CreatedAt: now,
+		UsedAt:    now,
+		End:       date.Stored(ends),
 	}
 	if !c.Grant.refreshes() {
 		return grant, secret.Value{}, nil
@@ -107,6 +118,14 @@ func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.
 	}
 	grant.Box, err = seal.Seal(ctx, s.Sealer, boxUse(server.Link.ID, token), ends, boxed{Refresh: c.Refresh, Grant: c.Grant})
 	return grant, token, err
+}
+
+func withoutQueries(scopes []string) string {
+	all := make([]string, len(scopes))
+	for i, one := range scopes {
+		all[i], _, _ = strings.Cut(one, "?")
+	}
+	return strings.Join(all, " ")
 }
 
 // ends is when a grant ends that begins now.

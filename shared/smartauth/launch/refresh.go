@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"time"
 
 	"fhirlink/shared/date"
@@ -12,7 +13,6 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/seal"
 	"fhirlink/shared/secret"
-	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/store"
@@ -28,13 +28,9 @@ const refreshRetry = 10 * time.Second
 // refresh exchanges a refresh token. Entra is asked whether the user may still sign in; then one write makes
 // the next refresh token the current one.
 func (s *Service) refresh(ctx context.Context, server server, c Credentials, form url.Values) (TokenAnswer, error) {
-	if form.Get("refresh_token") == "" {
-		return TokenAnswer{}, invalidRequest("The parameter refresh_token is missing.")
-	}
-	presented, err := handle.ReadRefreshToken(ctx, s.Sealer, form.Get("refresh_token"))
-	known := err == nil
-	if err = ignore(err, handle.ErrNoRefreshToken); err != nil {
-		return TokenAnswer{}, smartauth.Unavailable(err)
+	presented, known, err := s.readToken(ctx, form.Get("refresh_token"))
+	if err != nil {
+		return TokenAnswer{}, err
 	}
 	for range attempts {
 		var (
@@ -47,22 +43,37 @@ func (s *Service) refresh(ctx context.Context, server server, c Credentials, for
 				return TokenAnswer{}, smartauth.Unavailable(err)
 			}
 		}
+		about := TokenAnswer{client: grant.Client}
 		app, err := s.refresher(server, c, grant, found)
 		switch {
+		case c.ClientID == "" && form.Get("refresh_token") == "", err == nil && form.Get("refresh_token") == "":
+			return about, invalidRequest("The parameter refresh_token is missing.")
 		case err != nil:
-			return TokenAnswer{}, err
+			return about, err
 		case !found || !grant.good(server, app, s.Now()) || grant.Box == "":
-			return TokenAnswer{}, invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+			return about, errNotGood
 		}
-		r := refreshing{asked{server, app, form}, presented, grant, row}
-		answer, err := s.rotate(ctx, r)
+		answer, err := s.rotate(ctx, refreshing{asked{server, app, form}, presented, grant, row})
 		if errors.Is(err, errLost) { // another request with the same token was faster
 			continue
 		}
-		return answer, err
+		if err != nil {
+			return about, err
+		}
+		return answer, nil
 	}
 	return TokenAnswer{}, smartauth.Unavailable(errChanged)
 }
+
+// readToken reads a refresh token; known is false for a text that was not issued here.
+func (s *Service) readToken(ctx context.Context, text string) (token handle.RefreshToken, known bool, err error) {
+	token, err = handle.ReadRefreshToken(ctx, s.Sealer, text)
+	known = err == nil
+	return token, known, smartauth.Unavailable(ignore(err, handle.ErrNoRefreshToken))
+}
+
+// errNotGood is the answer to a refresh token for which there is nothing any more.
+var errNotGood = invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
 
 // errLost means that a row was changed since it was read.
 var errLost = errors.New("the grant was changed meanwhile")
@@ -73,7 +84,7 @@ func (s *Service) refresher(server server, c Credentials, grant grantRow, found 
 		return c.app(server, s.Now())
 	}
 	if !found {
-		return smartauth.App{}, invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+		return smartauth.App{}, errNotGood
 	}
 	app, ok := server.App(grant.Client)
 	if ok && app.Type != smartauth.Public {
@@ -106,7 +117,7 @@ func (s *Service) rotate(ctx context.Context, r refreshing) (TokenAnswer, error)
 	case next.Generation() == r.grant.Generation && s.Now().Sub(r.grant.RotatedAt) < grace:
 		return s.repeat(ctx, r, nextText)
 	case generation > r.grant.Generation: // the database has been put back to an earlier state
-		return TokenAnswer{}, invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+		return TokenAnswer{}, errNotGood
 	}
 	if err := s.kill(ctx, r.server, r.presented.Grant()); err != nil {
 		return TokenAnswer{}, smartauth.Unavailable(err)
@@ -116,21 +127,14 @@ func (s *Service) rotate(ctx context.Context, r refreshing) (TokenAnswer, error)
 
 // rotateNow makes the next refresh token the current one.
 func (s *Service) rotateNow(ctx context.Context, r refreshing, next secret.Value) (TokenAnswer, error) {
-	current := secret.New(r.form.Get("refresh_token"))
-	box, err := s.open(ctx, r, current)
+	box, granted, err := s.open(ctx, r, secret.New(r.form.Get("refresh_token")))
 	if err != nil {
 		return TokenAnswer{}, err
-	}
-	granted := box.Grant.named(r.presented.Grant())
-	scopes, ok := narrowed(granted.Scopes, r.form.Get("scope"))
-	if !ok {
-		return TokenAnswer{}, errMore
 	}
 	fresh, err := s.askEntra(ctx, r, box)
 	if err != nil {
 		return TokenAnswer{}, err
 	}
-	granted.Scopes = scopes
 	answer, err := s.sign(ctx, r.asked, granted)
 	if err != nil {
 		return TokenAnswer{}, err
@@ -158,30 +162,63 @@ func (s *Service) rotateNow(ctx context.Context, r refreshing, next secret.Value
 // repeat answers once more to a refresh token that was just used, with the same next one. Entra has been
 // asked a moment ago.
 func (s *Service) repeat(ctx context.Context, r refreshing, next secret.Value) (TokenAnswer, error) {
-	box, err := s.open(ctx, r, next)
+	_, granted, err := s.open(ctx, r, next)
 	if err != nil {
 		return TokenAnswer{}, err
 	}
-	granted := box.Grant.named(r.presented.Grant())
-	scopes, ok := narrowed(granted.Scopes, r.form.Get("scope"))
-	if !ok {
-		return TokenAnswer{}, errMore
-	}
-	granted.Scopes = scopes
 	answer, err := s.sign(ctx, r.asked, granted)
+	if err != nil {
+		return TokenAnswer{}, err
+	}
 	answer.RefreshToken = next.Reveal()
-	return answer, err
+	return answer, nil
 }
 
-var errMore = &oauth.Error{Code: oauth.InvalidScope, Description: "The refresh asks for a scope that was not granted. Leave scope out, or ask for less."}
-
-// open opens the box of a grant with the refresh token that is the current one.
-func (s *Service) open(ctx context.Context, r refreshing, current secret.Value) (boxed, error) {
-	box, _, err := seal.Open[boxed](ctx, s.Sealer, boxUse(r.server.Link.ID, current), r.grant.Box)
+// open opens the box of a grant with the refresh token that is the current one, and returns what of the
+// grant is asked for and may still be had.
+func (s *Service) open(ctx context.Context, r refreshing, current secret.Value) (box boxed, granted Grant, err error) {
+	box, _, err = seal.Open[boxed](ctx, s.Sealer, boxUse(r.server.Link.ID, current), r.grant.Box)
 	if errors.Is(err, seal.ErrInvalid) || errors.Is(err, seal.ErrEnded) {
-		return boxed{}, invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+		return boxed{}, Grant{}, errNotGood
 	}
-	return box, smartauth.Unavailable(err)
+	if err != nil {
+		return boxed{}, Grant{}, smartauth.Unavailable(err)
+	}
+	granted = box.Grant.named(r.presented.Grant())
+	granted.Scopes = within(r.app.Scopes, granted.Scopes) // the organization may have taken some away
+	if !granted.refreshes() || asksForData(box.Grant.Scopes) && !asksForData(granted.Scopes) {
+		return boxed{}, Grant{}, invalidGrant("The app may no longer have what the user granted. Begin again with authorize.")
+	}
+	scopes, description := narrowed(granted.Scopes, r.form.Get("scope"))
+	if description == "" {
+		description = r.server.mixed(scopes)
+	}
+	if description != "" {
+		return boxed{}, Grant{}, &oauth.Error{Code: oauth.InvalidScope, Description: description}
+	}
+	granted.Scopes = scopes
+	return box, granted, nil
+}
+
+// narrowed returns what an app asks for of what it was granted, in its own spelling. What lets it refresh
+// stays: it gets a refresh token all the same. description says what is wrong; empty: nothing.
+func narrowed(granted []string, asked string) (scopes []string, description string) {
+	wanted, description := splitScopes(asked)
+	if description != "" || len(wanted) == 0 {
+		return granted, description
+	}
+	scopes = within(granted, wanted)
+	for _, one := range wanted {
+		if !slices.Contains(scopes, one) && one != "launch" {
+			return nil, "The refresh asks for a scope that was not granted. Leave scope out, or ask for less."
+		}
+	}
+	for _, one := range granted {
+		if (one == "offline_access" || one == "online_access") && !slices.Contains(scopes, one) {
+			scopes = append(scopes, one)
+		}
+	}
+	return scopes, ""
 }
 
 // askEntra asks Entra whether the user may still sign in. Only Entra's invalid_grant ends the grant: a fault
@@ -201,20 +238,10 @@ func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh 
 		return fresh, nil
 	case errors.As(err, &refusal) && asksForUser(refusal):
 		return fresh, &oauth.Error{Code: oauth.InvalidGrant, Description: "Entra wants the user to answer a question. Let the user sign in again.", Cause: err}
-	case errors.As(err, &refusal) && refusal.OAuthError == oauth.InvalidGrant:
-		// An authority whose refresh tokens count once refuses the slower of two requests at once: then the
-		// faster one has what the grant needs.
-		if now, _, ok, err := s.readGrant(ctx, r.server, r.presented.Grant()); err != nil {
-			return fresh, smartauth.Unavailable(err)
-		} else if ok && now.Generation != r.grant.Generation {
-			return fresh, errLost
-		}
-		if err := s.kill(ctx, r.server, r.presented.Grant()); err != nil {
-			return fresh, smartauth.Unavailable(err)
-		}
-		return fresh, &oauth.Error{Code: oauth.InvalidGrant, Description: "Entra no longer lets the user sign in, or a consent was withdrawn. Begin again with authorize.", Cause: err}
+	case errors.As(err, &refusal) && refusal.OAuthError == oauth.InvalidGrant && aboutUser(refusal):
+		return fresh, s.endedByEntra(ctx, r, err)
 	case errors.As(err, &refusal):
-		return fresh, problem.Unavailable(err, max(refreshRetry, refusal.RetryAfter), "Entra refuses the organization's application just now. Its administrator can mend that; the app may try again later.")
+		return fresh, problem.Unavailable(quiet{refusal}, max(refreshRetry, refusal.RetryAfter), "Entra refuses the organization's application just now. Its administrator can mend that; the app may try again later.")
 	case errors.As(err, &unreachable):
 		return fresh, problem.Unavailable(err, refreshRetry, "Entra does not answer just now. Send the request again in a few seconds.")
 	case errors.As(err, &p):
@@ -223,13 +250,39 @@ func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh 
 	return fresh, smartauth.Unavailable(err)
 }
 
-// covered reports whether a scope is within what was granted.
-func covered(granted []string, scope string) bool {
-	parsed := smart.Parse(scope)
-	for _, one := range granted {
-		if smart.Covers(smart.Parse(one), parsed) {
-			return true
+// quiet is a refusal of Entra's about which the log gets the number only: its sentence may name the user.
+type quiet struct{ refusal *entra.Refusal }
+
+// Error returns the number.
+func (q quiet) Error() string { return "Entra answered " + q.refusal.Code() }
+
+// Unwrap returns the refusal.
+func (q quiet) Unwrap() error { return q.refusal }
+
+// endedByEntra ends a grant because Entra has refused its refresh token. An authority whose refresh tokens
+// count once refuses the slower of two requests at once, so the faster one gets a moment to write what it
+// has got.
+func (s *Service) endedByEntra(ctx context.Context, r refreshing, cause error) error {
+	const looks, pause = 4, 250 * time.Millisecond
+	for look := range looks {
+		now, _, ok, err := s.readGrant(ctx, r.server, r.presented.Grant())
+		if err != nil {
+			return smartauth.Unavailable(err)
+		}
+		if ok && now.Generation != r.grant.Generation {
+			return errLost
+		}
+		if look == looks-1 {
+			break
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return smartauth.Unavailable(store.ErrUnavailable)
 		}
 	}
-	return false
+	if err := s.kill(ctx, r.server, r.presented.Grant()); err != nil {
+		return smartauth.Unavailable(err)
+	}
+	return &oauth.Error{Code: oauth.InvalidGrant, Description: "Entra no longer lets the user sign in, or a consent was withdrawn. Begin again with authorize.", Cause: cause}
 }

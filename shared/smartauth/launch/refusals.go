@@ -64,5 +64,9 @@ func explain(r *entra.Refusal) (code, description string) {
 // asksForUser reports whether a refusal of a refresh token only means that the user must do something at
 // Entra: then the grant may live on.
 func asksForUser(r *entra.Refusal) bool {
-	return r.OAuthError == interactionRequired || slices.Contains([]int{50076, 50079, 50158}, r.Number)
+	return slices.Contains([]string{interactionRequired, loginRequired, consentRequired, accessDenied}, r.OAuthError) || slices.Contains([]int{50076, 50079, 50158}, r.Number)
 }
+
+// aboutUser reports whether a refusal is about the user or the refresh token: Entra is not just busy, and
+// takes the application's credential.
+func aboutUser(r *entra.Refusal) bool { return r.Class() == entra.Config && !r.SecretRefused() }

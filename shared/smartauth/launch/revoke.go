@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -35,6 +36,9 @@ func (s *Service) Revoke(ctx context.Context, slug string, authorization []strin
 }
 
 func (s *Service) revoke(ctx context.Context, server server, c Credentials, token string) error {
+	if c.ClientID == "" && c.Secret.IsZero() && token == "" {
+		return invalidRequest("The parameter token is missing.")
+	}
 	g, named, err := s.grantNamedBy(ctx, server, token)
 	if err != nil {
 		return smartauth.Unavailable(err)
@@ -85,7 +89,7 @@ func (s *Service) grantNamedBy(ctx context.Context, server server, token string)
 	}
 	payload, err := signed.Verify(&jose.JSONWebKeySet{Keys: keys})
 	var claims accessToken
-	if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Issuer != s.Servers.Issuer(string(server.Link.Slug)) || expired(claims.Expires, s.Now()) {
+	if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Issuer != s.Servers.Issuer(string(server.Link.Slug)) || !s.Now().Before(time.Unix(claims.Expires, 0)) {
 		return g, false, nil // another's, or over
 	}
 	g, named = handle.ReadGrant(claims.Grant)

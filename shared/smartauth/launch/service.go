@@ -66,6 +66,24 @@ func New(d Deps) *Service { return &Service{d} }
 // server is the authorization server of a link.
 type server struct{ smartauth.Server }
 
+// served is what grants are about: the FHIR server, whose patients they name, and the tenant of its users.
+// A link that is changed to another one has none of the earlier grants.
+func (s server) served() string { return s.Link.TenantID + " " + s.Link.FHIRServerURL }
+
+// Client returns what requests of a client are limited by. An app that is not there has the same as all
+// others that are not, so that strangers can fill no memory. Errors: smartauth.ErrUnknown,
+// UpstreamUnavailable.
+func (s *Service) Client(ctx context.Context, slug, clientID string) (key string, err error) {
+	server, err := s.server(ctx, slug)
+	if err != nil {
+		return "", err
+	}
+	if _, ok := server.App(clientID); !ok {
+		return slug, nil
+	}
+	return slug + " " + clientID, nil
+}
+
 func (s *Service) server(ctx context.Context, slug string) (server, error) {
 	found, err := s.Servers.Server(ctx, slug)
 	return server{found}, err

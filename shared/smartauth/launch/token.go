@@ -5,12 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -123,16 +122,21 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 		return TokenAnswer{}, invalidGrant("The code is not one of this authorization server.")
 	}
 	kept, row, err := handle.Look[code](ctx, s.handles(), handle.Code, handle.Handle(text), q.server.Link.ID)
+	used := errors.Is(err, handle.ErrUsed)
 	switch {
-	case errors.Is(err, handle.ErrUsed): // somebody else has it, too
-		return TokenAnswer{}, s.replayed(ctx, q.server, row)
-	case errors.Is(err, handle.ErrUnknown), errors.Is(err, handle.ErrEnded):
+	case errors.Is(err, handle.ErrUnknown), errors.Is(err, handle.ErrEnded), (err == nil || used) && !kept.isFor(q):
 		return TokenAnswer{}, invalidGrant("The code is not known, or its two minutes are over. Begin again with authorize.")
+	case used: // somebody else has it, too
+		return TokenAnswer{}, s.replayed(ctx, q.server, row)
 	case err != nil:
 		return TokenAnswer{}, smartauth.Unavailable(err)
 	}
 	if err := kept.check(q); err != nil {
 		return TokenAnswer{}, err
+	}
+	asked := kept.Grant.Scopes
+	if kept.Grant.Scopes = within(q.app.Scopes, asked); len(kept.Grant.Scopes) == 0 || asksForData(asked) && !asksForData(kept.Grant.Scopes) {
+		return TokenAnswer{}, invalidGrant("The app may no longer have what the user granted. Begin again with authorize.")
 	}
 	ends := s.ends(q.server, kept.Grant)
 	g := handle.NewGrant(ends)
@@ -157,12 +161,15 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	return answer, nil
 }
 
-// check makes sure that a code is used by whom it was made for, in the way that was announced.
+// isFor reports whether a code was made for an app as it is now.
+func (c code) isFor(q asked) bool {
+	return c.SettingsID == q.server.Settings.ID && c.Served == q.server.served() && c.AppID == q.app.ID && c.ClientID == q.app.ClientID && q.app.Redirects(c.RedirectURI)
+}
+
+// check makes sure that a code is used in the way that was announced.
 func (c code) check(q asked) error {
 	verifier := q.form.Get("code_verifier")
 	switch {
-	case c.SettingsID != q.server.Settings.ID || c.AppID != q.app.ID || c.ClientID != q.app.ClientID:
-		return invalidGrant("The code is not known, or its two minutes are over. Begin again with authorize.")
 	case q.form.Get("redirect_uri") != c.RedirectURI:
 		return invalidGrant("The parameter redirect_uri is not that of the request for the code.")
 	case c.Challenge == "" && verifier != "":
@@ -180,41 +187,47 @@ func verifies(verifier, challenge string) bool {
 	return len(verifier) >= shortest && len(verifier) <= longest && same(base64.RawURLEncoding.EncodeToString(sum[:]), challenge)
 }
 
-// commit stores a grant, and spends its code.
-func (s *Service) commit(ctx context.Context, server server, code store.Row, g handle.Grant, grant grantRow) error {
-	if swapped, err := s.swapGrant(ctx, store.Row{Key: g.Key()}, grant); err != nil || !swapped {
-		return smartauth.Unavailable(cmpErr(err, errChanged))
+// commit stores a grant, and spends its code. What it has stored goes again if the code is not spent.
+func (s *Service) commit(ctx context.Context, server server, spent store.Row, g handle.Grant, grant grantRow) error {
+	stored := []store.Row{}
+	put := func(k store.Key, value string) error {
+		row, swapped, err := s.Rows.Swap(ctx, store.Row{Key: k}, value)
+		if err == nil && !swapped {
+			err = errChanged
+		}
+		stored = append(stored, row)
+		return err
 	}
-	if grant.Box != "" {
-		if _, swapped, err := s.Rows.Swap(ctx, store.Row{Key: g.Index(grant.Slug, grant.ObjectID)}, grant.Link); err != nil || !swapped {
-			return smartauth.Unavailable(cmpErr(err, errChanged))
+	value, err := json.Marshal(grant)
+	if err == nil {
+		err = put(g.Key(), string(value))
+	}
+	if err == nil && grant.Box != "" {
+		err = put(g.Index(grant.Slug, grant.ObjectID), grant.Link)
+	}
+	if err == nil {
+		if err = s.handles().Spend(ctx, spent, g.String()); err == nil {
+			return nil
 		}
 	}
-	err := s.handles().Spend(ctx, code, g.String())
-	if err == nil {
-		return nil
+	for _, row := range stored { // nobody can use it: what fails here goes when its time is over
+		if row.Version != "" {
+			_, _ = s.Rows.Remove(ctx, row)
+		}
 	}
 	if errors.Is(err, handle.ErrUsed) { // somebody else has exchanged it meanwhile
-		if killErr := s.kill(ctx, server, g); killErr != nil {
-			return smartauth.Unavailable(killErr)
+		row, err := s.Rows.Row(ctx, spent.Key)
+		if err != nil {
+			return smartauth.Unavailable(err)
 		}
-		if row, readErr := s.Rows.Row(ctx, code.Key); readErr == nil {
-			return s.replayed(ctx, server, row)
-		}
+		return s.replayed(ctx, server, row)
 	}
 	return smartauth.Unavailable(err)
 }
 
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
-}
-
 // replayed ends the grant that a code has led to, when somebody presents the code again (RFC 6749 §4.1.2).
-func (s *Service) replayed(ctx context.Context, server server, code store.Row) error {
-	if g, ok := handle.ReadGrant(handle.Left(code)); ok {
+func (s *Service) replayed(ctx context.Context, server server, spent store.Row) error {
+	if g, ok := handle.ReadGrant(handle.Left(spent)); ok {
 		if err := s.kill(ctx, server, g); err != nil {
 			return smartauth.Unavailable(err)
 		}
@@ -253,16 +266,8 @@ func invalidGrant(description string) error {
 
 // logToken counts scopes, and names none.
 func (s *Service) logToken(ctx context.Context, slug string, c Credentials, grantType string, form url.Values, answer TokenAnswer, err error) {
-	outcome := "ok"
-	var told *oauth.Error
-	switch {
-	case errors.As(err, &told):
-		outcome = told.Code
-	case err != nil:
-		outcome = oauth.Unavailable
-	}
 	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.token",
-		slog.String("link", slug), slog.String("client", cmp.Or(answer.client, loggable(c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.way()), slog.String("outcome", outcome),
+		slog.String("link", slug), slog.String("client", cmp.Or(answer.client, loggable(c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.way()), slog.String("outcome", outcomeOf(err)),
 		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("aadsts", numberOf(err)))
 }
 
@@ -281,30 +286,4 @@ func loggable(clientID string) string {
 		return clientID
 	}
 	return ""
-}
-
-// expired is for grants and access tokens: their time is over.
-func expired(unix int64, now time.Time) bool { return !now.Before(time.Unix(unix, 0)) }
-
-// narrowed returns what an app asks for of what it was granted, in its own spelling; ok is false if it asks
-// for more. What lets it refresh stays: it gets a refresh token all the same.
-func narrowed(granted []string, asked string) (scopes []string, ok bool) {
-	wanted := strings.Fields(asked)
-	if len(wanted) == 0 {
-		return granted, true
-	}
-	for _, one := range wanted {
-		if !covered(granted, one) {
-			return nil, false
-		}
-		if !slices.Contains(scopes, one) {
-			scopes = append(scopes, one)
-		}
-	}
-	for _, one := range granted {
-		if (one == "offline_access" || one == "online_access") && !slices.Contains(scopes, one) {
-			scopes = append(scopes, one)
-		}
-	}
-	return scopes, true
 }

@@ -64,14 +64,14 @@ func textOf(value any) string {
 }
 
 func referenceOf(text string, bases []string) string {
-	for _, base := range bases {
-		if relative, ok := strings.CutPrefix(text, base+"/"); ok {
-			text = relative
-			break
+	for _, base := range append([]string{""}, bases...) {
+		relative, below := text, base == ""
+		if !below {
+			relative, below = strings.CutPrefix(text, base+"/")
+		}
+		if below && reference.MatchString(relative) {
+			return relative
 		}
 	}
-	if !reference.MatchString(text) {
-		return ""
-	}
-	return text
+	return ""
 }
