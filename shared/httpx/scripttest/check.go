@@ -22,8 +22,8 @@ type parsedCheck struct {
 
 // operators lists the operators of each subject.
 var operators = map[string][]string{
-	"header": {"==", "~", "absent"},
-	"json":   {"==", "~", "has", "lacks", "length", "keys", "members", "absent"},
+	"header": {"==", "~", "lacks", "absent"},
+	"json":   {"==", "!=", "~", "has", "lacks", "length", "keys", "members", "absent"},
 	"body":   {"==", "contains", "lacks", "empty"},
 	"same":   {"as"},
 	"keep":   {"header", "json"},
@@ -80,6 +80,8 @@ func (p parsedCheck) header(h http.Header) error {
 	case !there:
 		return fmt.Errorf("the header %s is absent", p.at)
 	case p.operator == "==" && text != p.value:
+		return fmt.Errorf("the header %s is %q", p.at, text)
+	case p.operator == "lacks" && strings.Contains(text, p.value):
 		return fmt.Errorf("the header %s is %q", p.at, text)
 	case p.operator == "~":
 		return p.match(text)
@@ -162,8 +164,8 @@ func (p parsedCheck) compare(got any) error {
 	if err != nil {
 		return fmt.Errorf("%s is no JSON: %w", p.value, err)
 	}
-	ok := reflect.DeepEqual(got, want)
-	if p.operator != "==" {
+	ok := reflect.DeepEqual(got, want) == (p.operator == "==")
+	if p.operator == "has" || p.operator == "lacks" {
 		ok = contains(got, want) == (p.operator == "has")
 	}
 	if !ok {

@@ -35,5 +35,17 @@
 // [Runner] knows. Times: 20 sends the request twenty times, with {{n}} from 1 to 20, and checks
 // the last answer. Tries: 400 sends it up to 400 times, and stops at the first answer with the
 // expected status. While: the vault is down establishes that state through the [Runner] until the
-// answer arrives. Transfer-Encoding: chunked sends the body without a length.
+// answer arrives. Transfer-Encoding: chunked sends the body without a length. Basic: user:password
+// authenticates. Browser: pat sends the cookies that this browser has of the server, and keeps those that
+// the answer sets.
+//
+// A target may also be a variable that holds an address, such as that of a redirect. It is sent to the
+// server that the [Runner] knows by it, and to no other:
+//
+//	-- to where the browser is sent --
+//	GET {{address}}
+//	Browser: pat
+//
+//	=> 302
+//	keep code header Location ~ [?&]code=([^&]+)
 package scripttest

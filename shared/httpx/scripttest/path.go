@@ -2,6 +2,7 @@ package scripttest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,7 +10,8 @@ import (
 	"strings"
 )
 
-// find follows a path such as report.checks[id=token].errors[0].field; "." is the root.
+// find follows a path such as report.checks[id=token].errors[0].field or id_token(claims).iss; "." is the
+// root.
 func find(v any, path string) (any, bool) {
 	for path != "" && path != "." {
 		var ok bool
@@ -19,10 +21,16 @@ func find(v any, path string) (any, bool) {
 				return nil, false
 			}
 			v, ok = element(v, selector)
+		} else if rest, token := strings.CutPrefix(path, "("); token {
+			var part string
+			if part, path, ok = strings.Cut(rest, ")"); !ok {
+				return nil, false
+			}
+			v, ok = partOf(v, part)
 		} else {
 			name := strings.TrimPrefix(path, ".")
 			path = ""
-			if i := strings.IndexAny(name, ".["); i >= 0 {
+			if i := strings.IndexAny(name, ".[("); i >= 0 {
 				name, path = name[:i], name[i:]
 			}
 			v, ok = member(v, name)
@@ -58,6 +66,22 @@ func element(v any, selector string) (any, bool) {
 		}
 	}
 	return nil, false
+}
+
+// partOf decodes the header or the claims of a JSON Web Token (RFC 7519 §3).
+func partOf(v any, name string) (any, bool) {
+	text, _ := v.(string)
+	parts := strings.Split(text, ".")
+	i, known := map[string]int{"header": 0, "claims": 1}[name]
+	if len(parts) != 3 || !known {
+		return nil, false
+	}
+	data, err := base64.RawURLEncoding.DecodeString(parts[i])
+	if err != nil {
+		return nil, false
+	}
+	decoded, err := decode(data)
+	return decoded, err == nil
 }
 
 // decode keeps numbers as they are written.

@@ -1,7 +1,9 @@
 package scripttest
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +21,7 @@ import (
 type Runner struct {
 	URL        string                 // of the server, without a trailing slash
 	Client     *http.Client           // nil: a client that follows no redirects
+	Sites      map[string]Site        // other servers, and other addresses of that one, by address without a trailing slash
 	Vars       map[string]string      // for {{name}}
 	Callers    map[string]http.Header // headers by the caller's name, for As
 	Conditions map[string]bool        // the conditions that hold
@@ -26,6 +29,12 @@ type Runner struct {
 	Mask       Mask
 	Now        func() time.Time // nil: time.Now
 	Before     func(Exchange)   // called before each exchange, unless nil
+}
+
+// Site is where requests to an address are really sent.
+type Site struct {
+	URL    string       // without a trailing slash
+	Client *http.Client // nil: the Runner's
 }
 
 // Answer is one answer as masked text.
@@ -39,7 +48,7 @@ func (r Runner) Run(ctx context.Context, s Script) ([]Answer, error) {
 	if r.Vars == nil {
 		r.Vars = map[string]string{}
 	}
-	run := run{Runner: r, byName: map[string]string{}}
+	run := run{Runner: r, byName: map[string]string{}, browsers: map[string]browser{}}
 	var answers []Answer
 	for _, e := range s.Exchanges {
 		if !r.applies(e.Conditions) {
@@ -82,7 +91,8 @@ func (r Runner) applies(conditions []string) bool {
 // run is a script in progress.
 type run struct {
 	Runner
-	byName map[string]string // masked answers
+	byName   map[string]string // masked answers
+	browsers map[string]browser
 }
 
 func (r run) exchange(ctx context.Context, script string, e Exchange) (answer, error) {
@@ -131,19 +141,20 @@ func (r run) sendAll(ctx context.Context, e Exchange) (a answer, err error) {
 }
 
 func (r run) send(ctx context.Context, e Exchange) (answer, error) {
-	request, err := r.request(ctx, e)
+	request, site, err := r.request(ctx, e)
 	if err != nil {
 		return answer{}, err
 	}
-	client := r.Client
-	if client == nil {
-		client = noRedirects
-	}
-	response, err := client.Do(request)
+	response, err := cmp.Or(site.Client, r.Client, noRedirects).Do(request)
 	if err != nil {
 		return answer{}, err
 	}
 	defer response.Body.Close()
+	if e.Browser != "" {
+		if err := r.browser(e.Browser).keep(site.URL, response); err != nil {
+			return answer{}, err
+		}
+	}
 	a := answer{status: response.StatusCode, header: response.Header}
 	if a.body, err = io.ReadAll(response.Body); err != nil {
 		return a, err
@@ -166,16 +177,23 @@ var noRedirects = &http.Client{
 	Timeout:       2 * time.Minute,
 }
 
-func (r run) request(ctx context.Context, e Exchange) (*http.Request, error) {
+func (r run) request(ctx context.Context, e Exchange) (*http.Request, Site, error) {
 	var fill filler
-	target, body := fill.text(r.Runner, e.Target), fill.text(r.Runner, e.Body)
-	request, err := http.NewRequestWithContext(ctx, e.Method, r.URL+target, strings.NewReader(body))
+	target, body, basic := fill.text(r.Runner, e.Target), fill.text(r.Runner, e.Body), fill.text(r.Runner, e.Basic)
+	if fill.err != nil {
+		return nil, Site{}, fill.err
+	}
+	site, target, err := r.site(target)
 	if err != nil {
-		return nil, err
+		return nil, site, err
+	}
+	request, err := http.NewRequestWithContext(ctx, e.Method, site.URL+target, strings.NewReader(body))
+	if err != nil {
+		return nil, site, err
 	}
 	caller, known := r.Callers[e.As]
 	if !known && e.As != "" {
-		return nil, fmt.Errorf("there is no caller %q", e.As)
+		return nil, site, fmt.Errorf("there is no caller %q", e.As)
 	}
 	maps.Copy(request.Header, caller)
 	for _, f := range e.Header {
@@ -190,7 +208,34 @@ func (r run) request(ctx context.Context, e Exchange) (*http.Request, error) {
 			request.Header.Add(f.Name, value)
 		}
 	}
-	return request, fill.err
+	if e.Basic != "" {
+		request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(basic)))
+	}
+	if e.Browser != "" {
+		r.browser(e.Browser).send(site.URL, request)
+	}
+	return request, site, fill.err
+}
+
+// site returns where a request is sent, and with which target. Scripts follow redirects to known servers
+// only.
+func (r run) site(target string) (Site, string, error) {
+	if strings.HasPrefix(target, "/") {
+		return Site{URL: r.URL}, target, nil
+	}
+	for address, site := range r.Sites {
+		if rest, ok := strings.CutPrefix(target, address); ok && strings.HasPrefix(rest, "/") {
+			return site, rest, nil
+		}
+	}
+	return Site{}, "", fmt.Errorf("%q is the address of no server that is known here", target)
+}
+
+func (r run) browser(name string) browser {
+	if r.browsers[name] == nil {
+		r.browsers[name] = browser{}
+	}
+	return r.browsers[name]
 }
 
 func (r run) check(c Check, a answer) error {
@@ -213,17 +258,27 @@ func (r run) check(c Check, a answer) error {
 }
 
 func (r run) keep(p parsedCheck, a answer) error {
-	if p.operator == "header" {
-		r.Vars[p.at] = a.header.Get(p.value)
-		return nil
+	of, expression, part := strings.Cut(p.value, " ~ ")
+	text := a.header.Get(of)
+	if p.operator == "json" {
+		v, ok := find(a.json, of)
+		if !ok {
+			return fmt.Errorf("%s is absent", of)
+		}
+		if text, ok = v.(string); !ok {
+			text = encode(v)
+		}
 	}
-	v, ok := find(a.json, p.value)
-	if !ok {
-		return fmt.Errorf("%s is absent", p.value)
-	}
-	text, ok := v.(string)
-	if !ok {
-		text = encode(v)
+	if part {
+		pattern, err := regexp.Compile(expression)
+		if err != nil {
+			return err
+		}
+		m := pattern.FindStringSubmatch(text)
+		if len(m) < 2 {
+			return fmt.Errorf("%s is %q, in which no group matches", of, text)
+		}
+		text = m[1]
 	}
 	r.Vars[p.at] = text
 	return nil

@@ -38,12 +38,22 @@ func server(t *testing.T) string {
 		}
 		_, _ = fmt.Fprint(w, third)
 	})
+	mux.HandleFunc("/cookies", func(w http.ResponseWriter, r *http.Request) {
+		if line := r.URL.Query().Get("set"); line != "" {
+			w.Header().Set("Set-Cookie", line)
+		}
+		w.Header().Set("Location", "https://elsewhere.example/cookies?code=a.b&state=x%20y")
+		_ = json.NewEncoder(w).Encode(map[string]any{"cookie": r.Header.Get("Cookie"), "token": token, "authorization": r.Header.Get("Authorization")})
+	})
 	mux.HandleFunc("/nothing", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/object", http.StatusFound) })
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s.URL
 }
+
+// token is a JSON Web Token with the header {"alg":"none"} and the claims {"iss":"me","n":1}.
+const token = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJtZSIsIm4iOjF9.x"
 
 func runner(t *testing.T) scripttest.Runner {
 	return scripttest.Runner{
@@ -173,9 +183,15 @@ func TestChecks(t *testing.T) {
 		{"/nothing", `body empty`, `body == x`},
 		{"/away", `body contains Found`, `body empty`},
 		{"/nothing", `body lacks x`, `json x absent`},
+		{"/object", `header ETag lacks x`, `header ETag lacks t`},
+		{"/object", `json list[0].n != 2`, `json list[0].n != 1`},
+		{"/object", `json text != null`, `json none != null`},
+		{"/cookies", `json token(claims).iss == "me"`, `json token(claims).iss == "you"`},
+		{"/cookies", `json token(header) keys alg`, `json token(signature) == "x"`},
+		{"/cookies", `json cookie(claims) absent`, `json token(claims.n == 1`},
 	}
 	for _, tt := range tests {
-		script := "-- x --\nGET " + tt.path + "\n=> " + map[string]string{"/object": "200", "/nothing": "204", "/away": "302"}[tt.path] + "\n"
+		script := "-- x --\nGET " + tt.path + "\n=> " + map[string]string{"/object": "200", "/cookies": "200", "/nothing": "204", "/away": "302"}[tt.path] + "\n"
 		if _, err := run(t, r, script+tt.holds); err != nil {
 			t.Errorf("%s: %v", tt.holds, err)
 		}
@@ -244,6 +260,77 @@ json body == "1.50a <b> ü"
 	}
 }
 
+// TestBrowsers: each browser has its own cookies of each site, and sends them as browsers do.
+func TestBrowsers(t *testing.T) {
+	r := runner(t)
+	r.Sites = map[string]scripttest.Site{"https://here.example": {URL: r.URL}, "https://elsewhere.example": {URL: server(t)}}
+	r.Vars["here"] = "https://here.example/cookies"
+	_, err := run(t, r, `-- one is set --
+GET /cookies?set=__Host-a=1%3BPath=/%3BSecure%3BSameSite=Lax
+Browser: pat
+Basic: {{name}}:x
+=> 200
+json cookie == ""
+json authorization == "Basic YSB2YWx1ZTp4"
+keep code header Location ~ [?&]code=([^&]+)
+keep to header Location
+keep alg json token(header).alg ~ ^no(..)$
+-- by another address of the server --
+GET {{here}}
+Browser: pat
+=> 200
+json cookie == "__Host-a=1"
+-- another browser --
+GET /cookies
+Browser: ada
+=> 200
+json cookie == ""
+-- no browser --
+GET /cookies
+=> 200
+json cookie == ""
+-- another server --
+GET {{to}}&set=b=2
+Browser: pat
+=> 200
+json cookie == ""
+-- another server, again --
+GET {{to}}
+Browser: pat
+=> 200
+json cookie == "b=2"
+-- a link on another site --
+GET /cookies
+Browser: pat
+Sec-Fetch-Site: cross-site
+=> 200
+json cookie == "__Host-a=1"
+-- a form of another site --
+POST /cookies
+Browser: pat
+Sec-Fetch-Site: cross-site
+=> 200
+json cookie == ""
+-- deleted --
+GET /cookies?set=__Host-a=%3BPath=/%3BSecure%3BMax-Age=0
+Browser: pat
+=> 200
+json cookie == "__Host-a=1"
+-- it is gone --
+POST /echo
+Browser: pat
+
+{{code}}{{alg}}
+=> 200
+json header.Cookie absent
+json header.Browser absent
+json body == "a.bne"
+`)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMistakesInScripts(t *testing.T) {
 	for text, want := range map[string]string{
 		"-- a --\nGET /object?{{what}}\n=> 200\n":          `no variable "what"`,
@@ -255,6 +342,13 @@ func TestMistakesInScripts(t *testing.T) {
 		"-- a --\nGET /object\n=> 200\njson list == 1 2\n": "more than one value",
 		"-- a --\nGET /object\n=> 200\njson list ~ a\n":    "no string",
 		"-- a --\nGET /object\n=> 200\nheader ETag ~ (\n":  "parsing regexp",
+
+		"-- a --\nGET /object\n=> 200\nkeep x header ETag ~ (\n":                        "parsing regexp",
+		"-- a --\nGET /object\n=> 200\nkeep x header ETag ~ t\n":                        "no group",
+		"-- a --\nGET {{name}}\n=> 200\n":                                               "no server that is known",
+		"-- a --\nGET {{what}}\n=> 200\n":                                               `no variable "what"`,
+		"-- a --\nGET /cookies?set=__Host-a=1%3BPath=/\nBrowser: pat\n=> 200\n":         "browsers ignore",
+		"-- a --\nGET /cookies?set=__Host-a=1%3BPath=/x%3BSecure\nBrowser: p\n=> 200\n": "browsers ignore",
 	} {
 		if _, err := run(t, runner(t), text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)

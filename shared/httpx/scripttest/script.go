@@ -22,8 +22,10 @@ type Exchange struct {
 	Line       int // first line of the exchange, from 1
 	Conditions []string
 	Method     string
-	Target     string // path and query
+	Target     string // path and query, or a variable that begins with an address of one of the Runner's sites
 	As         string // the caller; "" for none
+	Browser    string // whose cookies are sent and kept; "" for none
+	Basic      string // user name and password, with a colon in between; "" for none
 	Times      int    // how often it is sent; with Until, the maximum
 	Until      bool   // stop at the first answer with the status Status
 	While      string // the state during the request; "" for none
@@ -40,8 +42,10 @@ type Field struct{ Name, Value string }
 //
 //	header NAME == TEXT          the header's value; several lines are joined by ", "
 //	header NAME ~ REGEXP
+//	header NAME lacks TEXT
 //	header NAME absent
 //	json PATH == JSON            a value at a.b[0].c or, in an array of objects, a[key=value].c
+//	json PATH != JSON            another value
 //	json PATH ~ REGEXP           in a string
 //	json PATH has JSON           an element of an array, or a key of an object
 //	json PATH lacks JSON
@@ -56,6 +60,10 @@ type Field struct{ Name, Value string }
 //	same as NAME                 the masked answer equals that of the exchange with this name
 //	keep VARIABLE header NAME
 //	keep VARIABLE json PATH
+//	keep VARIABLE header NAME ~ REGEXP   what the first group matches; json PATH, too
+//
+// A string at a path may be a JSON Web Token: a.b(header) and a.b(claims) are its parts. Its signature is
+// not checked.
 type Check struct {
 	Line       int
 	Conditions []string
@@ -65,7 +73,7 @@ type Check struct {
 var (
 	title   = regexp.MustCompile(`^-- (.+) --$`)
 	status  = regexp.MustCompile(`^=> (\d{3})$`)
-	request = regexp.MustCompile(`^([A-Z]+) (/\S*)$`)
+	request = regexp.MustCompile(`^([A-Z]+) (/\S*|\{\{\S+)$`)
 )
 
 // Parse parses a script. Errors give the line number.
@@ -188,6 +196,10 @@ func (p *parser) header() error {
 	switch http.CanonicalHeaderKey(name) {
 	case "As":
 		p.exchange().As = value
+	case "Browser":
+		p.exchange().Browser = value
+	case "Basic":
+		p.exchange().Basic = value
 	case "While":
 		p.exchange().While = value
 	case "Times", "Tries":
