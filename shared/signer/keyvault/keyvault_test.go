@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys/fake"
 
+	"fhirlink/shared/secret/keyvault/vaulttest"
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/keyvault"
 	"fhirlink/shared/signer/signertest"
@@ -118,6 +119,32 @@ func (v *vault) list(string, *azkeys.ListKeyPropertiesVersionsOptions) (r azfake
 
 func TestKey(t *testing.T) {
 	signertest.Run(t, func(t *testing.T) signer.Versions { return newKey(t, &vault{}, 2048) })
+}
+
+// TestWire is TestKey against a server that speaks as Key Vault does, to which the other tests' stand-in is
+// only the SDK's view.
+func TestWire(t *testing.T) {
+	signertest.Run(t, func(t *testing.T) signer.Versions {
+		vault := vaulttest.NewServer()
+		vault.Keys = map[string]*signertest.Key{"fhirlink-smart": signertest.New()}
+		o := keyvault.ClientOptions()
+		o.Transport = vault.Start(t)
+		client, err := azkeys.NewClient(vaultURL, &azfake.TokenCredential{}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keyvault.New(client, "fhirlink-smart")
+	})
+	vault := vaulttest.NewServer()
+	o := keyvault.ClientOptions()
+	o.Transport = vault.Start(t)
+	client, err := azkeys.NewClient(vaultURL, &azfake.TokenCredential{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyvault.New(client, "fhirlink-smart").Versions(t.Context()); !errors.Is(err, signer.ErrNone) {
+		t.Errorf("a vault without the key: %v", err)
+	}
 }
 
 func TestVersions(t *testing.T) {

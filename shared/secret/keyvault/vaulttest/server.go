@@ -21,14 +21,18 @@ import (
 
 	"fhirlink/shared/secret"
 	"fhirlink/shared/secret/secrettest"
+	"fhirlink/shared/signer/signertest"
 )
 
 // Server behaves like Key Vault's REST interface for secrets: the 401 challenge, versions, pages,
 // soft delete, errors with their innererror
-// (https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups).
+// (https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups). Of the interface for keys it
+// has what signing needs.
 type Server struct {
 	// Store holds the content of the vault. Its Fault is not used here.
 	Store *secrettest.Store
+	// Keys are the keys by name. Set them before the first request.
+	Keys map[string]*signertest.Key
 	// Challenge is the WWW-Authenticate header for requests without a token. NewServer sets the
 	// challenge of the public cloud.
 	Challenge string
@@ -104,6 +108,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	if rest, found := strings.CutPrefix(r.URL.Path, "/keys/"); found && r.URL.Query().Get("api-version") != "" {
+		s.keys(w, r, rest)
+		return
+	}
 	rest, found := strings.CutPrefix(r.URL.Path, "/secrets/")
 	name, version, _ := strings.Cut(rest, "/")
 	switch {
