@@ -244,7 +244,7 @@ func (r run) check(c Check, a answer) error {
 		return err
 	}
 	var fill filler
-	p.value = fill.text(r.Runner, p.value)
+	p.at, p.value = fill.text(r.Runner, p.at), fill.text(r.Runner, p.value)
 	if fill.err != nil {
 		return fill.err
 	}

@@ -234,12 +234,15 @@ func TestConditions(t *testing.T) {
 
 func TestKeep(t *testing.T) {
 	r := runner(t)
+	r.Vars["n-name"] = "n"
 	_, err := run(t, r, `-- first --
 GET /object
 => 200
 keep tag header ETag
 keep number json list[1].n
 keep text json text
+json list[n={{number}}] absent
+json list[id=y].{{n-name}} == 1.50
 -- second --
 POST /echo
 If-Match: {{tag}}
@@ -252,7 +255,7 @@ json body == "1.50a <b> ü"
 	if err != nil {
 		t.Error(err)
 	}
-	if len(r.Vars) != 1 {
+	if len(r.Vars) != 2 {
 		t.Errorf("what one script keeps reaches others: %v", r.Vars)
 	}
 	if _, err := run(t, r, "-- a --\nGET /object\n=> 200\nkeep x json none\n"); err == nil {
