@@ -46,7 +46,7 @@ func visit(t *testing.T, h host) (steps []string) {
 	cloud := cloudtest.Start(t)
 	_, table := breakable(t, table(t))
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	p := browser.NewPerson(client.Do, h.start(t, cloud, table), browser.New(cloud.Entra, cloud.AuthorityURL, publicURL, cloudtest.Audience))
+	p := browser.NewPerson(client.Do, h.start(t, cloud, table), cloud.Site)
 	see := func(a browser.Answer, err error) func(status int, holds string) browser.Answer {
 		return func(status int, holds string) browser.Answer {
 			t.Helper()
@@ -60,7 +60,7 @@ func visit(t *testing.T, h host) (steps []string) {
 	}
 	started := see(p.Open("/api/manage/sign-in?to=/api/manage/add"))(200, "One moment")
 	to, form, err := p.SignIn(strings.TrimPrefix(started.Header.Get("Refresh"), "0; url="), "ada", "")
-	if err != nil || to != publicURL+"/api/manage/signed-in" {
+	if err != nil || to != cloudtest.PublicURL+"/api/manage/signed-in" {
 		t.Fatalf("Entra sends the browser to %q: %v", to, err)
 	}
 	see(p.Bring("/api/manage/signed-in", form))(303, "/api/manage/add")

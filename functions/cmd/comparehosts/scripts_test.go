@@ -20,10 +20,7 @@ import (
 // scriptFiles is the folder of the scripts, seen from here.
 const scriptFiles = "../../testdata"
 
-const (
-	frontEnd  = "https://front.example"
-	publicURL = "https://links.example.org"
-)
+const frontEnd = "https://front.example"
 
 // Organizations that no other script uses.
 const (
@@ -265,7 +262,6 @@ func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 		"FHIRLINK_MAX_LINKS=20",
 		"FHIRLINK_OPERATOR_TENANT=" + operatorTenant,
 		"FHIRLINK_CORS_ORIGINS=" + frontEnd,
-		"FHIRLINK_PUBLIC_URL=" + publicURL,
 	}, more...)...)
 }
 

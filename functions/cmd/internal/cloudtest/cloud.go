@@ -18,8 +18,10 @@ import (
 	"time"
 
 	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/entra/entratest/browser"
 	"fhirlink/shared/fhir/fhirtest"
 	"fhirlink/shared/secret/keyvault/vaulttest"
+	"fhirlink/shared/signer/signertest"
 )
 
 // The tenants, applications and secrets of the tests.
@@ -33,7 +35,15 @@ const (
 	NextSecret  = "canary~8Q.second-secret"
 	// ExpiredSecret is a secret that Entra refuses as expired.
 	ExpiredSecret = "canary~8Q.expired-secret"
+
+	// PublicURL is where browsers reach the programs. Tests send the requests elsewhere.
+	PublicURL = "https://links.example.org"
+	// Patient is the id of the patient who signs in as pat.
+	Patient = "canary-patient-1"
 )
+
+// signingKey is the default of FHIRLINK_SMART_KEY.
+const signingKey = "fhirlink-smart"
 
 // resource is the audience of the FHIR server's tokens. A server at an IP address cannot have
 // its own URL as audience here, because the scenarios depend on host names.
@@ -42,6 +52,7 @@ const resource = "https://generic.fhir.example"
 // Cloud holds the services around a program.
 type Cloud struct {
 	Entra    *entratest.Authority
+	Site     *browser.Site // where browsers meet Entra, at the same address
 	Vault    *vaulttest.Server
 	FHIR     *fhirtest.Server
 	Identity atomic.Int64 // tokens that the managed identity has issued
@@ -51,6 +62,9 @@ type Cloud struct {
 	EntraFault, VaultFault atomic.Pointer[Fault]
 
 	AuthorityURL, VaultURL, IdentityURL, FHIRURL string
+
+	// Client trusts the servers, and follows no redirects.
+	Client *http.Client
 
 	certificate string
 }
@@ -81,11 +95,18 @@ func Start(t testing.TB) *Cloud {
 	c.Entra.Before = current(&c.EntraFault)
 	c.FHIR = &fhirtest.Server{Domain: "fhir.example", TenantID: Tenant, Validate: c.Entra.Check}
 
-	c.AuthorityURL = c.serve(t, c.Entra)
+	c.AuthorityURL = c.serve(t, http.HandlerFunc(c.entra))
 	c.Vault, c.VaultURL = c.NewVault(t)
+	c.Vault.Keys = map[string]*signertest.Key{signingKey: signertest.New()}
 	c.Vault.Before = current(&c.VaultFault)
 	c.FHIRURL = c.serve(t, http.HandlerFunc(c.fhir))
 	c.Entra.URL, c.FHIR.Authority = c.AuthorityURL, c.AuthorityURL+"/"
+	c.Site = browser.New(c.Entra, c.AuthorityURL, PublicURL, Audience)
+	for i, u := range c.Site.Users {
+		if u.Short() == "pat" {
+			c.Site.Users[i].FHIRUser = "Patient/" + Patient
+		}
+	}
 
 	identity := httptest.NewServer(http.HandlerFunc(c.identity))
 	t.Cleanup(identity.Close)
@@ -102,6 +123,8 @@ func (c *Cloud) serve(t testing.TB, h http.Handler) string {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	if c.certificate == "" {
+		c.Client = server.Client()
+		c.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		c.certificate = filepath.Join(t.TempDir(), "stand-ins.pem")
 		block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 		if err := os.WriteFile(c.certificate, block, 0o600); err != nil {
@@ -109,6 +132,15 @@ func (c *Cloud) serve(t testing.TB, h http.Handler) string {
 		}
 	}
 	return server.URL
+}
+
+// entra serves programs and browsers.
+func (c *Cloud) entra(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/oauth2/v2.0/authorize") {
+		c.Site.ServeHTTP(w, r)
+		return
+	}
+	c.Entra.ServeHTTP(w, r)
 }
 
 // NewVault starts another Key Vault. azsecrets accepts a vault only if its host lies below the
@@ -173,6 +205,7 @@ func (c *Cloud) Env(table string, more ...string) []string {
 		"FHIRLINK_API_AUDIENCE=" + Audience,
 		"FHIRLINK_ALLOWED_TENANTS=" + Tenant + "," + OtherTenant,
 		"FHIRLINK_EGRESS_ALLOW=127.0.0.1/32",
+		"FHIRLINK_PUBLIC_URL=" + PublicURL,
 	}, more...)
 }
 
