@@ -54,6 +54,8 @@ type answer struct {
 	body   []byte
 	json   any // nil if the body is not JSON
 	masked string
+
+	elsewhere bool // it is another server's
 }
 
 // holds checks an answer. The variables in value have been filled in.

@@ -40,7 +40,7 @@ type Site struct {
 // Answer is one answer as masked text.
 type Answer struct{ Exchange, Text string }
 
-// Run runs a script. The values that the script keeps do not outlive it. Run stops at the first
+// Run runs a script, and returns the answers of the server at URL. The values that the script keeps do not outlive it. Run stops at the first
 // exchange that fails, because the later ones build on it. The error lists every failed check of
 // that exchange.
 func (r Runner) Run(ctx context.Context, s Script) ([]Answer, error) {
@@ -61,7 +61,9 @@ func (r Runner) Run(ctx context.Context, s Script) ([]Answer, error) {
 		if err != nil {
 			return answers, err
 		}
-		answers = append(answers, Answer{e.Name, a.masked})
+		if !a.elsewhere {
+			answers = append(answers, Answer{e.Name, a.masked})
+		}
 	}
 	return answers, nil
 }
@@ -155,7 +157,7 @@ func (r run) send(ctx context.Context, e Exchange) (answer, error) {
 			return answer{}, err
 		}
 	}
-	a := answer{status: response.StatusCode, header: response.Header}
+	a := answer{status: response.StatusCode, header: response.Header, elsewhere: site.URL != r.URL}
 	if a.body, err = io.ReadAll(response.Body); err != nil {
 		return a, err
 	}
