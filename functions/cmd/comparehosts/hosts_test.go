@@ -117,6 +117,12 @@ func copyFile(t testing.TB, from, to string) {
 	}
 }
 
+// running is a program behind its host.
+type running struct {
+	url     string
+	printed []*cloudtest.Output
+}
+
 // functionsHost starts the simulated host around cmd/azure.
 func functionsHost(t testing.TB, cloud *cloudtest.Cloud, table string, more ...string) *hosttest.Host {
 	t.Helper()
@@ -124,28 +130,35 @@ func functionsHost(t testing.TB, cloud *cloudtest.Cloud, table string, more ...s
 	return &hosttest.Host{Root: scriptRoot(t), Settings: settings(cloud, table, more...)}
 }
 
-func startProxying(t *testing.T, cloud *cloudtest.Cloud, table string) string {
-	return hosttest.Serve(t, functionsHost(t, cloud, table))
+func startProxying(t *testing.T, cloud *cloudtest.Cloud, table string) running {
+	return serve(t, functionsHost(t, cloud, table))
 }
 
 // startForwarding starts a host from before proxying was supported.
-func startForwarding(t *testing.T, cloud *cloudtest.Cloud, table string) string {
-	return hosttest.Serve(t, functionsHost(t, cloud, table, "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest=false"))
+func startForwarding(t *testing.T, cloud *cloudtest.Cloud, table string) running {
+	return serve(t, functionsHost(t, cloud, table, "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest=false"))
+}
+
+func serve(t *testing.T, h *hosttest.Host) running {
+	t.Helper()
+	printed := &cloudtest.Output{}
+	h.Console = func(line hosttest.Line) { fmt.Fprintln(printed, line.Text) }
+	return running{hosttest.Serve(t, h), []*cloudtest.Output{printed}}
 }
 
 // startLocal needs no table, because cmd/local keeps everything in a file.
-func startLocal(t *testing.T, cloud *cloudtest.Cloud, _ string) string {
+func startLocal(t *testing.T, cloud *cloudtest.Cloud, _ string) running {
 	addr := freeAddress(t)
-	run(t, program(t, "local"), settings(cloud, ""), "-addr", addr, "-data", t.TempDir(), "-sandbox=false", "-sign-in")
+	stdout, stderr := run(t, program(t, "local"), settings(cloud, ""), "-addr", addr, "-data", t.TempDir(), "-sandbox=false", "-sign-in")
 	url := "http://" + addr
 	for range 1000 {
 		if answers(url) {
-			return url
+			return running{url, []*cloudtest.Output{stdout, stderr}}
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("cmd/local does not answer")
-	return ""
+	return running{}
 }
 
 // answers reports whether cmd/local answers. Its port was free when it was chosen, but another
@@ -161,10 +174,10 @@ func answers(url string) bool {
 }
 
 // run runs a program until the test ends. If the test fails, its stderr is logged.
-func run(t *testing.T, path string, env []string, args ...string) (stdout *cloudtest.Output) {
+func run(t *testing.T, path string, env []string, args ...string) (stdout, stderr *cloudtest.Output) {
 	t.Helper()
 	cmd := exec.Command(path, args...)
-	stdout, stderr := &cloudtest.Output{}, &cloudtest.Output{}
+	stdout, stderr = &cloudtest.Output{}, &cloudtest.Output{}
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, stdout, stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -176,7 +189,7 @@ func run(t *testing.T, path string, env []string, args ...string) (stdout *cloud
 			t.Log(stderr)
 		}
 	})
-	return stdout
+	return stdout, stderr
 }
 
 func freeAddress(t *testing.T) string {

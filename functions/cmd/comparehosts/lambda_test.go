@@ -16,7 +16,7 @@ import (
 // restarts it: while it answers, it has not ended.
 type function struct {
 	*runtimeAPI
-	stdout *cloudtest.Output
+	stdout, stderr *cloudtest.Output
 }
 
 // startFunction runs cmd/lambda over the table of the connection string.
@@ -40,19 +40,20 @@ func startFunctionBy(t *testing.T, cloud *cloudtest.Cloud, table, credential str
 }
 
 // startLambda runs cmd/lambda and returns the URL of its Function URL.
-func startLambda(t *testing.T, cloud *cloudtest.Cloud, table string) string {
-	return serveEvents(t, startFunction(t, cloud, table), urlEvent)
+func startLambda(t *testing.T, cloud *cloudtest.Cloud, table string) running {
+	f := startFunction(t, cloud, table)
+	return running{serveEvents(t, f, urlEvent), []*cloudtest.Output{f.stdout, f.stderr}}
 }
 
 // startGateway runs cmd/lambda and returns the URL of an API Gateway HTTP API in front of it.
-func startGateway(t *testing.T, cloud *cloudtest.Cloud, table string) string {
+func startGateway(t *testing.T, cloud *cloudtest.Cloud, table string) running {
 	f := startFunction(t, cloud, table)
 	t.Cleanup(func() {
 		if strings.Contains(f.stdout.String(), "canary-cookie") {
 			t.Error("a cookie was logged")
 		}
 	})
-	return serveEvents(t, f, gatewayEvent)
+	return running{serveEvents(t, f, gatewayEvent), []*cloudtest.Output{f.stdout, f.stderr}}
 }
 
 // invoked runs a program behind a Runtime API until the test ends.
@@ -63,7 +64,8 @@ func invoked(t *testing.T, path string, env []string) *function {
 	t.Cleanup(runtime.Close)
 	t.Cleanup(api.close) // ends the pending request for an event
 	env = append(env, "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(runtime.URL, "http://"))
-	f := &function{api, run(t, path, env)}
+	stdout, stderr := run(t, path, env)
+	f := &function{api, stdout, stderr}
 	select {
 	case <-api.asked:
 	case <-time.After(20 * time.Second):

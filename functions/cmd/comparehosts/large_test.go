@@ -20,7 +20,7 @@ func TestLargeBody(t *testing.T) {
 	for _, h := range hosts {
 		if !strings.HasPrefix(h.name, "lambda") {
 			t.Run(h.name, func(t *testing.T) {
-				address := strings.TrimPrefix(h.start(t, cloudtest.Start(t), table(t)), "http://")
+				address := strings.TrimPrefix(h.start(t, cloudtest.Start(t), table(t)).url, "http://")
 				answer, err := sendAll(address, bytes.Repeat([]byte(" "), 20_000_000))
 				if err != nil || answer.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(answer.text, `"code":"body_too_large"`) {
 					t.Errorf("%+v, %v", answer, err)

@@ -46,7 +46,7 @@ func visit(t *testing.T, h host) (steps []string) {
 	cloud := cloudtest.Start(t)
 	_, table := breakable(t, table(t))
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	p := browser.NewPerson(client.Do, h.start(t, cloud, table), cloud.Site)
+	p := browser.NewPerson(client.Do, h.start(t, cloud, table).url, cloud.Site)
 	see := func(a browser.Answer, err error) func(status int, holds string) browser.Answer {
 		return func(status int, holds string) browser.Answer {
 			t.Helper()

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"fhirlink/functions/cmd/internal/cloudtest"
-	"fhirlink/shared/azfunc/hosttest"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/httpx/scripttest"
 	"fhirlink/shared/secret/keyvault/vaulttest"
@@ -27,6 +26,8 @@ const (
 	listTenant = "99999999-1111-4111-8111-111111111111" // the scripts list its links
 	manyTenant = "99999999-3333-4333-8333-333333333333" // has reached the limit of links
 	busyTenant = "99999999-4444-4444-8444-444444444444" // exceeds the rate limit
+	appsTenant = "99999999-5555-4111-8111-111111111111" // has links with SMART apps
+	fullTenant = "99999999-6666-4111-8111-111111111111" // has a link with as many apps as possible
 )
 
 func scripts(t *testing.T) []scripttest.Script {
@@ -42,7 +43,7 @@ func scripts(t *testing.T) []scripttest.Script {
 type host struct {
 	name  string
 	is    []string
-	start func(t *testing.T, cloud *cloudtest.Cloud, table string) (url string)
+	start func(t *testing.T, cloud *cloudtest.Cloud, table string) running
 }
 
 var hosts = []host{
@@ -81,8 +82,11 @@ func TestScriptsAcrossKills(t *testing.T) {
 	cloud := cloudtest.Start(t)
 	broken, table := breakable(t, table(t))
 	behind := functionsHost(t, cloud, table)
-	r := runner(cloud, broken, hosts[slices.IndexFunc(hosts, func(h host) bool { return h.name == "azure proxying" })])
-	r.URL = hosttest.Serve(t, behind)
+	heard := &secrets{}
+	printed := heard.kept(t)
+	running := serve(t, behind)
+	*printed = running.printed
+	r := runner(cloud, broken, hosts[slices.IndexFunc(hosts, func(h host) bool { return h.name == "azure proxying" })], running.url, heard)
 	random := rand.New(rand.NewPCG(1, 0))
 	r.Conditions["killed"] = true
 	r.Before = func(scripttest.Exchange) {
@@ -123,14 +127,20 @@ func (h host) runner(t *testing.T) scripttest.Runner {
 	t.Helper()
 	cloud := cloudtest.Start(t)
 	broken, table := breakable(t, table(t))
-	r := runner(cloud, broken, h)
-	r.URL = h.start(t, cloud, table)
-	return r
+	heard := &secrets{}
+	printed := heard.kept(t)
+	running := h.start(t, cloud, table)
+	*printed = running.printed
+	return runner(cloud, broken, h, running.url, heard)
 }
 
-func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host) scripttest.Runner {
+// runner sends scripts to a host at a URL. heard hears what is said.
+func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host, url string, heard *secrets) scripttest.Runner {
+	client := heard.client(http.DefaultTransport)
 	r := scripttest.Runner{
-		Vars: vars(cloud), Callers: callers(cloud), Conditions: map[string]bool{}, Mask: mask,
+		URL: url, Client: client,
+		Sites: map[string]scripttest.Site{cloudtest.PublicURL: {URL: url}, cloud.AuthorityURL: {URL: cloud.AuthorityURL, Client: heard.client(cloud.Client.Transport)}},
+		Vars:  vars(cloud), Callers: callers(cloud), Conditions: map[string]bool{}, Mask: mask,
 		States: map[string]func(bool){
 			"Entra refuses the secret": withFault(&cloud.EntraFault, cloud.Entra.Refuse(http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys are expired.")),
 			"Entra throttles":          withFault(&cloud.EntraFault, cloud.Entra.Throttle(7)),
@@ -211,6 +221,7 @@ func withFault(at *atomic.Pointer[cloudtest.Fault], f cloudtest.Fault) func(bool
 
 func vars(cloud *cloudtest.Cloud) map[string]string {
 	v := map[string]string{
+		"public": cloudtest.PublicURL, "entra": cloud.AuthorityURL, "patient": cloudtest.Patient,
 		"tenant": cloudtest.Tenant, "client": cloudtest.ClientID, "front": frontEnd, "authority": cloud.AuthorityURL,
 		"secret": cloudtest.Secret, "next-secret": cloudtest.NextSecret, "expired-secret": cloudtest.ExpiredSecret,
 	}
@@ -238,6 +249,7 @@ func callers(cloud *cloudtest.Cloud) map[string]http.Header {
 		"manager": app(cloudtest.Tenant, manage), "app": app(cloudtest.Tenant, token),
 		"other": app(cloudtest.OtherTenant, manage), "other-app": app(cloudtest.OtherTenant, token),
 		"lister": app(listTenant, manage), "lister-app": app(listTenant, token),
+		"smart": app(appsTenant, manage), "smart-many": app(fullTenant, manage),
 		"many": app(manyTenant, manage), "busy": app(busyTenant, manage),
 		"operator":           app(operatorTenant, token),
 		"stranger":           app(cloudtest.Stranger, manage),
@@ -258,7 +270,7 @@ const operatorTenant = "99999999-2222-4222-8222-222222222222"
 // settings returns the programs' settings, with more besides those of the cloud.
 func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 	return cloud.Env(table, append([]string{
-		"FHIRLINK_ALLOWED_TENANTS=" + cloudtest.Tenant + "," + cloudtest.OtherTenant + "," + listTenant + "," + manyTenant + "," + busyTenant,
+		"FHIRLINK_ALLOWED_TENANTS=" + cloudtest.Tenant + "," + cloudtest.OtherTenant + "," + listTenant + "," + manyTenant + "," + busyTenant + "," + appsTenant + "," + fullTenant,
 		"FHIRLINK_MAX_LINKS=20",
 		"FHIRLINK_OPERATOR_TENANT=" + operatorTenant,
 		"FHIRLINK_CORS_ORIGINS=" + frontEnd,
@@ -267,10 +279,10 @@ func settings(cloud *cloudtest.Cloud, table string, more ...string) []string {
 
 // mask hides what differs from run to run and from program to program.
 var mask = scripttest.Mask{
-	Headers: []string{"Etag", "X-Correlation-Id"},
+	Headers: []string{"Etag", "Retry-After", "X-Correlation-Id"},
 	Keys: []string{
 		"instance", "createdAt", "updatedAt", "verifiedAt", "since", "recheckAt", "firstAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and the program's name
-		"etag", "ETag", "X-Correlation-Id", "access_token", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time
+		"etag", "ETag", "X-Correlation-Id", "access_token", "refresh_token", "id_token", "clientSecret", "kid", "n", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time
 		"reachable", // depends on the services of the program
 	},
 	Patterns: []*regexp.Regexp{
@@ -279,6 +291,7 @@ var mask = scripttest.Mask{
 		regexp.MustCompile(`\((local|azure|lambda)\)</dd>|<code>[0-9a-f-]{36}</code>`), // on pages: the program, and the correlation id
 		regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`),
 		regexp.MustCompile(`\b(state=|nonce=)[A-Z2-7]{26}\b|\b__Host-signin-[A-Z2-7]{8}\b`), // of a sign-in
-		regexp.MustCompile(`\bA[Q-Za-f][A-Za-z0-9_-]{80,}`),                                 // what is sealed
+		regexp.MustCompile(`[?&](state|nonce|code_challenge)=[A-Za-z0-9_-]{26,}|[?&]code=[A-Za-z0-9_.-]{36,}|\b__Host-smart-[A-Za-z0-9_-]{8}=[A-Za-z0-9_-]*`), // of an app's sign-in
+		regexp.MustCompile(`\bA[Q-Za-f][A-Za-z0-9_-]{80,}`), // what is sealed
 	},
 }
