@@ -1,7 +1,9 @@
 package redirect
 
 import (
+	"encoding/json"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 )
@@ -60,6 +62,48 @@ func TestRedirectURI(t *testing.T) {
 	} {
 		if Check(bad, true) == nil {
 			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+// corpus are addresses that apps may be answered at, those that only public apps may, and others. Tests of
+// the programs read it, too.
+func corpus(t *testing.T) (accepted, public, refused []string) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/corpus.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all struct{ Accepted, Public, Refused []string }
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all.Accepted, all.Public, all.Refused
+}
+
+func TestCorpus(t *testing.T) {
+	accepted, public, refused := corpus(t)
+	seen := map[string]bool{}
+	check := func(list []string, public, good bool) {
+		for _, uri := range list {
+			seen[uri] = true
+			if mistake := Check(uri, public); (mistake == nil) != good {
+				t.Errorf("%q, public %v: %+v", uri, public, mistake)
+			}
+		}
+	}
+	check(accepted, true, true)
+	check(accepted, false, true)
+	check(public, true, true)
+	check(public, false, false)
+	check(refused, true, false)
+	check(refused, false, false)
+	if len(seen) != len(accepted)+len(public)+len(refused) || len(seen) < 400 {
+		t.Errorf("%d addresses, of which %d differ", len(accepted)+len(public)+len(refused), len(seen))
+	}
+	for _, uri := range append(accepted, public...) {
+		if u, err := url.Parse(uri); err != nil || u.String() != uri {
+			t.Errorf("%q is read as %q: %v", uri, u, err)
 		}
 	}
 }
