@@ -153,6 +153,8 @@ func runner(cloud *cloudtest.Cloud, tableBroken *atomic.Bool, h host, url string
 			"the vault is down":   withFault(&cloud.VaultFault, vaulttest.Fail(http.StatusServiceUnavailable, "ServiceUnavailable", "")),
 			"the vault is closed": withFault(&cloud.VaultFault, vaulttest.Fail(http.StatusForbidden, "Forbidden", "ForbiddenByRbac")),
 			"the table is down":   tableBroken.Store,
+
+			"pat's account is disabled": func(begins bool) { cloud.Entra.Disable(cloud.Object("pat"), begins) },
 		},
 	}
 	for _, condition := range h.is {

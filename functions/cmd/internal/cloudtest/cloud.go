@@ -219,6 +219,16 @@ func (c *Cloud) User(tenant, scopes string, roles ...string) string {
 	return c.Entra.Mint(map[string]any{"tid": tenant, "aud": Audience, "scp": scopes, "roles": roles, "preferred_username": "a@example.org"})
 }
 
+// Object returns the object id of a person who signs in at Site, in the clinic's tenant.
+func (c *Cloud) Object(short string) string {
+	for _, u := range c.Site.Users {
+		if u.Short() == short {
+			return u.Members[Tenant].ObjectID
+		}
+	}
+	return ""
+}
+
 // Registration returns the body of a register request for the stand-in's FHIR server.
 func (c *Cloud) Registration(slug string) map[string]any {
 	return map[string]any{
