@@ -22,12 +22,13 @@ func Covers(a, b Scope) bool {
 	case a.Kind == Launch:
 		head, _, granular := strings.Cut(b.text, "?")
 		return granular && a.text == head
-	case a.Kind != Resource || !a.WellFormed() || !b.WellFormed():
+	case a.Kind != Resource:
 		return false
 	}
 	return a.Context == b.Context && (a.Type == "*" || a.Type == b.Type) &&
 		(!a.granular || b.granular && a.Query == b.Query) &&
-		strings.Trim(b.letters(), a.letters()) == ""
+		strings.Trim(b.letters(), a.letters()) == "" &&
+		a.WellFormed() && b.WellFormed() // last, because it costs most
 }
 
 // wellFormed is a resource scope as SMART writes it. The query has no comma, at which some servers split a
