@@ -1140,3 +1140,54 @@ func TestClientKeys(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKeysRotateUnderTraffic: while apps launch and refresh, both kinds of keys get new versions and lose old
+// ones, and every token is signed by a key that is published.
+func TestKeysRotateUnderTraffic(t *testing.T) {
+	r, request := patientApp(t)
+	var (
+		wg   sync.WaitGroup
+		stop = make(chan struct{})
+		hour sync.RWMutex // time stands still while a token is got and checked
+	)
+	for range 3 {
+		wg.Go(func() {
+			answer := r.tokens(t, r.signIn(t, request, pat))
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				hour.RLock()
+				again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
+				if err != nil {
+					hour.RUnlock()
+					t.Error(err)
+					return
+				}
+				r.claimsOf(t, again.AccessToken, "at+jwt")
+				hour.RUnlock()
+				answer = again
+			}
+		})
+	}
+	for i := range 3 {
+		r.key.Add(fmt.Sprint("new-", i), r.clock())
+		key := base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat(fmt.Sprint(i), 32)))
+		if _, err := r.sealing.Put(t.Context(), "fhirlink-seal", secret.New(key), secret.Attributes{}); err != nil {
+			t.Error(err)
+		}
+		for range 30 { // a day and more, in steps that every reader of keys sees
+			hour.Lock()
+			r.pass(time.Hour)
+			hour.Unlock()
+			time.Sleep(2 * time.Millisecond)
+		}
+		if i > 0 {
+			r.key.Remove(fmt.Sprint("new-", i-1))
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
