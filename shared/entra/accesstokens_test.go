@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,14 +35,19 @@ const (
 type fixture struct {
 	*entratest.Authority
 	tokens *entra.AccessTokens
-	now    time.Time
+	passed atomic.Int64 // nanoseconds of its clock
 }
 
+// pass lets time go by.
+func (f *fixture) pass(d time.Duration) { f.passed.Add(int64(d)) }
+
 func newFixture(change func(*entra.AccessTokensConfig)) *fixture {
-	f := &fixture{now: time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)}
+	f := &fixture{}
 	f.Authority = entratest.New(entratest.Tenant{ID: tenant, Name: "Contoso"})
 	f.URL = authority
-	f.Now = func() time.Time { return f.now }
+	f.Now = func() time.Time {
+		return time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC).Add(time.Duration(f.passed.Load()))
+	}
 	config := entra.AccessTokensConfig{
 		Authority: authority, Audiences: []string{api}, Tenants: []string{tenant}, OperatorTenant: operator,
 		Client: &http.Client{Transport: entratest.InProcess(f.Authority)}, Now: f.Now,
@@ -95,10 +101,10 @@ func TestAuthenticate(t *testing.T) {
 		{"several audiences", claim{"aud": []string{"x", api}}, app},
 		{"tenant in upper case is the same", claim{"tid": strings.ToUpper(tenant)}, upper},
 		{"claims of another case are others", claim{"SCP": "x", "Tid": other, "Aud": "y", "Exp": 1}, app},
-		{"expired within the leeway", claim{"exp": f.now.Unix() - 59}, app},
-		{"not yet valid within the leeway", claim{"nbf": f.now.Unix() + 60}, app},
+		{"expired within the leeway", claim{"exp": f.Now().Unix() - 59}, app},
+		{"not yet valid within the leeway", claim{"nbf": f.Now().Unix() + 60}, app},
 		{"without nbf", claim{"nbf": nil}, app},
-		{"fractions of seconds", claim{"exp": float64(f.now.Unix()) + 0.5}, app},
+		{"fractions of seconds", claim{"exp": float64(f.Now().Unix()) + 0.5}, app},
 	} {
 		got, err := f.tokens.Validate(t.Context(), f.Mint(with(c.claims)))
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -112,7 +118,7 @@ func TestAuthenticate(t *testing.T) {
 
 func TestAuthenticateRefuses(t *testing.T) {
 	f := newFixture(func(c *entra.AccessTokensConfig) { c.Tenants = []string{tenant, personal} })
-	at := f.now.Unix()
+	at := f.Now().Unix()
 	for _, c := range []struct {
 		name   string
 		claims claim
@@ -307,7 +313,7 @@ func TestAudiences(t *testing.T) {
 // A valid token is cached for at most ten minutes, and not beyond its expiry.
 func TestRemembers(t *testing.T) {
 	f := newFixture(nil)
-	good, short := f.Mint(with()), f.Mint(with(claim{"exp": f.now.Add(5 * time.Minute).Unix()}))
+	good, short := f.Mint(with()), f.Mint(with(claim{"exp": f.Now().Add(5 * time.Minute).Unix()}))
 	authenticate := func(token string) error {
 		_, err := f.tokens.Validate(t.Context(), token)
 		return err
@@ -315,7 +321,7 @@ func TestRemembers(t *testing.T) {
 	if err := errors.Join(authenticate(good), authenticate(short)); err != nil {
 		t.Fatal(err)
 	}
-	f.now = f.now.Add(6 * time.Minute)
+	f.pass(6 * time.Minute)
 	if err := authenticate(good); err != nil {
 		t.Error(err)
 	}
@@ -327,7 +333,7 @@ func TestRemembers(t *testing.T) {
 	if err := authenticate(f.Mint(with())); err != nil { // signed by the new key, so the keys are fetched
 		t.Error(err)
 	}
-	f.now = f.now.Add(4*time.Minute + time.Second)
+	f.pass(4*time.Minute + time.Second)
 	refused(t, f, good, "does not publish")
 }
 
@@ -362,7 +368,7 @@ func TestUnknownKeysAreLimited(t *testing.T) {
 	if _, err := f.tokens.Validate(t.Context(), f.Mint(with())); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
-	f.now = f.now.Add(time.Minute)
+	f.pass(time.Minute)
 	f.Rotate(false)
 	if _, err := f.tokens.Validate(t.Context(), f.Mint(with())); err != nil {
 		t.Errorf("a real new key after a minute: %v", err)
@@ -400,7 +406,7 @@ func TestKeysUnreachable(t *testing.T) {
 				t.Errorf("%d fetches within the pause, want 1", n)
 			}
 			f.Before = nil
-			f.now = f.now.Add(6 * time.Second)
+			f.pass(6 * time.Second)
 			if _, err := f.tokens.Validate(t.Context(), good); err != nil {
 				t.Errorf("after the pause: %v", err)
 			}

@@ -111,7 +111,7 @@ func TestSignedInDoesNotPrint(t *testing.T) {
 
 func TestApplicationsRefuse(t *testing.T) {
 	a := newApplications()
-	at := a.now.Unix()
+	at := a.Now().Unix()
 	elsewhere := link
 	elsewhere.TenantID = other
 	for name, c := range map[string]struct {
@@ -198,16 +198,16 @@ func TestKeysOfApplications(t *testing.T) {
 		t.Errorf("%d fetches", n)
 	}
 	a.Before = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return true }
-	a.now = a.now.Add(23 * time.Hour)
+	a.pass(23 * time.Hour)
 	validate("old keys while the authority is down", true)
-	a.now = a.now.Add(2 * time.Hour)
+	a.pass(2 * time.Hour)
 	_, err := a.Validate(t.Context(), link, a.Mint(signedInToken()), nonce)
 	var u *entra.Unreachable
 	if !errors.As(err, &u) || u.Status != 503 {
 		t.Errorf("keys of yesterday: %v", err)
 	}
 	a.Before = nil
-	a.now = a.now.Add(6 * time.Second)
+	a.pass(6 * time.Second)
 	validate("when the authority is back", true)
 }
 

@@ -49,7 +49,7 @@ func TestIDTokens(t *testing.T) {
 		{"bare", claim{"name": nil, "preferred_username": nil, "login_hint": nil, "roles": nil}, bare},
 		{"odd claims that are only shown", claim{"name": 5, "preferred_username": []int{1}, "login_hint": true, "roles": nil}, bare},
 		{"audience in a list", claim{"aud": []string{api}}, ada},
-		{"within the leeway", claim{"exp": f.now.Unix() - 59, "nbf": f.now.Unix() + 60}, ada},
+		{"within the leeway", claim{"exp": f.Now().Unix() - 59, "nbf": f.Now().Unix() + 60}, ada},
 	} {
 		got, err := ids.Validate(t.Context(), f.Mint(idToken(c.claims)), nonce)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -65,7 +65,7 @@ func TestIDTokens(t *testing.T) {
 func TestIDTokensRefuse(t *testing.T) {
 	f := newFixture(nil)
 	ids := f.tokens.IDTokens(api)
-	at := f.now.Unix()
+	at := f.Now().Unix()
 	for _, c := range []struct {
 		name     string
 		token    string

@@ -59,7 +59,7 @@ var kinds = map[Code]struct {
 	SecretRequired:       {http.StatusUnprocessableEntity, "The client secret is needed again"},
 	SlugTaken:            {http.StatusConflict, "The slug is taken"},
 	TooManyLinks:         {http.StatusConflict, "The organization has as many links as it may have"},
-	ChangedMeanwhile:     {http.StatusPreconditionFailed, "The link was changed in the meantime"},
+	ChangedMeanwhile:     {http.StatusPreconditionFailed, "It was changed in the meantime"},
 	IfMatchRequired:      {http.StatusPreconditionRequired, "If-Match is required"},
 	LinkNotFound:         {http.StatusNotFound, "There is no such link"},
 	NotFound:             {http.StatusNotFound, "There is nothing at this path"},

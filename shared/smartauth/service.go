@@ -82,6 +82,9 @@ func (p Precondition) check(etag, what string) error {
 	if holds(p.IfMatch, etag) && (strings.TrimSpace(p.IfNoneMatch) != "*" || etag == "") {
 		return nil
 	}
+	if p.IfMatch == "" {
+		return problem.New(problem.ChangedMeanwhile, "The %s are there already, and If-None-Match: * only creates. To replace them, send their ETag in If-Match, or If-Match: *.", what)
+	}
 	return problem.New(problem.ChangedMeanwhile, "The %s are not as your request says. Read them again, look at what changed, and send the request with the ETag.", what)
 }
 

@@ -70,7 +70,7 @@ func (h Handler) form(r *http.Request) (url.Values, error) {
 		return nil, &problem.Error{Code: problem.TooManyRequests, RetryAfter: wait, Detail: "The apps of this organization send more requests than are allowed per minute. Try again after the time in Retry-After."}
 	}
 	if httpx.MediaType(r.Header) != formType {
-		return nil, problem.New(problem.UnsupportedMediaType, "Send %s in UTF-8.", formType)
+		return nil, problem.New(problem.UnsupportedMediaType, "The Content-Type must be %s, and the parameters in the body.", formType)
 	}
 	data, err := httpx.ReadBody(r)
 	if err != nil {

@@ -104,7 +104,9 @@ func (a ask) offline() bool {
 
 var (
 	challengeSyntax = paste.MustCompile(`^[A-Za-z0-9_-]{43}$`)
-	prompts         = []string{"", "none", "login", "consent", "select_account"}
+	// looksEncoded is a scope for data as Entra's dialects spell it.
+	looksEncoded = paste.MustCompile(`^(?:patient|user|system)[^A-Za-z0-9/]`)
+	prompts      = []string{"", "none", "login", "consent", "select_account"}
 )
 
 // parameters are those of an authorization request. Others are ignored (RFC 6749 §3.1).
@@ -140,7 +142,7 @@ func (s server) ask(values url.Values, issuer string) (ask, error) {
 		return ask{}, refuse(oauth.InvalidScope, description)
 	}
 	if asksForData(smart.Split(values.Get("scope"))) && !asksForData(scopes) {
-		return ask{}, refuse(accessDenied, "The app may have none of the scopes for data that it asks for. Register them for the app, or ask for others.")
+		return ask{}, refuse(accessDenied, s.noneOf(smart.Split(values.Get("scope"))))
 	}
 	a.Scopes, a.Asked = scopes, len(smart.Split(values.Get("scope")))
 	return a, nil
@@ -149,8 +151,13 @@ func (s server) ask(values url.Values, issuer string) (ask, error) {
 // who returns the app, and where it is answered. Error: *Shown.
 func (s server) who(values url.Values) (smartauth.App, string, error) {
 	clients, uris := values["client_id"], values["redirect_uri"]
-	if len(clients) != 1 || len(uris) != 1 {
-		return smartauth.App{}, "", &Shown{"malformed_request", "The app sent the parameters client_id and redirect_uri not exactly once. Tell its maker."}
+	for name, values := range map[string][]string{"client_id": clients, "redirect_uri": uris} {
+		if len(values) == 0 {
+			return smartauth.App{}, "", &Shown{"malformed_request", "The app did not send the parameter " + name + ". Tell its maker."}
+		}
+		if len(values) > 1 {
+			return smartauth.App{}, "", &Shown{"malformed_request", "The app sent the parameter " + name + " more than once. Tell its maker."}
+		}
 	}
 	app, ok := s.App(clients[0])
 	switch {
@@ -159,7 +166,7 @@ func (s server) who(values url.Values) (smartauth.App, string, error) {
 	case app.Disabled:
 		return smartauth.App{}, "", &Shown{"app_disabled", "The organization has switched this app off. Ask it why."}
 	case !app.Redirects(uris[0]):
-		return smartauth.App{}, "", &Shown{"unknown_redirect_uri", "The app asked to be answered at an address that is not registered for it. For your safety nothing is sent there. Tell the app's maker."}
+		return smartauth.App{}, "", &Shown{"unknown_redirect_uri", "The app asked to be answered at an address that is not registered for it. For your safety nothing is sent there. Tell the app's maker: the redirect_uri must be a registered one byte for byte, also in its scheme, its port and a slash at its end."}
 	}
 	return app, uris[0], nil
 }
@@ -195,12 +202,16 @@ func (s server) wrong(values url.Values, app smartauth.App) (code, description s
 		return oauth.InvalidRequest, fmt.Sprintf("The parameters nonce and login_hint may have %d bytes.", maxText)
 	case challenge == "" && method != "":
 		return oauth.InvalidRequest, "The parameter code_challenge is missing."
+	case challenge != "" && method == "":
+		return oauth.InvalidRequest, "The parameter code_challenge_method is missing. Send code_challenge_method=S256."
+	case challenge != "" && method != "S256":
+		return oauth.InvalidRequest, "Only code_challenge_method=S256 is supported."
 	case challenge == "" && !app.PKCEOptional:
 		return oauth.InvalidRequest, "The parameters code_challenge and code_challenge_method=S256 are missing: this app must use PKCE."
-	case challenge != "" && (method != "S256" || !challengeSyntax.MatchString(challenge)):
-		return oauth.InvalidRequest, "Send code_challenge_method=S256, and a code_challenge of 43 characters of base64url."
+	case challenge != "" && !challengeSyntax.MatchString(challenge):
+		return oauth.InvalidRequest, "With S256 the parameter code_challenge is base64url(SHA-256(code_verifier)): 43 characters, without =."
 	case values.Get("launch") != "":
-		return oauth.InvalidRequest, "The parameter launch is not known, or its time is over. Launch the app again from the EHR."
+		return oauth.InvalidRequest, "The parameter launch is not known: launches from an EHR are not available yet. Start the app by itself, with the scope launch/patient."
 	}
 	return s.wrongAudience(values)
 }
@@ -215,7 +226,7 @@ func (s server) wrongAudience(values url.Values) (code, description string) {
 	case aud != "" && resource != "" && aud != resource:
 		return oauth.InvalidRequest, "The parameters aud and resource differ."
 	case !slices.Contains(s.BaseURLs(), strings.TrimSuffix(asked, "/")):
-		return oauth.InvalidRequest, "The parameter aud is not the base URL of the FHIR server that this authorization server is for."
+		return oauth.InvalidRequest, "The parameter aud is not the base URL of the FHIR server that this authorization server is for. Send " + s.Link.FHIRServerURL + ", without anything behind it."
 	}
 	return "", ""
 }
@@ -238,9 +249,34 @@ func (s server) cut(asked string, app smartauth.App) (scopes []string, descripti
 	}
 	scopes = within(app.Scopes, all)
 	if len(scopes) == 0 {
-		return nil, "The app may have none of the scopes that it asks for. Register them for the app, or ask for others."
+		return nil, s.noneOf(all)
 	}
 	return scopes, s.mixed(scopes)
+}
+
+// noneOf says of scopes which were checked that the app may have none of them, and what may be wrong.
+func (s server) noneOf(scopes []string) string {
+	first := scopes[0]
+	if i := slices.IndexFunc(scopes, func(one string) bool { return isData(smart.Parse(one)) }); i >= 0 {
+		first = scopes[i]
+	}
+	hint := ""
+	switch {
+	case strings.Contains(first, ","):
+		hint = " Scopes are separated by spaces, not by commas."
+	case strings.ContainsAny(first, "+%"):
+		hint = " The parameter looks as if it had been encoded twice."
+	case strings.ToLower(first) != first && smart.Parse(first).Kind == smart.Custom:
+		hint = " Scopes are case-sensitive: write patient/Observation.rs."
+	case looksEncoded.MatchString(first):
+		hint = " Write it as SMART does, with a slash: patient/Observation.rs."
+	}
+	asked := "what it asks for."
+	if smart.Parse(first).Kind == smart.Resource { // others may be anybody's text, and so may be a query
+		name, _, _ := strings.Cut(first, "?")
+		asked = name + ", nor for anything else of what it asks for."
+	}
+	return "The app is not registered for " + asked + hint + " The organization decides what the app may have."
 }
 
 // splitScopes reads the parameter scope. description says what is wrong with it; empty: nothing.
@@ -257,7 +293,7 @@ func splitScopes(asked string) (scopes []string, description string) {
 		case !oauth.IsScope(one):
 			return nil, "A scope has a character that scopes cannot have, or is longer than 512 characters."
 		case !smart.Parse(one).WellFormed():
-			return nil, fmt.Sprintf("The scope at place %d is malformed: write it as patient/Observation.rs or patient/Observation.read.", i+1)
+			return nil, fmt.Sprintf("The scope at place %d is malformed: write it as patient/Observation.rs, with the letters in the order cruds, or patient/Observation.read.", i+1)
 		}
 	}
 	return scopes, ""

@@ -61,6 +61,8 @@ func (s *Service) Callback(ctx context.Context, slug string, query url.Values, c
 		return Answered{}, &Shown{"already_used", "This sign-in has been completed before. Go back to the app, and begin again there if it asks you to."}
 	case errors.Is(err, handle.ErrEnded), errors.Is(err, handle.ErrUnknown) && state.Over(s.Now()):
 		return Answered{}, &Shown{"request_expired", "The sign-in took longer than ten minutes. Go back to the app, and begin again there."}
+	case single(query, "state") == "":
+		return Answered{}, &Shown{"browser_mismatch", "This address is for the answer of a sign-in only. Open the app, and begin there."}
 	case errors.Is(err, handle.ErrUnknown), err == nil && !same(cookie(state.Cookie()), string(state)):
 		return Answered{}, &Shown{"browser_mismatch", "This sign-in began in another browser, or this browser keeps no cookies. Open the app in a window of its own, and begin again there."}
 	case err != nil:
@@ -183,11 +185,11 @@ func (r request) refused(err error) error {
 func deniedTo(u User, claim string) string {
 	switch u.kind() {
 	case "":
-		return "Entra does not say which FHIR resource the user is. The organization's administrator sets the claim " + oauth.Plain(claim) + " for the user, as Type/id."
+		return "Entra does not say which FHIR resource this user is. The organization's administrator sets the claim " + oauth.Plain(claim) + " for the user, as Type/id, e.g. Practitioner/1."
 	case "Patient":
-		return "The user is a patient, and may let apps at their own record only: the app must ask for patient/ scopes."
+		return "The user is a patient, and patients can give access to their own record only. Ask for patient/ scopes."
 	}
-	return "The user is no patient, and no patient was chosen: the app must ask for user/ scopes, or be launched from an EHR."
+	return "The user is no patient, so there is no patient for patient/ scopes. Ask for user/ scopes."
 }
 
 // Clear returns the cookie that deletes the one which bound a request to its browser; nil if a state cannot

@@ -73,7 +73,7 @@ func (s *Service) readToken(ctx context.Context, text string) (token handle.Refr
 }
 
 // errNotGood is the answer to a refresh token for which there is nothing any more.
-var errNotGood = invalidGrant("The refresh token is not known, or what it was for has ended. Begin again with authorize.")
+var errNotGood = invalidGrant("The refresh token (flr_...) is not known, belongs to another client than the request names, or what it was for has ended. Begin again with authorize.")
 
 // errLost means that a row was changed since it was read.
 var errLost = errors.New("the grant was changed meanwhile")
@@ -210,7 +210,7 @@ func narrowed(granted []string, asked string) (scopes []string, description stri
 	scopes = within(granted, wanted)
 	for _, one := range wanted {
 		if !slices.Contains(scopes, one) && one != "launch" {
-			return nil, "The refresh asks for a scope that was not granted. Leave scope out, or ask for less."
+			return nil, "The refresh asks for " + one + ", which was not granted. Leave scope out, or ask for less."
 		}
 	}
 	for _, one := range granted {

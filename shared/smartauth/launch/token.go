@@ -84,9 +84,12 @@ func grantTypeOf(form url.Values) (string, error) {
 	}
 	switch grantType := form.Get("grant_type"); grantType {
 	case "":
-		return "", invalidRequest("The parameter grant_type is missing.")
+		return "", invalidRequest("The parameter grant_type is missing from the body; the query is not read.")
 	case byCodeGrant, byRefreshGrant:
 		return grantType, nil
+	}
+	if form.Get("grant_type") == oauth.ClientCredentials {
+		return "", &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "Backend services (client_credentials) are not available yet."}
 	}
 	return "", &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "Only the grant types authorization_code and refresh_token are supported."}
 }
@@ -125,7 +128,7 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	used := errors.Is(err, handle.ErrUsed)
 	switch {
 	case errors.Is(err, handle.ErrUnknown), errors.Is(err, handle.ErrEnded), (err == nil || used) && !kept.isFor(q):
-		return TokenAnswer{}, invalidGrant("The code is not known, or its two minutes are over. Begin again with authorize.")
+		return TokenAnswer{}, invalidGrant("The code is not known, belongs to another client than the request names, or its two minutes are over. Begin again with authorize.")
 	case used: // somebody else has it, too
 		return TokenAnswer{}, s.replayed(ctx, q.server, row)
 	case err != nil:
@@ -170,12 +173,16 @@ func (c code) isFor(q asked) bool {
 func (c code) check(q asked) error {
 	verifier := q.form.Get("code_verifier")
 	switch {
+	case q.form.Get("redirect_uri") == "":
+		return invalidGrant("The parameter redirect_uri is missing. Send that of the request for the code once more.")
 	case q.form.Get("redirect_uri") != c.RedirectURI:
 		return invalidGrant("The parameter redirect_uri is not that of the request for the code.")
+	case c.Challenge != "" && verifier == "":
+		return invalidGrant("The parameter code_verifier is missing: the request for the code had a code_challenge.")
 	case c.Challenge == "" && verifier != "":
 		return invalidGrant("The request for the code had no code_challenge, and this one has a code_verifier: the code may be another's.")
 	case c.Challenge != "" && !verifies(verifier, c.Challenge):
-		return invalidGrant("The parameter code_verifier does not belong to the code_challenge of the request for the code.")
+		return invalidGrant("The parameter code_verifier does not belong to the code_challenge of the request for the code, which is base64url(SHA-256(code_verifier)) without =.")
 	}
 	return nil
 }
