@@ -288,12 +288,12 @@ var mask = scripttest.Mask{
 		"reachable", // depends on the services of the program
 	},
 	Patterns: []*regexp.Regexp{
-		regexp.MustCompile(`https://127\.0\.0\.1:\d+`),                                 // each program has its own cloud
+		regexp.MustCompile(`https(://|%3A%2F%2F)127\.0\.0\.1(:|%3A)\d+`),               // each program has its own cloud, in a redirect's parameters too
 		regexp.MustCompile(`\b(\d{19}-)?[a-z2-7]{26}\b`),                               // the id of an event in a trail, or of a webhook
 		regexp.MustCompile(`\((local|azure|lambda)\)</dd>|<code>[0-9a-f-]{36}</code>`), // on pages: the program, and the correlation id
 		regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`),
-		regexp.MustCompile(`\b(state=|nonce=)[A-Z2-7]{26}\b|\b__Host-signin-[A-Z2-7]{8}\b`), // of a sign-in
+		regexp.MustCompile(`\b(state=|nonce=)[A-Z2-7]{26}\b|\b__Host-signin-[A-Z2-7]{8}\b`),                                                                   // of a sign-in
 		regexp.MustCompile(`[?&](state|nonce|code_challenge)=[A-Za-z0-9_-]{26,}|[?&]code=[A-Za-z0-9_.-]{36,}|\b__Host-smart-[A-Za-z0-9_-]{8}=[A-Za-z0-9_-]*`), // of an app's sign-in
-		regexp.MustCompile(`\bA[Q-Za-f][A-Za-z0-9_-]{80,}`), // what is sealed
+		regexp.MustCompile(`\bA[Q-Za-f][A-Za-z0-9_-]{80,}`),                                                                                                   // what is sealed
 	},
 }
