@@ -72,7 +72,11 @@ func (r *reader) oneOf(field, value, otherwise string, choices ...string) string
 	case value == "":
 		return otherwise
 	case !slices.Contains(choices, value):
-		r.fail(field, "unknown_value", "Send one of "+strings.Join(choices, ", ")+".", "%s cannot be %.60q.", field, value)
+		fix := "Send " + choices[0] + "."
+		if len(choices) > 1 {
+			fix = "Send one of " + strings.Join(choices, ", ") + "."
+		}
+		r.fail(field, "unknown_value", fix, "%s cannot be %.60q.", field, value)
 	}
 	return value
 }

@@ -66,24 +66,23 @@ func PreconditionOf(h http.Header) Precondition {
 	return Precondition{IfMatch: strings.Join(h["If-Match"], ", "), IfNoneMatch: strings.Join(h["If-None-Match"], ", ")}
 }
 
-// missing is IfMatchRequired if a change would be made blindly.
-func (p Precondition) missing(what string) error {
-	if p.IfMatch != "" || strings.TrimSpace(p.IfNoneMatch) == "*" {
-		return nil
-	}
-	return problem.New(problem.IfMatchRequired, "Send the ETag of the %s as you last read them in If-Match, or If-Match: * to overwrite whatever is there.", what)
-}
+// blind reports whether nothing is said of what is there.
+func (p Precondition) blind() bool { return p.IfMatch == "" && !p.creates() }
+
+// creates reports whether the request is to find nothing there.
+func (p Precondition) creates() bool { return strings.TrimSpace(p.IfNoneMatch) == "*" }
 
 // check compares the headers with the entity tag of what is there; empty: nothing is.
 func (p Precondition) check(etag, what string) error {
-	if err := p.missing(what); err != nil {
-		return err
-	}
-	if holds(p.IfMatch, etag) && (strings.TrimSpace(p.IfNoneMatch) != "*" || etag == "") {
+	switch {
+	case p.blind():
+		return problem.New(problem.IfMatchRequired, "Send the ETag of the %s as you last read them in If-Match, or If-Match: * to overwrite whatever is there.", what)
+	case holds(p.IfMatch, etag) && (!p.creates() || etag == ""):
 		return nil
-	}
-	if p.IfMatch == "" {
+	case p.IfMatch == "":
 		return problem.New(problem.ChangedMeanwhile, "The %s are there already, and If-None-Match: * only creates. To replace them, send their ETag in If-Match, or If-Match: *.", what)
+	case etag == "":
+		return problem.New(problem.ChangedMeanwhile, "There are no %s that If-Match could be about. To create them, send If-None-Match: * instead.", what)
 	}
 	return problem.New(problem.ChangedMeanwhile, "The %s are not as your request says. Read them again, look at what changed, and send the request with the ETag.", what)
 }
@@ -176,8 +175,8 @@ func (s *Service) PutSettings(ctx context.Context, organization, slug string, p 
 	if err != nil {
 		return Server{}, false, err
 	}
-	if err := p.missing("SMART settings"); err != nil {
-		return Server{}, false, err
+	if p.blind() {
+		return Server{}, false, problem.New(problem.IfMatchRequired, "To switch SMART authorization on, send If-None-Match: *. To change its settings, send their ETag as you last read them in If-Match, or If-Match: * to overwrite whatever is there.")
 	}
 	if s.PublicURL == "" {
 		return Server{}, false, problem.New(problem.SMARTNotConfigured, "This deployment does not know its own address, which is part of every issuer. Whoever runs it sets FHIRLINK_PUBLIC_URL.")

@@ -702,7 +702,15 @@ func TestPreconditionTable(t *testing.T) {
 			}
 		}
 	}
+	// Whoever switches it on has nothing to read an ETag from, and is told which header creates.
 	d := newDesk()
+	for _, p := range []smartauth.Precondition{{}, {IfMatch: "*"}, {IfMatch: `"x"`}} {
+		_, _, err := d.PutSettings(t.Context(), orgA, slug, p, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+		var told *problem.Error
+		if !errors.As(err, &told) || !strings.Contains(told.Detail, "If-None-Match: *") {
+			t.Errorf("put with %+v, nothing there: %v does not name the header that creates", p, err)
+		}
+	}
 	d.put(t, `{"tokens":"fhirlink"}`)
 	d.create(t, `{"clientId":"app","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`)
 	onlyNone := smartauth.Precondition{IfNoneMatch: "*"}
