@@ -151,11 +151,11 @@ func (s server) ask(values url.Values, issuer string) (ask, error) {
 // who returns the app, and where it is answered. Error: *Shown.
 func (s server) who(values url.Values) (smartauth.App, string, error) {
 	clients, uris := values["client_id"], values["redirect_uri"]
-	for name, values := range map[string][]string{"client_id": clients, "redirect_uri": uris} {
-		if len(values) == 0 {
+	for _, name := range []string{"client_id", "redirect_uri"} {
+		if len(values[name]) == 0 {
 			return smartauth.App{}, "", &Shown{"malformed_request", "The app did not send the parameter " + name + ". Tell its maker."}
 		}
-		if len(values) > 1 {
+		if len(values[name]) > 1 {
 			return smartauth.App{}, "", &Shown{"malformed_request", "The app sent the parameter " + name + " more than once. Tell its maker."}
 		}
 	}

@@ -87,6 +87,16 @@ func TestAskIsShownHere(t *testing.T) {
 	}
 }
 
+// TestAskNamesTheSameParameter: every host and every try names the same one of several that are missing.
+func TestAskNamesTheSameParameter(t *testing.T) {
+	s, _ := asking(t, `{"tokens":"fhirlink"}`)
+	for range 50 {
+		if _, err := s.ask(url.Values{}, issuer); err == nil || !strings.Contains(err.Error(), "client_id") {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAskIsRefused(t *testing.T) {
 	s, request := asking(t, `{"tokens":"fhirlink"}`)
 	for code, all := range map[string][][]string{
