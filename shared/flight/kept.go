@@ -8,7 +8,8 @@ import (
 
 // Kept keeps a value that is read from elsewhere: it is read when it is first needed, and again when it
 // is older than Fresh. While that fails, a value that is younger than Stale goes on serving, and nobody
-// tries again for Pause.
+// tries again for Pause. Without such a value, callers are told of the failure, and somebody tries again
+// after five seconds at most.
 type Kept[T any] struct {
 	Read    func(ctx context.Context) (T, error) // once for all callers that wait
 	Fresh   time.Duration
@@ -28,14 +29,17 @@ type Kept[T any] struct {
 	searched time.Time
 }
 
+// hurry is how long nobody tries again while nothing serves.
+const hurry = 5 * time.Second
+
 // Get returns the value. The error is that of Read, or of ctx.
 func (k *Kept[T]) Get(ctx context.Context) (T, error) {
 	value, age, ok := k.last()
-	failure := k.Failure()
+	failed, failure := k.lastFailure()
 	switch usable := ok && age < k.Stale; {
 	case ok && age < k.Fresh, usable && failure != nil:
 		return value, nil
-	case failure != nil:
+	case failure != nil && k.Now().Sub(failed) < hurry:
 		var none T
 		return none, failure
 	case !usable:
@@ -88,12 +92,18 @@ func (k *Kept[T]) Last() T {
 
 // Failure is the error of the last reading, if that was less than Pause ago; nil: it succeeded.
 func (k *Kept[T]) Failure() error {
+	_, err := k.lastFailure()
+	return err
+}
+
+// lastFailure is Failure, with when that was.
+func (k *Kept[T]) lastFailure() (at time.Time, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.failure != nil && k.Now().Sub(k.failed) < k.Pause {
-		return k.failure
+		return k.failed, k.failure
 	}
-	return nil
+	return time.Time{}, nil
 }
 
 func (k *Kept[T]) last() (value T, age time.Duration, ok bool) {
