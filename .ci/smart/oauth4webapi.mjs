@@ -1,14 +1,17 @@
 // An app made with oauth4webapi, which checks everything that OAuth 2.1 and OpenID Connect ask clients to
 // check. Loopback has no TLS, so http is allowed; nothing else is relaxed.
 import assert from 'node:assert/strict'
+import { generateKeyPair, importJWK } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { settings, signIn } from './browser.mjs'
 
 const http = { [oauth.allowInsecureRequests]: true }
 const issuer = new URL(settings.issuer)
 const client = { client_id: settings.clientId }
-const methods = { none: () => oauth.None(), client_secret_basic: oauth.ClientSecretBasic, client_secret_post: oauth.ClientSecretPost }
-const authentication = methods[settings.method](settings.secret)
+const methods = { none: () => oauth.None(), client_secret_basic: oauth.ClientSecretBasic, client_secret_post: oauth.ClientSecretPost, private_key_jwt: oauth.PrivateKeyJwt }
+const asymmetric = settings.method === 'private_key_jwt'
+const credential = asymmetric ? { key: await importJWK(settings.key), kid: settings.key.kid } : settings.secret
+const authentication = methods[settings.method](credential)
 
 const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, http))
 assert.ok(as.token_endpoint_auth_methods_supported.includes(settings.method))
@@ -42,7 +45,7 @@ const exchange = (authentication, verifier) => oauth.authorizationCodeGrantReque
 if (settings.method === 'none') {
 	await assert.rejects(exchange(authentication, oauth.generateRandomCodeVerifier()), { name: 'ResponseBodyError', status: 400, error: 'invalid_grant' })
 } else {
-	const wrong = methods[settings.method](settings.secret + 'x')
+	const wrong = methods[settings.method](asymmetric ? { key: (await generateKeyPair(settings.key.alg)).privateKey, kid: settings.key.kid } : settings.secret + 'x')
 	const refusal = settings.method === 'client_secret_basic'
 		? { name: 'WWWAuthenticateChallengeError', status: 401 } // RFC 6749 §5.2: by Basic, with a challenge
 		: { name: 'ResponseBodyError', status: 401, error: 'invalid_client' }
@@ -71,4 +74,13 @@ await revoke('not a token')
 assert.ok(await refresh(fresh.refresh_token).then((again) => again.access_token))
 await revoke(fresh.access_token)
 await assert.rejects(refresh(fresh.refresh_token), { name: 'ResponseBodyError', status: 400, error: 'invalid_grant' })
+
+if (asymmetric) { // a backend service, which no user signs in for
+	const request = (scope) => oauth.clientCredentialsGrantRequest(as, client, authentication, { scope }, http).then((answer) => oauth.processClientCredentialsResponse(as, client, answer))
+	const backend = await request('system/Patient.rs')
+	assert.equal(backend.scope, 'system/Patient.rs')
+	assert.equal(backend.expires_in, 300)
+	assert.equal(backend.refresh_token, undefined)
+	await assert.rejects(request('user/Patient.rs'), { name: 'ResponseBodyError', status: 400, error: 'invalid_scope' })
+}
 console.log('ok')

@@ -1,14 +1,15 @@
 // An app made with openid-client, a certified OpenID Connect relying party. Loopback has no TLS, so http is
 // allowed; nothing else is relaxed, and it is told to verify signatures that TLS would make up for.
 import assert from 'node:assert/strict'
+import { importJWK } from 'jose'
 import * as client from 'openid-client'
 import { settings, signIn } from './browser.mjs'
 
-const methods = { none: () => client.None(), client_secret_basic: client.ClientSecretBasic, client_secret_post: client.ClientSecretPost }
-const discover = (secret) => client.discovery(new URL(settings.issuer), settings.clientId, undefined, methods[settings.method](secret), {
+const methods = { none: () => client.None(), client_secret_basic: client.ClientSecretBasic, client_secret_post: client.ClientSecretPost, private_key_jwt: client.PrivateKeyJwt }
+const credential = settings.key ? { key: await importJWK(settings.key), kid: settings.key.kid } : settings.secret
+const config = await client.discovery(new URL(settings.issuer), settings.clientId, undefined, methods[settings.method](credential), {
 	execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks],
 })
-const config = await discover(settings.secret)
 assert.equal(config.serverMetadata().issuer, settings.issuer)
 assert.ok(config.serverMetadata().supportsPKCE())
 
@@ -44,4 +45,10 @@ assert.notEqual(fresh.refresh_token, tokens.refresh_token)
 
 await client.tokenRevocation(config, fresh.refresh_token, { token_type_hint: 'refresh_token' })
 await assert.rejects(client.refreshTokenGrant(config, fresh.refresh_token), { error: 'invalid_grant' })
+
+if (settings.key) { // a backend service, which no user signs in for
+	const backend = await client.clientCredentialsGrant(config, { scope: 'system/Patient.rs system/Observation.rs' })
+	assert.equal(backend.scope, 'system/Patient.rs system/Observation.rs')
+	assert.equal(backend.expires_in, 300)
+}
 console.log('ok')

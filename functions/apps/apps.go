@@ -9,6 +9,7 @@ import (
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/jwks"
 )
 
 // Reader is the part of [smartauth.Service] that reads apps.
@@ -119,25 +120,27 @@ func (h Handler) NewSecret(w http.ResponseWriter, r *http.Request) error {
 
 // app is an app as its organization sees it.
 type app struct {
-	ClientID                 string            `json:"clientId"`
-	Name                     string            `json:"name"`
-	Type                     smartauth.AppType `json:"type"`
-	RedirectURIs             []string          `json:"redirectUris"`
-	LaunchURI                string            `json:"launchUri,omitempty"`
-	Scopes                   []string          `json:"scopes"`
-	Grants                   []string          `json:"grants"`
-	PKCE                     string            `json:"pkce"`
-	AuthorizationResponseIss bool              `json:"authorizationResponseIss"`
-	Introspect               bool              `json:"introspect"`
-	Enabled                  bool              `json:"enabled"`
-	CreatedAt                date.Instant      `json:"createdAt"`
-	UpdatedAt                date.Instant      `json:"updatedAt"`
-	ETag                     string            `json:"etag"`
+	ClientID                 string                `json:"clientId"`
+	Name                     string                `json:"name"`
+	Type                     smartauth.AppType     `json:"type"`
+	RedirectURIs             []string              `json:"redirectUris"`
+	LaunchURI                string                `json:"launchUri,omitempty"`
+	Scopes                   []string              `json:"scopes"`
+	Grants                   []smartauth.GrantType `json:"grants"`
+	JWKSURI                  string                `json:"jwksUri,omitempty"`
+	JWKS                     jwks.Set              `json:"jwks,omitzero"`
+	PKCE                     string                `json:"pkce"`
+	AuthorizationResponseIss bool                  `json:"authorizationResponseIss"`
+	Introspect               bool                  `json:"introspect"`
+	Enabled                  bool                  `json:"enabled"`
+	CreatedAt                date.Instant          `json:"createdAt"`
+	UpdatedAt                date.Instant          `json:"updatedAt"`
+	ETag                     string                `json:"etag"`
 }
 
 func appOf(a smartauth.App) app {
 	described := app{
-		ClientID: a.ClientID, Name: a.Name, Type: a.Type, RedirectURIs: a.RedirectURIs, LaunchURI: a.LaunchURI, Scopes: a.Scopes, Grants: []string{"authorization_code"},
+		ClientID: a.ClientID, Name: a.Name, Type: a.Type, RedirectURIs: append([]string{}, a.RedirectURIs...), LaunchURI: a.LaunchURI, Scopes: a.Scopes, Grants: a.GrantTypes(), JWKSURI: a.JWKSURI, JWKS: a.JWKS,
 		PKCE: "required", AuthorizationResponseIss: a.AuthorizationResponseIss, Enabled: !a.Disabled,
 		CreatedAt: date.At(a.CreatedAt), UpdatedAt: date.At(a.UpdatedAt), ETag: a.ETag(),
 	}

@@ -2,6 +2,10 @@ package cmd_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -11,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"fhirlink/functions/cmd/internal/cloudtest"
 	"fhirlink/shared/entra"
@@ -23,7 +29,9 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/signertest"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/handle"
+	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/store"
 )
@@ -125,12 +133,12 @@ func BenchmarkSMART(b *testing.B) {
 	table.report(median(discovery) >= 0.8, "SMART, discovery: requests per second against health", "≥ 0.8 ×", "%.2f × (median of 21 turns)", median(discovery))
 	table.report(median(starts) >= 0.5, "SMART, authorize: requests per second against a warm token", "≥ 0.5 ×", "%.2f × (median of 21 turns)", median(starts))
 	s.countLaunch(b, request)
+	s.compareAssertions(b)
 	s.trimCost(b)
 }
 
-// countLaunch counts what the steps of a launch ask of Entra, the database and the key, and how long the
-// callback takes besides Entra.
-func (s *service) countLaunch(b *testing.B, request url.Values) {
+// counting returns what runs a step and reports what that asks of others, until done.
+func (s *service) counting(b *testing.B) (count func(what, bound string, wantReads, wantWrites, wantCalls, wantSignatures int, do func()), done func()) {
 	b.Helper()
 	var reads, writes int
 	s.rows.Fault = func(op string, _ store.Key, before bool) error {
@@ -143,13 +151,7 @@ func (s *service) countLaunch(b *testing.B, request url.Values) {
 		}
 		return nil
 	}
-	defer func() { s.rows.Fault = nil }()
-	must := func(err error) {
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	count := func(what, bound string, wantReads, wantWrites, wantCalls, wantSignatures int, do func()) {
+	count = func(what, bound string, wantReads, wantWrites, wantCalls, wantSignatures int, do func()) {
 		reads, writes = 0, 0
 		calls, signatures := s.entra.Tokens.Load(), s.signed.Load()
 		do()
@@ -157,6 +159,20 @@ func (s *service) countLaunch(b *testing.B, request url.Values) {
 		table.report(reads <= wantReads && writes <= wantWrites && gotCalls <= wantCalls && gotSignatures <= wantSignatures, "SMART, "+what+": what it asks of others", bound,
 			"%d of Entra, %d reads, %d writes, %d signatures", gotCalls, reads, writes, gotSignatures)
 	}
+	return count, func() { s.rows.Fault = nil }
+}
+
+// countLaunch counts what the steps of a launch ask of Entra, the database and the key, and how long the
+// callback takes besides Entra.
+func (s *service) countLaunch(b *testing.B, request url.Values) {
+	b.Helper()
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	count, done := s.counting(b)
+	defer done()
 	var own []float64
 	for i := range 30 { // the first ones are not warm
 		var (
@@ -198,6 +214,80 @@ func (s *service) countLaunch(b *testing.B, request url.Values) {
 		step("token by refresh", "1 of Entra, 1 read, 1 write, 1 signature", 1, 1, 1, 1, refresh)
 	}
 	table.report(median(own) <= 1, "SMART, callback: our own share", "≤ 1 ms", "%.2f ms (median of %d)", median(own), len(own))
+}
+
+// compareAssertions counts what a backend service's token asks of others, and compares checking an assertion
+// with checking its bare signature, in turns.
+func (s *service) compareAssertions(b *testing.B) {
+	b.Helper()
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	forRSA, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(err)
+	forEC, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	must(err)
+	private := []jose.JSONWebKey{{Key: forRSA, KeyID: "RS384", Algorithm: string(jose.RS384)}, {Key: forEC, KeyID: "ES384", Algorithm: string(jose.ES384)}}
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{private[0].Public(), private[1].Public()}})
+	must(err)
+	var in smartauth.NewApp
+	must(json.Unmarshal([]byte(`{"clientId":"night-job","name":"Night job","type":"asymmetric","grants":["client_credentials"],"scopes":["system/*.rs"],"jwks":`+string(set)+`}`), &in))
+	_, _, _, err = s.smart.CreateApp(b.Context(), tenant, slug, in)
+	must(err)
+	server, err := s.smart.Server(b.Context(), slug)
+	must(err)
+	for _, key := range private {
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(key.Algorithm), Key: key}, nil)
+		must(err)
+		const each, turns = 50, 11
+		assertions := make([]string, 0, each*turns+1)
+		for range cap(assertions) {
+			claims, err := json.Marshal(map[string]any{"iss": "night-job", "sub": "night-job", "aud": s.smart.Issuer(slug), "jti": rand.Text(), "exp": s.now().Add(4 * time.Minute).Unix()})
+			must(err)
+			signed, err := signer.Sign(claims)
+			must(err)
+			text, err := signed.CompactSerialize()
+			must(err)
+			assertions = append(assertions, text)
+		}
+		form := func(assertion string) url.Values {
+			return url.Values{
+				"grant_type": {"client_credentials"}, "scope": {"system/Patient.rs"}, "client_assertion": {assertion}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+			}
+		}
+		count, done := s.counting(b)
+		count("backend service by "+key.Algorithm, "1 write, 1 signature", 0, 1, 0, 1, func() {
+			_, err := s.launch.Token(b.Context(), slug, nil, form(assertions[each*turns]))
+			must(err)
+		})
+		done()
+		authenticator := client.Authenticator{Rows: s.rows, Issuer: s.smart.Issuer, Now: s.now}
+		var ratios []float64
+		for turn := range turns {
+			batch := assertions[turn*each : (turn+1)*each]
+			began := time.Now()
+			for _, text := range batch {
+				credentials, err := client.Read(nil, form(text))
+				must(err)
+				_, err = authenticator.App(b.Context(), server, credentials)
+				must(err)
+			}
+			whole := time.Since(began)
+			var bare time.Duration
+			for _, text := range batch {
+				signed, err := jose.ParseSignedCompact(text, jwks.Algorithms)
+				must(err)
+				began := time.Now()
+				_, err = signed.Verify(key.Public().Key)
+				bare += time.Since(began)
+				must(err)
+			}
+			ratios = append(ratios, float64(whole)/float64(bare))
+		}
+		table.report(median(ratios) <= 3, "SMART, client assertion by "+key.Algorithm+": its check against that of the bare signature", "≤ 3 ×", "%.2f × (median of %d turns)", median(ratios), turns)
+	}
 }
 
 // entraAnswers is the query of Entra's answer to a request.

@@ -3,6 +3,10 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -15,6 +19,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"fhirlink/shared/smartauth/jwks"
 )
 
 // clinicBase is the FHIR server of the link that registerClinic makes.
@@ -36,38 +44,44 @@ func TestOthersClients(t *testing.T) {
 	registerClinic(t, local)
 	issuer := switchOn(t, local)
 	const redirectURI = "https://app.example/cb"
-	makeApp := func(clientID, kind string, iss bool, scope string) {
-		sendJSON(t, http.MethodPost, local+"/api/links/good-health-clinic/apps", map[string]any{
-			"clientId": clientID, "name": "App", "type": kind, "redirectUris": []string{redirectURI}, "scopes": []string{"openid", "fhirUser", "launch/patient", "offline_access", scope}, "authorizationResponseIss": iss,
-		}, http.StatusCreated)
+	makeApp := func(app map[string]any) {
+		app["name"], app["redirectUris"] = "App", []string{redirectURI}
+		sendJSON(t, http.MethodPost, local+"/api/links/good-health-clinic/apps", app, http.StatusCreated)
 	}
 	for _, c := range []struct {
 		name, kind, method string
 		iss                bool
+		algorithm          jose.SignatureAlgorithm
 	}{
-		{"public", "public", "none", false},
-		{"public with iss", "public", "none", true},
-		{"Basic", "symmetric", "client_secret_basic", false},
-		{"post with iss", "symmetric", "client_secret_post", true},
+		{"public", "public", "none", false, ""},
+		{"public with iss", "public", "none", true, ""},
+		{"Basic", "symmetric", "client_secret_basic", false, ""},
+		{"post with iss", "symmetric", "client_secret_post", true, ""},
+		{"RS384", "asymmetric", "private_key_jwt", false, jose.RS384},
+		{"ES384", "asymmetric", "private_key_jwt", false, jose.ES384},
 	} {
 		settings := map[string]any{
 			"issuer": issuer, "method": c.method, "iss": c.iss, "redirectUri": redirectURI, "aud": clinicBase,
 			"user": "pat", "patient": "p-1", "fhirUser": clinicBase + "/Patient/p-1", "scope": "openid fhirUser launch/patient offline_access patient/*.rs",
 		}
-		scope := "patient/*.rs"
+		app := map[string]any{"type": c.kind, "authorizationResponseIss": c.iss}
+		scopes := []string{"openid", "fhirUser", "launch/patient", "offline_access", "patient/*.rs"}
+		if c.algorithm != "" {
+			private, public := keyPair(t, c.algorithm)
+			settings["key"] = private
+			app["jwks"], app["grants"] = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}}, []string{"authorization_code", "client_credentials"}
+			scopes = append(scopes, "system/*.rs")
+		}
 		if c.kind == "symmetric" {
-			scope = "user/*.cruds"
+			scopes[4] = "user/*.cruds"
 			settings["user"], settings["fhirUser"], settings["scope"] = "ada", clinicBase+"/Practitioner/1", "openid fhirUser offline_access user/Patient.rs"
 			delete(settings, "patient")
 		}
 		for _, library := range []string{"oauth4webapi", "openid-client"} {
 			t.Run(library+", "+c.name, func(t *testing.T) {
-				clientID := library + "-" + c.method
-				if c.iss {
-					clientID += "-iss"
-				}
-				makeApp(clientID, c.kind, c.iss, scope)
-				settings["clientId"] = clientID
+				clientID := library + "-" + strings.ReplaceAll(c.name, " ", "-")
+				settings["clientId"], app["clientId"], app["scopes"] = clientID, clientID, scopes
+				makeApp(app)
 				if c.kind == "symmetric" {
 					sendJSON(t, http.MethodPost, local+"/api/links/good-health-clinic/apps/"+clientID+"/secret", map[string]any{"clientSecret": importedSecret}, http.StatusCreated)
 					settings["secret"] = importedSecret
@@ -76,6 +90,32 @@ func TestOthersClients(t *testing.T) {
 			})
 		}
 	}
+	for _, algorithm := range jwks.Algorithms {
+		t.Run("jose, "+string(algorithm), func(t *testing.T) {
+			private, public := keyPair(t, algorithm)
+			clientID := "backend-" + string(algorithm)
+			makeApp(map[string]any{
+				"clientId": clientID, "type": "asymmetric", "grants": []string{"client_credentials"}, "scopes": []string{"system/*.rs"}, "jwks": jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}},
+			})
+			runClient(t, "backend.mjs", map[string]any{"issuer": issuer, "clientId": clientID, "key": private, "aud": clinicBase})
+		})
+	}
+}
+
+// keyPair makes the key of an app.
+func keyPair(t *testing.T, algorithm jose.SignatureAlgorithm) (private, public jose.JSONWebKey) {
+	t.Helper()
+	private = jose.JSONWebKey{KeyID: "key-of-the-app", Algorithm: string(algorithm)}
+	var err error
+	if algorithm == jose.RS384 {
+		private.Key, err = rsa.GenerateKey(rand.Reader, 2048)
+	} else {
+		private.Key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return private, private.Public()
 }
 
 // switchOn makes the clinic's link an authorization server.

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ClientCredentials is the only supported grant_type (RFC 6749 §4.4).
+// ClientCredentials is the only grant_type of the links' token endpoint (RFC 6749 §4.4).
 const ClientCredentials = "client_credentials"
 
 // Error codes.
@@ -21,6 +21,7 @@ const (
 	InvalidClient        = "invalid_client"         // RFC 6749 §5.2: no client authentication included
 	InvalidGrant         = "invalid_grant"          // RFC 6749 §5.2
 	InvalidScope         = "invalid_scope"          // RFC 6749 §5.2
+	UnauthorizedClient   = "unauthorized_client"    // RFC 6749 §5.2
 	UnsupportedGrantType = "unsupported_grant_type" // RFC 6749 §5.2
 	ServerError          = "server_error"           // RFC 6749 §4.1.2.1
 	Unavailable          = "temporarily_unavailable"
@@ -32,7 +33,7 @@ const (
 // Codes returns all of them.
 func Codes() []string {
 	return []string{
-		InvalidRequest, InvalidClient, InvalidGrant, InvalidScope, UnsupportedGrantType, ServerError, Unavailable, InvalidTarget, InvalidToken, InsufficientScope,
+		InvalidRequest, InvalidClient, InvalidGrant, InvalidScope, UnauthorizedClient, UnsupportedGrantType, ServerError, Unavailable, InvalidTarget, InvalidToken, InsufficientScope,
 	}
 }
 

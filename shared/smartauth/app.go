@@ -1,9 +1,11 @@
 package smartauth
 
 import (
+	"slices"
 	"time"
 
 	"fhirlink/shared/secret"
+	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/redirect"
 )
 
@@ -12,8 +14,18 @@ type AppType string
 
 // The types of apps.
 const (
-	Public    AppType = "public"    // it cannot keep a secret
-	Symmetric AppType = "symmetric" // by a client secret
+	Public     AppType = "public"     // it cannot keep a secret
+	Symmetric  AppType = "symmetric"  // by a client secret
+	Asymmetric AppType = "asymmetric" // by a key whose public half is known
+)
+
+// GrantType is a way in which an app gets tokens first (RFC 6749 §1.3).
+type GrantType string
+
+// The grant types that an app may have.
+const (
+	AuthorizationCode GrantType = "authorization_code" // a user signs in
+	ClientCredentials GrantType = "client_credentials" // nobody does: a backend service
 )
 
 // maxApps is how many apps a link may have.
@@ -29,13 +41,18 @@ type App struct {
 	Name         string
 	Type         AppType
 	RedirectURIs []string
-	LaunchURI    string   `json:",omitzero"`
-	Scopes       []string // the most that it may be granted
+	LaunchURI    string      `json:",omitzero"`
+	Scopes       []string    // the most that it may be granted
+	Grants       []GrantType `json:",omitempty"` // none: AuthorizationCode
 
 	PKCEOptional             bool        `json:",omitzero"`
 	AuthorizationResponseIss bool        `json:",omitzero"` // RFC 9207
 	Disabled                 bool        `json:",omitzero"`
 	Secrets                  []AppSecret `json:",omitempty"` // newest first
+
+	// Of an asymmetric app, exactly one of these.
+	JWKSURI string   `json:",omitzero"` // where it publishes its keys
+	JWKS    jwks.Set `json:",omitzero"`
 
 	CreatedAt, UpdatedAt time.Time
 }
@@ -48,6 +65,20 @@ type AppSecret struct {
 
 // ETag is the entity tag of the app, with its quotes.
 func (a App) ETag() string { return `"` + a.Tag + `"` }
+
+// GrantTypes are the ways in which the app may get tokens.
+func (a App) GrantTypes() []GrantType {
+	if len(a.Grants) == 0 {
+		return []GrantType{AuthorizationCode}
+	}
+	return a.Grants
+}
+
+// May reports whether the app may get tokens in a way.
+func (a App) May(grant GrantType) bool { return slices.Contains(a.GrantTypes(), grant) }
+
+// backend reports whether the app is a backend service.
+func (a App) backend() bool { return a.May(ClientCredentials) }
 
 // Redirects reports whether the app may be answered at an address.
 func (a App) Redirects(uri string) bool { return redirect.Match(a.RedirectURIs, uri) }

@@ -89,7 +89,7 @@ func (s *Service) CreateApp(ctx context.Context, organization, slug string, in N
 	if err != nil {
 		return App{}, secret.Value{}, nil, err
 	}
-	if a, err = in.app(); err != nil {
+	if a, err = in.app(s.AnyTarget); err != nil {
 		return App{}, secret.Value{}, nil, err
 	}
 	apps, err := s.apps(ctx, l)
@@ -162,7 +162,7 @@ func (s *Service) ChangeApp(ctx context.Context, organization, slug, clientID st
 		if err := (Precondition{IfMatch: p.IfMatch}).check(a.ETag(), "settings of the app"); err != nil {
 			return App{}, err
 		}
-		return in.change(a)
+		return in.change(a, s.AnyTarget)
 	})
 	return changed, changed.notes(settings), err
 }
@@ -186,7 +186,7 @@ func (s *Service) NewAppSecret(ctx context.Context, organization, slug, clientID
 		}
 		if a.Type != Symmetric {
 			return App{}, problem.Invalid(problem.Field{
-				Field: "type", Code: "app_has_no_secret", Message: "The app is of the type " + string(a.Type) + ", which has no client secret.", Fix: "Make a symmetric app instead.",
+				Field: "type", Code: "app_has_no_secret", Message: "The app is of the type " + string(a.Type) + ", which has no client secret.", Fix: "Make a symmetric app instead. The key of an asymmetric app is changed with PATCH, by jwks or jwksUri.",
 			})
 		}
 		now := s.Now()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth/jwks"
 )
 
 // Paths below an issuer.
@@ -15,6 +16,10 @@ const (
 	RevokePath    = "/revoke"
 	KeysPath      = "/jwks"
 	CallbackPath  = "/callback"
+
+	// OtherTokenPath is where Microsoft's FHIR server says that the token endpoint is, for a day, if it
+	// could not fetch our metadata.
+	OtherTokenPath = "/oauth2/v2.0/token"
 )
 
 // Metadata is the document by which apps and FHIR servers find out about an authorization server: SMART's
@@ -30,6 +35,7 @@ type Metadata struct {
 	GrantTypes            []string `json:"grant_types_supported"`
 	CodeChallengeMethods  []string `json:"code_challenge_methods_supported"`
 	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
+	AssertionAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
 	SubjectTypes          []string `json:"subject_types_supported"`
 	IDTokenAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
 	Claims                []string `json:"claims_supported"`
@@ -46,7 +52,7 @@ func (s *Service) Metadata(ctx context.Context, slug string) (Metadata, error) {
 
 // describe makes the document about a server.
 func describe(server Server, issuer string) Metadata {
-	return Metadata{
+	m := Metadata{
 		Issuer: issuer, JWKSURI: issuer + KeysPath, AuthorizationEndpoint: issuer + AuthorizePath, TokenEndpoint: issuer + TokenPath, RevocationEndpoint: issuer + RevokePath,
 		ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, GrantTypes: []string{"authorization_code", "refresh_token"},
 		CodeChallengeMethods: []string{"S256"}, AuthMethods: []string{"client_secret_basic", "client_secret_post", "none"},
@@ -54,6 +60,21 @@ func describe(server Server, issuer string) Metadata {
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "nonce", "fhirUser", "name", "preferred_username", "email"},
 		Scopes: server.ScopesSupported(), Capabilities: server.capabilities(),
 	}
+	if server.has(App.backend) {
+		m.GrantTypes = append(m.GrantTypes, string(ClientCredentials))
+	}
+	if server.has(func(a App) bool { return a.Type == Asymmetric }) {
+		m.AuthMethods = append(m.AuthMethods[:2:2], "private_key_jwt", "none")
+		for _, one := range jwks.Algorithms {
+			m.AssertionAlgorithms = append(m.AssertionAlgorithms, string(one))
+		}
+	}
+	return m
+}
+
+// has reports whether there is an app which is so and is not switched off.
+func (s Server) has(is func(App) bool) bool {
+	return slices.ContainsFunc(s.Apps, func(a App) bool { return !a.Disabled && is(a) })
 }
 
 // ScopesSupported are those that the settings name, else those that the apps may ask for, sorted.
@@ -73,11 +94,8 @@ func (s Server) ScopesSupported() []string {
 
 // capabilities are those of SMART's list that this link has.
 func (s Server) capabilities() []string {
-	has := func(is func(App) bool) bool {
-		return slices.ContainsFunc(s.Apps, func(a App) bool { return !a.Disabled && is(a) })
-	}
 	asks := func(is func(scope string) bool) bool {
-		return has(func(a App) bool { return slices.ContainsFunc(a.Scopes, is) })
+		return s.has(func(a App) bool { return slices.ContainsFunc(a.Scopes, is) })
 	}
 	in := func(context string) func(string) bool {
 		return func(scope string) bool {
@@ -93,8 +111,9 @@ func (s Server) capabilities() []string {
 	}{
 		{"launch-standalone", true},
 		{"authorize-post", true},
-		{"client-public", has(func(a App) bool { return a.Type == Public })},
-		{"client-confidential-symmetric", has(func(a App) bool { return a.Type == Symmetric })},
+		{"client-public", s.has(func(a App) bool { return a.Type == Public })},
+		{"client-confidential-symmetric", s.has(func(a App) bool { return a.Type == Symmetric })},
+		{"client-confidential-asymmetric", s.has(func(a App) bool { return a.Type == Asymmetric })},
 		{"sso-openid-connect", asks(is("openid"))},
 		{"context-banner", constants.NeedPatientBanner != nil},
 		{"context-style", constants.SmartStyleURL != ""},

@@ -13,10 +13,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"fhirlink/shared/egress"
 	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/redirect"
 )
 
@@ -25,25 +27,26 @@ const (
 	maxName         = 100 // characters
 	maxRedirectURIs = 16
 	maxLaunchURI    = 512   // bytes
+	maxJWKSURI      = 1024  // bytes
 	largeScopes     = 6_000 // bytes, percent-encoded: from here authorize URLs get too long
 )
 
 // NewApp is what an organization sends to make an app or, with absent members kept, to change one.
 type NewApp struct {
-	ClientID                 string     `json:"clientId"`
-	Name                     *string    `json:"name"`
-	Type                     string     `json:"type"`
-	RedirectURIs             *[]string  `json:"redirectUris"`
-	LaunchURI                *string    `json:"launchUri"`
-	Scopes                   *[]string  `json:"scopes"`
-	Grants                   *[]string  `json:"grants"`
-	JWKSURI                  *string    `json:"jwksUri"`
-	JWKS                     *anyObject `json:"jwks"`
-	PKCE                     *string    `json:"pkce"`
-	AuthorizationResponseIss *bool      `json:"authorizationResponseIss"`
-	Introspect               *bool      `json:"introspect"`
-	Enabled                  *bool      `json:"enabled"`
-	Entra                    *anyObject `json:"entra"`
+	ClientID                 string    `json:"clientId"`
+	Name                     *string   `json:"name"`
+	Type                     string    `json:"type"`
+	RedirectURIs             *[]string `json:"redirectUris"`
+	LaunchURI                *string   `json:"launchUri"`
+	Scopes                   *[]string `json:"scopes"`
+	Grants                   *[]string `json:"grants"`
+	JWKSURI                  *string   `json:"jwksUri"`
+	JWKS                     *rawJSON  `json:"jwks"`
+	PKCE                     *string   `json:"pkce"`
+	AuthorizationResponseIss *bool     `json:"authorizationResponseIss"`
+	Introspect               *bool     `json:"introspect"`
+	Enabled                  *bool     `json:"enabled"`
+	Entra                    *rawJSON  `json:"entra"`
 
 	CreatedAt ReadOnly `json:"createdAt"`
 	UpdatedAt ReadOnly `json:"updatedAt"`
@@ -51,11 +54,14 @@ type NewApp struct {
 	Notes     ReadOnly `json:"notes"`
 }
 
-// anyObject is a member whose content does not count yet.
-type anyObject struct{}
+// rawJSON is a member that is read later.
+type rawJSON []byte
 
-// UnmarshalJSON takes any value.
-func (*anyObject) UnmarshalJSON([]byte) error { return nil }
+// UnmarshalJSON keeps the text.
+func (r *rawJSON) UnmarshalJSON(text []byte) error {
+	*r = slices.Clone(text)
+	return nil
+}
 
 var clientIDSyntax = paste.MustCompile(`^[A-Za-z0-9._~-]{3,128}$`)
 
@@ -63,12 +69,7 @@ var clientIDSyntax = paste.MustCompile(`^[A-Za-z0-9._~-]{3,128}$`)
 func IsClientID(text string) bool { return clientIDSyntax.MatchString(text) }
 
 // app reads a new app. Errors: InvalidFields, BackendNeedsAsymmetric.
-func (in NewApp) app() (App, error) {
-	if in.Type != "asymmetric" {
-		if err := in.needsKey(); err != nil {
-			return App{}, err
-		}
-	}
+func (in NewApp) app(anyTarget bool) (App, error) {
 	r := &reader{}
 	a := App{ClientID: in.ClientID, Type: AppType(in.Type)}
 	switch {
@@ -77,31 +78,23 @@ func (in NewApp) app() (App, error) {
 	case !clientIDSyntax.MatchString(a.ClientID):
 		r.fail("clientId", "client_id_syntax", "Choose one of 3 to 128 letters, digits and . _ ~ -, or leave it out: then it is a GUID.", "clientId %.140q cannot be used.", in.ClientID)
 	}
-	switch in.Type {
-	case "":
-		r.fail("type", "required", "Send public for an app that cannot keep a secret (in a browser, on a phone), symmetric for one with a server of its own.", "The field type is required.")
-	case "asymmetric":
-		r.notYet("type", in.Type, "Send public or symmetric.")
-	default:
-		r.oneOf("type", in.Type, "", string(Public), string(Symmetric))
+	if in.Type == "" {
+		r.fail("type", "required", "Send public for an app that cannot keep a secret (in a browser, on a phone), symmetric for one with a server of its own, asymmetric for one that signs with a key.", "The field type is required.")
 	}
+	r.oneOf("type", in.Type, "", string(Public), string(Symmetric), string(Asymmetric))
 	for _, one := range []struct {
 		field  string
 		absent bool
-	}{{"name", in.Name == nil}, {"redirectUris", in.RedirectURIs == nil}, {"scopes", in.Scopes == nil}} {
+	}{{"name", in.Name == nil}, {"scopes", in.Scopes == nil}} {
 		if one.absent {
 			r.fail(one.field, "required", "Send it.", "The field %s is required.", one.field)
 		}
 	}
-	in.into(&a, r)
-	return a, r.err()
+	return in.into(a, r, anyTarget)
 }
 
 // change applies the members that were sent. Errors: InvalidFields, BackendNeedsAsymmetric.
-func (in NewApp) change(a App) (App, error) {
-	if err := in.needsKey(); err != nil {
-		return App{}, err
-	}
+func (in NewApp) change(a App, anyTarget bool) (App, error) {
 	r := &reader{}
 	if in.ClientID != "" && in.ClientID != a.ClientID {
 		r.fail("clientId", "immutable", "Make another app instead, and delete this one when nobody uses it.", "The client id of an app is never changed.")
@@ -109,35 +102,37 @@ func (in NewApp) change(a App) (App, error) {
 	if in.Type != "" && in.Type != string(a.Type) {
 		r.fail("type", "immutable", "Make another app instead, and delete this one when nobody uses it.", "The type of an app is never changed.")
 	}
-	in.into(&a, r)
-	return a, r.err()
+	return in.into(a, r, anyTarget)
 }
 
 // needsKey is BackendNeedsAsymmetric if the app would get tokens without a user.
-func (in NewApp) needsKey() error {
+func (a App) needsKey() error {
 	field := ""
-	if in.Grants != nil && slices.Contains(*in.Grants, "client_credentials") {
-		field = "grants"
-	}
-	if in.Scopes != nil && slices.ContainsFunc(*in.Scopes, func(s string) bool { return smart.Parse(s).Context == "system" }) {
+	switch {
+	case a.Type == Asymmetric:
+	case a.asksForSystem():
 		field = "scopes"
+	case a.backend():
+		field = "grants"
 	}
 	if field == "" {
 		return nil
 	}
-	const message, fix = "A backend service (client_credentials, scopes system/…) signs its requests with a key of its own.", "Make an app of the type asymmetric for it, which is not available yet."
+	const message, fix = "A backend service (client_credentials, scopes system/…) signs its requests with a key of its own.", "Make an app of the type asymmetric for it, with its public key in jwks or jwksUri."
 	e := problem.New(problem.BackendNeedsAsymmetric, "%s %s", message, fix)
 	e.Fields = []problem.Field{{Field: field, Code: string(problem.BackendNeedsAsymmetric), Message: message, Fix: fix}}
 	return e
 }
 
-// into reads the members that were sent into a.
-func (in NewApp) into(a *App, r *reader) {
+// asksForSystem reports whether the app may be granted a scope that needs no user.
+func (a App) asksForSystem() bool {
+	return slices.ContainsFunc(a.Scopes, func(s string) bool { return smart.Parse(s).Context == "system" })
+}
+
+// into reads the members that were sent into a, and checks the app as it is then.
+func (in NewApp) into(a App, r *reader, anyTarget bool) (App, error) {
 	if in.Name != nil {
 		a.Name = r.name(*in.Name)
-	}
-	if in.RedirectURIs != nil {
-		a.RedirectURIs = r.redirectURIs(*in.RedirectURIs, a.Type == Public)
 	}
 	if in.LaunchURI != nil {
 		a.LaunchURI = r.launchURI(*in.LaunchURI)
@@ -148,7 +143,13 @@ func (in NewApp) into(a *App, r *reader) {
 		}
 	}
 	if in.Grants != nil {
-		r.grants(*in.Grants)
+		a.Grants = r.grants(*in.Grants)
+	}
+	if in.RedirectURIs != nil {
+		a.RedirectURIs = r.redirectURIs(*in.RedirectURIs, a.Type == Public)
+	}
+	if len(a.RedirectURIs) == 0 && a.May(AuthorizationCode) && !r.about("redirectUris") {
+		r.fail("redirectUris", "required", "Send where the app is answered, up to 16 addresses. A backend service, whose only grant is client_credentials, needs none.", "The app has no redirect URI.")
 	}
 	if in.PKCE != nil {
 		a.PKCEOptional = r.oneOf("pkce", *in.PKCE, "required", "required", "optional") == "optional"
@@ -165,12 +166,64 @@ func (in NewApp) into(a *App, r *reader) {
 		}
 		a.Disabled = !*in.Enabled
 	}
-	for field, sent := range map[string]bool{"jwksUri": in.JWKSURI != nil, "jwks": in.JWKS != nil, "entra": in.Entra != nil, "introspect": in.Introspect != nil && *in.Introspect} {
-		if sent {
-			r.fail(field, "not_available_yet", "Leave it out.", "%s is not available yet.", field)
-		}
+	in.keys(&a, r, anyTarget)
+	if in.Entra != nil {
+		r.fail("entra", "not_available_yet", "Leave it out.", "entra is not available yet.")
+	}
+	if in.Introspect != nil && *in.Introspect {
+		r.fail("introspect", "not_available_yet", "Leave it out.", "introspect is not available yet.")
+	}
+	if a.asksForSystem() && !a.backend() && a.Type == Asymmetric {
+		r.fail("grants", "grant_missing", "Send [\"client_credentials\"], with authorization_code beside it if users sign in, too.", "Scopes system/… are for backend services, and the app may not get tokens as one.")
 	}
 	slices.SortStableFunc(r.mistakes, func(a, b problem.Field) int { return strings.Compare(a.Field, b.Field) })
+	if err := a.needsKey(); err != nil && !r.about("type") {
+		return App{}, err
+	}
+	return a, r.err()
+}
+
+// keys reads where the keys of an asymmetric app are. One that is sent takes the place of the other.
+func (in NewApp) keys(a *App, r *reader, anyTarget bool) {
+	uri, set := in.JWKSURI != nil, in.JWKS != nil
+	switch {
+	case a.Type != Asymmetric && (uri || set):
+		for _, field := range []string{"jwksUri", "jwks"} {
+			if field == "jwksUri" && uri || field == "jwks" && set {
+				r.fail(field, "app_has_no_key", "Leave it out, or make an asymmetric app.", "Only apps of the type asymmetric have keys.")
+			}
+		}
+	case a.Type != Asymmetric:
+	case uri && set:
+		r.fail("jwks", "jwks_twice", "Send the address in jwksUri if the app publishes its keys, else the keys in jwks.", "The app can have jwksUri or jwks, not both.")
+	case uri:
+		a.JWKSURI, a.JWKS = r.jwksURI(*in.JWKSURI, anyTarget), jwks.Set{}
+	case set:
+		if mistake := jwks.Check(*in.JWKS); mistake != nil {
+			r.mistakes = append(r.mistakes, *mistake)
+			return
+		}
+		a.JWKSURI = ""
+		a.JWKS, _ = jwks.Parse(*in.JWKS) // Check has read it
+	case a.JWKSURI == "" && a.JWKS.IsZero():
+		r.fail("jwksUri", "required", "Send the address at which the app publishes its keys, or the keys themselves in jwks.", "An asymmetric app needs jwksUri or jwks.")
+	}
+}
+
+// jwksURI is where an app publishes its keys. Which address that is, is judged when it is dialled.
+func (r *reader) jwksURI(uri string, anyTarget bool) string {
+	const fix = "Send the https address of the app's key set, such as https://app.example/.well-known/jwks.json."
+	u, err := url.Parse(uri)
+	if err != nil || len(uri) > maxJWKSURI || !isHTTPS(uri) {
+		r.fail("jwksUri", "url_not_https", fix, "jwksUri %.80q is no https address of at most %d characters.", uri, maxJWKSURI)
+		return uri
+	}
+	host, port := u.Hostname(), u.Port()
+	public := strings.Contains(host, ".") && egress.IsName(host) && !egress.LooksLikeAddress(host) && (port == "" || port == "443")
+	if !anyTarget && !public {
+		r.fail("jwksUri", "url_host", fix, "jwksUri %.80q must have the public name of a host, and no other port than 443.", uri)
+	}
+	return uri
 }
 
 func (r *reader) name(text string) string {
@@ -183,7 +236,7 @@ func (r *reader) name(text string) string {
 }
 
 func (r *reader) redirectURIs(uris []string, public bool) (kept []string) {
-	if len(uris) == 0 || len(uris) > maxRedirectURIs {
+	if len(uris) > maxRedirectURIs {
 		r.fail("redirectUris", "too_many", "Send 1 to 16.", "There are %d redirect URIs.", len(uris))
 		return nil
 	}
@@ -208,17 +261,25 @@ func (r *reader) launchURI(uri string) string {
 	return uri
 }
 
-func (r *reader) grants(grants []string) {
+func (r *reader) grants(grants []string) (kept []GrantType) {
 	for _, one := range grants {
-		r.oneOf("grants", one, "", "authorization_code", "client_credentials")
+		r.oneOf("grants", one, "", string(AuthorizationCode), string(ClientCredentials))
+		if grant := GrantType(one); !slices.Contains(kept, grant) {
+			kept = append(kept, grant)
+		}
 	}
-	if !slices.Contains(grants, "authorization_code") && !slices.Contains(grants, "client_credentials") {
+	if len(kept) == 0 {
 		r.fail("grants", "required", "Send [\"authorization_code\"], or leave it out.", "The app has no grant.")
 	}
+	slices.Sort(kept)
+	return kept
 }
 
 // readOnlyThere is about Azure Health Data Services' smartIdentityProviders.
 const readOnlyThere = "Azure Health Data Services lets apps with tokens of another authorization server read only (by its documentation; not tried): scopes that write will be refused there."
+
+// noSystemThere is about the same.
+const noSystemThere = "Azure Health Data Services wants a fhirUser in every token of another authorization server (by its documentation; not tried): tokens of backend services, with system/ scopes, will be refused there."
 
 // notes are what will not work as the app may expect.
 func (a App) notes(s Settings) (notes []string) {
@@ -227,6 +288,9 @@ func (a App) notes(s Settings) (notes []string) {
 	}
 	if s.Server == AHDS && slices.ContainsFunc(a.Scopes, writes) {
 		notes = append(notes, readOnlyThere)
+	}
+	if s.Server == AHDS && a.asksForSystem() {
+		notes = append(notes, noSystemThere)
 	}
 	return notes
 }

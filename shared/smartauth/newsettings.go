@@ -61,6 +61,11 @@ func (r *reader) fail(field, code, fix, format string, args ...any) {
 	r.mistakes = append(r.mistakes, problem.Field{Field: field, Code: code, Message: fmt.Sprintf(format, args...), Fix: fix})
 }
 
+// about reports whether a mistake in a field was found.
+func (r *reader) about(field string) bool {
+	return slices.ContainsFunc(r.mistakes, func(m problem.Field) bool { return m.Field == field })
+}
+
 // notYet refuses what a later part brings.
 func (r *reader) notYet(field, value, instead string) {
 	r.fail(field, "not_available_yet", instead, "%s %q is not available yet.", field, value)

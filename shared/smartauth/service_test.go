@@ -384,12 +384,12 @@ func TestAppsThatAreRefused(t *testing.T) {
 		`{}`:                            {"name required", "redirectUris required", "scopes required", "type required"},
 		whole(`,"clientId":"a b"`):      {"clientId client_id_syntax"},
 		whole(`,"clientId":"ab"`):       {"clientId client_id_syntax"},
-		whole(`,"type":"asymmetric"`):   {"type not_available_yet"},
+		whole(`,"type":"asymmetric"`):   {"jwksUri required"},
 		whole(`,"type":"confidential"`): {"type unknown_value"},
 		whole(`,"name":" "`):            {"name name_syntax"},
 		whole(`,"name":"` + strings.Repeat("ä", 101) + `"`):           {"name name_syntax"},
 		whole(`,"name":"a\u202eb"`):                                   {"name name_syntax"},
-		whole(`,"redirectUris":[]`):                                   {"redirectUris too_many"},
+		whole(`,"redirectUris":[]`):                                   {"redirectUris required"},
 		whole(`,"redirectUris":["http://a.example/","javascript:x"]`): {"redirectUris redirect_uri", "redirectUris redirect_uri"},
 		whole(`,"launchUri":"http://a.example/"`):                     {"launchUri url_not_https"},
 		whole(`,"scopes":[]`):                                         {"scopes required"},
@@ -398,7 +398,7 @@ func TestAppsThatAreRefused(t *testing.T) {
 		whole(`,"grants":["implicit","authorization_code"]`): {"grants unknown_value"},
 		whole(`,"pkce":"optional"`):                          {"pkce pkce_required"},
 		whole(`,"pkce":"none"`):                              {"pkce unknown_value"},
-		whole(`,"jwksUri":"https://a.example","jwks":{"keys":[]},"entra":{},"introspect":true`): {"entra not_available_yet", "introspect not_available_yet", "jwks not_available_yet", "jwksUri not_available_yet"},
+		whole(`,"jwksUri":"https://a.example","jwks":{"keys":[]},"entra":{},"introspect":true`): {"entra not_available_yet", "introspect not_available_yet", "jwks app_has_no_key", "jwksUri app_has_no_key"},
 	} {
 		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, text))
 		t.Log(text)
@@ -445,6 +445,107 @@ func TestAppsThatAreRefused(t *testing.T) {
 	if apps, err := d.all(t.Context(), orgA); err != nil || len(apps) != 100 {
 		t.Errorf("%d apps, %v", len(apps), err)
 	}
+}
+
+// keySet is a set with an EC key on a curve, made by a published example, RFC 7515 A.3 and RFC 7520 §3.1.
+const (
+	p256Key = `{"kty":"EC","crv":"P-256","kid":"p256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	rsa2048 = `"n":"n4EPtAOCc9AlkeQHPzHStgAbgs7bTZLwUBZdR8_KuKPEHLd4rHVTeT-O-XV2jRojdNhxJWTDvNd7nqQ0VEiZQHz_AJmSCpMaJMRBSFKrKb2wqVwGU_NsYOYL-QtiWN2lbzcEe6XC0dApr5ydQLrHqkHHig3RBordaZ6Aj-oBHqFEHYpPe7Tpe-OfVfHd1E6cS6M1FZcD1NNLYD5lFHpPI9bTwJlsde3uhGqC0ZCuEHg8lhzwOHrtIQbS0FVbb9k3-tVTU4fg_3L_vniUFAKwuCLqKnS2BYwdq_mzSnbLY7h_qixoR7jig3__kRhuaxwUkRz5iaiQkqgc5gHdrNP5zw","e":"AQAB"`
+)
+
+// TestAppKeys: an asymmetric app has one place where its public keys are, and nothing secret is kept.
+func TestAppKeys(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	key := func(kid, more string) string { return `{"kty":"RSA","kid":"` + kid + `",` + rsa2048 + more + `}` }
+	set := func(keys ...string) string { return `"jwks":{"keys":[` + strings.Join(keys, ",") + `]}` }
+	whole := func(members string) string {
+		return `{"name":"App","type":"asymmetric","grants":["client_credentials"],"scopes":["system/*.rs"],` + members + `}`
+	}
+	many := []string{}
+	for i := range 17 {
+		many = append(many, key(fmt.Sprint(i), ""))
+	}
+	for text, want := range map[string]string{
+		whole(set(key("a", ""), key("b", `,"alg":"RS384","use":"sig"`))):           "",
+		whole(`"jwksUri":"https://app.example/keys?x=1"`):                          "",
+		whole(`"jwksUri":"https://app.example:443/keys"`):                          "",
+		whole(`"jwksUri":"http://app.example/keys"`):                               "jwksUri url_not_https",
+		whole(`"jwksUri":"https://app.example:8443/keys"`):                         "jwksUri url_host",
+		whole(`"jwksUri":"https://127.0.0.1/keys"`):                                "jwksUri url_host",
+		whole(`"jwksUri":"https://localhost/keys"`):                                "jwksUri url_host",
+		whole(`"jwksUri":"https://app.example/` + strings.Repeat("k", 1024) + `"`): "jwksUri url_not_https",
+		whole(`"jwksUri":""`):                                                      "jwksUri url_not_https",
+		whole(`"jwksUri":"https://app.example/keys",` + set(key("a", ""))):         "jwks jwks_twice",
+		whole(set()):       "jwks required",
+		whole(`"jwks":{}`): "jwks jwks_syntax",
+		whole(`"jwks":[]`): "jwks jwks_syntax",
+		whole(`"jwks":"https://app.example/keys"`):                           "jwks jwks_syntax",
+		whole(set(many...)):                                                  "jwks too_many",
+		whole(set(key("a", `,"x5t":"`+strings.Repeat("x", 32<<10)+`"`))):     "jwks too_large",
+		whole(set(key("a", `,"d":"canary"`))):                                "jwks private_key",
+		whole(set(`{"kty":"oct","kid":"a","k":"canary"}`)):                   "jwks private_key",
+		whole(set(key("a", ""), key("a", ""))):                               "jwks kid_repeated",
+		whole(set(key("", ""))):                                              "jwks kid_missing",
+		whole(set(key("a", `,"use":"enc"`))):                                 "jwks key_unusable",
+		whole(set(key("a", `,"alg":"RS256"`))):                               "jwks key_unusable",
+		whole(set(p256Key)):                                                  "jwks key_unusable",
+		whole(set(`{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}`)):          "jwks key_unusable",
+		whole(set(`{"kty":"EC","crv":"P-384","kid":"a","x":"AA","y":"AA"}`)): "jwks key_syntax",
+		whole(set(`7`)): "jwks key_syntax",
+		strings.Replace(whole(set(key("a", ""))), `["client_credentials"]`, `["authorization_code"]`, 1): "grants grant_missing",
+	} {
+		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, text))
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		var p *problem.Error
+		if !errors.As(err, &p) || strings.Contains(fmt.Sprintf("%+v", p), "canary") {
+			t.Fatalf("%s: %v", text, err)
+		}
+		found := p.Fields[0].Field + " " + p.Fields[0].Code
+		if want == "grants grant_missing" && len(p.Fields) == 2 { // its redirect URIs are missing, too
+			p.Fields = p.Fields[:1]
+		}
+		if found != want || len(p.Fields) != 1 {
+			t.Errorf("%.300s: %v, want %s", text, p.Fields, want)
+		}
+	}
+
+	a, made := d.create(t, whole(`"clientId":"app",`+set(key("a", ""))))
+	if !made.IsZero() || a.JWKS.IsZero() || len(a.RedirectURIs) != 0 {
+		t.Errorf("%+v", a)
+	}
+	change := func(text string) (smartauth.App, error) {
+		changed, _, err := d.ChangeApp(t.Context(), orgA, slug, "app", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, text))
+		return changed, err
+	}
+	if b, err := change(`{"jwksUri":"https://app.example/keys"}`); err != nil || !b.JWKS.IsZero() || b.JWKSURI == "" {
+		t.Errorf("one takes the place of the other: %+v, %v", b, err)
+	}
+	if b, err := change(`{` + set(key("b", "")) + `}`); err != nil || b.JWKS.IsZero() || b.JWKSURI != "" {
+		t.Errorf("and back: %+v, %v", b, err)
+	}
+	stored, _, err := d.App(t.Context(), orgA, slug, "app")
+	if text, _ := json.Marshal(stored.JWKS); err != nil || string(text) != `{"keys":[`+key("b", "")+`]}` {
+		t.Errorf("%s, %v", text, err)
+	}
+	for text, want := range map[string]string{
+		`{"grants":["authorization_code"]}`: "grants grant_missing", `{"grants":["authorization_code","client_credentials"]}`: "redirectUris required",
+		`{"type":"public"}`: "type immutable",
+	} {
+		_, err := change(text)
+		var p *problem.Error
+		if !errors.As(err, &p) || p.Fields[0].Field+" "+p.Fields[0].Code != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	d.create(t, `{"clientId":"public","name":"P","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"]}`)
+	_, _, err = d.ChangeApp(t.Context(), orgA, slug, "public", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, `{"scopes":["system/*.rs"]}`))
+	wantCode(t, err, problem.BackendNeedsAsymmetric)
 }
 
 func TestAppSecrets(t *testing.T) {

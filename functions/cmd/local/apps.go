@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/keyfile"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/launch"
 )
 
@@ -30,7 +31,7 @@ func (p *program) serveApps(o options, c config.Config, out clients, log *slog.L
 	p.links.OnWrite(func(slug link.Slug) { p.smart.Forget(string(slug)) })
 	p.launch = launch.New(launch.Deps{
 		Servers: p.smart, Clients: p.tokens, SignIns: &webauth.SignIns{Client: out.entra}, IDTokens: entra.NewApplications(out.entra, o.ahead.now), Signer: key, Rows: rows, Sealer: p.sealer,
-		Authorize: out.authorize, Log: log, Now: o.ahead.now,
+		AppKeys: jwks.NewPublished(out.appKeys, o.ahead.now), Authorize: out.authorize, Log: log, Now: o.ahead.now,
 	})
 	if out.box == nil {
 		return nil

@@ -132,6 +132,7 @@ type clients struct {
 	servers   *http.Client // FHIR servers
 	entra     *http.Client
 	graph     *http.Client
+	appKeys   *http.Client // key sets that SMART apps publish
 	webhooks  *http.Client // FHIRLINK_EGRESS_ALLOW does not apply here
 	authority func(fhir.BaseURL) string
 	kind      func(fhir.BaseURL) fhir.Kind // nil: decided by the host name
@@ -192,7 +193,7 @@ func (p *program) connect(o options, c config.Config, log *slog.Logger) (out cli
 }
 
 func (out *clients) use(servers, webhooks *http.Client) {
-	out.servers, out.entra, out.graph, out.webhooks = servers, servers, servers, webhooks
+	out.servers, out.entra, out.graph, out.appKeys, out.webhooks = servers, servers, servers, servers, webhooks
 }
 
 // authority returns where the credentials of a link are sent. Those for the sandbox's servers go

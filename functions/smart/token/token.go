@@ -9,6 +9,7 @@ import (
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/launch"
 )
 
@@ -83,18 +84,18 @@ func (h Handler) form(r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
-// failed slows down who tries client secrets.
+// failed slows down who tries credentials.
 func (h Handler) failed(r *http.Request, form url.Values, err error) error {
 	var told *oauth.Error
 	if !errors.As(err, &told) || told.Code != oauth.InvalidClient {
 		return err
 	}
-	credentials, _ := launch.ReadCredentials(r.Header["Authorization"], form) // its error has been told
-	client, unknown := h.Launch.Client(r.Context(), r.PathValue("slug"), credentials.ClientID)
+	credentials, _ := client.Read(r.Header["Authorization"], form) // its error has been told
+	key, unknown := h.Launch.Client(r.Context(), r.PathValue("slug"), credentials.ClientID)
 	if unknown != nil {
 		return err
 	}
-	if wait := h.Failures.Take(client); wait > 0 {
+	if wait := h.Failures.Take(key); wait > 0 {
 		return &problem.Error{Code: problem.TooManyRequests, RetryAfter: wait, Detail: "Too many wrong client credentials. Correct them, and try again after the time in Retry-After."}
 	}
 	return err

@@ -29,14 +29,16 @@
 // keeps a value for later. A check may have a condition, too.
 //
 // {{name}} is replaced with a variable, {{today}}, {{today+30}} and {{today-1}} with UTC dates,
-// and {{70000*x}} with a text repeated 70000 times.
+// {{70000*x}} with a text repeated 70000 times, and {{jwk RS384}} and {{jwk ES384}} with the public keys of
+// the apps that the scripts play.
 //
 // Some headers are instructions and are not sent. As adds the headers of a caller that the
 // [Runner] knows. Times: 20 sends the request twenty times, with {{n}} from 1 to 20, and checks
 // the last answer. Tries: 400 sends it up to 400 times, and stops at the first answer with the
 // expected status. While: the vault is down establishes that state through the [Runner] until the
 // answer arrives. Transfer-Encoding: chunked sends the body without a length. Basic: user:password
-// authenticates. Browser: pat sends the cookies that this browser has of the server, and keeps those that
+// authenticates. Assertion: RS384 app https://server/token, with a jti behind it if that matters, adds a
+// client assertion of the app to the form. Browser: pat sends the cookies that this browser has of the server, and keeps those that
 // the answer sets.
 //
 // A target may also be a variable that holds an address, such as that of a redirect. It is sent to the

@@ -182,6 +182,13 @@ var noRedirects = &http.Client{
 func (r run) request(ctx context.Context, e Exchange) (*http.Request, Site, error) {
 	var fill filler
 	target, body, basic := fill.text(r.Runner, e.Target), fill.text(r.Runner, e.Body), fill.text(r.Runner, e.Basic)
+	if e.Assertion != "" {
+		more, err := assertionForm(fill.text(r.Runner, e.Assertion), r.now())
+		if err != nil {
+			return nil, Site{}, err
+		}
+		body += more
+	}
 	if fill.err != nil {
 		return nil, Site{}, fill.err
 	}
@@ -316,6 +323,9 @@ func (f *filler) text(r Runner, text string) string {
 		if m := repeated.FindStringSubmatch(name); m != nil {
 			times, _ := strconv.Atoi(m[1]) // digits
 			return strings.Repeat(m[2], times)
+		}
+		if algorithm, ok := strings.CutPrefix(name, "jwk "); ok {
+			return publicJWK(algorithm)
 		}
 		value, ok := r.Vars[name]
 		if !ok && f.err == nil {

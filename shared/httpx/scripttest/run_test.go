@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"fhirlink/shared/httpx/scripttest"
 )
 
@@ -397,6 +399,55 @@ func TestTestRunsAScript(t *testing.T) {
 }
 
 // Every answer of every script must be one that all hosts pass on.
+// TestAssertion: the header Assertion adds a client assertion to the form, signed by the key that {{jwk}} has
+// the public half of.
+func TestAssertion(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			t.Error(err)
+		}
+		var public jose.JSONWebKey
+		if err := json.Unmarshal([]byte(r.PostForm.Get("key")), &public); err != nil {
+			t.Error(err)
+		}
+		signed, err := jose.ParseSignedCompact(r.PostForm.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES384})
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims, err := signed.Verify(public)
+		if err != nil || signed.Signatures[0].Header.KeyID != "ES384" {
+			t.Error(err)
+		}
+		_, _ = w.Write(claims)
+	}))
+	defer server.Close()
+	script, err := scripttest.Parse("assertion", `-- once --
+POST /token
+Content-Type: application/x-www-form-urlencoded
+Assertion: ES384 app {{audience}} jti-1
+
+key={{jwk ES384}}
+=> 200
+json iss == "app"
+json sub == "app"
+json aud == "https://a.example/token"
+json jti == "jti-1"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := scripttest.Runner{URL: server.URL, Vars: map[string]string{"audience": "https://a.example/token"}}
+	if _, err := r.Run(t.Context(), script); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"ES384 app", "RS256 app a", "none app a"} {
+		script.Exchanges[0].Assertion = bad
+		if _, err := r.Run(t.Context(), script); err == nil {
+			t.Errorf("Assertion: %s is taken", bad)
+		}
+	}
+}
+
 func TestHeadersMustBeASCII(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Name", "Ä") }))
 	defer server.Close()

@@ -26,6 +26,7 @@ type Exchange struct {
 	As         string // the caller; "" for none
 	Browser    string // whose cookies are sent and kept; "" for none
 	Basic      string // user name and password, with a colon in between; "" for none
+	Assertion  string // algorithm, client id, audience and, if it matters, jti of a client assertion; "" for none
 	Times      int    // how often it is sent; with Until, the maximum
 	Until      bool   // stop at the first answer with the status Status
 	While      string // the state during the request; "" for none
@@ -200,6 +201,8 @@ func (p *parser) header() error {
 		p.exchange().Browser = value
 	case "Basic":
 		p.exchange().Basic = value
+	case "Assertion":
+		p.exchange().Assertion = value
 	case "While":
 		p.exchange().While = value
 	case "Times", "Tries":

@@ -1,15 +1,13 @@
-package launch
+package client
 
 import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/secret"
-	"fhirlink/shared/smartauth"
 )
 
 // basicChallenge is what RFC 7617 wants in a 401 to a client that used Basic.
@@ -17,20 +15,28 @@ const basicChallenge = `Basic realm="fhirlink"`
 
 // Credentials are how a client says who it is (RFC 6749 §2.3).
 type Credentials struct {
-	ClientID string
-	Secret   secret.Value // zero: none was sent
-	basic    *basic
+	ClientID  string       // with an assertion: its subject, which nothing has proved yet
+	Secret    secret.Value // zero: none was sent
+	basic     *basic
+	assertion *assertion
 }
 
-// way is how a client authenticates, in the words of RFC 8414's metadata.
-func (c Credentials) way() string {
+// Way is how the client authenticates, in the words of RFC 8414's metadata.
+func (c Credentials) Way() string {
 	switch {
+	case c.assertion != nil:
+		return "private_key_jwt"
 	case c.basic != nil:
 		return "client_secret_basic"
 	case !c.Secret.IsZero():
 		return "client_secret_post"
 	}
 	return "none"
+}
+
+// Anonymous reports whether the client neither names itself nor proves anything.
+func (c Credentials) Anonymous() bool {
+	return c.ClientID == "" && c.Secret.IsZero() && c.assertion == nil
 }
 
 // basic is what stood in the header Authorization: the secret as it was sent, and form-decoded. No client
@@ -40,9 +46,9 @@ type basic struct {
 	rawSecret, secret secret.Value
 }
 
-// ReadCredentials reads the credentials of a form and its header Authorization. With a refresh token a
-// public app may leave out its client id: then it is empty. The error is an *oauth.Error.
-func ReadCredentials(authorization []string, form url.Values) (Credentials, error) {
+// Read reads the credentials of a form and its header Authorization. With a refresh token a public app may
+// leave out its client id: then it is empty. The error is an *oauth.Error.
+func Read(authorization []string, form url.Values) (Credentials, error) {
 	c := Credentials{ClientID: form.Get("client_id")}
 	if form.Has("client_secret") {
 		c.Secret = secret.New(form.Get("client_secret"))
@@ -59,7 +65,7 @@ func ReadCredentials(authorization []string, form url.Values) (Credentials, erro
 	case ways > 1:
 		return c, invalidRequest("The client authenticates in two ways at once. Send one of the header Authorization, client_secret and client_assertion.")
 	case form.Has("client_assertion") || form.Has("client_assertion_type"):
-		return c, invalidClient("Authentication by client_assertion is not available yet.", false)
+		return c.withAssertion(form)
 	case len(authorization) == 0:
 		return c, nil
 	}
@@ -71,6 +77,22 @@ func ReadCredentials(authorization []string, form url.Values) (Credentials, erro
 		return c, invalidRequest("The parameter client_id and the header Authorization name two clients.")
 	}
 	c.ClientID, c.Secret, c.basic = b.id, b.secret, b
+	return c, nil
+}
+
+// withAssertion reads a client assertion. Whom it names is believed when it is checked.
+func (c Credentials) withAssertion(form url.Values) (Credentials, error) {
+	if kind := form.Get("client_assertion_type"); kind != assertionType {
+		return c, invalidClient("The parameter client_assertion_type must be "+assertionType+".", false)
+	}
+	a, err := readAssertion(form.Get("client_assertion"))
+	if err != nil {
+		return c, err
+	}
+	if c.ClientID != "" && c.ClientID != a.claims.Subject {
+		return c, invalidClient("The parameter client_id is not the sub of the client assertion.", false)
+	}
+	c.ClientID, c.assertion = a.claims.Subject, a
 	return c, nil
 }
 
@@ -91,27 +113,6 @@ func readBasic(header string) (*basic, bool) {
 		b.secret = secret.New(decoded)
 	}
 	return b, true
-}
-
-// app returns the app that the credentials prove. The error is an *oauth.Error.
-func (c Credentials) app(s server, now time.Time) (smartauth.App, error) {
-	usedBasic := c.basic != nil
-	a, ok := s.App(c.ClientID)
-	switch {
-	case c.ClientID == "":
-		return smartauth.App{}, invalidClient("The client is not named. Send client_id, or the header Authorization.", usedBasic)
-	case !ok || a.Disabled:
-		return smartauth.App{}, invalidClient("The client is not registered here, or it was switched off.", usedBasic)
-	case a.Type == smartauth.Public && !c.Secret.IsZero():
-		return smartauth.App{}, invalidClient("The client is public and has no secret. Send client_id only.", usedBasic)
-	case a.Type == smartauth.Public:
-		return a, nil
-	case c.Secret.IsZero():
-		return smartauth.App{}, invalidClient("The client must authenticate with its client secret.", usedBasic)
-	case a.Authenticates(c.Secret, now), usedBasic && a.Authenticates(c.basic.rawSecret, now):
-		return a, nil
-	}
-	return smartauth.App{}, invalidClient("The client secret is wrong, or its time is over.", usedBasic)
 }
 
 func invalidRequest(description string) error {

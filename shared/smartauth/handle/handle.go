@@ -22,8 +22,9 @@ type Kind string
 
 // The kinds of short-lived rows.
 const (
-	Request Kind = "r" // an app's request, while the user is at Entra
-	Code    Kind = "c" // an authorization code
+	Request   Kind = "r" // an app's request, while the user is at Entra
+	Code      Kind = "c" // an authorization code
+	Assertion Kind = "j" // a client assertion that was presented
 )
 
 const (
@@ -47,9 +48,14 @@ func (Handle) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 // New returns a handle of a row that ends at a time.
 func New(ends time.Time) Handle {
 	var b [handleBytes]byte
-	binary.BigEndian.PutUint32(b[:], uint32(ends.Unix()/int64(bucketWidth/time.Second))) //nolint:gosec // until the year 83,000
-	_, _ = rand.Read(b[bucketBytes:])                                                    // never fails
+	binary.BigEndian.PutUint32(b[:], bucketOf(ends))
+	_, _ = rand.Read(b[bucketBytes:]) // never fails
 	return Handle(base64.RawURLEncoding.EncodeToString(b[:]))
+}
+
+// bucketOf is the bucket of a time.
+func bucketOf(t time.Time) uint32 {
+	return uint32(t.Unix() / int64(bucketWidth/time.Second)) //nolint:gosec // until the year 83,000
 }
 
 // key is where the row is. ok is false for a text that cannot be a handle.
@@ -58,11 +64,16 @@ func (h Handle) key(of Kind) (k store.Key, ok bool) {
 	if err != nil || len(b) != handleBytes || base64.RawURLEncoding.EncodedLen(handleBytes) != len(h) {
 		return store.Key{}, false
 	}
-	sum := sha256.Sum256([]byte(h))
+	return keyOf(of, string(h), binary.BigEndian.Uint32(b)), true
+}
+
+// keyOf is where a row with a name is, among 16 shards of each bucket.
+func keyOf(of Kind, name string, bucket uint32) store.Key {
+	sum := sha256.Sum256([]byte(name))
 	return store.Key{
-		Partition: fmt.Sprintf("t%08x-%x", binary.BigEndian.Uint32(b), sum[0]>>4), // 16 shards of each bucket
+		Partition: fmt.Sprintf("t%08x-%x", bucket, sum[0]>>4),
 		Name:      string(of) + "_" + base64.RawURLEncoding.EncodeToString(sum[:]),
-	}, true
+	}
 }
 
 // Valid reports whether a text can be a handle.
@@ -160,6 +171,17 @@ func Look[T any](ctx context.Context, s Store, of Kind, h Handle, linkID string)
 		return value, row, ErrEnded
 	}
 	return value, row, nil
+}
+
+// Once notes that a name is used which counts once until a time, and reports whether this was the first
+// use. The error is that of the store.
+func (s Store) Once(ctx context.Context, of Kind, name string, until time.Time) (first bool, err error) {
+	data, err := json.Marshal(short{Used: true})
+	if err != nil {
+		return false, err
+	}
+	_, first, err = s.Rows.Swap(ctx, store.Row{Key: keyOf(of, name, bucketOf(until))}, string(data))
+	return first, err
 }
 
 // Spend marks a row as used, and leaves what that has led to for Left. Of several callers exactly one

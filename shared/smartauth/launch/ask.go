@@ -178,6 +178,9 @@ func (s server) wrong(values url.Values, app smartauth.App) (code, description s
 			return oauth.InvalidRequest, "The parameter " + name + " stands more than once in the request."
 		}
 	}
+	if !app.May(smartauth.AuthorizationCode) {
+		return oauth.UnauthorizedClient, "The app is registered as a backend service only, for which no user signs in. The organization decides what it may use."
+	}
 	state, challenge, method := values.Get("state"), values.Get("code_challenge"), values.Get("code_challenge_method")
 	switch {
 	case state == "":

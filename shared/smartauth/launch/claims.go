@@ -90,14 +90,23 @@ type accessToken struct {
 	Patient   string   `json:"patient,omitempty"`
 	Encounter string   `json:"encounter,omitempty"`
 	FHIRUser  string   `json:"fhirUser,omitempty"`
-	Grant     string   `json:"gid"`
+	Grant     string   `json:"gid,omitempty"`
 }
 
-// accessToken is false if the token would be too large.
-func (s server) accessToken(issuer, id string, a smartauth.App, g Grant, now time.Time) (accessToken, bool) {
-	scope := strings.Join(g.Scopes, " ")
+// tokenLife is how long an access token for a user is good.
+func (s server) tokenLife() time.Duration {
+	return time.Duration(s.Settings.TokenSeconds) * time.Second
+}
+
+// accessToken is false if the token would be too large. Without a user its subject is the app (RFC 9068
+// §2.2).
+func (s server) accessToken(issuer, id string, a smartauth.App, g Grant, now time.Time, life time.Duration) (accessToken, bool) {
+	scope, subject := strings.Join(g.Scopes, " "), a.ClientID
+	if g.User.ObjectID != "" {
+		subject = subjectOf(s.Link.ID, g.User.ObjectID)
+	}
 	t := accessToken{
-		Issuer: issuer, Audience: s.Settings.Audience(s.Link), Subject: subjectOf(s.Link.ID, g.User.ObjectID), Expires: now.Add(time.Duration(s.Settings.TokenSeconds) * time.Second).Unix(), IssuedAt: now.Unix(), NotBefore: now.Unix(),
+		Issuer: issuer, Audience: s.Settings.Audience(s.Link), Subject: subject, Expires: now.Add(life).Unix(), IssuedAt: now.Unix(), NotBefore: now.Unix(),
 		ID: id, ClientID: a.ClientID, Party: s.Settings.ServerClientID, Tenant: s.Link.TenantID, Roles: *s.Settings.AccessTokenRoles, Scope: scope, SCP: scope, Patient: g.Context.Patient, Encounter: g.Context.Encounter, Grant: g.ID,
 	}
 	switch forPatient := slices.ContainsFunc(g.Scopes, func(one string) bool { return strings.HasPrefix(one, "patient/") }); {

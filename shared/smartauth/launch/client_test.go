@@ -6,10 +6,10 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/client"
 )
 
 func basicOf(text string) []string {
@@ -69,10 +69,10 @@ func TestCredentials(t *testing.T) {
 		{"two headers", append(basicOf("a~b:"+odd), basicOf("a~b:"+odd)...), nil, "", oauth.InvalidRequest, 0, false},
 		{"two clients", basicOf("a~b:" + odd), url.Values{"client_id": {"public"}}, "", oauth.InvalidRequest, 0, false},
 	} {
-		credentials, err := ReadCredentials(c.header, c.form)
+		credentials, err := client.Read(c.header, c.form)
 		var found smartauth.App
 		if err == nil {
-			found, err = credentials.app(s, d.clock())
+			found, err = d.clients.App(t.Context(), s.Server, credentials)
 		}
 		var told *oauth.Error
 		if c.code == "" && (err != nil || found.ClientID != c.app) || c.code != "" && (!errors.As(err, &told) || told.Code != c.code || told.Status != c.status || (told.Challenge != "") != c.asBasic || strings.Contains(told.Description, "odd")) {
@@ -102,8 +102,8 @@ func FuzzBasic(f *testing.F) {
 			return
 		}
 		for _, headers := range [][]string{nil, {header}} {
-			if c, err := ReadCredentials(headers, values); err == nil {
-				if a, err := c.app(s, time.Now()); err == nil {
+			if c, err := client.Read(headers, values); err == nil {
+				if a, err := d.clients.App(t.Context(), s.Server, c); err == nil {
 					t.Errorf("%q, %q is %s", headers, form, a.ClientID)
 				}
 			}

@@ -303,7 +303,8 @@ func TestCodeIsBound(t *testing.T) {
 		want string
 	}{
 		"no grant type":            {with(form, "-grant_type"), oauth.InvalidRequest},
-		"another grant type":       {with(form, "grant_type=client_credentials"), oauth.UnsupportedGrantType},
+		"another grant type":       {with(form, "grant_type=password"), oauth.UnsupportedGrantType},
+		"a grant type of others":   {with(form, "grant_type=client_credentials"), oauth.UnauthorizedClient},
 		"a grant type twice":       {with(form, "+grant_type=authorization_code"), oauth.InvalidRequest},
 		"a code twice":             {with(form, "+code=x"), oauth.InvalidRequest},
 		"no code":                  {with(form, "-code"), oauth.InvalidRequest},

@@ -111,29 +111,29 @@ func TestClaims(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 
-	access, ok := serving(smartauth.Settings{}).accessToken("https://i", "j", app, g, now)
+	access, ok := serving(smartauth.Settings{}).accessToken("https://i", "j", app, g, now, time.Hour)
 	want = `{"iss":"https://i","aud":"https://clinic.example/fhir","sub":"` + subject + `","exp":1800003600,"iat":1800000000,"nbf":1800000000,"jti":"j","client_id":"growth-chart","azp":"22222222-2222-4222-8222-222222222222",` +
 		`"tid":"11111111-1111-4111-8111-111111111111","scope":"patient/*.rs openid fhirUser profile","scp":"patient/*.rs openid fhirUser profile","patient":"p-1","fhirUser":"https://clinic.example/fhir/Practitioner/1","gid":"g-1"}`
 	if got := text(access); got != want || !ok {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	access, _ = serving(smartauth.Settings{Server: smartauth.FHIRServer, AudienceOf: smartauth.LinkAudience, ServerClientID: "33333333-3333-4333-8333-333333333333"}).accessToken("https://i", "j", app, g, now)
+	access, _ = serving(smartauth.Settings{Server: smartauth.FHIRServer, AudienceOf: smartauth.LinkAudience, ServerClientID: "33333333-3333-4333-8333-333333333333"}).accessToken("https://i", "j", app, g, now, time.Hour)
 	if access.FHIRUser != "https://clinic.example/fhir/Patient/p-1" || fmt.Sprint(access.Roles) != "[smartUser]" || access.Audience != "api://clinic" || access.Party[0] != '3' {
 		t.Errorf("for Microsoft's server: %+v", access)
 	}
 	plain.Scopes = []string{"user/*.rs"}
-	if access, _ = serving(smartauth.Settings{Server: smartauth.AHDS}).accessToken("https://i", "j", app, plain, now); access.FHIRUser != "https://clinic.example/fhir/Practitioner/1" {
+	if access, _ = serving(smartauth.Settings{Server: smartauth.AHDS}).accessToken("https://i", "j", app, plain, now, time.Hour); access.FHIRUser != "https://clinic.example/fhir/Practitioner/1" {
 		t.Errorf("a practitioner's own: %+v", access)
 	}
 	plain.User.FHIRUser = ""
-	if access, _ = serving(smartauth.Settings{}).accessToken("https://i", "j", app, plain, now); access.FHIRUser != "" {
+	if access, _ = serving(smartauth.Settings{}).accessToken("https://i", "j", app, plain, now, time.Hour); access.FHIRUser != "" {
 		t.Errorf("nobody of the server's: %+v", access)
 	}
 	g.Scopes = nil
 	for i := range 200 {
 		g.Scopes = append(g.Scopes, fmt.Sprintf("patient/Observation.rs?category=%d", i))
 	}
-	if _, ok := serving(smartauth.Settings{}).accessToken("https://i", "j", app, g, now); ok {
+	if _, ok := serving(smartauth.Settings{}).accessToken("https://i", "j", app, g, now, time.Hour); ok {
 		t.Error("a token of any length is made")
 	}
 }

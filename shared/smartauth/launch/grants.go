@@ -71,7 +71,7 @@ func (s *Service) readGrant(ctx context.Context, server server, g handle.Grant) 
 
 // good reports whether a grant is still good for an app.
 func (g grantRow) good(server server, a smartauth.App, now time.Time) bool {
-	return g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.Served == server.served() && g.App == a.ID && g.Client == a.ClientID
+	return g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.Served == server.served() && g.App == a.ID && g.Client == a.ClientID && a.May(smartauth.AuthorizationCode)
 }
 
 // swapGrant writes a grant if its row is still as it was read.
@@ -130,7 +130,7 @@ func withoutQueries(scopes []string) string {
 
 // ends is when a grant ends that begins now.
 func (s *Service) ends(server server, g Grant) time.Time {
-	life := time.Duration(server.Settings.TokenSeconds) * time.Second
+	life := server.tokenLife()
 	switch {
 	case g.has("offline_access"):
 		life = time.Duration(server.Settings.RefreshDays) * 24 * time.Hour

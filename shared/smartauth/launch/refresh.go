@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"fhirlink/shared/seal"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/store"
 )
@@ -27,10 +29,19 @@ const refreshRetry = 10 * time.Second
 
 // refresh exchanges a refresh token. Entra is asked whether the user may still sign in; then one write makes
 // the next refresh token the current one.
-func (s *Service) refresh(ctx context.Context, server server, c Credentials, form url.Values) (TokenAnswer, error) {
+func (s *Service) refresh(ctx context.Context, server server, c client.Credentials, form url.Values) (TokenAnswer, error) {
 	presented, known, err := s.readToken(ctx, form.Get("refresh_token"))
 	if err != nil {
 		return TokenAnswer{}, err
+	}
+	var app smartauth.App // of a client that names itself
+	if !c.Anonymous() {
+		if app, err = s.clients.App(ctx, server.Server, c); err != nil {
+			return TokenAnswer{}, err
+		}
+	}
+	if form.Get("refresh_token") == "" {
+		return TokenAnswer{}, invalidRequest("The parameter refresh_token is missing.")
 	}
 	for range attempts {
 		var (
@@ -44,13 +55,12 @@ func (s *Service) refresh(ctx context.Context, server server, c Credentials, for
 			}
 		}
 		about := TokenAnswer{client: grant.Client}
-		app, err := s.refresher(server, c, grant, found)
-		switch {
-		case c.ClientID == "" && form.Get("refresh_token") == "", err == nil && form.Get("refresh_token") == "":
-			return about, invalidRequest("The parameter refresh_token is missing.")
-		case err != nil:
-			return about, err
-		case !found || !grant.good(server, app, s.Now()) || grant.Box == "":
+		if c.Anonymous() {
+			if app, err = server.publicAppOf(grant, found); err != nil {
+				return about, err
+			}
+		}
+		if !found || !grant.good(server, app, s.Now()) || grant.Box == "" {
 			return about, errNotGood
 		}
 		answer, err := s.rotate(ctx, refreshing{asked{server, app, form}, presented, grant, row})
@@ -78,17 +88,14 @@ var errNotGood = invalidGrant("The refresh token (flr_...) is not known, belongs
 // errLost means that a row was changed since it was read.
 var errLost = errors.New("the grant was changed meanwhile")
 
-// refresher is the app that refreshes. A public one may leave out its client id: then the grant names it.
-func (s *Service) refresher(server server, c Credentials, grant grantRow, found bool) (smartauth.App, error) {
-	if c.ClientID != "" || !c.Secret.IsZero() {
-		return c.app(server, s.Now())
-	}
+// publicAppOf is the app of a grant, for a client that does not name itself, which only public ones may.
+func (s server) publicAppOf(grant grantRow, found bool) (smartauth.App, error) {
 	if !found {
 		return smartauth.App{}, errNotGood
 	}
-	app, ok := server.App(grant.Client)
+	app, ok := s.App(grant.Client)
 	if ok && app.Type != smartauth.Public {
-		return smartauth.App{}, invalidClient("The client must authenticate with its client secret.", false)
+		return smartauth.App{}, &oauth.Error{Code: oauth.InvalidClient, Status: http.StatusUnauthorized, Description: "The client must authenticate: it is not public."}
 	}
 	return app, nil // one that is not there has no grant that is good
 }
@@ -135,7 +142,7 @@ func (s *Service) rotateNow(ctx context.Context, r refreshing, next secret.Value
 	if err != nil {
 		return TokenAnswer{}, err
 	}
-	answer, err := s.sign(ctx, r.asked, granted)
+	answer, err := s.sign(ctx, r.asked, granted, r.server.tokenLife())
 	if err != nil {
 		return TokenAnswer{}, err
 	}
@@ -166,7 +173,7 @@ func (s *Service) repeat(ctx context.Context, r refreshing, next secret.Value) (
 	if err != nil {
 		return TokenAnswer{}, err
 	}
-	answer, err := s.sign(ctx, r.asked, granted)
+	answer, err := s.sign(ctx, r.asked, granted, r.server.tokenLife())
 	if err != nil {
 		return TokenAnswer{}, err
 	}

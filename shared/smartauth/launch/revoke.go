@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/handle"
 )
 
@@ -27,7 +28,7 @@ func (s *Service) Revoke(ctx context.Context, slug string, authorization []strin
 	if err := onceEach(form, revokeParameters); err != nil {
 		return err
 	}
-	credentials, err := ReadCredentials(authorization, form)
+	credentials, err := client.Read(authorization, form)
 	if err == nil {
 		err = s.revoke(ctx, server, credentials, form.Get("token"))
 	}
@@ -35,8 +36,8 @@ func (s *Service) Revoke(ctx context.Context, slug string, authorization []strin
 	return err
 }
 
-func (s *Service) revoke(ctx context.Context, server server, c Credentials, token string) error {
-	if c.ClientID == "" && c.Secret.IsZero() && token == "" {
+func (s *Service) revoke(ctx context.Context, server server, c client.Credentials, token string) error {
+	if c.Anonymous() && token == "" {
 		return invalidRequest("The parameter token is missing.")
 	}
 	g, named, err := s.grantNamedBy(ctx, server, token)
@@ -53,10 +54,15 @@ func (s *Service) revoke(ctx context.Context, server server, c Credentials, toke
 		}
 	}
 	var app smartauth.App
-	if c.ClientID == "" && c.Secret.IsZero() && !found { // a public app that is gone, or a stranger
+	switch {
+	case !c.Anonymous():
+		app, err = s.clients.App(ctx, server.Server, c)
+	case !found: // a public app that is gone, or a stranger
 		return nil
+	default:
+		app, err = server.publicAppOf(grant, found)
 	}
-	if app, err = s.refresher(server, c, grant, found); err != nil {
+	if err != nil {
 		return err
 	}
 	if token == "" {

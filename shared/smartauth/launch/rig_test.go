@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/signertest"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/store/rowtest"
 )
 
@@ -49,6 +51,7 @@ type rig struct {
 	key     *signertest.Key
 	sealing *secrettest.Store
 	log     *lockedBuffer
+	apps    *site // where apps publish their keys
 
 	mu    sync.Mutex
 	now   time.Time
@@ -59,7 +62,7 @@ type rig struct {
 
 func newRig() *rig {
 	r := &rig{
-		rows: rowtest.New(), key: signertest.New(), sealing: secrettest.New(), log: &lockedBuffer{}, now: time.Now().Truncate(time.Second), as: linkSecret,
+		rows: rowtest.New(), key: signertest.New(), sealing: secrettest.New(), log: &lockedBuffer{}, apps: &site{}, now: time.Now().Truncate(time.Second), as: linkSecret,
 		entra: entratest.Sandbox(entratest.Registration{URL: authority, TenantID: orgA, ClientID: clientID, Secret: linkSecret, ExpiredSecret: "expired", Zone: "sandbox.test"}),
 		links: map[string]link.Link{},
 	}
@@ -70,6 +73,7 @@ func newRig() *rig {
 	r.smart = smartauth.New(smartauth.Deps{Rows: r.rows, Links: r, Keys: key, PublicURL: publicURL, Now: r.clock})
 	r.Service = New(Deps{
 		Servers: r.smart, Clients: r, SignIns: &webauth.SignIns{Client: r.entra.Client()}, IDTokens: entra.NewApplications(r.entra.Client(), r.clock), Signer: key, Rows: r.rows, Log: log, Now: r.clock,
+		AppKeys:   jwks.NewPublished(&http.Client{Transport: r.apps}, r.clock),
 		Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", r.sealing, r.clock, log), PublicURL: publicURL, Now: r.clock},
 		Authorize: func(l link.Link) string { return entra.AuthorizeURL("https://login.example/", l.TenantID) },
 	})

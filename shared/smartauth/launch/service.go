@@ -14,6 +14,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/seal"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/store"
 )
@@ -49,6 +50,7 @@ type Deps struct {
 	SignIns   entra.SignIns
 	IDTokens  IDTokens
 	Signer    Signer
+	AppKeys   client.Keys // those that apps publish
 	Rows      store.Rows
 	Sealer    *seal.Sealer
 	Authorize func(link.Link) string // Entra's authorize endpoint for the link's tenant, as browsers reach it
@@ -58,10 +60,15 @@ type Deps struct {
 
 // Service signs users in for apps, and grants apps what those users let them have. It does so for any
 // link that is an authorization server.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	clients client.Authenticator
+}
 
 // New makes a Service. It does nothing else.
-func New(d Deps) *Service { return &Service{d} }
+func New(d Deps) *Service {
+	return &Service{d, client.Authenticator{Keys: d.AppKeys, Rows: d.Rows, Issuer: d.Servers.Issuer, Now: d.Now}}
+}
 
 // server is the authorization server of a link.
 type server struct{ smartauth.Server }

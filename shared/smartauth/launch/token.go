@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,14 +18,16 @@ import (
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/store"
 )
 
-// Grant types of the token endpoint (RFC 6749 §4.1.3, §6).
+// Grant types of the token endpoint (RFC 6749 §4.1.3, §6, §4.4.2).
 const (
-	byCodeGrant    = "authorization_code"
+	byCodeGrant    = string(smartauth.AuthorizationCode)
 	byRefreshGrant = "refresh_token"
+	backendGrant   = string(smartauth.ClientCredentials)
 )
 
 // TokenAnswer is the answer of the token endpoint (RFC 6749 §5.1; SMART App Launch 2.2, "Response").
@@ -69,7 +72,7 @@ func (s *Service) Token(ctx context.Context, slug string, authorization []string
 	if err != nil {
 		return TokenAnswer{}, err
 	}
-	credentials, err := ReadCredentials(authorization, form)
+	credentials, err := client.Read(authorization, form)
 	if err == nil {
 		answer, err = s.exchange(ctx, server, credentials, grantType, form)
 	}
@@ -85,13 +88,10 @@ func grantTypeOf(form url.Values) (string, error) {
 	switch grantType := form.Get("grant_type"); grantType {
 	case "":
 		return "", invalidRequest("The parameter grant_type is missing from the body; the query is not read.")
-	case byCodeGrant, byRefreshGrant:
+	case byCodeGrant, byRefreshGrant, backendGrant:
 		return grantType, nil
 	}
-	if form.Get("grant_type") == oauth.ClientCredentials {
-		return "", &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "Backend services (client_credentials) are not available yet."}
-	}
-	return "", &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "Only the grant types authorization_code and refresh_token are supported."}
+	return "", &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "Only the grant types authorization_code, refresh_token and client_credentials are supported."}
 }
 
 func onceEach(form url.Values, names []string) error {
@@ -103,13 +103,18 @@ func onceEach(form url.Values, names []string) error {
 	return nil
 }
 
-func (s *Service) exchange(ctx context.Context, server server, c Credentials, grantType string, form url.Values) (TokenAnswer, error) {
+func (s *Service) exchange(ctx context.Context, server server, c client.Credentials, grantType string, form url.Values) (TokenAnswer, error) {
 	if grantType == byRefreshGrant {
 		return s.refresh(ctx, server, c, form)
 	}
-	app, err := c.app(server, s.Now())
-	if err != nil {
+	app, err := s.clients.App(ctx, server.Server, c)
+	switch {
+	case err != nil:
 		return TokenAnswer{}, err
+	case !app.May(smartauth.GrantType(grantType)):
+		return TokenAnswer{}, &oauth.Error{Code: oauth.UnauthorizedClient, Description: "The client is not registered for the grant type " + grantType + ". The organization decides what it may use."}
+	case grantType == backendGrant:
+		return s.backend(ctx, asked{server, app, form})
 	}
 	return s.byCode(ctx, asked{server, app, form})
 }
@@ -147,7 +152,7 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	if err != nil {
 		return TokenAnswer{}, smartauth.Unavailable(err)
 	}
-	answer, err := s.sign(ctx, q, kept.Grant.named(g))
+	answer, err := s.sign(ctx, q, kept.Grant.named(g), q.server.tokenLife())
 	if err != nil {
 		return TokenAnswer{}, err
 	}
@@ -248,10 +253,10 @@ func (g Grant) named(as handle.Grant) Grant {
 	return g
 }
 
-// sign makes the answer with an access token.
-func (s *Service) sign(ctx context.Context, q asked, g Grant) (TokenAnswer, error) {
+// sign makes the answer with an access token that is good for life.
+func (s *Service) sign(ctx context.Context, q asked, g Grant, life time.Duration) (TokenAnswer, error) {
 	now, issuer, settings := s.Now(), s.Servers.Issuer(string(q.server.Link.Slug)), q.server.Settings
-	claims, ok := q.server.accessToken(issuer, uuid.NewString(), q.app, g, now)
+	claims, ok := q.server.accessToken(issuer, uuid.NewString(), q.app, g, now, life)
 	if !ok {
 		return TokenAnswer{}, &oauth.Error{Code: oauth.InvalidScope, Description: "The access token would be larger than servers take. Ask for fewer scopes, or use wildcards such as patient/*.rs."}
 	}
@@ -260,11 +265,15 @@ func (s *Service) sign(ctx context.Context, q asked, g Grant) (TokenAnswer, erro
 		return TokenAnswer{}, smartauth.Unavailable(err)
 	}
 	answer := TokenAnswer{
-		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(settings.TokenSeconds), Scope: strings.Join(g.Scopes, " "),
+		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(life / time.Second), Scope: strings.Join(g.Scopes, " "),
 		Patient: g.Context.Patient, Encounter: g.Context.Encounter,
 		client: q.app.ClientID, NeedPatientBanner: settings.Context.NeedPatientBanner, SmartStyleURL: settings.Context.SmartStyleURL, Tenant: settings.Context.Tenant,
 	}
 	return answer, nil
+}
+
+func invalidRequest(description string) error {
+	return &oauth.Error{Code: oauth.InvalidRequest, Description: description}
 }
 
 func invalidGrant(description string) error {
@@ -272,10 +281,10 @@ func invalidGrant(description string) error {
 }
 
 // logToken counts scopes, and names none.
-func (s *Service) logToken(ctx context.Context, slug string, c Credentials, grantType string, form url.Values, answer TokenAnswer, err error) {
+func (s *Service) logToken(ctx context.Context, slug string, c client.Credentials, grantType string, form url.Values, answer TokenAnswer, err error) {
 	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.token",
-		slog.String("link", slug), slog.String("client", cmp.Or(answer.client, loggable(c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.way()), slog.String("outcome", outcomeOf(err)),
-		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("aadsts", numberOf(err)))
+		slog.String("link", slug), slog.String("client", cmp.Or(answer.client, loggable(c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.Way()), slog.String("outcome", outcomeOf(err)),
+		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("aadsts", numberOf(err)), slog.String("jti", c.HashOfID()))
 }
 
 // numberOf is Entra's number in an error, for the log; 0: there is none.

@@ -38,6 +38,7 @@ import (
 	"fhirlink/shared/signin"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/handle"
+	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/store/aztable"
 	"fhirlink/shared/upstream"
@@ -73,7 +74,8 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		microsoft = microsoftClient()
 		toEntra   = watch.Client(upstream.Entra, microsoft)
 		source    = &clientcred.Source{Client: toEntra}
-		servers   = watch.Client(upstream.FHIR, egress.NewClient(egress.Options{Allow: c.EgressAllow}))
+		guarded   = egress.NewClient(egress.Options{Allow: c.EgressAllow})
+		servers   = watch.Client(upstream.FHIR, guarded)
 	)
 	// FHIRLINK_EGRESS_ALLOW is for FHIR servers only. Webhooks must stay public, because callers
 	// name them.
@@ -120,7 +122,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Tokens: tokens,
 		SMART:  smart,
 		Launch: launch.New(launch.Deps{
-			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: toEntra}, IDTokens: entra.NewApplications(toEntra, nil), Signer: key, Rows: rows, Sealer: sealer,
+			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: toEntra}, IDTokens: entra.NewApplications(toEntra, nil), Signer: key, AppKeys: jwks.NewPublished(guarded, time.Now), Rows: rows, Sealer: sealer,
 			Authorize: func(l link.Link) string { return entra.AuthorizeURL(c.Authority, l.TenantID) }, Log: log, Now: time.Now,
 		}),
 		Webhooks: webhooks,
