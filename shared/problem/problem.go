@@ -46,6 +46,7 @@ const (
 	AppNotFound            Code = "app_not_found"
 	AppExists              Code = "app_exists"
 	TooManyApps            Code = "too_many_apps"
+	UserRequired           Code = "user_required"
 )
 
 var kinds = map[Code]struct {
@@ -84,6 +85,7 @@ var kinds = map[Code]struct {
 	AppNotFound:            {http.StatusNotFound, "There is no such app"},
 	AppExists:              {http.StatusConflict, "The link has an app of this client id"},
 	TooManyApps:            {http.StatusConflict, "The link has as many apps as it may have"},
+	UserRequired:           {http.StatusUnprocessableEntity, "The launch must name its user"},
 }
 
 // Codes returns all codes, sorted.

@@ -109,12 +109,15 @@ func (s Server) capabilities() []string {
 		name string
 		is   bool
 	}{
+		{"launch-ehr", true},
 		{"launch-standalone", true},
 		{"authorize-post", true},
 		{"client-public", s.has(func(a App) bool { return a.Type == Public })},
 		{"client-confidential-symmetric", s.has(func(a App) bool { return a.Type == Symmetric })},
 		{"client-confidential-asymmetric", s.has(func(a App) bool { return a.Type == Asymmetric })},
 		{"sso-openid-connect", asks(is("openid"))},
+		{"context-ehr-patient", true},
+		{"context-ehr-encounter", true},
 		{"context-banner", constants.NeedPatientBanner != nil},
 		{"context-style", constants.SmartStyleURL != ""},
 		{"context-standalone-patient", true}, // of users who are patients

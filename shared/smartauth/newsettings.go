@@ -234,17 +234,34 @@ func (r *reader) baseURLs(urls []string, anyTarget bool) (bases []string) {
 }
 
 func (r *reader) context(c *Context) Context {
-	const maxText = 200
 	if c == nil {
 		return Context{}
 	}
-	if len(c.Tenant) > maxText || strings.ContainsFunc(c.Tenant, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-		r.fail("context", "text", "Send an identifier of one line.", "context.tenant is longer than %d bytes, or has a control character.", maxText)
-	}
-	if c.SmartStyleURL != "" && !isHTTPS(c.SmartStyleURL) {
-		r.fail("context", "url_not_https", "Send an https address.", "context.smartStyleUrl is no https address.")
+	for _, mistake := range c.Check() {
+		mistake.Field, mistake.Message = "context", "context."+mistake.Message
+		r.mistakes = append(r.mistakes, mistake)
 	}
 	return *c
+}
+
+// Check returns what is wrong with a context. The fields are named as in JSON.
+func (c Context) Check() []problem.Field {
+	r := &reader{}
+	if !IsLine(c.Tenant) {
+		r.fail("tenant", "text", "Send an identifier of one line.", "tenant is longer than %d bytes, or has a control character.", maxLine)
+	}
+	if c.SmartStyleURL != "" && !isHTTPS(c.SmartStyleURL) {
+		r.fail("smartStyleUrl", "url_not_https", "Send an https address.", "smartStyleUrl is no https address.")
+	}
+	return r.mistakes
+}
+
+// maxLine is the length limit of a text that apps get in the token answer, in bytes.
+const maxLine = 200
+
+// IsLine reports whether a text is one line that an app can be sent.
+func IsLine(text string) bool {
+	return len(text) <= maxLine && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
 // isHTTPS reports whether text is an absolute https address.

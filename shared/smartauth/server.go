@@ -54,6 +54,10 @@ func (s Server) BaseURLs() []string {
 	return slices.Concat([]string{s.Link.FHIRServerURL}, s.Settings.FHIRBaseURLs, s.more)
 }
 
+// Served is what launches and grants are about: the FHIR server, whose patients they name, and the tenant of
+// its users.
+func (s Server) Served() string { return s.Link.TenantID + " " + s.Link.FHIRServerURL }
+
 // App returns an app by its client id.
 func (s Server) App(clientID string) (App, bool) {
 	i := slices.IndexFunc(s.Apps, func(a App) bool { return a.ClientID == clientID })

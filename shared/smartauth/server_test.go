@@ -26,7 +26,7 @@ func TestMetadata(t *testing.T) {
 		}
 		return m
 	}
-	if m := found(); len(m.Scopes) != 0 || !slices.Equal(m.Capabilities, []string{"launch-standalone", "authorize-post", "context-banner", "context-style", "context-standalone-patient", "permission-v1", "permission-v2"}) {
+	if m := found(); len(m.Scopes) != 0 || !slices.Equal(m.Capabilities, []string{"launch-ehr", "launch-standalone", "authorize-post", "context-ehr-patient", "context-ehr-encounter", "context-banner", "context-style", "context-standalone-patient", "permission-v1", "permission-v2"}) {
 		t.Errorf("without apps: %+v", m)
 	}
 	d.create(t, `{"clientId":"one","name":"One","type":"public","redirectUris":["https://app.example/"],"scopes":["patient/*.rs","openid","online_access"]}`)
@@ -41,7 +41,7 @@ func TestMetadata(t *testing.T) {
 		`"grant_types_supported":["authorization_code","refresh_token"],"code_challenge_methods_supported":["S256"],"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","none"],` +
 		`"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"],"claims_supported":["iss","sub","aud","exp","iat","nonce","fhirUser","name","preferred_username","email"],` +
 		`"scopes_supported":["launch/patient","offline_access","online_access","openid","patient/*.rs","user/Observation.read"],` +
-		`"capabilities":["launch-standalone","authorize-post","client-public","client-confidential-symmetric","sso-openid-connect","context-banner","context-style","context-standalone-patient",` +
+		`"capabilities":["launch-ehr","launch-standalone","authorize-post","client-public","client-confidential-symmetric","sso-openid-connect","context-ehr-patient","context-ehr-encounter","context-banner","context-style","context-standalone-patient",` +
 		`"permission-offline","permission-online","permission-patient","permission-user","permission-v1","permission-v2"]}`
 	if string(text) != want {
 		t.Errorf("%s\nwant %s", text, want)

@@ -25,6 +25,7 @@ const (
 	Request   Kind = "r" // an app's request, while the user is at Entra
 	Code      Kind = "c" // an authorization code
 	Assertion Kind = "j" // a client assertion that was presented
+	Launch    Kind = "l" // what an EHR opens an app for
 )
 
 const (

@@ -10,6 +10,7 @@ import (
 	"fhirlink/shared/paste"
 	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/redirect"
 )
 
 // Bounds of what an app asks for (contract-smart.md §6).
@@ -61,26 +62,7 @@ func (e *Refused) Error() string {
 
 // Location is the address that the browser is sent to.
 func (e *Refused) Location() string {
-	return withQuery(e.RedirectURI, [][2]string{{"error", e.Code}, {"error_description", oauth.Plain(e.Description)}, {"state", e.State}, {"iss", e.Issuer}})
-}
-
-// withQuery adds parameters to a redirect URI, whose own query stays as it is. Empty ones are left out.
-func withQuery(uri string, parameters [][2]string) string {
-	var b strings.Builder
-	b.WriteString(uri)
-	separator := "?"
-	if _, query, ok := strings.Cut(uri, "?"); ok {
-		if separator = "&"; query == "" {
-			separator = ""
-		}
-	}
-	for _, p := range parameters {
-		if p[1] != "" {
-			b.WriteString(separator + p[0] + "=" + strings.ReplaceAll(url.QueryEscape(p[1]), "+", "%20"))
-			separator = "&"
-		}
-	}
-	return b.String()
+	return redirect.WithQuery(e.RedirectURI, [][2]string{{"error", e.Code}, {"error_description", oauth.Plain(e.Description)}, {"state", e.State}, {"iss", e.Issuer}})
 }
 
 // ask is what an app asks for, checked.
@@ -91,6 +73,7 @@ type ask struct {
 	Asked       int      // how many scopes are asked for
 	Scopes      []string // cut to what the app may have, in the order and spelling of the request
 	Audience    string   // the FHIR base that the app knows the server by
+	Launch      string   // what an EHR has opened the app with; empty: the app was started by itself
 	Challenge   string   // of PKCE (S256); empty: none
 	Nonce       string
 	Prompt      string
@@ -121,7 +104,7 @@ func (s server) ask(values url.Values, issuer string) (ask, error) {
 		return ask{}, err
 	}
 	a := ask{
-		App: app, RedirectURI: redirectURI, State: values.Get("state"), Challenge: values.Get("code_challenge"), Nonce: values.Get("nonce"), Prompt: values.Get("prompt"), LoginHint: values.Get("login_hint"),
+		App: app, RedirectURI: redirectURI, State: values.Get("state"), Challenge: values.Get("code_challenge"), Nonce: values.Get("nonce"), Prompt: values.Get("prompt"), LoginHint: values.Get("login_hint"), Launch: values.Get("launch"),
 	}
 	refuse := func(code, description string) error {
 		r := &Refused{Code: code, Description: description, RedirectURI: redirectURI, State: a.State}
@@ -137,7 +120,7 @@ func (s server) ask(values url.Values, issuer string) (ask, error) {
 		return ask{}, refuse(code, description)
 	}
 	a.Audience = strings.TrimSuffix(firstOf(values, "aud", "resource"), "/")
-	scopes, description := s.cut(values.Get("scope"), app)
+	scopes, description := s.cut(values.Get("scope"), app, a.Launch != "")
 	if description != "" {
 		return ask{}, refuse(oauth.InvalidScope, description)
 	}
@@ -213,8 +196,6 @@ func (s server) wrong(values url.Values, app smartauth.App) (code, description s
 		return oauth.InvalidRequest, "The parameters code_challenge and code_challenge_method=S256 are missing: this app must use PKCE."
 	case challenge != "" && !challengeSyntax.MatchString(challenge):
 		return oauth.InvalidRequest, "With S256 the parameter code_challenge is base64url(SHA-256(code_verifier)): 43 characters, without =."
-	case values.Get("launch") != "":
-		return oauth.InvalidRequest, "The parameter launch is not known: launches from an EHR are not available yet. Start the app by itself, with the scope launch/patient."
 	}
 	return s.wrongAudience(values)
 }
@@ -243,14 +224,15 @@ func firstOf(values url.Values, names ...string) string {
 	return ""
 }
 
-// cut leaves of the scopes that are asked for those that the app may have, without repetitions.
+// cut leaves of the scopes that are asked for those that the app may have, without repetitions. The scope
+// launch is left out if the app was started by itself: then there is no launch whose context it could get.
 // description says why none can be granted; empty: some can.
-func (s server) cut(asked string, app smartauth.App) (scopes []string, description string) {
+func (s server) cut(asked string, app smartauth.App, launched bool) (scopes []string, description string) {
 	all, description := splitScopes(asked)
 	if description != "" {
 		return nil, description
 	}
-	scopes = within(app.Scopes, all)
+	scopes = slices.DeleteFunc(within(app.Scopes, all), func(one string) bool { return one == "launch" && !launched })
 	if len(scopes) == 0 {
 		return nil, s.noneOf(all)
 	}
@@ -307,14 +289,14 @@ func tooManyScopes() string {
 }
 
 // within leaves of some scopes those that are covered by what may be had, in their order and spelling,
-// without repetitions. The scope launch is left out: without a launch there is no context to ask for.
+// without repetitions.
 func within(may, scopes []string) (kept []string) {
 	parsed := make([]smart.Scope, len(may))
 	for i, one := range may {
 		parsed[i] = smart.Parse(one)
 	}
 	for _, one := range scopes {
-		if one == "launch" || slices.Contains(kept, one) {
+		if slices.Contains(kept, one) {
 			continue
 		}
 		wanted := smart.Parse(one)

@@ -46,6 +46,8 @@ func TestAsk(t *testing.T) {
 		{"any port of the machine", []string{"redirect_uri=http://127.0.0.1:4711/cb"}, "openid patient/Observation.r", false},
 		{"everything optional", []string{"nonce=n", "login_hint=ada@example.org", "prompt=select_account", "response_mode=query", "unknown=1", "+unknown=2"}, "openid patient/Observation.r", false},
 		{"an empty launch", []string{"launch="}, "openid patient/Observation.r", false},
+		{"a launch", []string{"launch=fll_x"}, "launch openid patient/Observation.r", false},
+		{"a launch without its scope", []string{"launch=fll_x", "scope=openid patient/Observation.r"}, "openid patient/Observation.r", false},
 	} {
 		a, err := s.ask(with(request, c.changes...), issuer)
 		if err != nil || strings.Join(a.Scopes, " ") != c.scopes || a.offline() != c.offline || a.App.ClientID != "one" || a.State != "a b&c" || a.Challenge != challenge || strings.HasSuffix(a.Audience, "/") {
@@ -130,7 +132,6 @@ func TestAskIsRefused(t *testing.T) {
 			{"code_challenge=" + challenge + "="},
 			{"code_challenge=" + challenge[1:]},
 			{"+code_challenge=" + challenge},
-			{"launch=fll_x"},
 			{"prompt=x"},
 			{"prompt=none login"},
 			{"response_mode=fragment"},

@@ -26,7 +26,7 @@ func (s *Service) backend(ctx context.Context, q asked) (TokenAnswer, error) {
 	}
 	var granted []string
 	if description == "" {
-		granted, description = q.server.cut(q.form.Get("scope"), q.app)
+		granted, description = q.server.cut(q.form.Get("scope"), q.app, false)
 	}
 	if description != "" {
 		return TokenAnswer{}, &oauth.Error{Code: oauth.InvalidScope, Description: description}

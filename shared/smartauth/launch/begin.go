@@ -38,6 +38,7 @@ type request struct {
 	Challenge   string `json:",omitzero"`
 	Nonce       []byte `json:",omitzero"` // the app's
 	Issuer      string `json:",omitzero"` // iss of RFC 9207, if the app wants it
+	Launch      string `json:",omitzero"` // what an EHR has opened the app with
 
 	EntraNonce    string
 	EntraVerifier string // of our own PKCE
@@ -87,12 +88,16 @@ func (s *Service) begin(ctx context.Context, slug string, server server, values 
 		Audience:    ask.Audience,
 		Challenge:   ask.Challenge,
 		Nonce:       []byte(ask.Nonce),
+		Launch:      ask.Launch,
 
 		EntraNonce:    rand.Text(),
 		EntraVerifier: newVerifier(),
 	}
 	if ask.App.AuthorizationResponseIss {
 		kept.Issuer = issuer
+	}
+	if _, _, err := s.launchOf(ctx, server, ask.App, kept); err != nil { // nobody shall sign in for one that is over
+		return Begun{}, err
 	}
 	if err := handle.Keep(ctx, s.handles(), handle.Request, state, server.Link.ID, ends, kept); err != nil {
 		return Begun{}, kept.failed(smartauth.Unavailable(err))

@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/handle"
+	"fhirlink/shared/smartauth/redirect"
 )
 
 // codeLife is how long an app may take to exchange a code.
@@ -83,7 +84,7 @@ func (s *Service) Callback(ctx context.Context, slug string, query url.Values, c
 	if err != nil {
 		return Answered{}, err
 	}
-	return Answered{Location: withQuery(kept.RedirectURI, [][2]string{{"code", given}, {"state", string(kept.State)}, {"iss", kept.Issuer}})}, nil
+	return Answered{Location: redirect.WithQuery(kept.RedirectURI, [][2]string{{"code", given}, {"state", string(kept.State)}, {"iss", kept.Issuer}})}, nil
 }
 
 // single returns a parameter that stands once in a query.
@@ -123,7 +124,14 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 		ObjectID: who.ObjectID, Name: who.Name, Username: who.Username, Email: who.Email,
 		FHIRUser: fhirUserOf(who.Claims, server.Settings.UserClaim, server.BaseURLs()),
 	}
-	launched := contextOf(user)
+	launch, launchRow, err := s.launchOf(ctx, server, app, kept)
+	if err != nil {
+		return "", nil, err
+	}
+	if description := mayNotOpen(user, launch); description != "" {
+		return "", nil, kept.refuse(accessDenied, description, nil)
+	}
+	launched := contextOf(user, launch)
 	granted, denied := grantedOf(within(app.Scopes, kept.Scopes), user, launched, !t.Refresh.IsZero())
 	if denied || asksForData(kept.Scopes) && !asksForData(granted) {
 		return "", nil, kept.refuse(accessDenied, deniedTo(user, server.Settings.UserClaim), nil)
@@ -142,6 +150,9 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 	}
 	if value.Grant.refreshes() {
 		value.Refresh = t.Refresh.Reveal()
+	}
+	if err := s.spendLaunch(ctx, kept, launchRow); err != nil {
+		return "", nil, err
 	}
 	if err := handle.Keep(ctx, s.handles(), handle.Code, h, server.Link.ID, ends, value); err != nil {
 		return "", nil, kept.failed(smartauth.Unavailable(err))

@@ -22,6 +22,7 @@ import (
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/store"
 )
@@ -653,7 +654,7 @@ func TestOperations(t *testing.T) {
 	r, request := patientApp(t)
 	r.tokens(t, refreshForm(r.tokens(t, r.signIn(t, request, pat)))) // so that all that is remembered is
 	var reads, writes int
-	r.rows.Fault = func(op string, _ store.Key, before bool) error {
+	fault := func(op string, _ store.Key, before bool) error {
 		switch {
 		case !before:
 		case op == "Row", op == "List":
@@ -663,6 +664,7 @@ func TestOperations(t *testing.T) {
 		}
 		return nil
 	}
+	r.rows.Fault = fault
 	count := func(what string, wantReads, wantWrites, wantCalls int, do func()) {
 		t.Helper()
 		reads, writes, r.calls = 0, 0, 0
@@ -683,6 +685,22 @@ func TestOperations(t *testing.T) {
 	form := r.formOf(t, request, answered)
 	count("token by code", 1, 3, 0, func() { answer = r.tokens(t, form) })
 	count("token by refresh", 1, 1, 1, func() { r.tokens(t, refreshForm(answer)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	r.rows.Fault = nil
+	launched := r.fromEHR(t, request, `{"user":"`+pat.ObjectID+`","patient":"canary-p1"}`)
+	r.rows.Fault = fault
+	count("authorize with a launch", 1, 1, 0, func() { begun, err = r.Authorize(t.Context(), slug, launched) })
+	query = r.entraAnswers(t, begun, pat)
+	count("callback with a launch", 2, 3, 1, func() { answered, err = r.callback(t.Context(), begun, query) })
+	form = r.formOf(t, launched, answered)
+	count("token by code, with a launch", 1, 3, 0, func() { answer = r.tokens(t, form) })
+	count("token by refresh, with a launch", 1, 1, 1, func() { r.tokens(t, refreshForm(answer)) })
+	count("a launch", 2, 1, 0, func() {
+		_, err = r.ehr.Create(t.Context(), orgA, slug, read[ehr.NewLaunch](t, `{"user":"`+pat.ObjectID+`","patient":"1"}`))
+	})
 	if err != nil {
 		t.Error(err)
 	}
@@ -761,55 +779,91 @@ func TestSigningFails(t *testing.T) {
 var errKilled = errors.New("killed")
 
 // TestKilledAnywhere walks over every operation of every step, ends the process there, and goes on: the app
-// gets its tokens in the end, by the same step or by beginning again, and nothing is granted twice.
+// gets its tokens in the end, by the same step or by beginning again, and nothing is granted twice. The app is
+// started by itself, and by an EHR.
 func TestKilledAnywhere(t *testing.T) {
-	for point := 0; ; point++ {
-		r, request := patientApp(t)
-		if _, err := r.smart.Server(t.Context(), slug); err != nil {
-			t.Fatal(err)
-		}
-		left, reached := point, false
-		r.rows.Fault = func(_ string, _ store.Key, _ bool) error {
-			if reached {
-				return nil // the process that comes after
+	for name, tt := range map[string]struct {
+		launch  string
+		atLeast int // operations
+	}{
+		"by itself": {"", 20},
+		"by an EHR": {`{"user":"` + pat.ObjectID + `","patient":"canary-p1","encounter":"canary-e1"}`, 28},
+	} {
+		t.Run(name, func(t *testing.T) {
+			point := 0
+			for r := killAt(t, tt.launch, point); !r; r = killAt(t, tt.launch, point) {
+				point++
 			}
-			if left == 0 {
-				reached = true
-				return errKilled
-			}
-			left--
-			return nil
-		}
-		answer := r.launchWhatever(t, request)
-		again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
-		if err != nil { // the answer was lost: it is repeated within a minute
-			again, err = r.Token(t.Context(), slug, nil, refreshForm(answer))
-		}
-		if err != nil {
-			t.Fatalf("killed at %d: %v", point, err)
-		}
-		if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
-			if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
-				t.Fatalf("killed at %d: %v", point, err)
-			}
-		}
-		r.rows.Fault = nil
-		if _, err := r.Token(t.Context(), slug, nil, refreshForm(again)); codeOf(err) != oauth.InvalidGrant {
-			t.Errorf("killed at %d: revoked, and alive: %v", point, err)
-		}
-		if !reached {
-			if point < 20 {
+			if point < tt.atLeast {
 				t.Errorf("only %d operations were walked over", point)
 			}
-			return
-		}
+		})
 	}
 }
 
-// launchWhatever launches until there are tokens, as an app and its user do.
-func (r *rig) launchWhatever(t *testing.T, request url.Values) TokenAnswer {
+// killAt launches an app, and ends the process at an operation. over reports that there are not so many.
+func killAt(t *testing.T, launch string, point int) (over bool) {
+	t.Helper()
+	r, request := patientApp(t)
+	if _, err := r.smart.Server(t.Context(), slug); err != nil {
+		t.Fatal(err)
+	}
+	left, reached := point, false
+	r.rows.Fault = func(_ string, _ store.Key, _ bool) error {
+		if reached {
+			return nil // the process that comes after
+		}
+		if left == 0 {
+			reached = true
+			return errKilled
+		}
+		left--
+		return nil
+	}
+	answer := r.launchWhatever(t, request, launch)
+	again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
+	if err != nil { // the answer was lost: it is repeated within a minute
+		again, err = r.Token(t.Context(), slug, nil, refreshForm(answer))
+	}
+	if err != nil {
+		t.Fatalf("killed at %d: %v", point, err)
+	}
+	if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
+		if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
+			t.Fatalf("killed at %d: %v", point, err)
+		}
+	}
+	r.rows.Fault = nil
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(again)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("killed at %d: revoked, and alive: %v", point, err)
+	}
+	codes, spent := 0, 0
+	for _, row := range r.rows.All() {
+		switch {
+		case strings.HasPrefix(row.Name, "c_"):
+			codes++
+		case strings.HasPrefix(row.Name, "l_") && strings.Contains(row.Value, `"Used":true`):
+			spent++
+		}
+	}
+	if launch != "" && codes > spent {
+		t.Errorf("killed at %d: %d codes were issued for %d launches", point, codes, spent)
+	}
+	return !reached
+}
+
+// launchWhatever launches until there are tokens, as an EHR, an app and its user do. launch is what the EHR opens
+// the app for; empty: the app is started by itself.
+func (r *rig) launchWhatever(t *testing.T, request url.Values, launch string) TokenAnswer {
 	t.Helper()
 	for range 4 {
+		if launch != "" {
+			made, err := r.ehr.Create(t.Context(), orgA, slug, read[ehr.NewLaunch](t, launch))
+			if err != nil {
+				continue
+			}
+			request.Set("launch", made.Launch)
+		}
 		begun, err := r.Authorize(t.Context(), slug, request)
 		if err != nil {
 			continue

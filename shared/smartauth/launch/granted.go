@@ -5,20 +5,20 @@ import (
 	"strings"
 
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth/ehr"
 )
 
 // Launched is the context that a grant has.
-type Launched struct {
-	Patient   string // id of the patient; empty: none
-	Encounter string
-}
+type Launched = ehr.Context
 
-// contextOf is the context of a user who has signed in without a launch: a patient's own record.
-func contextOf(u User) Launched {
-	if u.kind() == "Patient" {
-		return Launched{Patient: strings.TrimPrefix(u.FHIRUser, "Patient/")}
+// contextOf is the context of a user who has signed in: what the EHR has opened the app for, and a patient's own
+// record where that names none.
+func contextOf(u User, l ehr.Launch) Launched {
+	c := l.Context
+	if u.kind() == "Patient" && c.Patient == "" {
+		c.Patient = strings.TrimPrefix(u.FHIRUser, "Patient/")
 	}
-	return Launched{}
+	return c
 }
 
 // grantedOf is what is given of the scopes that were asked for and that the app may have, in their order
@@ -38,6 +38,7 @@ func grantedOf(asked []string, u User, c Launched, refresh bool) (scopes []strin
 			may = u.FHIRUser != "" && slices.Contains(asked, "openid")
 		case one == "offline_access", one == "online_access":
 			may = refresh
+		case one == "launch": // there was one: else it was cut
 		case parsed.Kind == smart.Launch:
 			may = parsed.Type == "patient" && c.Patient != "" || parsed.Type == "encounter" && c.Encounter != ""
 		}

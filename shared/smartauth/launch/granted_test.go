@@ -3,12 +3,14 @@ package launch
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 )
 
 func TestFHIRUser(t *testing.T) {
@@ -73,10 +75,10 @@ func TestGranted(t *testing.T) {
 			t.Errorf("%s: %q, %v", tt.name, got, denied)
 		}
 	}
-	if c := contextOf(User{FHIRUser: "Patient/p-1"}); c.Patient != "p-1" {
+	if c := contextOf(User{FHIRUser: "Patient/p-1"}, ehr.Launch{}); c.Patient != "p-1" {
 		t.Errorf("%+v", c)
 	}
-	if c := contextOf(User{FHIRUser: "Practitioner/1"}); c != (Launched{}) {
+	if c := contextOf(User{FHIRUser: "Practitioner/1"}, ehr.Launch{}); !reflect.DeepEqual(c, Launched{}) {
 		t.Errorf("%+v", c)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/signertest"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/store/rowtest"
 )
@@ -46,6 +47,7 @@ const (
 type rig struct {
 	*Service
 	smart   *smartauth.Service
+	ehr     *ehr.Service
 	rows    *rowtest.Rows
 	entra   *entratest.Authority
 	key     *signertest.Key
@@ -77,6 +79,7 @@ func newRig() *rig {
 		Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", r.sealing, r.clock, log), PublicURL: publicURL, Now: r.clock},
 		Authorize: func(l link.Link) string { return entra.AuthorizeURL("https://login.example/", l.TenantID) },
 	})
+	r.ehr = ehr.New(ehr.Deps{Servers: r.smart, Rows: r.rows, Sealer: r.Sealer, Now: r.clock})
 	return r
 }
 

@@ -73,9 +73,9 @@ func New(d Deps) *Service {
 // server is the authorization server of a link.
 type server struct{ smartauth.Server }
 
-// served is what grants are about: the FHIR server, whose patients they name, and the tenant of its users.
-// A link that is changed to another one has none of the earlier grants.
-func (s server) served() string { return s.Link.TenantID + " " + s.Link.FHIRServerURL }
+// served is what grants are about. A link that is changed to another server or tenant has none of the earlier
+// grants.
+func (s server) served() string { return s.Served() }
 
 // Client returns what requests of a client are limited by. An app that is not there has the same as all
 // others that are not, so that strangers can fill no memory. Errors: smartauth.ErrUnknown,

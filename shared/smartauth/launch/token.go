@@ -46,6 +46,9 @@ type TokenAnswer struct {
 	SmartStyleURL     string `json:"smart_style_url,omitempty"`
 	Tenant            string `json:"tenant,omitempty"`
 
+	FHIRContext []json.RawMessage `json:"fhirContext,omitempty"`
+	Intent      string            `json:"intent,omitempty"`
+
 	client string // the app's client id, for the log: a public app may leave it out
 }
 
@@ -253,9 +256,12 @@ func (g Grant) named(as handle.Grant) Grant {
 	return g
 }
 
-// sign makes the answer with an access token that is good for life.
+// sign makes the answer with an access token that is good for life. Only users have a context.
 func (s *Service) sign(ctx context.Context, q asked, g Grant, life time.Duration) (TokenAnswer, error) {
-	now, issuer, settings := s.Now(), s.Servers.Issuer(string(q.server.Link.Slug)), q.server.Settings
+	now, issuer, constants := s.Now(), s.Servers.Issuer(string(q.server.Link.Slug)), q.server.Settings.Context
+	if g.User.ObjectID == "" {
+		constants = smartauth.Context{}
+	}
 	claims, ok := q.server.accessToken(issuer, uuid.NewString(), q.app, g, now, life)
 	if !ok {
 		return TokenAnswer{}, &oauth.Error{Code: oauth.InvalidScope, Description: "The access token would be larger than servers take. Ask for fewer scopes, or use wildcards such as patient/*.rs."}
@@ -267,7 +273,9 @@ func (s *Service) sign(ctx context.Context, q asked, g Grant, life time.Duration
 	answer := TokenAnswer{
 		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(life / time.Second), Scope: strings.Join(g.Scopes, " "),
 		Patient: g.Context.Patient, Encounter: g.Context.Encounter,
-		client: q.app.ClientID, NeedPatientBanner: settings.Context.NeedPatientBanner, SmartStyleURL: settings.Context.SmartStyleURL, Tenant: settings.Context.Tenant,
+		NeedPatientBanner: cmp.Or(g.Context.NeedPatientBanner, constants.NeedPatientBanner), SmartStyleURL: cmp.Or(g.Context.SmartStyleURL, constants.SmartStyleURL), Tenant: cmp.Or(g.Context.Tenant, constants.Tenant),
+		FHIRContext: g.Context.FHIRContext, Intent: g.Context.Intent,
+		client: q.app.ClientID,
 	}
 	return answer, nil
 }

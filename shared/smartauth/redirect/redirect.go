@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -216,4 +217,23 @@ func withoutPort(uri string) (string, bool) {
 		return "", false
 	}
 	return authority + behind, true
+}
+
+// WithQuery adds parameters to an address, whose own query stays as it is. Empty ones are left out.
+func WithQuery(uri string, parameters [][2]string) string {
+	var b strings.Builder
+	b.WriteString(uri)
+	separator := "?"
+	if _, query, ok := strings.Cut(uri, "?"); ok {
+		if separator = "&"; query == "" {
+			separator = ""
+		}
+	}
+	for _, p := range parameters {
+		if p[1] != "" {
+			b.WriteString(separator + p[0] + "=" + strings.ReplaceAll(url.QueryEscape(p[1]), "+", "%20"))
+			separator = "&"
+		}
+	}
+	return b.String()
 }
