@@ -20,6 +20,7 @@ import (
 	"fhirlink/shared/notify/webhook"
 	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/launch"
 )
 
@@ -36,6 +37,7 @@ type Deps struct {
 	Tokens   *tokens.Service
 	SMART    *smartauth.Service
 	Launch   *launch.Service
+	EHR      *ehr.Service
 	Webhooks *webhook.Service
 	Servers  discovery.Service    // not linked yet
 	Callers  caller.Authenticator // caller.Bearer in the cloud

@@ -63,7 +63,7 @@ func TestNothingLeaks(t *testing.T) {
 	granted.want(t, http.StatusOK, "")
 	token, _ := granted.field(t, "access_token").(string)
 
-	everything := app(orgA, "Links.Manage.All", "Links.Token.All")
+	everything := app(orgA, "Links.Manage.All", "Links.Token.All", "Links.Launch.All")
 	canaries := []string{clientSecret, expiredSecret, wrongSecret, token, r.token(everything), "canary-code", "canary-upstream"}
 	count := 0
 	for _, trouble := range troubles(r) {

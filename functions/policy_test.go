@@ -17,7 +17,7 @@ type anyCaller struct{}
 func (anyCaller) Authenticate(*http.Request) (caller.Caller, error) {
 	return caller.Caller{
 		Organization: "11111111-1111-4111-8111-111111111111", App: true, Operator: true,
-		Roles: []string{"Links.Manage.All", "Links.Token.All", "Links.Administrator"}, Scopes: []string{"Links.Manage"},
+		Roles: []string{"Links.Manage.All", "Links.Token.All", "Links.Launch.All", "Links.Administrator"}, Scopes: []string{"Links.Manage"},
 	}, nil
 }
 

@@ -37,6 +37,7 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/signertest"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/store"
 	"fhirlink/shared/store/rowtest"
@@ -106,14 +107,16 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 		Links: links, Rows: r.stores, Secrets: r.secrets, Source: r.entra.Source(), Log: log,
 		Authority: func(fhir.BaseURL) string { return authority },
 	})
+	sealer := &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", r.secrets, nil, log), PublicURL: publicURL}
 	r.deps = functions.Deps{
 		Links: links, Servers: discovery.Service{Verifier: verifier},
 		Tokens: tokens, SMART: smart,
 		Launch: launch.New(launch.Deps{
 			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: r.entra.Client()}, IDTokens: entra.NewApplications(r.entra.Client(), nil), Signer: key, Rows: r.rows, Log: log, Now: time.Now,
-			Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", r.secrets, nil, log), PublicURL: publicURL},
+			Sealer:    sealer,
 			Authorize: func(l link.Link) string { return entra.AuthorizeURL(browserEntra+"/", l.TenantID) },
 		}),
+		EHR: ehr.New(ehr.Deps{Servers: smart, Rows: r.rows, Sealer: sealer, Now: time.Now}),
 		Webhooks: webhook.New(webhook.Deps{
 			Endpoints: webhooktest.New(), Secrets: r.secrets, Client: &http.Client{Transport: entratest.InProcess(r)}, Log: log,
 		}),
@@ -160,6 +163,8 @@ func user(organization, scopes string, roles ...string) claims {
 func manager(organization string) claims { return app(organization, "Links.Manage.All") }
 
 func broker(organization string) claims { return app(organization, "Links.Token.All") }
+
+func opener(organization string) claims { return app(organization, "Links.Launch.All") }
 
 // request is a request of a test.
 type request struct {

@@ -9,6 +9,7 @@ import (
 	"fhirlink/functions/directory"
 	"fhirlink/functions/discover"
 	"fhirlink/functions/health"
+	"fhirlink/functions/launches"
 	"fhirlink/functions/links"
 	"fhirlink/functions/me"
 	"fhirlink/functions/openapi"
@@ -34,6 +35,7 @@ func (d Deps) Routes() []Route {
 		webhooks      = webhooks.Handler{Webhooks: d.Webhooks, Now: d.Now}
 		authorization = authorization.Handler{Servers: d.SMART}
 		apps          = apps.Handler{Apps: d.SMART}
+		launches      = launches.Handler{Launches: d.EHR, Limit: d.limit(launches.PerMinute)}
 		authorize     = smartauthorize.Handler{Launch: d.Launch, Limit: d.limit(smartauthorize.PerMinute)}
 		appTokens     = smarttoken.Handler{Launch: d.Launch, Limit: d.limit(smarttoken.PerMinute), Failures: d.limit(smarttoken.FailuresPerMinute)}
 		discovery     = smartdiscovery.Handler{Servers: d.SMART}
@@ -63,6 +65,7 @@ func (d Deps) Routes() []Route {
 		{Function: "apps", Method: "PATCH", Path: "/api/links/{slug}/apps/{clientId}", Right: caller.Manage, CORS: FrontEndsCreating, Handle: apps.Patch},
 		{Function: "apps", Method: "DELETE", Path: "/api/links/{slug}/apps/{clientId}", Right: caller.Manage, CORS: FrontEndsCreating, Rate: Unlimited, Handle: apps.Delete},
 		{Function: "apps", Method: "POST", Path: "/api/links/{slug}/apps/{clientId}/secret", Right: caller.Manage, CORS: FrontEndsCreating, Handle: apps.NewSecret},
+		{Function: "launches", Method: "POST", Path: "/api/links/{slug}/launches", Right: caller.Launch, Rate: Unlimited, Handle: launches.Create},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.List},
 		{Function: "webhooks", Method: "POST", Path: "/api/webhooks", Right: caller.Manage, CORS: FrontEnds, Handle: webhooks.Create},
 		{Function: "webhooks", Method: "GET", Path: "/api/webhooks/{id}", Right: caller.Manage, CORS: FrontEnds, Rate: Unlimited, Handle: webhooks.Get},

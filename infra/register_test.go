@@ -218,7 +218,7 @@ func TestRegisterPage(t *testing.T) {
 		}
 	}
 	r := a.registration(t)
-	if r["displayName"] != "fhirlink API" || r["signInAudience"] != "AzureADMultipleOrgs" || len(r["appRoles"].([]any)) != 3 {
+	if r["displayName"] != "fhirlink API" || r["signInAudience"] != "AzureADMultipleOrgs" || len(r["appRoles"].([]any)) != 4 {
 		t.Errorf("%v", r)
 	}
 	if out, err := a.register("--page", "http://localhost:7071"); err != nil {

@@ -15,23 +15,25 @@ const organization = "11111111-1111-4111-8111-111111111111"
 
 func TestRights(t *testing.T) {
 	for _, c := range []struct {
-		caller        caller.Caller
-		manage, token bool
+		caller                caller.Caller
+		manage, token, launch bool
 	}{
-		{caller.Caller{}, false, false},
-		{caller.Caller{Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}}, true, false},
-		{caller.Caller{Scopes: []string{"Links.Manage"}}, false, false},
-		{caller.Caller{Roles: []string{"Links.Administrator"}}, false, false},
-		{caller.Caller{Scopes: []string{"links.manage"}, Roles: []string{"Links.Administrator"}}, false, false},
-		{caller.Caller{Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Manage.All", "Links.Token.All"}}, false, false},
-		{caller.Caller{App: true, Roles: []string{"Links.Manage.All"}}, true, false},
-		{caller.Caller{App: true, Roles: []string{"Links.Token.All"}}, false, true},
-		{caller.Caller{App: true, Roles: []string{"Links.Administrator"}}, false, false},
-		{caller.Caller{App: true, Operator: true}, false, false},
+		{caller.Caller{}, false, false, false},
+		{caller.Caller{Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Administrator"}}, true, false, false},
+		{caller.Caller{Scopes: []string{"Links.Manage"}}, false, false, false},
+		{caller.Caller{Roles: []string{"Links.Administrator"}}, false, false, false},
+		{caller.Caller{Scopes: []string{"links.manage"}, Roles: []string{"Links.Administrator"}}, false, false, false},
+		{caller.Caller{Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Manage.All", "Links.Token.All"}}, false, false, false},
+		{caller.Caller{App: true, Roles: []string{"Links.Manage.All"}}, true, false, false},
+		{caller.Caller{App: true, Roles: []string{"Links.Token.All"}}, false, true, false},
+		{caller.Caller{App: true, Roles: []string{"Links.Administrator"}}, false, false, false},
+		{caller.Caller{App: true, Operator: true}, false, false, false},
+		{caller.Caller{App: true, Roles: []string{"Links.Launch.All"}}, false, false, true},
+		{caller.Caller{Scopes: []string{"Links.Manage"}, Roles: []string{"Links.Launch.All"}}, false, false, false},
 	} {
 		for right, want := range map[caller.Right]bool{
 			caller.Nobody: false, caller.FunctionsHost: false, caller.Open: true, caller.Any: true,
-			caller.Manage: c.manage, caller.Token: c.token, caller.Right(99): false,
+			caller.Manage: c.manage, caller.Token: c.token, caller.Launch: c.launch, caller.Right(99): false,
 		} {
 			if got := right.HeldBy(c.caller); got != want {
 				t.Errorf("%+v, right %d: %v", c.caller, right, got)

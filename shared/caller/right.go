@@ -12,6 +12,7 @@ const (
 	Any                 // any valid token
 	Manage              // to manage the links of the caller's organization
 	Token               // to get tokens for links
+	Launch              // to open apps for users of the caller's organization
 
 	FunctionsHost // no caller: the Azure Functions host itself, on its own machine
 )
@@ -22,11 +23,12 @@ const (
 	roleAdministrator = "Links.Administrator"
 	roleManageAll     = "Links.Manage.All"
 	roleTokenAll      = "Links.Token.All"
+	roleLaunchAll     = "Links.Launch.All"
 )
 
 // KnownRoles returns those of the roles of a token that a right needs.
 func KnownRoles(roles []string) (known []string) {
-	for _, role := range []string{roleAdministrator, roleManageAll, roleTokenAll} {
+	for _, role := range []string{roleAdministrator, roleManageAll, roleTokenAll, roleLaunchAll} {
 		if slices.Contains(roles, role) {
 			known = append(known, role)
 		}
@@ -52,6 +54,8 @@ func (right Right) HeldBy(c Caller) bool {
 		return slices.Contains(c.Scopes, scopeManage) && slices.Contains(c.Roles, roleAdministrator)
 	case Token: // a user never has it
 		return c.App && slices.Contains(c.Roles, roleTokenAll)
+	case Launch: // nor this one
+		return c.App && slices.Contains(c.Roles, roleLaunchAll)
 	}
 	return false
 }
@@ -94,9 +98,13 @@ const grantFix = "An administrator grants it under API permissions of the applic
 
 // Needs says in words what grants the right, and returns its scope for a challenge (RFC 6750 §3).
 func (right Right) Needs() (words, scope string) {
-	if right == Token {
+	switch right {
+	case Token:
 		return "This needs an application with the role Links.Token.All, signed in as itself; users cannot have tokens for links. " +
 			"An administrator grants the role under API permissions of the app registration.", roleTokenAll
+	case Launch:
+		return "This needs the back end of an EHR, an application with the role Links.Launch.All that is signed in as itself; users cannot open apps for others. " +
+			"An administrator grants the role under API permissions of the app registration.", roleLaunchAll
 	}
 	return "This needs a user with the scope Links.Manage and the role Links.Administrator, " +
 		"or an application with the role Links.Manage.All. An administrator assigns the roles under Enterprise applications.", scopeManage

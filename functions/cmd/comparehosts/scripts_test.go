@@ -246,12 +246,12 @@ func callers(cloud *cloudtest.Cloud) map[string]http.Header {
 		}
 		return bearer(cloud.Entra.Mint(all))
 	}
-	const manage, token = "Links.Manage.All", "Links.Token.All"
+	const manage, token, open = "Links.Manage.All", "Links.Token.All", "Links.Launch.All"
 	return map[string]http.Header{
 		"manager": app(cloudtest.Tenant, manage), "app": app(cloudtest.Tenant, token),
 		"other": app(cloudtest.OtherTenant, manage), "other-app": app(cloudtest.OtherTenant, token),
 		"lister": app(listTenant, manage), "lister-app": app(listTenant, token),
-		"smart": app(appsTenant, manage), "smart-many": app(fullTenant, manage),
+		"smart": app(appsTenant, manage), "ehr": app(appsTenant, open), "other-ehr": app(cloudtest.OtherTenant, open), "smart-many": app(fullTenant, manage),
 		"many": app(manyTenant, manage), "busy": app(busyTenant, manage),
 		"operator":           app(operatorTenant, token),
 		"stranger":           app(cloudtest.Stranger, manage),
@@ -284,7 +284,7 @@ var mask = scripttest.Mask{
 	Headers: []string{"Etag", "Retry-After", "X-Correlation-Id"},
 	Keys: []string{
 		"instance", "createdAt", "updatedAt", "verifiedAt", "since", "recheckAt", "firstAt", "durationMs", "program", "at", "disabledAt", "overlapEndsAt", // times, and the program's name
-		"etag", "ETag", "X-Correlation-Id", "access_token", "refresh_token", "id_token", "clientSecret", "kid", "n", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time
+		"etag", "ETag", "X-Correlation-Id", "access_token", "refresh_token", "launch", "launchUrl", "expiresAt", "id_token", "clientSecret", "kid", "n", "signingSecret", "continue", "expires_in", "correlationId", "traceId", // random, or depends on the time
 		"reachable", // depends on the services of the program
 	},
 	Patterns: []*regexp.Regexp{

@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/keyfile"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/launch"
 )
@@ -33,6 +34,7 @@ func (p *program) serveApps(o options, c config.Config, out clients, log *slog.L
 		Servers: p.smart, Clients: p.tokens, SignIns: &webauth.SignIns{Client: out.entra}, IDTokens: entra.NewApplications(out.entra, o.ahead.now), Signer: key, Rows: rows, Sealer: p.sealer,
 		AppKeys: jwks.NewPublished(out.appKeys, o.ahead.now), Authorize: out.authorize, Log: log, Now: o.ahead.now,
 	})
+	p.ehr = ehr.New(ehr.Deps{Servers: p.smart, Rows: rows, Sealer: p.sealer, Now: o.ahead.now})
 	if out.box == nil {
 		return nil
 	}

@@ -37,7 +37,7 @@ func (c callers) Authenticate(r *http.Request) (caller.Caller, error) {
 
 // localCaller is whoever calls without a sign-in: it has all rights of the organization.
 func localCaller(organization string) caller.Caller {
-	return caller.Caller{Organization: organization, App: true, Roles: []string{"Links.Manage.All", "Links.Token.All"}, Name: "This machine", Local: true}
+	return caller.Caller{Organization: organization, App: true, Roles: []string{"Links.Manage.All", "Links.Token.All", "Links.Launch.All"}, Name: "This machine", Local: true}
 }
 
 // checkOrganization refuses a header that names no organization.

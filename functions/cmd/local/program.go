@@ -33,6 +33,7 @@ import (
 	"fhirlink/shared/seal"
 	secretbolt "fhirlink/shared/secret/bolt"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/smartauth/launch"
 	storebolt "fhirlink/shared/store/bolt"
@@ -47,6 +48,7 @@ type program struct {
 	sealer    *seal.Sealer
 	smart     *smartauth.Service
 	launch    *launch.Service
+	ehr       *ehr.Service
 	resources *resource.Server // nil: there is no sandbox
 	app       string           // URL of the sandbox's SMART app; empty: there is none
 	secrets   *secretbolt.Store
@@ -97,6 +99,7 @@ func newProgram(o options, c config.Config, log *slog.Logger) (p *program, err e
 		Tokens:   p.tokens,
 		SMART:    p.smart,
 		Launch:   p.launch,
+		EHR:      p.ehr,
 		Webhooks: p.webhooks,
 		Servers:  discovery.Service{Verifier: p.verifier, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now},
 		Callers:  callers{tokens},

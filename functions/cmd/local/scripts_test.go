@@ -35,9 +35,10 @@ func TestScripts(t *testing.T) {
 		Conditions: map[string]bool{"local": true, "this-machine": true, "sandbox": true, "slow": !testing.Short()},
 		Mask:       scripttest.Mask{Headers: []string{"X-Correlation-Id"}, Keys: []string{"instance"}},
 		Callers: map[string]http.Header{
-			"smart": organization("99999999-5555-4111-8111-111111111111"), "smart-many": organization("99999999-6666-4111-8111-111111111111"),
-			"manager": nil, "app": nil,
-			"other": organization("77777777-7777-4777-8777-777777777777"), "other-app": organization("77777777-7777-4777-8777-777777777777"),
+			"smart": organization("99999999-5555-4111-8111-111111111111"), "ehr": organization("99999999-5555-4111-8111-111111111111"),
+			"smart-many": organization("99999999-6666-4111-8111-111111111111"),
+			"manager":    nil, "app": nil,
+			"other": organization("77777777-7777-4777-8777-777777777777"), "other-app": organization("77777777-7777-4777-8777-777777777777"), "other-ehr": organization("77777777-7777-4777-8777-777777777777"),
 			"many":   organization("99999999-9999-4999-8999-999999999999"),
 			"lister": organization("88888888-8888-4888-8888-888888888888"), "lister-app": organization("88888888-8888-4888-8888-888888888888"),
 		},

@@ -37,6 +37,7 @@ import (
 	vaultkey "fhirlink/shared/signer/keyvault"
 	"fhirlink/shared/signin"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/launch"
@@ -125,6 +126,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: toEntra}, IDTokens: entra.NewApplications(toEntra, nil), Signer: key, AppKeys: jwks.NewPublished(guarded, time.Now), Rows: rows, Sealer: sealer,
 			Authorize: func(l link.Link) string { return entra.AuthorizeURL(c.Authority, l.TenantID) }, Log: log, Now: time.Now,
 		}),
+		EHR:      ehr.New(ehr.Deps{Servers: smart, Rows: rows, Sealer: sealer, Now: time.Now}),
 		Webhooks: webhooks,
 		Servers:  discovery.Service{Verifier: verifier, AnyTarget: len(c.EgressAllow) > 0},
 		Callers:  caller.Bearer{Tokens: validator},
