@@ -43,7 +43,7 @@ func (p *program) serveApps(o options, c config.Config, out clients, log *slog.L
 	})
 	return out.box.Open(func(origin string) http.Handler {
 		p.app = origin + "/"
-		app := &smartapp.App{Links: p.links, SMART: p.smart, Organization: localOrganization, Base: p.resources.Base, PublicURL: c.PublicURL, Origin: origin, Now: o.ahead.now}
+		app := &smartapp.App{Links: p.links, SMART: p.smart, EHR: p.ehr, Organization: localOrganization, Base: p.resources.Base, PublicURL: c.PublicURL, Origin: origin, Now: o.ahead.now}
 		return app.Handler()
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"fhirlink/functions/cmd/local/sandbox"
 )
@@ -51,13 +52,17 @@ func (d *device) ask(method, target, body string, headers ...string) (*http.Resp
 	return response, string(data)
 }
 
-// launch signs somebody in, and returns what the app is told at its address.
-func (d *device) launch(fhirBase, who, scope, verifier string) url.Values {
+// launch signs somebody in, and returns what the app is told at its address. more are parameters by name and
+// value.
+func (d *device) launch(fhirBase, who, scope, verifier string, more ...string) url.Values {
 	d.t.Helper()
 	sum := sha256.Sum256([]byte(verifier))
 	asked := url.Values{
 		"response_type": {"code"}, "client_id": {"sandbox-app"}, "redirect_uri": {d.app}, "scope": {scope}, "state": {"s"}, "aud": {fhirBase}, "login_hint": {"auto:" + who},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		asked.Set(more[i], more[i+1])
 	}
 	to, cookie := d.public+"/api/smart/good-health-clinic/authorize?"+asked.Encode(), ""
 	for range 4 { // authorize, Entra, callback, app
@@ -146,5 +151,66 @@ func TestSMARTApp(t *testing.T) {
 		if _, log, _ := strings.Cut(text, "What else there is"); strings.Contains(log, never) {
 			t.Errorf("the log has %s", never)
 		}
+	}
+}
+
+// TestSMARTAppFromEHR: the pretend EHR makes a launch for ada, and opens the app with it.
+func TestSMARTAppFromEHR(t *testing.T) {
+	d := newDevice(t)
+	open := func(query string, headers ...string) (int, string) {
+		t.Helper()
+		response, body := d.ask(http.MethodPost, d.app+"open?"+query, "", headers...)
+		return response.StatusCode, body
+	}
+	if status, body := open("link=other-clinic&patient=p-1"); status != 404 || !strings.Contains(body, "other-clinic") {
+		t.Errorf("an unknown link: %d %s", status, body)
+	}
+	// An app that was registered before EHRs could open it, and for another port of this site.
+	for _, r := range []struct{ method, path, body string }{
+		{http.MethodPost, "/api/register", `{"slug":"good-health-clinic","description":"Clinic","fhirServerUrl":"https://clinic.fhir.sandbox.test","clientId":"` + sandbox.ClientID + `","clientSecret":"` + sandbox.Secret + `","secretExpiresOn":"` + time.Now().AddDate(0, 6, 0).Format(time.DateOnly) + `"}`},
+		{http.MethodPut, "/api/links/good-health-clinic/smart", `{"tokens":"fhirlink","server":"firely"}`},
+		{http.MethodPost, "/api/links/good-health-clinic/apps", `{"clientId":"sandbox-app","name":"App","type":"public","redirectUris":["http://127.0.0.1/"],"scopes":["openid"]}`},
+	} {
+		if response, body := d.ask(r.method, d.public+r.path, r.body, "Content-Type", "application/json", "If-None-Match", "*"); response.StatusCode != 201 {
+			t.Fatalf("%s: %d %s", r.path, response.StatusCode, body)
+		}
+	}
+	if status, _ := open("link=good-health-clinic&patient=p-1", "Origin", "https://evil.example"); status != 403 {
+		t.Errorf("another site: %d", status)
+	}
+	if status, body := open("link=good-health-clinic&patient=p_1"); status != 422 || !strings.Contains(body, "error") {
+		t.Errorf("no patient: %d %s", status, body)
+	}
+	status, body := open("link=good-health-clinic&patient=p-2")
+	var told struct {
+		Request map[string]any
+		Answer  struct{ Launch, LaunchURL string }
+	}
+	base := d.public + "/sandbox/fhir/good-health-clinic"
+	err := json.Unmarshal([]byte(body), &told)
+	if want := d.app + "?iss=" + url.QueryEscape(base) + "&launch=" + told.Answer.Launch; err != nil || status != 200 || told.Answer.LaunchURL != want || told.Request["patient"] != "p-2" || told.Request["user"] != "a0a0a0a0-0000-4000-8000-000000000001" {
+		t.Fatalf("%d %v: %s", status, err, body)
+	}
+	const scope, verifier = "openid launch launch/patient launch/encounter patient/Encounter.r", "0123456789012345678901234567890123456789012"
+	if refused := d.launch(base, "pat", scope, verifier, "launch", told.Answer.Launch); refused.Get("error") != "access_denied" {
+		t.Errorf("another user: %v", refused)
+	}
+	code := d.launch(base, "ada", scope, verifier, "launch", told.Answer.Launch).Get("code")
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {d.app}, "client_id": {"sandbox-app"}, "code_verifier": {verifier}}
+	_, answer := d.ask(http.MethodPost, d.public+"/api/smart/good-health-clinic/token", form.Encode(), "Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "cross-site", "Origin", strings.TrimSuffix(d.app, "/"))
+	var tokens struct {
+		AccessToken               string `json:"access_token"`
+		Scope, Patient, Encounter string
+	}
+	if err := json.Unmarshal([]byte(answer), &tokens); err != nil || tokens.Scope != scope || tokens.Patient != "p-2" || tokens.Encounter != "p-2-7" {
+		t.Fatalf("%v: %s", err, answer)
+	}
+	for path, want := range map[string]int{"/Encounter/p-2-7": 200, "/Encounter/p-1-7": 404, "/Patient/p-2": 403} {
+		if response, body := d.ask(http.MethodGet, base+path, "", "Authorization", "Bearer "+tokens.AccessToken); response.StatusCode != want {
+			t.Errorf("%s: %d, want %d: %s", path, response.StatusCode, want, body)
+		}
+	}
+	if _, log, _ := strings.Cut(d.stdout.String(), "What else there is"); strings.Contains(log, "p-2") || strings.Contains(log, "fll_") {
+		t.Error("the log names the patient or the launch")
 	}
 }

@@ -181,6 +181,68 @@ walk('people choose their account at Entra', async (v, page) => {
 	assert.equal(await page.evaluate(() => document.activeElement.id), 'session-title')
 })
 
+// Opens the app from the pretend EHR, and waits for what comes of it.
+async function fromEHR(page, patient, scope, signsIn = 'ada') {
+	await page.getByLabel('Scopes to ask for').fill(scope)
+	await page.getByLabel('ada works on').selectOption(patient)
+	await page.getByLabel('Then signs in').selectOption('auto:' + signsIn)
+	await button(page, 'Open the app from the EHR').click()
+	await page.getByRole('heading', { name: /Authorization answer/ }).waitFor()
+	await ready(page)
+	return await page.locator('#session').isVisible() ? (await page.locator('#granted li').allTextContents()).join(' ') : null
+}
+
+walk('an EHR opens the app for a practitioner and a patient', async (v, page) => {
+	await prepare(page, 'firely')
+	const scope = 'openid fhirUser launch launch/patient launch/encounter offline_access patient/Patient.r patient/Observation.rs patient/Encounter.r'
+	assert.equal(await fromEHR(page, 'p-2', scope), scope)
+	assert.deepEqual(await titles(page), [
+		'EHR: its back end asks fhirlink for a launch', 'Launch URL: the EHR has opened the app',
+		'Discovery: 200', 'Authorization request: the browser goes there', 'Authorization answer: a code', 'Token: 200', 'Access token, decoded. Only the FHIR server reads it', 'Id token, decoded',
+	])
+	const made = await shown(page, 'EHR: its back end', 'details pre')
+	assert.match(made.launch, /^fll_/)
+	assert.ok(made.launchUrl.startsWith(program.app + '?iss=') && made.launchUrl.endsWith('&launch=' + made.launch))
+	assert.equal(new URL(page.url()).search, '')
+	assert.ok(!v.addresses.some((a) => a.startsWith(entra) && a.includes('/oauth2/v2.0/authorize?') && a.includes('fll_')), 'Entra does not see the launch')
+	const told = await shown(page, 'Token: 200')
+	assert.deepEqual([told.patient, told.encounter, told.intent, told.fhirContext], ['p-2', 'p-2-7', 'review-results', [{ reference: 'Observation/p-2-1' }]])
+	const access = await shown(page, 'Access token')
+	assert.deepEqual([access.patient, access.encounter], ['p-2', 'p-2-7'])
+	assert.match((await shown(page, 'Id token')).fhirUser, /\/Practitioner\/1$/)
+	assert.deepEqual(ids((await read(page, 'Observation'))[1]), ['p-2-1', 'p-2-2', 'p-2-3', 'p-2-4'])
+	assert.equal((await read(page, 'Encounter/p-2-7'))[0], 200)
+	assert.equal((await read(page, 'Patient/p-1'))[0], 404)
+	await button(page, 'Refresh').click()
+	await page.getByRole('heading', { name: 'Refresh: 200' }).waitFor()
+	assert.equal((await shown(page, 'Refresh: 200')).encounter, 'p-2-7')
+	assert.deepEqual(await v.axe(), [])
+	await page.setViewportSize({ width: 320, height: 700 })
+	assert.equal(await v.overflow(), 0)
+
+	// The launch is spent: whoever opens the same address again gets nothing.
+	await page.goto(made.launchUrl)
+	await page.getByRole('heading', { name: 'Authorization answer: invalid_request' }).waitFor()
+	assert.match(await alert(page).textContent(), /^invalid_request: The launch was used before/)
+	// Another user signs in, and learns nothing.
+	assert.equal(await fromEHR(page, 'p-2', scope, 'pat'), null)
+	assert.match(await alert(page).textContent(), /^access_denied: .*another user/)
+	// Without the scope launch, at a server that looks for the patient in fhirUser.
+	await prepare(page, 'fhirServer')
+	assert.equal(await fromEHR(page, 'p-1', 'openid patient/Patient.r'), 'openid patient/Patient.r')
+	assert.equal((await shown(page, 'Access token')).fhirUser, 'https://clinic.fhir.sandbox.test/Patient/p-1')
+	assert.equal((await read(page, 'Patient/p-1'))[0], 200)
+	assert.equal((await read(page, 'Patient/p-2'))[0], 404)
+})
+
+walk('an address that looks like an EHR’s', async (v, page) => {
+	await prepare(page, 'firely')
+	await page.goto(program.app + '?iss=https%3A%2F%2Fevil.example%2Ffhir&launch=fll_x')
+	await ready(page)
+	assert.match(await alert(page).textContent(), /does not know the FHIR server/)
+	assert.ok(!v.addresses.some((a) => a.startsWith('https://evil.example')))
+})
+
 walk('two tabs at once', async (v, page) => {
 	await prepare(page, 'firely')
 	const other = await v.tab()

@@ -78,6 +78,10 @@ func recordsOf(id string, patient object, hba1c, weight, pulse string) []Resourc
 		observation("4", "vital-signs", "29463-7", "Body weight", weight, "kg"),
 		condition("5", "problem-list-item", "44054006", "Type 2 diabetes mellitus"),
 		condition("6", "encounter-diagnosis", "195662009", "Acute viral pharyngitis"),
+		newResource("Encounter", id+"-7", "Patient/"+id, object{
+			"status": "in-progress", "class": object{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB", "display": "ambulatory"},
+			"participant": []object{{"individual": object{"reference": practitioner}}},
+		}),
 	}
 }
 

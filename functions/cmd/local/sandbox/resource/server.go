@@ -175,7 +175,7 @@ func (e *exchange) metadata() {
 		}}
 	}
 	var types []object
-	for _, kind := range []string{"Condition", "Observation", "Patient", "Practitioner"} {
+	for _, kind := range []string{"Condition", "Encounter", "Observation", "Patient", "Practitioner"} {
 		types = append(types, object{"type": kind, "interaction": []object{{"code": "read"}, {"code": "search-type"}}})
 	}
 	e.json(http.StatusOK, fhirJSON, object{

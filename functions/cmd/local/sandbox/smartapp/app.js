@@ -1,10 +1,10 @@
-// A SMART app in a page: SMART App Launch 2.2, standalone launch, with PKCE. It uses nothing but what
+// A SMART app in a page: SMART App Launch 2.2, standalone and EHR launch, with PKCE. It uses nothing but what
 // browsers have. All that it knows is in this tab's sessionStorage, so that tabs do not mix.
 // @ts-check
 
 /** @typedef {{slug: string, description: string, server: string, fhir: string, clientId: string}} Link */
 /** @typedef {{title: string, request: string, answer?: string, bad?: boolean}} Entry what was asked, and what was answered */
-/** @typedef {{access_token: string, scope: string, expires_in: number, refresh_token?: string, id_token?: string, patient?: string}} Tokens */
+/** @typedef {{access_token: string, scope: string, expires_in: number, refresh_token?: string, id_token?: string, patient?: string, encounter?: string, intent?: string, fhirContext?: {reference?: string}[]}} Tokens */
 /**
  * @typedef {object} Session
  * @property {Link} link
@@ -25,6 +25,7 @@ const kinds = {
 const presets = {
 	'a patient': 'openid fhirUser launch/patient offline_access patient/Patient.r patient/Observation.rs?category=laboratory patient/Condition.rs?category=problem-list-item',
 	'a practitioner': 'openid fhirUser offline_access user/Patient.rs user/Observation.rs?category=vital-signs',
+	'a practitioner whom an EHR sends': 'openid fhirUser launch launch/patient launch/encounter offline_access patient/Patient.r patient/Observation.rs patient/Encounter.r',
 	'a patient, by SMART version 1': 'openid fhirUser launch/patient offline_access patient/Patient.read patient/Observation.read',
 	'a patient, to write too': 'openid fhirUser launch/patient offline_access patient/Patient.rs patient/Observation.cruds',
 	'patient/ and user/ at once': 'openid fhirUser launch/patient offline_access patient/Observation.rs user/Practitioner.rs',
@@ -132,11 +133,43 @@ function claims(token) {
 	return JSON.parse(new TextDecoder().decode(bytes))
 }
 
-/** Asks the FHIR server where its users sign in, and sends the browser there. */
-async function launch() {
+/** The app is started by itself. */
+async function standalone() {
 	const link = links.find((l) => l.slug === $('link').value)
 	if (!link) return
 	forget()
+	await launch(link, $('who').value)
+}
+
+/** An EHR's back end makes a launch, and its user's browser goes where that says. */
+async function openFromEHR() {
+	const link = links.find((l) => l.slug === $('link').value)
+	if (!link) return
+	forget()
+	keep('ehrWho', $('ehr-who').value)
+	const response = await fetch('open?' + new URLSearchParams({ link: link.slug, patient: $('patient').value }), { method: 'POST' })
+	const told = await response.json()
+	if (!response.ok) return complain(told.error)
+	note({
+		title: 'EHR: its back end asks fhirlink for a launch', request: [`POST /api/links/${link.slug}/launches`, 'Authorization: Bearer (an application with the role Links.Launch.All)', '', JSON.stringify(told.request, null, 2)].join('\n'),
+		answer: JSON.stringify(told.answer, null, 2),
+	})
+	location.assign(told.answer.launchUrl)
+}
+
+/** The page was opened by an EHR: its address says which FHIR server is meant. Only servers that the app knows count, because anybody can make such an address. */
+async function launched() {
+	const query = new URLSearchParams(location.search)
+	history.replaceState(null, '', '/') // a launch is nothing for bookmarks
+	const iss = query.get('iss')?.replace(/\/$/, '')
+	note({ title: 'Launch URL: the EHR has opened the app', request: [`GET ${own}`, '', ...[...query].map(([name, value]) => `${name}=${value}`)].join('\n') })
+	const link = links.find((l) => l.fhir === iss)
+	if (!link) return complain('The app does not know the FHIR server of this EHR.')
+	await launch(link, kept('ehrWho', 'auto:ada'), query.get('launch') ?? '')
+}
+
+/** Asks the FHIR server where its users sign in, and sends the browser there. @param {Link} link @param {string} who @param {string} [launch] what an EHR has opened the app with */
+async function launch(link, who, launch) {
 	const found = await send('Discovery', link.fhir + '/.well-known/smart-configuration', { headers: { Accept: 'application/json' } })
 	if (!found.ok) return complain('The FHIR server does not say where its users sign in.')
 	const verifier = random()
@@ -146,7 +179,8 @@ async function launch() {
 		response_type: 'code', client_id: link.clientId, redirect_uri: own, scope: $('scope').value.trim().split(/\s+/).join(' '), state: session.state, aud: link.fhir,
 		code_challenge: challenge, code_challenge_method: 'S256', nonce: session.nonce,
 	})
-	if ($('who').value) parameters.set('login_hint', $('who').value)
+	if (launch !== undefined) parameters.set('launch', launch)
+	if (who) parameters.set('login_hint', who)
 	else parameters.set('prompt', 'select_account')
 	keep('session', session)
 	note({ title: 'Authorization request: the browser goes there', request: [`GET ${session.smart.authorization_endpoint}`, '', ...[...parameters].map(([name, value]) => `${name}=${value}`)].join('\n') })
@@ -189,7 +223,7 @@ function access() {
 	const tokens = session?.tokens
 	$('session').hidden = !tokens
 	if (!session || !tokens) return
-	const about = { 'FHIR server': session.link.fhir, Patient: tokens.patient ?? 'none', User: tokens.id_token ? claims(tokens.id_token).fhirUser ?? 'not told' : 'not told', 'Refresh token': tokens.refresh_token ? 'yes' : 'no' }
+	const about = { 'FHIR server': session.link.fhir, Patient: tokens.patient ?? 'none', ...(tokens.encounter && { Encounter: tokens.encounter }), ...(tokens.fhirContext && { 'FHIR context': tokens.fhirContext.map((one) => one.reference).join(', ') }), ...(tokens.intent && { Intent: tokens.intent }), User: tokens.id_token ? claims(tokens.id_token).fhirUser ?? 'not told' : 'not told', 'Refresh token': tokens.refresh_token ? 'yes' : 'no' }
 	$('about').replaceChildren(...Object.entries(about).flatMap(([name, value]) => [element('dt', name), element('dd', value)]))
 	$('granted').replaceChildren(...tokens.scope.split(' ').map((scope) => {
 		const item = element('li')
@@ -242,7 +276,7 @@ async function load(path, method = 'GET') {
 	const chosen = $('link').value || session?.link.slug || answer.prepares
 	$('link').replaceChildren(...links.map((l) => new Option(`${l.description} (${l.slug}): ${l.server}`, l.slug, false, l.slug === chosen)))
 	$('links').hidden = links.length === 0
-	$('sign-in').disabled = links.length === 0
+	$('sign-in').disabled = $('open').disabled = links.length === 0
 	const clinic = links.find((l) => l.slug === answer.prepares)
 	if (clinic) $('server').value = clinic.server
 	$('prepare-button').textContent = clinic ? 'Change the clinic' : 'Prepare the sandbox clinic'
@@ -271,7 +305,8 @@ function on(id, act, event = 'click') {
 }
 
 on('prepare', () => load('prepare?server=' + encodeURIComponent($('server').value), 'POST'), 'submit')
-on('launch', launch, 'submit')
+on('launch', standalone, 'submit')
+on('ehr', openFromEHR, 'submit')
 on('read-patient', () => read(patient() ? `Patient/${patient()}` : 'Patient'))
 on('read-observations', () => read(patient() ? `Observation?patient=${patient()}` : 'Observation'))
 on('other', () => read($('path').value.trim()), 'submit')
@@ -296,6 +331,8 @@ async function begin() {
 	if (/[?&](code|error)=/.test(location.search)) {
 		await callback()
 		if (session?.tokens) $('session-title').focus()
+	} else if (/[?&]launch=/.test(location.search)) {
+		await launched()
 	}
 	document.body.dataset.ready = 'yes' // for tests
 }

@@ -17,6 +17,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 )
 
 // What is registered when somebody asks for it.
@@ -26,12 +27,13 @@ const (
 )
 
 // scopes are the most that the app may be granted.
-var scopes = []string{"openid", "profile", "fhirUser", "launch/patient", "offline_access", "online_access", "patient/*.cruds", "user/*.cruds"}
+var scopes = []string{"openid", "profile", "fhirUser", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access", "patient/*.cruds", "user/*.cruds"}
 
 // App is the site of the app. All fields are required.
 type App struct {
 	Links        *link.Service
 	SMART        *smartauth.Service
+	EHR          *ehr.Service                   // makes launches for the pretend EHR
 	Organization string                         // whose links it uses
 	Base         func(link.Link) (string, bool) // the FHIR base of a link for browsers; false: there is none
 	PublicURL    string                         // of the deployment
@@ -49,6 +51,7 @@ func (a *App) Handler() http.Handler {
 	mux.Handle("GET /", http.FileServerFS(files))
 	mux.HandleFunc("GET /links.json", a.list)
 	mux.HandleFunc("POST /prepare", a.prepare)
+	mux.HandleFunc("POST /open", a.open)
 	own := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -84,17 +87,23 @@ func (a *App) answer(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		all, err = a.usable(r.Context())
 	}
-	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
-		status, text := http.StatusInternalServerError, "This did not work."
-		if p := (*problem.Error)(nil); errors.As(err, &p) {
-			status, text = p.Code.Status(), p.Detail
-		}
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(map[string]string{"error": text}) // fails when the client is gone
+		fail(w, err)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"links": all, "prepares": Slug}) // as above
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"links": all, "prepares": Slug}) // fails when the client is gone
+}
+
+// fail tells the page why its request failed.
+func fail(w http.ResponseWriter, err error) {
+	status, text := http.StatusInternalServerError, "This did not work."
+	if p := (*problem.Error)(nil); errors.As(err, &p) {
+		status, text = p.Code.Status(), p.Detail
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": text}) // fails when the client is gone
 }
 
 // usable are the links with SMART on where an app is registered that this site may be answered for.
@@ -186,16 +195,29 @@ func (a *App) switchOn(ctx context.Context, kind string) error {
 	return err
 }
 
+// registerApp registers the app, or tells EHRs where it is now: this site has another port at each start.
 func (a *App) registerApp(ctx context.Context) error {
-	_, _, err := a.SMART.App(ctx, a.Organization, Slug, ClientID)
-	if problem.CodeOf(err) != problem.AppNotFound {
+	at := a.Origin + launchPath
+	app, _, err := a.SMART.App(ctx, a.Organization, Slug, ClientID)
+	switch {
+	case err == nil && app.LaunchURI == at:
+		return nil
+	case err == nil:
+		change := smartauth.NewApp{LaunchURI: &at}
+		if app.LaunchURI == "" { // it was registered when EHRs could not open apps
+			may := slices.Clone(scopes)
+			change.Scopes = &may
+		}
+		_, _, err = a.SMART.ChangeApp(ctx, a.Organization, Slug, ClientID, smartauth.Precondition{IfMatch: "*"}, change)
+		return err
+	case problem.CodeOf(err) != problem.AppNotFound:
 		return err
 	}
-	// Of a loopback address any port is good (RFC 8252 §7.3), and this site's is another one at each start.
+	// Of a loopback address any port is good (RFC 8252 §7.3).
 	host, _, _ := strings.Cut(strings.TrimPrefix(a.Origin, "http://"), ":")
 	name, redirects, may := "Sandbox app", []string{"http://" + host + "/"}, slices.Clone(scopes)
 	_, _, _, err = a.SMART.CreateApp(ctx, a.Organization, Slug, smartauth.NewApp{
-		ClientID: ClientID, Name: &name, Type: string(smartauth.Public), RedirectURIs: &redirects, Scopes: &may,
+		ClientID: ClientID, Name: &name, Type: string(smartauth.Public), RedirectURIs: &redirects, LaunchURI: &at, Scopes: &may,
 	})
 	return err
 }
