@@ -1,5 +1,5 @@
 // A web app with fhirclient, in Chromium: it is launched standalone, signs a patient in at the sandbox's
-// Entra, reads the patient's record, and refreshes its token. Its FHIR server is resource-server.mjs, under
+// Entra, reads the patient's record, and refreshes its token. Then an EHR launches it for a practitioner. Its FHIR server is resource-server.mjs, under
 // the name that the link knows.
 import assert from 'node:assert/strict'
 import { createHash, X509Certificate } from 'node:crypto'
@@ -40,9 +40,12 @@ const browser = await chromium.launch({
 try {
 	const context = await browser.newContext()
 	const troubles = []
-	context.on('weberror', (error) => troubles.push(`script: ${error.error().message}`))
-	context.on('requestfailed', (request) => troubles.push(`failed: ${request.url()} ${request.failure().errorText}`))
-	context.on('console', (message) => { if (message.type() === 'error') troubles.push(`console: ${message.text()}`) })
+	const watch = (context) => {
+		context.on('weberror', (error) => troubles.push(`script: ${error.error().message}`))
+		context.on('requestfailed', (request) => troubles.push(`failed: ${request.url()} ${request.failure().errorText}`))
+		context.on('console', (message) => { if (message.type() === 'error') troubles.push(`console: ${message.text()}`) })
+	}
+	watch(context)
 	const forms = [] // that the app sends to the token endpoint
 	context.on('request', (request) => { if (request.url().endsWith('/token') && request.method() === 'POST') forms.push(Object.fromEntries(new URLSearchParams(request.postData()))) })
 
@@ -98,6 +101,32 @@ try {
 	assert.equal(await tab.evaluate(() => client.patient.read().then((record) => record.id)), settings.patient)
 	for (const form of forms.slice(2)) assert.ok(!('client_id' in form) && !('client_secret' in form)) // but Basic
 	assert.equal(forms.length, 4)
+
+	// An EHR opens the app for a practitioner, at the address that the organization has registered: with the scope
+	// launch, and without it, because fhirclient sends the launch either way. She gets at the patient of the launch.
+	const ehr = settings.ehr
+	const api = async (method, path, body) => {
+		const answer = await fetch(ehr.api + path, { method, headers: { 'content-type': 'application/json', 'if-match': '*' }, body: JSON.stringify(body) })
+		assert.ok(answer.ok, `${method} ${path}: ${answer.status}`)
+		return answer.json()
+	}
+	await api('PATCH', '/apps/' + ehr.clientId, { launchUri: appBase + '/launch.html' })
+	const hers = await browser.newContext()
+	watch(hers)
+	for (const scope of [ehr.scope, ehr.scope.replace('launch ', '')]) {
+		const { launchUrl } = await api('POST', '/launches', { clientId: ehr.clientId, user: ehr.oid, patient: ehr.patient, encounter: 'e-1', intent: 'review', iss: settings.aud })
+		const opened = await hers.newPage()
+		await opened.goto(launchUrl)
+		await opened.evaluate((options) => { void FHIR.oauth2.authorize(options) }, { clientId: ehr.clientId, scope, redirectUri: '/index.html' })
+		if (scope === ehr.scope) await opened.getByRole('button', { name: `(${ehr.user}@` }).click() // then Entra knows her
+		await opened.waitForURL(appBase + '/index.html?**')
+		const got = await opened.evaluate(async () => {
+			const client = await FHIR.oauth2.ready()
+			return { patient: client.patient.id, encounter: client.encounter.id, fhirUser: client.getFhirUser(), told: client.state.tokenResponse, record: await client.patient.read() }
+		})
+		assert.deepEqual([got.patient, got.encounter, got.fhirUser, got.record.id], [ehr.patient, 'e-1', ehr.fhirUser, ehr.patient])
+		assert.deepEqual([got.told.scope, got.told.intent], [scope, 'review'])
+	}
 
 	// Chromium calls the two refusals above errors.
 	assert.deepEqual(troubles.filter((trouble) => !/status of 40[13] /.test(trouble)), [])

@@ -194,11 +194,18 @@ func TestOthersApp(t *testing.T) {
 			"clientId": clientID, "name": "App", "type": is.kind, "redirectUris": []string{"http://127.0.0.1/" + is.page}, "scopes": strings.Fields(scope),
 		}, http.StatusCreated)
 	}
+	ehrScope := "launch openid fhirUser launch/patient launch/encounter patient/*.rs"
+	sendJSON(t, http.MethodPost, apps, map[string]any{
+		"clientId": "opened", "name": "App", "type": "public", "redirectUris": []string{"http://127.0.0.1/index.html"}, "scopes": strings.Fields(ehrScope),
+	}, http.StatusCreated)
 	sendJSON(t, http.MethodPost, apps+"/portal/secret", map[string]any{"clientSecret": importedSecret}, http.StatusCreated)
 	cert, key := serverCertificate(t)
 	runClient(t, "fhirclient.mjs", map[string]any{
 		"issuer": issuer, "clientId": "growth-chart", "aud": clinicBase, "scope": scope, "user": "pat", "patient": "p-1", "fhirUser": "Patient/p-1", "cert": cert, "key": key,
 		"confidential": map[string]string{"clientId": "portal", "clientSecret": importedSecret},
+		"ehr": map[string]string{
+			"api": local + "/api/links/good-health-clinic", "clientId": "opened", "user": "ada", "oid": "a0a0a0a0-0000-4000-8000-000000000001", "fhirUser": "Practitioner/1", "patient": "p-2", "scope": ehrScope,
+		},
 	})
 }
 
