@@ -42,6 +42,7 @@ import (
 	"fhirlink/shared/secret/keyvault/vaulttest"
 	"fhirlink/shared/secret/secrettest"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/store/rowtest"
 )
@@ -58,6 +59,7 @@ type service struct {
 	rows    *rowtest.Rows
 	smart   *smartauth.Service
 	launch  *launch.Service
+	ehr     *ehr.Service
 	signed  atomic.Int64 // signatures
 	inEntra atomic.Int64 // nanoseconds that launches have waited for Entra
 	handler http.Handler

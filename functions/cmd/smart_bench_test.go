@@ -30,6 +30,7 @@ import (
 	"fhirlink/shared/signer/signertest"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/client"
+	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/launch"
@@ -70,9 +71,11 @@ func (s *service) serveApps(links *link.Service, tokens *tokens.Service, secrets
 	client = &http.Client{Transport: timed{client.Transport, s}}
 	key := signer.New(signertest.New(), s.now, log)
 	s.smart = smartauth.New(smartauth.Deps{Rows: s.rows, Links: smartauth.LinksOf(links, s.stores.Get), Keys: key, PublicURL: benchURL, Now: s.now})
+	sealer := &seal.Sealer{Keys: seal.NewKeys("contoso/fhirlink-seal", secrets, s.now, log), PublicURL: benchURL, Now: s.now}
+	s.ehr = ehr.New(ehr.Deps{Servers: s.smart, Rows: s.rows, Sealer: sealer, Now: s.now})
 	s.launch = launch.New(launch.Deps{
 		Servers: s.smart, Clients: tokens, SignIns: &webauth.SignIns{Client: client}, IDTokens: entra.NewApplications(client, s.now), Signer: countingSigner{key, s}, Rows: s.rows,
-		Sealer:    &seal.Sealer{Keys: seal.NewKeys("contoso/fhirlink-seal", secrets, s.now, log), PublicURL: benchURL, Now: s.now},
+		Sealer:    sealer,
 		Authorize: func(l link.Link) string { return entra.AuthorizeURL(s.entra.URL+"/", l.TenantID) }, Log: log, Now: s.now,
 	})
 }
@@ -213,6 +216,17 @@ func (s *service) countLaunch(b *testing.B, request url.Values) {
 		step("token by code", "1 read, 3 writes, 2 signatures", 1, 3, 0, 2, exchange)
 		step("token by refresh", "1 of Entra, 1 read, 1 write, 1 signature", 1, 1, 1, 1, refresh)
 	}
+	made, err := s.ehr.Create(b.Context(), tenant, slug, ehr.NewLaunch{User: "a0a0a0a0-0000-4000-8000-000000000005", Patient: "p-1"})
+	must(err)
+	request.Set("launch", made.Launch)
+	var begun launch.Begun
+	count("authorize from an EHR", "1 read, 1 write", 1, 1, 0, 0, func() { begun, err = s.launch.Authorize(b.Context(), slug, request); must(err) })
+	query := s.entraAnswers(b, begun)
+	count("callback from an EHR", "1 of Entra, 2 reads, 3 writes", 2, 3, 1, 0, func() {
+		_, err = s.launch.Callback(b.Context(), slug, query, func(string) string { return begun.Cookie.Value })
+		must(err)
+	})
+	request.Del("launch")
 	table.report(median(own) <= 1, "SMART, callback: our own share", "≤ 1 ms", "%.2f ms (median of %d)", median(own), len(own))
 }
 

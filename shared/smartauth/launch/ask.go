@@ -233,7 +233,10 @@ func (s server) cut(asked string, app smartauth.App, launched bool) (scopes []st
 		return nil, description
 	}
 	scopes = slices.DeleteFunc(within(app.Scopes, all), func(one string) bool { return one == "launch" && !launched })
-	if len(scopes) == 0 {
+	switch {
+	case len(scopes) == 0 && slices.Contains(all, "launch") && !launched:
+		return nil, s.noneOf(all) + " The scope launch needs the parameter launch, which an app has that an EHR has opened."
+	case len(scopes) == 0:
 		return nil, s.noneOf(all)
 	}
 	return scopes, s.mixed(scopes)

@@ -368,3 +368,45 @@ func TestRowsFromBefore(t *testing.T) {
 		t.Error("a grant")
 	}
 }
+
+// TestLargestLaunch: as much as an EHR may say, and an app may ask for, is kept on the whole way.
+func TestLargestLaunch(t *testing.T) {
+	r, request := ehrApp(t)
+	object := `{"reference":"ImagingStudy/1","x":"` + strings.Repeat("<", 200) + `"}`
+	launch := `{"user":"` + ada.ObjectID + `","patient":"` + strings.Repeat("p", 64) + `","encounter":"` + strings.Repeat("e", 64) + `","intent":"` + strings.Repeat("i", 200) + `","fhirContext":[` + strings.TrimSuffix(strings.Repeat(object+",", 32), ",") + `]}`
+	scopes := func(n int) string {
+		var all strings.Builder
+		for i := range n {
+			fmt.Fprintf(&all, "patient/Observation.rs?category=%07d ", i)
+		}
+		return all.String() + "offline_access"
+	}
+	form := r.signIn(t, r.fromEHR(t, with(request, "scope="+scopes(190)), launch), ada) // of 8 KiB
+	if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != "invalid_scope" {
+		t.Errorf("an access token of any length: %v", err)
+	}
+	answer := r.tokens(t, r.signIn(t, r.fromEHR(t, with(request, "scope="+scopes(50)), launch), ada))
+	if again := r.tokens(t, refreshForm(answer)); len(again.FHIRContext) != 32 || string(again.FHIRContext[31]) != object {
+		t.Errorf("%d objects", len(again.FHIRContext))
+	}
+}
+
+// TestScopeLaunchAlone: an app that asks for the context of a launch without one is told what is missing.
+func TestScopeLaunchAlone(t *testing.T) {
+	r, request := ehrApp(t)
+	var refused *Refused
+	if _, err := r.Authorize(t.Context(), slug, with(request, "scope=launch")); codeOf(err) != "app invalid_scope" || !errors.As(err, &refused) || !strings.Contains(refused.Description, "parameter launch") {
+		t.Errorf("%v", err)
+	}
+	begun, err := r.Authorize(t.Context(), slug, with(request, "scope=launch user/*.rs")) // without its value it is left out
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, ada))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer := r.tokens(t, r.formOf(t, request, answered)); answer.Scope != "user/*.rs" {
+		t.Errorf("%q", answer.Scope)
+	}
+}
