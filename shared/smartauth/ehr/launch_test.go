@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -357,4 +358,36 @@ func TestNothingPrints(t *testing.T) {
 			t.Errorf("%q is shown", one)
 		}
 	}
+}
+
+// FuzzFHIRContext: what is taken comes back as it was sent, and opens no other record than the launch says.
+func FuzzFHIRContext(f *testing.F) {
+	for _, seed := range []string{`{"reference":"ImagingStudy/1"}`, `{"canonical":"x"},{"identifier":{"a":1}}`, `{"reference":"Patient/1","Reference":"X/1"}`, `{"type":"Patient","identifier":{"a":1},"role":"launch"}`, `{"role":"é\u0001", "reference" : "A/1"}`, `[]`, `null`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var sent []json.RawMessage
+		if json.Unmarshal([]byte("["+text+"]"), &sent) != nil {
+			return
+		}
+		r := &reader{}
+		kept := r.objects(sent)
+		if r.mistakes != nil {
+			return
+		}
+		if len(kept) != len(sent) || len(kept) > maxObjects {
+			t.Fatalf("%d of %d objects", len(kept), len(sent))
+		}
+		for i, one := range kept {
+			var was, is map[string]any
+			if json.Unmarshal(sent[i], &was) != nil || json.Unmarshal(one, &is) != nil || !reflect.DeepEqual(was, is) {
+				t.Errorf("%s became %s", sent[i], one)
+			}
+			about, _ := is["reference"].(string)
+			kind, _, _ := strings.Cut(about, "/")
+			if role, _ := is["role"].(string); (kind == "Patient" || kind == "Encounter" || is["type"] == "Patient") && (role == "" || role == "launch") {
+				t.Errorf("%s is taken", one)
+			}
+		}
+	})
 }
