@@ -118,6 +118,8 @@ func appOf(server smartauth.Server, clientID string) (smartauth.App, error) {
 		return smartauth.App{}, problem.New(problem.AppNotFound, "The link %q has no app %.128q. Check clientId, or leave it out: then any app of the link may use the launch.", server.Link.Slug, clientID)
 	case app.Disabled:
 		return smartauth.App{}, problem.New(problem.AppNotFound, "The app %.128q of the link %q is switched off, so nobody could use the launch. Switch it on (PATCH it with \"enabled\": true), or name another one.", clientID, server.Link.Slug)
+	case !app.May(smartauth.AuthorizationCode):
+		return smartauth.App{}, problem.New(problem.AppNotFound, "The app %.128q of the link %q is a backend service, which no user opens. Name another one.", clientID, server.Link.Slug)
 	}
 	return app, nil
 }

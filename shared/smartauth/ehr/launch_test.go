@@ -58,6 +58,7 @@ func newDesk() *desk {
 			{ID: "a-1", ClientID: "chart", LaunchURI: "https://app.example/launch?x=1"},
 			{ID: "a-2", ClientID: "off", LaunchURI: "https://app.example/launch", Disabled: true},
 			{ID: "a-3", ClientID: "plain"},
+			{ID: "a-5", ClientID: "backend", Grants: []smartauth.GrantType{smartauth.ClientCredentials}},
 			{ID: "a-4", ClientID: "simple", LaunchURI: "http://localhost:3000/launch"},
 		},
 	}
@@ -178,6 +179,7 @@ func TestBodies(t *testing.T) {
 		"3601 seconds":                    {`{"user":"` + ada + `","patient":"1","expiresInSeconds":3601}`, "expiresInSeconds out_of_range"},
 		"an hour":                         {`{"user":"` + ada + `","patient":"1","expiresInSeconds":3600}`, ""},
 		"an unknown app":                  {`{"user":"` + ada + `","patient":"1","clientId":"none"}`, "app_not_found"},
+		"a backend service":               {`{"user":"` + ada + `","patient":"1","clientId":"backend"}`, "app_not_found"},
 		"an app that is off":              {`{"user":"` + ada + `","patient":"1","clientId":"off"}`, "app_not_found"},
 		"mistakes come first":             {`{"patient":"1","clientId":"none","intent":"\n","encounter":"_"}`, "encounter fhir_id, intent text"},
 
