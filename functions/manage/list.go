@@ -205,7 +205,7 @@ func hasCertificate(l link.Link) bool { return l.Secret.Kind == credential.KindC
 
 // left says in words how near a secret's end is.
 func left(words view.Words, l link.Link, now time.Time) string {
-	days, known := l.KnownDaysLeft(now)
+	days, known := l.Secret.KnownDaysLeft(now)
 	switch {
 	case !l.Secret.FellBackAt.IsZero():
 		return words.Text("The previous one stands in")

@@ -142,7 +142,7 @@ var sources = map[string]view.English{"typed": "typed in", "graph": "from Micros
 func secretOfLink(words view.Words, l link.Link, now time.Time) secretBody {
 	b := secretBody{Badge: secretBadges[l.SecretState(now)], Dated: !l.Secret.ExpiresOn.IsZero(), Ends: l.Secret.ExpiresOn}
 	b.Left = left(words, l, now)
-	if source := sources[string(l.SecretSource())]; source != "" {
+	if source := sources[string(l.Secret.DateSource())]; source != "" {
 		b.Source = words.Text(source)
 	}
 	if !l.Secret.FellBackAt.IsZero() {

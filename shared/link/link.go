@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
@@ -40,37 +39,19 @@ const (
 	Tombstone Phase = "tombstone" // nothing is left but the claim on the slug
 )
 
+// Secret is what a row knows of its client secret.
+type Secret = ending.Secret
+
 // SecretState is how near a client secret is to its end.
-type SecretState string
+type SecretState = ending.State
 
 // The states of a secret.
 const (
-	SecretOK       SecretState = "ok"
-	SecretExpiring SecretState = "expiring" // ExpiringDays down to 0 days left
-	SecretExpired  SecretState = "expired"  // below 0, or Entra answered AADSTS7000222
-	SecretUnknown  SecretState = "unknown"  // no date is known
+	SecretOK       = ending.OK
+	SecretExpiring = ending.Expiring
+	SecretExpired  = ending.Expired
+	SecretUnknown  = ending.Unknown
 )
-
-// ExpiringDays is how many days before its end a secret counts as expiring.
-const ExpiringDays = 60
-
-// Secret is what a link knows of its client secret; the value is in the secret store.
-type Secret struct {
-	Name      string    // of the secret, chosen by the store: random, never reused
-	Version   string    // the current version; the commit of the row is the commit of the secret
-	Previous  string    // the version before, still enabled; empty if there is none
-	ExpiresOn date.Date // zero: not known
-	Expired   bool      // Entra answered AADSTS7000222 to this version
-
-	Kind         credential.Kind `json:",omitzero"` // of Version; zero: stored before rows stated it
-	PreviousKind credential.Kind `json:",omitzero"` // of Previous
-
-	Source        ending.Source `json:",omitzero"` // where ExpiresOn comes from
-	KeyID         string        `json:",omitzero"` // of the credential in Entra, when Microsoft Graph told it
-	Since         time.Time     `json:",omitzero"` // when Version became the current one
-	PreviousUntil time.Time     `json:",omitzero"` // until when Previous may stand in for Version; then it is disabled
-	FellBackAt    time.Time     `json:",omitzero"` // since when Previous stands in for Version; zero: it does not
-}
 
 // Change marks a change of the secret of a live link that is under way.
 type Change struct {
@@ -130,45 +111,11 @@ func (l Link) Status(now time.Time) condition.Status {
 }
 
 // SecretState is the secret's condition, a pure function of the row and the time.
-func (l Link) SecretState(now time.Time) SecretState {
-	switch {
-	case l.Secret.Expired:
-		return SecretExpired
-	case l.Secret.ExpiresOn.IsZero():
-		return SecretUnknown
-	}
-	switch days := l.DaysLeft(now); {
-	case days < 0:
-		return SecretExpired
-	case days <= ExpiringDays:
-		return SecretExpiring
-	}
-	return SecretOK
-}
-
-// SecretSource is where the date of the secret's end comes from; empty when there is none.
-func (l Link) SecretSource() ending.Source {
-	switch {
-	case l.Secret.Expired:
-		return ending.ByRefusal
-	case l.Secret.ExpiresOn.IsZero():
-		return ""
-	case l.Secret.Source == "":
-		return ending.ByOwner
-	}
-	return l.Secret.Source
-}
+func (l Link) SecretState(now time.Time) SecretState { return l.Secret.State(now) }
 
 // DaysLeft is the number of UTC dates from today to the secret's end; meaningless while
 // Secret.ExpiresOn is zero.
-func (l Link) DaysLeft(now time.Time) int { return l.Secret.ExpiresOn.DaysFrom(date.Of(now)) }
-
-// KnownDaysLeft is DaysLeft where it says something: there is a date, and Entra has not refused the
-// secret as expired before it.
-func (l Link) KnownDaysLeft(now time.Time) (days int, known bool) {
-	days = l.DaysLeft(now)
-	return days, !l.Secret.ExpiresOn.IsZero() && (days < 0 || !l.Secret.Expired)
-}
+func (l Link) DaysLeft(now time.Time) int { return l.Secret.DaysLeft(now) }
 
 // ETag is a strong entity tag over ID and Revision, with its quotes.
 func (l Link) ETag() string {

@@ -9,23 +9,12 @@ import (
 	"fhirlink/shared/store"
 )
 
-const (
-	// KeepPrevious is how long the previous secret stays enabled, so that it can stand in for a new
-	// one that Entra refuses. It covers a mistake made before a weekend.
-	KeepPrevious = 7 * 24 * time.Hour
-	// spreads is how long a new secret takes to reach all of Entra. Until then Entra refuses it now
-	// and then as a wrong one (AADSTS7000215).
-	spreads = 2 * time.Minute
-)
+// KeepPrevious is how long the previous secret stays enabled, so that it can stand in for a new one that
+// Entra refuses. It covers a mistake made before a weekend.
+const KeepPrevious = 7 * 24 * time.Hour
 
 // CodeExpiredSecret is the code of the refusal after which the previous secret stands in at any time.
 const CodeExpiredSecret = "aadsts_7000222"
-
-// Spreading reports whether it may only mean that the new secret has not yet reached all of Entra
-// when the current one is refused as unknown.
-func (l Link) Spreading(secretRefused bool, now time.Time) bool {
-	return secretRefused && l.Secret.Previous != "" && now.Sub(l.Secret.Since) < spreads
-}
 
 // StandIn writes down that the previous secret stands in for the current one, unless the row says
 // so already. A failure is only logged: the next token tries again.

@@ -51,7 +51,7 @@ func (f *Finding) of(l Link, noticed bool, now time.Time) {
 	if why := l.Reason(now); why != nil {
 		f.Code = why.Code
 	}
-	if days, known := l.KnownDaysLeft(now); known {
+	if days, known := l.Secret.KnownDaysLeft(now); known {
 		f.DaysLeft = &days
 	}
 }

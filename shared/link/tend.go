@@ -21,7 +21,7 @@ type Finding struct {
 	Status       condition.Status
 	State        SecretState
 	Code         string    // why it is not active, if it is not
-	DaysLeft     *int      // see Link.KnownDaysLeft
+	DaysLeft     *int      // see ending.Secret.KnownDaysLeft
 	ExpiresOn    date.Date // zero: not known
 	Notice       bool      // the secret's end has come nearer than a threshold
 	Delivered    int       // notices that receivers have taken; Digest adds those of the mail

@@ -159,7 +159,7 @@ func (l Link) unexpected(report verification.Report) bool {
 func (l *Link) judge(report verification.Report, now time.Time) {
 	failed, _ := report.Failed()
 	outcome := report.Outcome()
-	if outcome == verification.OutcomeBroken && l.Spreading(failed.SecretRefused, now) {
+	if outcome == verification.OutcomeBroken && l.Secret.Spreading(failed.SecretRefused, now) {
 		outcome = verification.OutcomeTransient
 	}
 	l.Condition = l.Condition.After(outcome, failed, string(l.Slug), now)
@@ -199,7 +199,7 @@ func (l Link) saysSomethingNew(report verification.Report, now time.Time) bool {
 	case verification.OutcomeExpired:
 		return !known || !l.Secret.Expired
 	case verification.OutcomeBroken:
-		return !(known && !l.Secret.Expired) && !l.Spreading(failed.SecretRefused, now)
+		return !(known && !l.Secret.Expired) && !l.Secret.Spreading(failed.SecretRefused, now)
 	}
 	return true
 }

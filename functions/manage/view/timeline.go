@@ -10,6 +10,7 @@ import (
 
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/ending"
 )
 
 // End is when a link's secret ends.
@@ -73,7 +74,7 @@ func Timeline(w Words, ends []End, today date.Date) template.HTML {
 	d.add(`<title id="times-title">%s</title>`, template.HTMLEscapeString(w.Text("When client secrets end")))
 	d.add(`<desc id="times-desc">%s</desc>`, template.HTMLEscapeString(w.Text("From 40 days ago to two years ahead, the soonest first. The table below says the same.")))
 	d.add(`<rect class="past" x="%.1f" y="30" width="%.1f" height="%.1f"/>`, across(-daysBack), across(0)-across(-daysBack), bottom-30)
-	d.add(`<rect class="near" x="%.1f" y="30" width="%.1f" height="%.1f"/>`, across(0), across(link.ExpiringDays)-across(0), bottom-30)
+	d.add(`<rect class="near" x="%.1f" y="30" width="%.1f" height="%.1f"/>`, across(0), across(ending.ExpiringDays)-across(0), bottom-30)
 	d.months(w, today, bottom)
 	for i, e := range shown {
 		d.bar(w, e, today, firstRow+rowHeight*float64(i)+rowHeight/2)

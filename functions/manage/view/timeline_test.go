@@ -11,6 +11,7 @@ import (
 
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/ending"
 )
 
 var english = Words{Language: "en"}
@@ -28,7 +29,7 @@ func TestTimeline(t *testing.T) {
 		switch days := e.On.DaysFrom(today); {
 		case days < 0:
 			e.State = link.SecretExpired
-		case days <= link.ExpiringDays:
+		case days <= ending.ExpiringDays:
 			e.State = link.SecretExpiring
 		}
 		ends = append(ends, e)

@@ -79,11 +79,11 @@ func Of(l link.Link, now time.Time) Link {
 }
 
 func secretOf(l link.Link, now time.Time) Secret {
-	s := Secret{State: l.SecretState(now), Source: l.SecretSource()}
+	s := Secret{State: l.SecretState(now), Source: l.Secret.DateSource()}
 	if end := l.Secret.ExpiresOn; !end.IsZero() {
 		s.ExpiresOn = &end
 	}
-	if days, known := l.KnownDaysLeft(now); known {
+	if days, known := l.Secret.KnownDaysLeft(now); known {
 		s.DaysLeft = &days
 	}
 	if !l.Secret.FellBackAt.IsZero() {

@@ -15,7 +15,7 @@ func mayFallBack(l link.Link, failure error, now time.Time) bool {
 	if l.Secret.Previous == "" || !now.Before(l.Secret.PreviousUntil) || !errors.As(failure, &refused) {
 		return false
 	}
-	return refused.Code == link.CodeExpiredSecret || l.Spreading(refused.SecretRefused, now) ||
+	return refused.Code == link.CodeExpiredSecret || l.Secret.Spreading(refused.SecretRefused, now) ||
 		refused.SecretRefused && !l.Secret.FellBackAt.IsZero()
 }
 
