@@ -93,7 +93,6 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 		Authority: func(fhir.BaseURL) string { return authority },
 	}
 	links := link.New(link.Deps{
-		Removed: smartauth.Remover{Rows: r.rows}.Remove,
 		Stores:  r.stores, Secrets: r.secrets, Tokens: r.entra.Source(), Log: log,
 		Authority: func(fhir.BaseURL) string { return authority },
 		Verifier:  verifier,

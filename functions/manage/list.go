@@ -182,7 +182,7 @@ func (h *Handler) row(l link.Link, words view.Words) row {
 	}
 	one.Badge = view.StatusBadge(one.Status)
 	if one.Dated {
-		one.days = l.DaysLeft(now)
+		one.days = l.Secret.DaysLeft(now)
 	}
 	one.Left = left(words, l, now)
 	if reason := l.Reason(now); reason != nil {
@@ -196,7 +196,7 @@ func step(l link.Link, now time.Time) (view.Step, bool) {
 	dated := !l.Secret.ExpiresOn.IsZero()
 	days := 0
 	if dated {
-		days = l.DaysLeft(now)
+		days = l.Secret.DaysLeft(now)
 	}
 	return view.NextStep(l.Status(now), l.SecretState(now), days, dated, !l.Secret.FellBackAt.IsZero(), hasCertificate(l))
 }

@@ -57,6 +57,9 @@ func (s Sweep) report(ctx context.Context, f link.Finding) {
 		level = slog.LevelWarn
 	}
 	attrs := []any{"link", f.Slug, "organization", f.Organization, "did", strings.Join(f.Did, "; "), "notice", f.Notice}
+	if f.App != "" {
+		attrs = append(attrs, "app", f.App)
+	}
 	if f.Status != "" {
 		attrs = append(attrs, "status", f.Status, "secretState", f.State)
 	}

@@ -7,11 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"fhirlink/shared/link/explain"
-
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
+	"fhirlink/shared/link/explain"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/telling"
@@ -24,11 +23,8 @@ import (
 )
 
 const (
-	// busyFor is how long a change of a secret keeps others from starting one.
-	busyFor = time.Minute
-	// commitWithin is how old a change may be when it commits. It is less than Grace, after
-	// which the timer disables versions that no row names.
-	commitWithin = 10 * time.Minute
+	busyFor      = time.Minute      // how long a change of a secret keeps others from starting one
+	commitWithin = 10 * time.Minute // how old a change may be when it commits: less than Grace, when the timer disables versions
 )
 
 // SetSecret verifies a new client secret and cuts over to it. ifMatch is the If-Match
@@ -40,11 +36,16 @@ func (s *Service) SetSecret(ctx context.Context, organization, slug, ifMatch str
 // Patch changes fields of a link. ifMatch is the If-Match header, "" if absent. The server, the
 // application, the tenant and the audience change only together with the secret, and after a
 // verification.
-func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string, p intake.Patch) (result Result, err error) {
+func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string, p intake.Patch) (Result, error) {
 	l, err := s.own(ctx, organization, slug)
 	if err != nil {
 		return Result{}, err
 	}
+	return s.patch(ctx, l, ifMatch, p)
+}
+
+// patch is Patch for a row that was read already.
+func (s *Service) patch(ctx context.Context, l Link, ifMatch string, p intake.Patch) (result Result, err error) {
 	defer func() { s.refused(ctx, l, actionOf(p), err) }()
 	if err := l.match(ifMatch); err != nil {
 		return Result{}, err
@@ -61,7 +62,7 @@ func (s *Service) Patch(ctx context.Context, organization, slug, ifMatch string,
 	if c.Verify && c.Target.Credential == nil {
 		return Result{}, intake.SecretRequired()
 	}
-	e := edit{organization: organization, slug: l.Slug, ifMatch: ifMatch, changes: c, end: ending.End{On: c.ExpiresOn, Source: l.Secret.Source}}
+	e := edit{organization: l.Organization, slug: l.Slug, ifMatch: ifMatch, changes: c, end: ending.End{On: c.ExpiresOn, Source: l.Secret.Source}}
 	if c.Dated || p.BringsCredential() {
 		e.end = ending.Typed(c.ExpiresOn, c.Target.Credential)
 	}
@@ -179,7 +180,7 @@ func (s *Service) writeEdit(ctx context.Context, e edit) (Link, error) {
 		row, err = s.unmark(ctx, row, marker)
 	}
 	if err != nil {
-		s.log.WarnContext(ctx, "change.unfinished", "link", e.slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "change.unfinished", "link", e.slug, "left", "to the timer", "cause", explain.Cause(err))
 	}
 	return row, nil
 }
@@ -204,7 +205,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	row.Secret.ExpiresOn = e.end.On // for the attributes of the new version
 	name, version, err := s.putVersion(ctx, row, marker, e.changes.Target.Credential.Text())
 	if err != nil {
-		s.leaveUnfinished(ctx, row, marker)
+		s.leaveUnfinished(ctx, row.Slug, marker)
 		return Link{}, explain.Vault(err, slug)
 	}
 	put := Link{Slug: e.slug, Organization: row.Organization, Secret: Secret{Name: name, ExpiresOn: row.Secret.ExpiresOn}}
@@ -226,7 +227,7 @@ func (s *Service) replaceSecret(ctx context.Context, e edit, report verification
 	switch {
 	case errors.Is(err, errLost), errors.Is(err, store.ErrNotFound):
 		if !s.disable(ctx, put, version) {
-			s.markUnfinished(ctx, e.slug)
+			s.leaveUnfinished(ctx, e.slug, marker)
 		}
 		return Link{}, problem.New(problem.ChangedMeanwhile, "The link %q was changed while the new secret was being stored; the new secret was not taken. Read the link again and repeat the request.", slug)
 	case err != nil:
@@ -248,7 +249,7 @@ func (s *Service) putVersion(ctx context.Context, row Link, marker string, value
 	if !errors.Is(err, secret.ErrNameUsed) {
 		return name, version, err
 	}
-	name = s.newSecretName()
+	name = s.secrets.NewName("link")
 	_, err = s.update(ctx, row.Slug, func(row Link) (Link, error) {
 		if row.Phase != Live || row.Change == nil || row.Change.ID != marker {
 			return Link{}, errLost
@@ -294,20 +295,25 @@ func named(versions ...string) []string {
 	return slices.DeleteFunc(versions, func(v string) bool { return v == "" })
 }
 
-// leaveUnfinished lets another change start at once after this one failed. The marker stays, so
-// that the timer looks for a version that was stored although the answer got lost.
-func (s *Service) leaveUnfinished(ctx context.Context, row Link, marker string) {
+// leaveUnfinished leaves it to the timer to look for a version that was stored although no row names it. If
+// the change with this marker is the latest, another one may start at once.
+func (s *Service) leaveUnfinished(ctx context.Context, slug Slug, marker string) {
 	ctx, cancel := aside(ctx)
 	defer cancel()
-	_, err := s.update(ctx, row.Slug, func(row Link) (Link, error) {
-		if row.Change == nil || row.Change.ID != marker {
+	_, err := s.update(ctx, slug, func(row Link) (Link, error) {
+		if row.Phase != Live {
 			return Link{}, errLost
 		}
-		row.Change = &Change{ID: word(), Since: row.Change.Since.Add(-busyFor), Unfinished: true}
+		c := Change{ID: word(), Since: s.now().Add(-busyFor)}
+		if row.Change != nil && row.Change.ID != marker {
+			c = *row.Change
+		}
+		c.Unfinished = true
+		row.Change = &c
 		return row, nil
 	})
 	if err = ignore(err, errLost, store.ErrNotFound); err != nil {
-		s.log.WarnContext(ctx, "change.unfinished", "link", row.Slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "change.unfinished", "link", slug, "left", "to the timer", "cause", explain.Cause(err))
 	}
 }
 
@@ -326,32 +332,12 @@ func (l *Link) endChange() {
 	l.Change = &Change{ID: word(), Since: l.Change.Since.Add(-busyFor), Unfinished: true}
 }
 
-// markUnfinished tells the timer to look at the row, which another request changed meanwhile: a
-// version was stored that could not be disabled.
-func (s *Service) markUnfinished(ctx context.Context, slug Slug) {
-	_, err := s.update(ctx, slug, func(row Link) (Link, error) {
-		if row.Phase != Live {
-			return Link{}, errLost
-		}
-		c := Change{ID: word(), Since: s.now().Add(-busyFor)}
-		if row.Change != nil {
-			c = *row.Change
-		}
-		c.Unfinished = true
-		row.Change = &c
-		return row, nil
-	})
-	if err = ignore(err, errLost, store.ErrNotFound); err != nil {
-		s.log.WarnContext(ctx, "change.unfinished", "link", slug, "cause", describe(err))
-	}
-}
-
 // disable disables versions that no row names any more. If it fails, the timer does it.
 func (s *Service) disable(ctx context.Context, l Link, versions ...string) bool {
 	for _, version := range versions {
 		err := ignore(s.secrets.Update(ctx, l.Secret.Name, version, false, l.attributes()), secret.ErrNotFound)
 		if err != nil {
-			s.log.WarnContext(ctx, "secret.disable.failed", "link", l.Slug, "left", "to the timer", "cause", describe(err))
+			s.log.WarnContext(ctx, "secret.disable.failed", "link", l.Slug, "left", "to the timer", "cause", explain.Cause(err))
 			return false
 		}
 	}

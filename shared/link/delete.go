@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"fhirlink/shared/link/explain"
-
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/store"
 )
@@ -39,18 +38,25 @@ func (s *Service) KeepSlug(ctx context.Context, organization, slug string) error
 //
 // The writes: mark the row, which makes it invisible; delete the secret, the report and what
 // others keep of the link; leave a tombstone; remove the roster entry. The timer finishes what a crash leaves.
-func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) (err error) {
+func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string) error {
 	l, err := s.find(ctx, slug)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	return s.delete(ctx, l, organization, ifMatch)
+}
+
+// delete is Delete for a row that was read already.
+func (s *Service) delete(ctx context.Context, l Link, organization, ifMatch string) (err error) {
+	slug := string(l.Slug)
+	switch {
 	case ifMatch != "" && l.deletedJustNow(organization, s.now()):
 		return nil
 	case !l.visibleTo(organization):
 		return explain.NotFound(slug)
 	}
 	defer func() { s.refused(ctx, l, trail.Deleted, err) }()
-	row, err := s.update(ctx, Slug(slug), func(l Link) (Link, error) {
+	row, err := s.update(ctx, l.Slug, func(l Link) (Link, error) {
 		if !l.visibleTo(organization) {
 			return Link{}, explain.NotFound(slug)
 		}
@@ -68,13 +74,12 @@ func (s *Service) Delete(ctx context.Context, organization, slug, ifMatch string
 	defer cancel()
 	row = s.enterPending(ctx, row)
 	if err := s.finishDeletion(ctx, row); err != nil {
-		s.log.WarnContext(ctx, "deletion.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "deletion.unfinished", "link", slug, "left", "to the timer", "cause", explain.Cause(err))
 	}
 	return nil
 }
 
-// repeatedWithin is how long the answer to a deletion is repeated. A host may deliver a request
-// without a body up to 40 times when it gets no answer.
+// repeatedWithin is how long the answer to a deletion is repeated: a host may deliver it up to 40 times.
 const repeatedWithin = time.Minute
 
 // deletedJustNow reports whether the organization has deleted the link within repeatedWithin.
@@ -90,8 +95,10 @@ func (s *Service) finishDeletion(ctx context.Context, row Link) error {
 			return err
 		}
 	}
-	if err := s.removed(ctx, row); err != nil {
-		return err
+	if row.App == "" && s.apps != nil {
+		if err := s.apps.Removed(ctx, row); err != nil {
+			return err
+		}
 	}
 	if err := s.stores.RemoveReport(ctx, string(row.Slug)); err != nil {
 		return err
@@ -100,7 +107,10 @@ func (s *Service) finishDeletion(ctx context.Context, row Link) error {
 		if l.Phase != Deleting || l.ID != row.ID {
 			return Link{}, errLost
 		}
-		until := s.now().Add(keepTombstone)
+		until := s.now() // the name of an app's registration is nobody's
+		if l.App == "" {
+			until = until.Add(keepTombstone)
+		}
 		if l.ReservedUntil.After(until) {
 			until = l.ReservedUntil
 		}

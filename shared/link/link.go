@@ -69,6 +69,11 @@ type Link struct {
 	Organization string // tenant id of the owner
 	Phase        Phase
 
+	// Of the row of an app's own registration in Entra (see Applications): the client id that the app has
+	// here, and the link that it belongs to. Of a link, both are empty.
+	App string `json:",omitzero"`
+	Of  Slug   `json:",omitzero"`
+
 	Description   string
 	FHIRServerURL string // as fhir.BaseURL writes it
 	ClientID      string
@@ -112,10 +117,6 @@ func (l Link) Status(now time.Time) condition.Status {
 
 // SecretState is the secret's condition, a pure function of the row and the time.
 func (l Link) SecretState(now time.Time) SecretState { return l.Secret.State(now) }
-
-// DaysLeft is the number of UTC dates from today to the secret's end; meaningless while
-// Secret.ExpiresOn is zero.
-func (l Link) DaysLeft(now time.Time) int { return l.Secret.DaysLeft(now) }
 
 // ETag is a strong entity tag over ID and Revision, with its quotes.
 func (l Link) ETag() string {

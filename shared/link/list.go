@@ -4,11 +4,10 @@ import (
 	"context"
 	"time"
 
-	"fhirlink/shared/link/explain"
-
 	"fhirlink/shared/continuation"
 	"fhirlink/shared/flight"
 	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/explain"
 	"fhirlink/shared/store"
 )
 
@@ -23,7 +22,7 @@ type Filter struct {
 // not known does not end within any number of days.
 func (f Filter) matches(l Link, now time.Time) bool {
 	state := l.SecretState(now)
-	if f.ExpiringWithin != nil && state != SecretExpired && (l.Secret.ExpiresOn.IsZero() || l.DaysLeft(now) > *f.ExpiringWithin) {
+	if f.ExpiringWithin != nil && state != SecretExpired && (l.Secret.ExpiresOn.IsZero() || l.Secret.DaysLeft(now) > *f.ExpiringWithin) {
 		return false
 	}
 	return (f.Status == "" || l.Status(now) == f.Status) && (f.SecretState == "" || state == f.SecretState)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"fhirlink/shared/link/explain"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/store"
@@ -12,9 +13,6 @@ import (
 // KeepPrevious is how long the previous secret stays enabled, so that it can stand in for a new one that
 // Entra refuses. It covers a mistake made before a weekend.
 const KeepPrevious = 7 * 24 * time.Hour
-
-// CodeExpiredSecret is the code of the refusal after which the previous secret stands in at any time.
-const CodeExpiredSecret = "aadsts_7000222"
 
 // StandIn writes down that the previous secret stands in for the current one, unless the row says
 // so already. A failure is only logged: the next token tries again.
@@ -30,7 +28,7 @@ func (s *Service) StandIn(ctx context.Context, l Link) {
 		return row, nil
 	})
 	if err = ignore(err, errNothing, store.ErrNotFound); err != nil {
-		s.log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
+		s.log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", explain.Cause(err))
 	}
 	if fresh && err == nil {
 		s.log.WarnContext(ctx, "secret.fallback", "link", l.Slug, "organization", l.Organization, "until", l.Secret.PreviousUntil)

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"fhirlink/shared/link/explain"
-
 	"fhirlink/shared/date"
 	"fhirlink/shared/link/ending"
+	"fhirlink/shared/link/explain"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
@@ -22,7 +21,7 @@ import (
 const takeOverAfter = time.Minute
 
 // errLost means that another operation has taken over the row meanwhile.
-var errLost = errors.New("another request has taken over this slug meanwhile")
+var errLost = explain.ErrLost
 
 // Register verifies r, then stores it. Errors: InvalidFields, SlugTaken, TooManyLinks,
 // VerificationFailed, UpstreamUnavailable; nothing is stored then.
@@ -43,16 +42,26 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 	if err := s.checkQuota(ctx, organization, 1); err != nil {
 		return Result{}, err
 	}
+	result, err := s.add(ctx, organization, a, reader, func(*Link) {})
+	if err == nil {
+		s.putReport(ctx, result.Link, lastreport.Register, *result.Report)
+	}
+	return result, err
+}
+
+// add verifies what was accepted, and stores the row of it, which change completes.
+func (s *Service) add(ctx context.Context, organization string, a intake.Accepted, reader *intake.Reader, change func(*Link)) (Result, error) {
 	report, end := s.verifyDated(ctx, reader, a.Target, ending.Typed(a.ExpiresOn, a.Target.Credential))
 	l, err := Link{}, intake.Verdict(report)
 	if err == nil {
-		l, err = s.store(context.WithoutCancel(ctx), newLink(organization, a, end, s.newSecretName(), report, s.now()), a.Target.Credential.Text())
+		row := newLink(organization, a, end, s.secrets.NewName("link"), report, s.now())
+		change(&row)
+		l, err = s.store(context.WithoutCancel(ctx), row, a.Target.Credential.Text())
 	}
 	if err != nil {
-		s.logRefusal(ctx, organization, slug, report, err)
+		s.logRefusal(ctx, organization, Slug(a.Slug), report, err)
 		return Result{}, err
 	}
-	s.putReport(ctx, l, lastreport.Register, report)
 	return Result{Link: s.enterPending(ctx, l), Notes: reader.Notes(), Report: &report}, nil
 }
 
@@ -121,8 +130,6 @@ func newLink(organization string, a intake.Accepted, end ending.End, secretName 
 	return l
 }
 
-func (s *Service) newSecretName() string { return s.secrets.NewName("link") }
-
 // mayRegister is nil when the organization may register the slug.
 func (s *Service) mayRegister(ctx context.Context, organization string, slug Slug) error {
 	l, err := s.stores.Get(ctx, slug)
@@ -187,9 +194,11 @@ func (s *Service) store(ctx context.Context, l Link, value secret.Value) (Link, 
 	if err := s.reserve(ctx, l); err != nil {
 		return Link{}, explain.Store(err, slug)
 	}
-	if err := s.enroll(ctx, l); err != nil {
-		s.abandonAside(ctx, l.Slug, l.Secret.Name)
-		return Link{}, err
+	if l.Enrolled {
+		if err := s.enroll(ctx, l); err != nil {
+			s.abandonAside(ctx, l.Slug, l.Secret.Name)
+			return Link{}, err
+		}
 	}
 	version, err := s.secrets.Put(ctx, l.Secret.Name, value, l.attributes())
 	if err != nil {
@@ -282,7 +291,7 @@ func (s *Service) abandonAside(ctx context.Context, slug Slug, name string) (row
 	defer cancel()
 	row, committed, err := s.abandon(ctx, slug, name)
 	if err != nil {
-		s.log.WarnContext(ctx, "registration.unfinished", "link", slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "registration.unfinished", "link", slug, "left", "to the timer", "cause", explain.Cause(err))
 	}
 	return row, committed
 }
@@ -364,14 +373,4 @@ func ignore(err error, harmless ...error) error {
 		}
 	}
 	return err
-}
-
-// describe is an error as it may be logged: our own sentences, no upstream text.
-func describe(err error) string {
-	for _, known := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrExists, secret.ErrUnavailable, secret.ErrNotFound, secret.ErrNameUsed, context.DeadlineExceeded, context.Canceled, errLost} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
-	}
-	return "unexpected error"
 }

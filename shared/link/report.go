@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"fhirlink/shared/link/explain"
-
 	"fhirlink/shared/link/condition"
+	"fhirlink/shared/link/explain"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/problem"
@@ -35,11 +34,14 @@ func (s *Service) Report(ctx context.Context, organization, slug string) (lastre
 // putReport keeps the report of a verification whose finding is on the row. If that fails, the one
 // before stays: nothing depends on it.
 func (s *Service) putReport(ctx context.Context, l Link, by lastreport.By, report verification.Report) {
+	if l.App != "" { // nobody can read it
+		return
+	}
 	ctx, cancel := aside(ctx)
 	defer cancel()
 	err := s.stores.PutReport(ctx, string(l.Slug), lastreport.Report{LinkID: l.ID, At: l.VerifiedAt, By: by, Report: report})
 	if err != nil {
-		s.log.WarnContext(ctx, "report.unwritten", "link", l.Slug, "cause", describe(err))
+		s.log.WarnContext(ctx, "report.unwritten", "link", l.Slug, "cause", explain.Cause(err))
 	}
 }
 

@@ -9,13 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"fhirlink/shared/link/explain"
-
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
+	"fhirlink/shared/link/explain"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/telling"
 	"fhirlink/shared/notify"
@@ -45,10 +44,6 @@ type Deps struct {
 	Ends       ending.Directory // knows when secrets end; nil: people type it
 	Thresholds []int            // days before a secret's end at which people are told; nil: 60, 30, 14, 7, 3, 1, 0
 
-	// Removed removes what others keep of a link that is being deleted, before its slug is free of it. It
-	// may be called again after it succeeded. nil: nobody keeps anything.
-	Removed func(ctx context.Context, l Link) error
-
 	AnyTarget bool             // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	MaxLinks  int              // links per organization; zero: DefaultMaxLinks
 	Now       func() time.Time // nil: time.Now
@@ -76,7 +71,7 @@ type Service struct {
 	log       *slog.Logger
 
 	written []func(Slug) // called after every write of a row
-	removed func(ctx context.Context, l Link) error
+	apps    Apps         // nil: links have none
 }
 
 // New makes a Service. It does nothing else: no network, no goroutine.
@@ -95,9 +90,6 @@ func New(d Deps) *Service {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	if s.removed = d.Removed; s.removed == nil {
-		s.removed = func(context.Context, Link) error { return nil }
-	}
 	s.sender = telling.Sender{Channel: d.Channel, Mailer: d.Mailer, Log: s.log}
 	return s
 }
@@ -105,6 +97,18 @@ func New(d Deps) *Service {
 // OnWrite has changed called after every write of a row, for caches of rows. It is not safe to
 // call while the Service is in use.
 func (s *Service) OnWrite(changed func(Slug)) { s.written = append(s.written, changed) }
+
+// Apps are the SMART apps of links.
+type Apps interface {
+	// Removed removes the apps of a link that is being deleted, before its slug is free of them. It may
+	// be called again after it succeeded.
+	Removed(ctx context.Context, l Link) error
+	// Named reports whether the app of a registration names it: see AppRows.
+	Named(ctx context.Context, l Link) (bool, error)
+}
+
+// KeepsApps says who keeps the apps of links. It is not safe to call while the Service is in use.
+func (s *Service) KeepsApps(apps Apps) { s.apps = apps }
 
 // Result is a link after a change, with what the caller should be told beside it.
 type Result struct {

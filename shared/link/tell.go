@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,21 +29,28 @@ func (s *Service) tell(ctx context.Context, slug Slug, f *Finding) (Link, error)
 	}
 	f.of(l, noticed, s.now())
 	mail, attempts := telling.SplitMail(claimed)
+	if len(claimed) == 0 {
+		return l, err
+	}
+	about, unread := s.about(ctx, l)
+	if unread != nil { // the claims lapse
+		return l, errors.Join(err, unread)
+	}
 	if len(mail) > 0 {
-		f.Letters = append(f.Letters, telling.Letter{About: l.about(), Attempts: mail})
+		f.Letters = append(f.Letters, telling.Letter{About: about, Attempts: mail})
 	}
 	if len(attempts) == 0 {
 		return l, err
 	}
-	s.sender.Send(ctx, l.about(), attempts)
+	s.sender.Send(ctx, about, attempts)
 	f.Delivered += telling.Delivered(attempts)
 	f.Did = append(f.Did, fmt.Sprintf("sent %d of its notifications", len(attempts)))
-	return l, errors.Join(err, s.acknowledge(ctx, l.about(), attempts))
+	return l, errors.Join(err, s.acknowledge(ctx, about, attempts))
 }
 
 // of fills in what the timer reports of a live link.
 func (f *Finding) of(l Link, noticed bool, now time.Time) {
-	f.Organization = l.Organization
+	f.Organization, f.Slug, f.App = l.Organization, cmp.Or(l.Of, l.Slug), l.App
 	if l.Phase != Live {
 		return
 	}
@@ -90,7 +98,11 @@ func (s *Service) address(ctx context.Context, l *Link, now time.Time) (done boo
 	if !l.Notices.Unaddressed() {
 		return false, nil
 	}
-	deliveries, err := s.sender.Deliveries(ctx, l.about(), now)
+	about, err := s.about(ctx, *l)
+	if err != nil {
+		return false, err
+	}
+	deliveries, err := s.sender.Deliveries(ctx, about, now)
 	if err != nil {
 		return false, err
 	}
@@ -102,7 +114,7 @@ func (s *Service) address(ctx context.Context, l *Link, now time.Time) (done boo
 func (s *Service) acknowledge(ctx context.Context, about telling.About, attempts []telling.Attempt) error {
 	ctx, cancel := aside(ctx)
 	defer cancel()
-	_, err := s.update(ctx, Slug(about.Slug), func(row Link) (Link, error) {
+	_, err := s.update(ctx, Slug(about.Row), func(row Link) (Link, error) {
 		if row.Phase != Live || row.ID != about.LinkID {
 			return Link{}, errLost
 		}
@@ -157,7 +169,7 @@ func (s *Service) settleLetters(ctx context.Context, letters []telling.Letter, r
 // putOff leaves the letters to the next day's digest.
 func (s *Service) putOff(ctx context.Context, letters []telling.Letter, now time.Time) (err error) {
 	for _, letter := range letters {
-		_, e := s.update(ctx, Slug(letter.About.Slug), func(row Link) (Link, error) {
+		_, e := s.update(ctx, Slug(letter.About.Row), func(row Link) (Link, error) {
 			row.Notices.PutOffMail(row.Organization, now)
 			return row, nil
 		})
@@ -168,12 +180,19 @@ func (s *Service) putOff(ctx context.Context, letters []telling.Letter, now time
 	return err
 }
 
-// about is the link as people are told about it.
-func (l Link) about() telling.About {
-	return telling.About{
-		LinkID: l.ID, Organization: l.Organization, Slug: string(l.Slug), Description: l.Description,
-		Contacts: l.Contacts, SecretVersion: l.Secret.Version,
+// about is the link as people are told about it. Those who are told about a link are told about its apps.
+func (s *Service) about(ctx context.Context, l Link) (telling.About, error) {
+	of := l
+	if l.App != "" {
+		var err error
+		if of, err = s.stores.Get(ctx, l.Of); err != nil {
+			return telling.About{}, ignore(err, store.ErrNotFound)
+		}
 	}
+	return telling.About{
+		Row: string(l.Slug), LinkID: l.ID, Organization: l.Organization, Slug: string(of.Slug), App: l.App, Description: of.Description,
+		Contacts: of.Contacts, SecretVersion: l.Secret.Version,
+	}, nil
 }
 
 // addNotice puts a notice in the row's outbox, in the write of what it is about. occasion
@@ -222,7 +241,7 @@ func (s *Service) noticeNearness(l *Link, now time.Time) bool {
 		return false
 	}
 	today := date.Of(now)
-	switch days := l.DaysLeft(now); {
+	switch days := l.Secret.DaysLeft(now); {
 	case l.Secret.ExpiresOn.IsZero():
 		l.addNotice(telling.Notice{Type: notify.SecretDateMissing}, today.String(), now)
 	case days < 0:

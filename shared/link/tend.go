@@ -16,6 +16,7 @@ import (
 // Finding is what the timer reports of one link.
 type Finding struct {
 	Slug         Slug
+	App          string // client id of the link's app, if it is about that
 	Organization string
 	Did          []string // what was done: finished, removed, verified, …
 	Status       condition.Status
@@ -103,6 +104,16 @@ func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) {
 	now := s.now()
 	come := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	if l.App != "" && s.apps != nil && now.Sub(l.PhaseSince) >= Grace {
+		named, err := s.apps.Named(ctx, l)
+		if err == nil && !named {
+			err = s.delete(ctx, l, l.Organization, "*")
+		}
+		if err != nil || !named {
+			do("removed a registration without an app", err)
+			return
+		}
+	}
 	switch {
 	case l.Change != nil && now.Sub(l.Change.Since) >= Grace:
 		do("finished a change of the secret", s.finishChange(ctx, l))
@@ -200,13 +211,8 @@ func (s *Service) discard(ctx context.Context, l Link) error {
 	return ignore(err, store.ErrNotFound)
 }
 
-const (
-	// postponeFirst is how long a link waits after the timer failed on it. Each further failure
-	// doubles the wait.
-	postponeFirst = time.Minute
-	// postponeMost is the longest that it waits.
-	postponeMost = time.Hour
-)
+// How long a link waits after the timer failed on it: each further failure doubles the wait.
+const postponeFirst, postponeMost = time.Minute, time.Hour
 
 // Postpone makes the timer leave a link alone for a while, because Tend failed or hung. A row that
 // cannot be read cannot be postponed either, and costs each run one read.

@@ -1,13 +1,13 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
-	"fhirlink/shared/link/explain"
-
 	"fhirlink/shared/date"
+	"fhirlink/shared/link/explain"
 	"fhirlink/shared/link/trail"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/store"
@@ -17,7 +17,7 @@ import (
 func (l Link) event(ctx context.Context, action trail.Action, outcome string, now time.Time) trail.Event {
 	at := date.Stored(now)
 	return trail.Event{
-		ID: trail.ID(at, word()), At: at, Organization: l.Organization, Slug: string(l.Slug), LinkID: l.ID,
+		ID: trail.ID(at, word()), At: at, Organization: l.Organization, Slug: string(cmp.Or(l.Of, l.Slug)), App: l.App, LinkID: l.ID,
 		Action: action, Outcome: outcome, By: trail.ActorOf(ctx),
 	}
 }
@@ -33,7 +33,7 @@ func (s *Service) enterPending(ctx context.Context, l Link) Link {
 	defer cancel()
 	entered, err := s.tryEnterPending(ctx, l)
 	if err != nil {
-		s.log.WarnContext(ctx, "trail.unfinished", "link", l.Slug, "left", "to the timer", "cause", describe(err))
+		s.log.WarnContext(ctx, "trail.unfinished", "link", l.Slug, "left", "to the timer", "cause", explain.Cause(err))
 		return l
 	}
 	return entered
@@ -80,7 +80,7 @@ func (s *Service) append(ctx context.Context, e trail.Event) {
 func (s *Service) Enter(ctx context.Context, e trail.Event) error {
 	err := s.stores.Append(ctx, e)
 	if err != nil {
-		s.log.WarnContext(ctx, "trail.unwritten", "link", e.Slug, "action", string(e.Action), "outcome", e.Outcome, "cause", describe(err))
+		s.log.WarnContext(ctx, "trail.unwritten", "link", e.Slug, "action", string(e.Action), "outcome", e.Outcome, "cause", explain.Cause(err))
 	}
 	return err
 }

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"fhirlink/shared/link/explain"
-
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
+	"fhirlink/shared/link/explain"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/link/lastreport"
 	"fhirlink/shared/link/trail"
@@ -108,7 +107,7 @@ func (s *Service) tellVault(ctx context.Context, l Link, end date.Date) {
 	l.Secret.ExpiresOn = end
 	err := s.secrets.Update(ctx, l.Secret.Name, l.Secret.Version, true, l.attributes())
 	if err = ignore(err, secret.ErrNotFound); err != nil {
-		s.log.WarnContext(ctx, "secret.date.unwritten", "link", l.Slug, "cause", describe(err))
+		s.log.WarnContext(ctx, "secret.date.unwritten", "link", l.Slug, "cause", explain.Cause(err))
 	}
 }
 
@@ -181,7 +180,7 @@ func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification
 		return
 	}
 	if _, err := s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
-		s.log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", describe(err))
+		s.log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", explain.Cause(err))
 	}
 }
 
@@ -220,7 +219,7 @@ func (s *Service) writeFinding(ctx context.Context, l Link, found func(row *Link
 // target is what a verification of the stored link is about; its Credential is not set.
 func (l Link) target() (verification.Target, error) {
 	server, err := l.Server()
-	return verification.Target{Server: server, TenantID: l.TenantID, Audience: l.Audience, ClientID: l.ClientID}, err
+	return verification.Target{Server: server, TenantID: l.TenantID, Audience: l.Audience, ClientID: l.ClientID, TokenOnly: l.App != ""}, err
 }
 
 // redate takes over the date of the directory. People are told again, because it may be earlier than

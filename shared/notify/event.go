@@ -34,6 +34,7 @@ type Event struct {
 	Time         time.Time // when it happened, not when it was sent
 	Organization string    // tenant id of the link's owner
 	Slug         string    // "" when the event is not about a link
+	App          string    // client id of the link's app that it is about; "" when it is about the link itself
 	Description  string    // of the link
 	Status       string    // of the link; "" when the event is not about a link
 	SecretState  string    // "" when the event is not about a link
@@ -74,6 +75,7 @@ type envelope struct {
 type data struct {
 	Organization string      `json:"organization"`
 	Slug         string      `json:"slug,omitempty"`
+	App          string      `json:"app,omitempty"`
 	Description  string      `json:"description,omitempty"`
 	Status       string      `json:"status,omitempty"`
 	Secret       *secretData `json:"secret,omitempty"`
@@ -104,7 +106,7 @@ func (e Event) CloudEvent() ([]byte, error) {
 		Time:            date.At(e.Time).String(),
 		DataContentType: "application/json",
 		Data: data{
-			Organization: e.Organization, Slug: e.Slug, Description: e.Description, Status: e.Status,
+			Organization: e.Organization, Slug: e.Slug, App: e.App, Description: e.Description, Status: e.Status,
 			Secret: e.secret(), Code: e.Code, Message: e.Message, Fix: e.Fix,
 		},
 	})

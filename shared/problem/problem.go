@@ -43,6 +43,7 @@ const (
 	SMARTNotEnabled        Code = "smart_not_enabled"
 	NotWithFhirlink        Code = "not_with_fhirlink"
 	BackendNeedsAsymmetric Code = "backend_needs_asymmetric"
+	AppRegistrationShared  Code = "app_registration_shared"
 	AppNotFound            Code = "app_not_found"
 	AppExists              Code = "app_exists"
 	TooManyApps            Code = "too_many_apps"
@@ -81,6 +82,7 @@ var kinds = map[Code]struct {
 	SMARTNotConfigured:     {http.StatusUnprocessableEntity, "This deployment is not set up for SMART authorization"},
 	SMARTNotEnabled:        {http.StatusNotFound, "SMART authorization is off for this link"},
 	NotWithFhirlink:        {http.StatusUnprocessableEntity, "The setting has no meaning for tokens of our own"},
+	AppRegistrationShared:  {http.StatusConflict, "The application is another's"},
 	BackendNeedsAsymmetric: {http.StatusUnprocessableEntity, "A backend service needs keys of its own"},
 	AppNotFound:            {http.StatusNotFound, "There is no such app"},
 	AppExists:              {http.StatusConflict, "The link has an app of this client id"},

@@ -238,7 +238,6 @@ func (p *program) open(db *bbolt.DB, o options, c config.Config, out clients, lo
 		Mailer:     mailer(c, out.box),
 		Ends:       &graph.Client{HTTP: out.graph, Tokens: source},
 		Thresholds: c.ExpiryThresholds,
-		Removed:    smartauth.Remover{Rows: stores.KeyedRows()}.Remove,
 		AnyTarget:  len(c.EgressAllow) > 0,
 		MaxLinks:   c.MaxLinks,
 		Now:        o.ahead.now,

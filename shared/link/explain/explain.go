@@ -39,3 +39,16 @@ func Vault(err error, slug string) error {
 	}
 	return fmt.Errorf("secret of link %s: %w", slug, err)
 }
+
+// ErrLost means that another operation has taken over a row meanwhile.
+var ErrLost = errors.New("another request has taken over this slug meanwhile")
+
+// Cause is an error as it may be logged: our own sentences, no upstream text.
+func Cause(err error) string {
+	for _, known := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrExists, secret.ErrUnavailable, secret.ErrNotFound, secret.ErrNameUsed, context.DeadlineExceeded, context.Canceled, ErrLost} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "unexpected error"
+}

@@ -73,6 +73,13 @@ func (n *Nullable[T]) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &n.Value)
 }
 
+// Application is what an organization hands over of a SMART app's own registration in Entra.
+type Application struct {
+	ClientID        string       `json:"clientId"`
+	ClientSecret    secret.Value `json:"clientSecret"`
+	SecretExpiresOn string       `json:"secretExpiresOn"` // YYYY-MM-DD
+}
+
 // Accepted is a registration without mistakes.
 type Accepted struct {
 	Slug        string
@@ -95,5 +102,14 @@ func (r *Reader) Registration(in Registration) Accepted {
 	typed := r.expiresOn(in.SecretExpiresOn)
 	out.Contacts = r.contacts(in.Contacts)
 	out.Target.Credential, out.ExpiresOn = r.credential(in.ClientSecret, in.ClientCertificate, typed)
+	return out
+}
+
+// Application reads a registration of an app, whose tenant and resource are those of a target.
+func (r *Reader) Application(in Application, target verification.Target) Accepted {
+	out := Accepted{Target: target}
+	out.Target.ClientID = r.clientID(in.ClientID, target.TenantID)
+	typed := r.expiresOn(in.SecretExpiresOn)
+	out.Target.Credential, out.ExpiresOn = r.credential(in.ClientSecret, secret.Value{}, typed)
 	return out
 }

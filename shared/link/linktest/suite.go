@@ -82,7 +82,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.FixedZone("", -5*60
 func full() link.Link {
 	date := date.Of(noon)
 	return link.Link{
-		Slug: "good-health-clinic", ID: "id-1", Organization: contoso, Phase: link.Live,
+		Slug: "good-health-clinic", ID: "id-1", Organization: contoso, Phase: link.Live, App: "growth-chart", Of: "another-clinic",
 		Description: "Good Health Clinic", FHIRServerURL: "https://ws-clinic.fhir.azurehealthcareapis.com",
 		ClientID: "22222222-2222-4222-8222-222222222222", TenantID: fabrikam,
 		Audience: "https://ws-clinic.fhir.azurehealthcareapis.com", Listed: true,
@@ -120,7 +120,7 @@ func notice() telling.Notice {
 // event returns an event in which no field is zero.
 func event(id string) trail.Event {
 	return trail.Event{
-		ID: id, At: noon, Organization: contoso, Slug: "good-health-clinic", LinkID: "id-1", Action: trail.SecretChanged, Outcome: "ok",
+		ID: id, At: noon, Organization: contoso, Slug: "good-health-clinic", App: "growth-chart", LinkID: "id-1", Action: trail.SecretChanged, Outcome: "ok",
 		By: trail.Actor{Organization: fabrikam, ObjectID: "oid", AppID: "azp", App: true},
 	}
 }

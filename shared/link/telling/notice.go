@@ -8,11 +8,13 @@ import (
 	"fhirlink/shared/notify"
 )
 
-// About is the link that people are told about.
+// About is what people are told about: a link, or the registration of one of its apps.
 type About struct {
-	LinkID        string
+	Row           string // names the row that has the notices
+	LinkID        string // of that row
 	Organization  string
-	Slug          string
+	Slug          string // of the link
+	App           string // client id of the app; empty: it is the link itself
 	Description   string
 	Contacts      []string // e-mail addresses
 	SecretVersion string   // the current one

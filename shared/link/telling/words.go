@@ -16,7 +16,7 @@ const expired = "expired"
 // that was changed in between.
 func (a About) event(n Notice) notify.Event {
 	e := notify.Event{
-		ID: n.ID, Type: n.Type, Time: n.At, Organization: a.Organization, Slug: a.Slug, Description: a.Description,
+		ID: n.ID, Type: n.Type, Time: n.At, Organization: a.Organization, Slug: a.Slug, App: a.App, Description: a.Description,
 		Status: n.Status, SecretState: n.State, ExpiresOn: n.ExpiresOn.String(), Code: n.Code,
 	}
 	if days := n.ExpiresOn.DaysFrom(date.Of(n.At)); !n.ExpiresOn.IsZero() && (days < 0 || n.State != expired) {
@@ -29,30 +29,42 @@ func (a About) event(n Notice) notify.Event {
 	return e
 }
 
-// newSecretFix is what to do about the end of a secret.
-const newSecretFix = "Create a new client secret in the Microsoft Entra admin center (App registrations, your app, Certificates & secrets) and send it with PUT /api/links/%s/secret. The old one goes on working meanwhile."
+// Where a new secret, or its date, is sent.
+const (
+	newSecretFix = "Create a new client secret in the Microsoft Entra admin center (App registrations, your app, Certificates & secrets) and send it with %s. The old one goes on working meanwhile."
+	dateFix      = "Copy the date in the column Expires beside the secret (Certificates & secrets) and send it as %s."
+)
+
+// subject is what the notices are about, with where a new secret and a date of it are sent.
+func (a About) subject() (subject, secret, day string) {
+	if a.App != "" {
+		patch := fmt.Sprintf("PATCH /api/links/%s/apps/%s", a.Slug, a.App)
+		return fmt.Sprintf("app %s of the link %s", a.App, a.Slug), patch + " as entra.clientSecret", "entra.secretExpiresOn with " + patch
+	}
+	return "link " + a.Slug, fmt.Sprintf("PUT /api/links/%s/secret", a.Slug), fmt.Sprintf("secretExpiresOn with PATCH /api/links/%s", a.Slug)
+}
 
 // words are what happened and what to do.
 func (a About) words(n Notice) (message, fix string) {
-	fix = fmt.Sprintf(newSecretFix, a.Slug)
+	subject, secret, day := a.subject()
+	fix = fmt.Sprintf(newSecretFix, secret)
 	switch n.Type {
 	case notify.SecretExpiring:
-		return fmt.Sprintf("The client secret of the link %s expires %s, on %s.", a.Slug, in(n.ExpiresOn.DaysFrom(date.Of(n.At))), n.ExpiresOn), fix
+		return fmt.Sprintf("The client secret of the %s expires %s, on %s.", subject, in(n.ExpiresOn.DaysFrom(date.Of(n.At))), n.ExpiresOn), fix
 	case notify.SecretExpired:
 		fix = strings.TrimSuffix(fix, " The old one goes on working meanwhile.")
 		if n.ExpiresOn.IsZero() || n.ExpiresOn.DaysFrom(date.Of(n.At)) >= 0 {
-			return fmt.Sprintf("Entra says that the client secret of the link %s has expired.", a.Slug), fix
+			return fmt.Sprintf("Entra says that the client secret of the %s has expired.", subject), fix
 		}
-		return fmt.Sprintf("The client secret of the link %s expired on %s.", a.Slug, n.ExpiresOn), fix
+		return fmt.Sprintf("The client secret of the %s expired on %s.", subject, n.ExpiresOn), fix
 	case notify.SecretDateMissing:
-		return fmt.Sprintf("It is not known when the client secret of the link %s expires, so nobody can be warned in time.", a.Slug),
-			fmt.Sprintf("Copy the date in the column Expires beside the secret (Certificates & secrets) and send it as secretExpiresOn with PATCH /api/links/%s.", a.Slug)
+		return fmt.Sprintf("It is not known when the client secret of the %s expires, so nobody can be warned in time.", subject), fmt.Sprintf(dateFix, day)
 	case notify.SecretRotated:
-		return fmt.Sprintf("The link %s has a new client secret.", a.Slug), ""
+		return fmt.Sprintf("The %s has a new client secret.", subject), ""
 	case notify.LinkRecovered:
-		return fmt.Sprintf("The link %s works again.", a.Slug), ""
+		return fmt.Sprintf("The %s works again.", subject), ""
 	}
-	return strings.TrimSpace(fmt.Sprintf("The link %s does not work. %s", a.Slug, n.Message)), n.Fix
+	return strings.TrimSpace(fmt.Sprintf("The %s does not work. %s", subject, n.Message)), n.Fix
 }
 
 // in is so many days from the day on which it is told.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/ending"
 )
 
 // mayFallBack reports whether the previous secret stands in for the current one after this
@@ -15,7 +16,7 @@ func mayFallBack(l link.Link, failure error, now time.Time) bool {
 	if l.Secret.Previous == "" || !now.Before(l.Secret.PreviousUntil) || !errors.As(failure, &refused) {
 		return false
 	}
-	return refused.Code == link.CodeExpiredSecret || l.Secret.Spreading(refused.SecretRefused, now) ||
+	return refused.Code == ending.CodeExpired || l.Secret.Spreading(refused.SecretRefused, now) ||
 		refused.SecretRefused && !l.Secret.FellBackAt.IsZero()
 }
 

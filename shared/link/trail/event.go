@@ -16,6 +16,7 @@ type Event struct {
 	At           time.Time
 	Organization string // of the link's owner
 	Slug         string
+	App          string `json:",omitempty"` // client id of the link's app that it is about; empty: it is about the link
 	LinkID       string `json:",omitempty"` // of the registration
 	Action       Action
 	Outcome      string // "ok", or a code: of problem, of a verification, or of Entra's answer

@@ -74,6 +74,8 @@ func linkColumns(r *linkRow) []column {
 		{"ID", &l.ID},
 		{"Organization", &l.Organization},
 		{"Phase", (*string)(&l.Phase)},
+		{"App", &l.App},
+		{"Of", (*string)(&l.Of)},
 		{"Description", &l.Description},
 		{"FHIRServerURL", &l.FHIRServerURL},
 		{"ClientID", &l.ClientID},

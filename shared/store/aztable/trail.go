@@ -20,6 +20,7 @@ import (
 func eventColumns(e *trail.Event) []column {
 	return []column{
 		{"At", &e.At},
+		{"App", &e.App},
 		{"LinkID", &e.LinkID},
 		{"Action", (*string)(&e.Action)},
 		{"Outcome", &e.Outcome},

@@ -100,7 +100,6 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Mailer:     mailer(c),
 		Ends:       &graph.Client{HTTP: watch.Client(upstream.Graph, microsoft), Tokens: source},
 		Thresholds: c.ExpiryThresholds,
-		Removed:    smartauth.Remover{Rows: rows}.Remove,
 		AnyTarget:  len(c.EgressAllow) > 0,
 		MaxLinks:   c.MaxLinks,
 		Log:        log,
