@@ -27,6 +27,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/fhir/fhirtest"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/application"
 	"fhirlink/shared/link/discovery"
 	"fhirlink/shared/link/linktest"
 	"fhirlink/shared/link/tokens"
@@ -93,15 +94,17 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 		Authority: func(fhir.BaseURL) string { return authority },
 	}
 	links := link.New(link.Deps{
-		Stores:  r.stores, Secrets: r.secrets, Tokens: r.entra.Source(), Log: log,
+		Stores: r.stores, Secrets: r.secrets, Tokens: r.entra.Source(), Log: log,
 		Authority: func(fhir.BaseURL) string { return authority },
 		Verifier:  verifier,
 	})
 	key := signer.New(r.key, nil, log)
 	smart := smartauth.New(smartauth.Deps{
 		Rows: r.rows, Links: smartauth.LinksOf(links, r.stores.Get), Keys: key, PublicURL: publicURL, Now: time.Now,
+		Registrations: application.Registrations{Rows: link.AppRows{Service: links}},
 	})
 	links.OnWrite(func(slug link.Slug) { smart.Forget(string(slug)) })
+	links.KeepsApps(smart)
 	tokens := tokens.New(tokens.Deps{
 		Links: links, Rows: r.stores, Secrets: r.secrets, Source: r.entra.Source(), Log: log,
 		Authority: func(fhir.BaseURL) string { return authority },

@@ -7,6 +7,7 @@ import (
 	"fhirlink/shared/caller"
 	"fhirlink/shared/date"
 	"fhirlink/shared/httpx"
+	"fhirlink/shared/link/linkjson"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/jwks"
@@ -132,10 +133,17 @@ type app struct {
 	PKCE                     string                `json:"pkce"`
 	AuthorizationResponseIss bool                  `json:"authorizationResponseIss"`
 	Introspect               bool                  `json:"introspect"`
+	Entra                    *registration         `json:"entra,omitempty"`
 	Enabled                  bool                  `json:"enabled"`
 	CreatedAt                date.Instant          `json:"createdAt"`
 	UpdatedAt                date.Instant          `json:"updatedAt"`
 	ETag                     string                `json:"etag"`
+}
+
+// registration is the app's own registration in Entra.
+type registration struct {
+	ClientID string           `json:"clientId"`
+	Secret   *linkjson.Secret `json:"secret,omitempty"` // absent: it is not kept any more
 }
 
 func appOf(a smartauth.App) app {
@@ -143,6 +151,13 @@ func appOf(a smartauth.App) app {
 		ClientID: a.ClientID, Name: a.Name, Type: a.Type, RedirectURIs: append([]string{}, a.RedirectURIs...), LaunchURI: a.LaunchURI, Scopes: a.Scopes, Grants: a.GrantTypes(), JWKSURI: a.JWKSURI, JWKS: a.JWKS,
 		PKCE: "required", AuthorizationResponseIss: a.AuthorizationResponseIss, Enabled: !a.Disabled,
 		CreatedAt: date.At(a.CreatedAt), UpdatedAt: date.At(a.UpdatedAt), ETag: a.ETag(),
+	}
+	if a.EntraClientID != "" {
+		described.Entra = &registration{ClientID: a.EntraClientID}
+		if known := a.Registration; known.Row.ClientID != "" {
+			state := linkjson.SecretOf(known.Row, known.At)
+			described.Entra.Secret = &state
+		}
 	}
 	if a.PKCEOptional {
 		described.PKCE = "optional"

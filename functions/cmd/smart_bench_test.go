@@ -23,6 +23,7 @@ import (
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/application"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/seal"
 	"fhirlink/shared/secret/keyvault"
@@ -70,7 +71,7 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 func (s *service) serveApps(links *link.Service, tokens *tokens.Service, secrets *keyvault.Store, client *http.Client, log *slog.Logger) {
 	client = &http.Client{Transport: timed{client.Transport, s}}
 	key := signer.New(signertest.New(), s.now, log)
-	s.smart = smartauth.New(smartauth.Deps{Rows: s.rows, Links: smartauth.LinksOf(links, s.stores.Get), Keys: key, PublicURL: benchURL, Now: s.now})
+	s.smart = smartauth.New(smartauth.Deps{Rows: s.rows, Links: smartauth.LinksOf(links, s.stores.Get), Keys: key, PublicURL: benchURL, Now: s.now, Registrations: application.Registrations{Rows: link.AppRows{Service: links}, Now: s.now}})
 	sealer := &seal.Sealer{Keys: seal.NewKeys("contoso/fhirlink-seal", secrets, s.now, log), PublicURL: benchURL, Now: s.now}
 	s.ehr = ehr.New(ehr.Deps{Servers: s.smart, Rows: s.rows, Sealer: sealer, Now: s.now})
 	s.launch = launch.New(launch.Deps{

@@ -41,6 +41,7 @@ type event struct {
 	ID      string        `json:"id"`
 	At      date.Instant  `json:"at"`
 	FirstAt *date.Instant `json:"firstAt,omitempty"` // of an event that stands for all tokens of an hour: when the first one was issued, which is At
+	App     string        `json:"app,omitempty"`     // client id of the link's app that it is about
 	Action  trail.Action  `json:"action"`
 	Outcome string        `json:"outcome"` // "ok", or the code of what was wrong
 	By      actor         `json:"by"`
@@ -56,7 +57,7 @@ type actor struct {
 
 func eventOf(e trail.Event) event {
 	described := event{
-		ID: e.ID, At: date.At(e.At), Action: e.Action, Outcome: e.Outcome,
+		ID: e.ID, At: date.At(e.At), App: e.App, Action: e.Action, Outcome: e.Outcome,
 		By: actor{Kind: kindOf(e.By), Organization: e.By.Organization, ObjectID: e.By.ObjectID, AppID: e.By.AppID},
 	}
 	if e.Action == trail.TokenIssued {

@@ -57,6 +57,14 @@ func TestKeepSlug(t *testing.T) {
 	}
 }
 
+// appsOf removes the apps of links as a test says.
+type appsOf struct {
+	link.Apps
+	removed func(link.Link) error
+}
+
+func (a appsOf) Removed(_ context.Context, l link.Link) error { return a.removed(l) }
+
 // TestRemoved: what others keep of a link is removed before its tombstone, by the timer if it fails at first.
 func TestRemoved(t *testing.T) {
 	var (
@@ -64,14 +72,13 @@ func TestRemoved(t *testing.T) {
 		removed []string
 	)
 	d := newDesk()
-	d.deps.Removed = func(_ context.Context, l link.Link) error {
+	d.KeepsApps(appsOf{removed: func(l link.Link) error {
 		if fail {
 			return store.ErrUnavailable
 		}
 		removed = append(removed, l.ID)
 		return nil
-	}
-	d.Service = link.New(d.deps)
+	}})
 	r := registration("the-secret")
 	r.SecretExpiresOn = ""
 	if _, err := d.Register(t.Context(), orgA, r); err != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"fhirlink/shared/link"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/redirect"
@@ -54,7 +55,18 @@ type App struct {
 	JWKSURI string   `json:",omitzero"` // where it publishes its keys
 	JWKS    jwks.Set `json:",omitzero"`
 
+	// EntraClientID is the app's own application in the link's tenant; empty: it has none.
+	EntraClientID string       `json:",omitzero"`
+	Registration  Registration `json:"-"` // of that, as it is now, where the Service says so
+
 	CreatedAt, UpdatedAt time.Time
+}
+
+// Registration is what is known of an app's own registration in Entra. The zero Registration means that none
+// is kept.
+type Registration struct {
+	Row link.Link // see package link/application
+	At  time.Time // when it was read
 }
 
 // AppSecret is what is kept of a client secret.

@@ -32,10 +32,11 @@ func (s *Service) AppsPage(ctx context.Context, organization, slug string, limit
 	for len(apps) > 0 && apps[0].ClientID <= after {
 		apps = apps[1:]
 	}
-	if len(apps) <= limit {
-		return apps, "", nil
+	next := ""
+	if len(apps) > limit {
+		apps, next = apps[:limit], continuation.After(list, apps[limit-1].ClientID)
 	}
-	return apps[:limit], continuation.After(list, apps[limit-1].ClientID), nil
+	return apps, next, s.allRegistered(ctx, l, apps)
 }
 
 // apps reads all apps of a link, in the order of their client ids.
@@ -61,7 +62,9 @@ func (s *Service) App(ctx context.Context, organization, slug, clientID string) 
 	if err != nil {
 		return App{}, nil, err
 	}
-	a, _, err = s.app(ctx, l, clientID)
+	if a, _, err = s.app(ctx, l, clientID); err == nil {
+		err = s.registered(ctx, l, &a)
+	}
 	return a, a.notes(settings), err
 }
 
@@ -112,16 +115,22 @@ func (s *Service) CreateApp(ctx context.Context, organization, slug string, in N
 	if problem.CodeOf(err) != problem.AppNotFound {
 		return App{}, secret.Value{}, nil, err
 	}
+	if a.EntraClientID, err = s.register(ctx, l, a, in.Entra); err != nil {
+		return App{}, secret.Value{}, nil, err
+	}
 	switch swapped, err := s.swap(ctx, row, a); {
 	case err != nil:
 		return App{}, secret.Value{}, nil, err
 	case !swapped:
+		s.unused(ctx, l, a.ClientID, a.EntraClientID)
 		return App{}, secret.Value{}, nil, appExists(slug, a.ClientID)
 	}
 	if err := s.recount(ctx, l, a); err != nil {
+		s.unused(ctx, l, a.ClientID, a.EntraClientID)
 		return App{}, secret.Value{}, nil, err
 	}
-	return a, clientSecret, a.notes(settings), nil
+	err = s.registered(ctx, l, &a)
+	return a, clientSecret, a.notes(settings), err
 }
 
 func tooManyApps(slug string) error {
@@ -158,12 +167,37 @@ func (s *Service) ChangeApp(ctx context.Context, organization, slug, clientID st
 	if err != nil {
 		return App{}, nil, err
 	}
-	changed, err = s.updateApp(ctx, l, clientID, func(a App) (App, error) {
+	change := func(a App) (App, error) {
 		if err := (Precondition{IfMatch: p.IfMatch}).check(a.ETag(), "settings of the app"); err != nil {
 			return App{}, err
 		}
 		return in.change(a, s.AnyTarget)
+	}
+	before, _, err := s.app(ctx, l, clientID)
+	if err == nil {
+		_, err = change(before)
+	}
+	if err != nil {
+		return App{}, nil, err
+	}
+	registered, err := s.register(ctx, l, before, in.Entra)
+	if err != nil {
+		return App{}, nil, err
+	}
+	changed, err = s.updateApp(ctx, l, clientID, func(a App) (App, error) {
+		if in.Entra != nil {
+			a.EntraClientID = registered
+		}
+		return change(a)
 	})
+	if err != nil {
+		s.unused(ctx, l, clientID, registered)
+		return App{}, nil, err
+	}
+	if before.EntraClientID != changed.EntraClientID {
+		s.unregister(ctx, l, clientID, before.EntraClientID)
+	}
+	err = s.registered(ctx, l, &changed)
 	return changed, changed.notes(settings), err
 }
 
@@ -213,7 +247,11 @@ func (s *Service) DeleteApp(ctx context.Context, organization, slug, clientID st
 		if err := (Precondition{IfMatch: p.IfMatch}).check(a.ETag(), "settings of the app"); err != nil {
 			return err
 		}
-		if gone, err := s.remove(ctx, row); err != nil || gone {
+		gone, err := s.remove(ctx, row)
+		if gone {
+			s.unregister(ctx, l, clientID, a.EntraClientID)
+		}
+		if err != nil || gone {
 			return err
 		}
 	}

@@ -22,45 +22,15 @@ func (l linksOf) Live(ctx context.Context, slug string) (link.Link, error) {
 	return l.ForTokens(ctx, l.get, "", true, slug)
 }
 
-// Remover removes what is kept of links that are being deleted.
-type Remover struct{ Rows store.Rows }
-
-// Remove removes the settings and the apps of a link, for link.Deps.Removed. What was granted ended when
-// the link was marked.
-func (r Remover) Remove(ctx context.Context, l link.Link) error {
-	var settings Settings
-	row, err := r.Rows.Row(ctx, settingsKey(string(l.Slug)))
-	if err == nil {
-		err = decode(row, &settings)
-	}
-	if err == nil && settings.LinkID == l.ID {
-		err = r.removeAll(ctx, []store.Row{row})
-	}
-	for err == nil {
-		var apps []store.Row
-		apps, err = r.Rows.List(ctx, partition(string(l.Slug)), appPrefix(l), "", maxApps)
-		if len(apps) == 0 {
+// removeAll removes a row, whoever else changes it meanwhile.
+func (s *Service) removeAll(ctx context.Context, row store.Row) error {
+	for {
+		gone, err := s.Rows.Remove(ctx, row)
+		if err != nil || gone {
 			return err
 		}
-		err = r.removeAll(ctx, apps)
-	}
-	return err
-}
-
-func (r Remover) removeAll(ctx context.Context, rows []store.Row) error {
-	for _, row := range rows {
-		for {
-			gone, err := r.Rows.Remove(ctx, row)
-			if err != nil {
-				return err
-			}
-			if gone {
-				break
-			}
-			if row, err = r.Rows.Row(ctx, row.Key); err != nil { // a change that had begun before
-				return err
-			}
+		if row, err = s.Rows.Row(ctx, row.Key); err != nil { // a change that had begun before
+			return err
 		}
 	}
-	return nil
 }

@@ -46,7 +46,7 @@ type NewApp struct {
 	AuthorizationResponseIss *bool     `json:"authorizationResponseIss"`
 	Introspect               *bool     `json:"introspect"`
 	Enabled                  *bool     `json:"enabled"`
-	Entra                    *rawJSON  `json:"entra"`
+	Entra                    *NewEntra `json:"entra"`
 
 	CreatedAt ReadOnly `json:"createdAt"`
 	UpdatedAt ReadOnly `json:"updatedAt"`
@@ -167,9 +167,6 @@ func (in NewApp) into(a App, r *reader, anyTarget bool) (App, error) {
 		a.Disabled = !*in.Enabled
 	}
 	in.keys(&a, r, anyTarget)
-	if in.Entra != nil {
-		r.fail("entra", "not_available_yet", "Leave it out.", "entra is not available yet.")
-	}
 	if in.Introspect != nil && *in.Introspect {
 		r.fail("introspect", "not_available_yet", "Leave it out.", "introspect is not available yet.")
 	}

@@ -33,11 +33,12 @@ type Links interface {
 
 // Deps is what a Service works with. All but PublicURL, AnyTarget and MoreBaseURLs are required.
 type Deps struct {
-	Rows      store.Rows
-	Links     Links
-	Keys      Keys
-	PublicURL string // the origin of this deployment; empty: SMART cannot be switched on
-	AnyTarget bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
+	Rows          store.Rows
+	Links         Links
+	Keys          Keys
+	Registrations Registrations
+	PublicURL     string // the origin of this deployment; empty: SMART cannot be switched on
+	AnyTarget     bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	// MoreBaseURLs returns FHIR bases of a link beside those that it and its settings name; nil: there are none.
 	MoreBaseURLs func(link.Link) []string
 	Now          func() time.Time

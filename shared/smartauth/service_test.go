@@ -12,7 +12,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/signer"
@@ -36,16 +38,20 @@ type desk struct {
 	now   time.Time
 
 	keyless error // of the signing key
+
+	registered map[string]link.Link // by client id in Entra
+	refuses    error                // what Put answers
+	undeleted  error                // what Delete answers
 }
 
 func newDesk() *desk {
-	d := &desk{rows: rowtest.New(), links: map[string]link.Link{}, now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}
+	d := &desk{rows: rowtest.New(), links: map[string]link.Link{}, registered: map[string]link.Link{}, now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}
 	d.links[slug] = link.Link{
 		Slug: slug, ID: "id-1", Organization: orgA, Phase: link.Live, FHIRServerURL: "https://clinic.example/fhir", Audience: "api://clinic", ClientID: "22222222-2222-4222-8222-222222222222", TenantID: orgA,
 	}
 	now := func() time.Time { return d.now }
 	d.Service = smartauth.New(smartauth.Deps{
-		Rows: d.rows, Links: d, Keys: d, PublicURL: "https://links.example.org", Now: now,
+		Rows: d.rows, Links: d, Keys: d, PublicURL: "https://links.example.org", Now: now, Registrations: registrations{d},
 	})
 	return d
 }
@@ -398,7 +404,7 @@ func TestAppsThatAreRefused(t *testing.T) {
 		whole(`,"grants":["implicit","authorization_code"]`): {"grants unknown_value"},
 		whole(`,"pkce":"optional"`):                          {"pkce pkce_required"},
 		whole(`,"pkce":"none"`):                              {"pkce unknown_value"},
-		whole(`,"jwksUri":"https://a.example","jwks":{"keys":[]},"entra":{},"introspect":true`): {"entra not_available_yet", "introspect not_available_yet", "jwks app_has_no_key", "jwksUri app_has_no_key"},
+		whole(`,"jwksUri":"https://a.example","jwks":{"keys":[]},"introspect":true`): {"introspect not_available_yet", "jwks app_has_no_key", "jwksUri app_has_no_key"},
 	} {
 		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, text))
 		t.Log(text)
@@ -754,20 +760,19 @@ func TestRemove(t *testing.T) {
 	l := gone
 	l.ID = "id-2"
 	d.links[slug] = l // the slug is registered again
-	remover := smartauth.Remover{Rows: d.rows}
 	if _, err := d.all(t.Context(), orgA); problem.CodeOf(err) != problem.SMARTNotEnabled {
 		t.Error(err)
 	}
-	if err := remover.Remove(t.Context(), l); err != nil || d.rows.Len() != 4 {
+	if err := d.Removed(t.Context(), l); err != nil || d.rows.Len() != 4 {
 		t.Errorf("%v; of the other link there are %d rows", err, d.rows.Len())
 	}
 	d.rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
-	if err := remover.Remove(t.Context(), gone); !errors.Is(err, store.ErrUnavailable) {
+	if err := d.Removed(t.Context(), gone); !errors.Is(err, store.ErrUnavailable) {
 		t.Error(err)
 	}
 	d.rows.Fault = nil
 	for range 2 { // and once more, after a crash
-		if err := remover.Remove(t.Context(), gone); err != nil || d.rows.Len() != 0 {
+		if err := d.Removed(t.Context(), gone); err != nil || d.rows.Len() != 0 {
 			t.Errorf("%v; %d rows are left", err, d.rows.Len())
 		}
 	}
@@ -857,4 +862,160 @@ func TestStrictBodies(t *testing.T) {
 		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, body))
 		wantCode(t, err, problem.BackendNeedsAsymmetric)
 	}
+}
+
+// registrations are those of a desk, in memory. The real ones have their tests in package application.
+type registrations struct{ d *desk }
+
+// Get implements [smartauth.Registrations].
+func (r registrations) Get(_ context.Context, of link.Link, app, clientID string) (link.Link, error) {
+	l, ok := r.d.registered[clientID]
+	if !ok || l.Of != of.Slug || l.App != app {
+		return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
+	}
+	return l, nil
+}
+
+// Put implements [smartauth.Registrations].
+func (r registrations) Put(_ context.Context, of link.Link, app string, in intake.Application) (link.Result, error) {
+	if r.d.refuses != nil {
+		return link.Result{}, r.d.refuses
+	}
+	l := link.Link{App: app, Of: of.Slug, Organization: of.Organization, TenantID: of.TenantID, ClientID: in.ClientID, Secret: link.Secret{Version: in.ClientSecret.Reveal()}}
+	r.d.registered[in.ClientID] = l
+	return link.Result{Link: l}, nil
+}
+
+// Date implements [smartauth.Registrations].
+func (r registrations) Date(ctx context.Context, of link.Link, app, clientID, secretExpiresOn string) (link.Result, error) {
+	l, err := r.Get(ctx, of, app, clientID)
+	if err != nil {
+		return link.Result{}, err
+	}
+	l.Secret.ExpiresOn, err = date.Parse(secretExpiresOn)
+	r.d.registered[clientID] = l
+	return link.Result{Link: l}, err
+}
+
+// Delete implements [smartauth.Registrations].
+func (r registrations) Delete(_ context.Context, _ link.Link, _, clientID string) error {
+	if r.d.undeleted == nil {
+		delete(r.d.registered, clientID)
+	}
+	return r.d.undeleted
+}
+
+// TestOwnRegistrations: an app has the registration that its row names, whatever fails in between; what no row
+// names is removed.
+func TestOwnRegistrations(t *testing.T) {
+	const one, two = "44444444-4444-4444-8444-444444444444", "55555555-5555-4555-8555-555555555555"
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink"}`)
+	app := func(clientID, entra string) string {
+		return `{"clientId":"` + clientID + `","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"],"entra":` + entra + `}`
+	}
+	change := func(text string) (smartauth.App, error) {
+		a, _, err := d.ChangeApp(t.Context(), orgA, slug, "app", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, text))
+		return a, err
+	}
+	has := func(want ...string) {
+		t.Helper()
+		if len(d.registered) != len(want) {
+			t.Errorf("%d registrations, want %q", len(d.registered), want)
+		}
+		for _, clientID := range want {
+			if _, ok := d.registered[clientID]; !ok {
+				t.Errorf("there is no registration %s", clientID)
+			}
+		}
+	}
+	a, _ := d.create(t, app("app", `{"clientId":"`+strings.ToUpper(one)+`","clientSecret":"first","secretExpiresOn":"2027-05-01"}`))
+	if a.EntraClientID != one || a.Registration.Row.ClientID != one || !a.Registration.At.Equal(d.now) {
+		t.Errorf("%+v", a)
+	}
+	has(one)
+	if named, err := d.Named(t.Context(), d.registered[one]); err != nil || !named {
+		t.Errorf("%v, %v", named, err)
+	}
+	other := d.registered[one]
+	other.ClientID = two
+	if named, err := d.Named(t.Context(), other); err != nil || named {
+		t.Errorf("another is named: %v, %v", named, err)
+	}
+	// Each member by itself.
+	if a, err := change(`{"entra":{"clientSecret":"second"}}`); err != nil || a.EntraClientID != one || d.registered[one].Secret.Version != "second" {
+		t.Errorf("%v", err)
+	}
+	if a, err := change(`{"entra":{"secretExpiresOn":"2027-06-01"}}`); err != nil || a.Registration.Row.Secret.ExpiresOn.String() != "2027-06-01" || d.registered[one].Secret.Version != "second" {
+		t.Errorf("%v", err)
+	}
+	for _, text := range []string{`{"entra":{}}`, `{"entra":{"clientId":"` + one + `","secret":{"state":"ok"}}}`, `{"name":"Other"}`, `{"entra":null}`} {
+		if a, err := change(text); err != nil || a.EntraClientID != one || d.registered[one].Secret.Version != "second" {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	// What is refused changes nothing.
+	d.refuses = problem.Invalid(problem.Field{Field: "clientSecret", Code: "required", Message: "It is missing.", Fix: "Send it."})
+	_, err := change(`{"name":"Third","entra":{"clientId":"` + two + `"}}`)
+	wantCode(t, err, problem.InvalidFields, "entra.clientSecret required")
+	d.refuses = nil
+	if a, _, err := d.App(t.Context(), orgA, slug, "app"); err != nil || a.Name != "Other" || a.EntraClientID != one {
+		t.Errorf("%+v, %v", a, err)
+	}
+	// Another application takes the place of the one before.
+	if a, err := change(`{"entra":{"clientId":"` + two + `","clientSecret":"third"}}`); err != nil || a.EntraClientID != two {
+		t.Errorf("%v", err)
+	}
+	has(two)
+	// An app that is not made leaves no registration.
+	if _, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, app("app", `{"clientId":"`+one+`","clientSecret":"x"}`))); problem.CodeOf(err) != problem.AppExists {
+		t.Error(err)
+	}
+	has(two)
+	d.rows.Fault = func(op string, k store.Key, before bool) error {
+		if op == "Swap" && before && strings.HasSuffix(k.Name, "_late") {
+			d.rows.Fault = nil
+			d.create(t, app("late", `{"clientId":"`+one+`","clientSecret":"theirs"}`)) // another request is faster
+		}
+		return nil
+	}
+	if _, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, app("late", `{"clientId":"`+one+`","clientSecret":"x"}`))); problem.CodeOf(err) != problem.AppExists {
+		t.Error(err)
+	}
+	has(one, two) // it is the faster one's
+	// A registration whose row is gone is told, and can be made again.
+	delete(d.registered, one)
+	if a, _, err := d.App(t.Context(), orgA, slug, "late"); err != nil || a.EntraClientID != one || a.Registration.Row.ClientID != "" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	_, _, err = d.ChangeApp(t.Context(), orgA, slug, "late", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, `{"entra":{"secretExpiresOn":"2027-06-01"}}`))
+	wantCode(t, err, problem.InvalidFields, "entra.clientSecret required")
+	if apps, _, err := d.AppsPage(t.Context(), orgA, slug, 10, ""); err != nil || len(apps) != 2 || apps[0].Registration.Row.ClientID != two || apps[1].Registration.Row.ClientID != "" {
+		t.Errorf("%+v, %v", apps, err)
+	}
+	// It goes with its app; what cannot be removed now is named by nobody.
+	d.undeleted = store.ErrUnavailable
+	if err := d.DeleteApp(t.Context(), orgA, slug, "app", smartauth.Precondition{IfMatch: "*"}); err != nil {
+		t.Error(err)
+	}
+	has(two)
+	if named, err := d.Named(t.Context(), d.registered[two]); err != nil || named {
+		t.Errorf("%v, %v", named, err)
+	}
+	d.rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
+	if _, err := d.Named(t.Context(), d.registered[two]); err == nil {
+		t.Error("nobody knows, and it is answered")
+	}
+	d.rows.Fault, d.undeleted = nil, nil
+	// And with its link.
+	d.create(t, app("last", `{"clientId":"`+one+`","clientSecret":"x"}`))
+	d.undeleted = store.ErrUnavailable
+	if err := d.Removed(t.Context(), d.links[slug]); err == nil {
+		t.Error("the link goes before the registrations of its apps")
+	}
+	d.undeleted = nil
+	if err := d.Removed(t.Context(), d.links[slug]); err != nil {
+		t.Error(err)
+	}
+	has(two)
 }

@@ -226,6 +226,8 @@ func vars(cloud *cloudtest.Cloud) map[string]string {
 		"public": cloudtest.PublicURL, "entra": cloud.AuthorityURL, "patient": cloudtest.Patient,
 		"tenant": cloudtest.Tenant, "client": cloudtest.ClientID, "front": frontEnd, "authority": cloud.AuthorityURL,
 		"secret": cloudtest.Secret, "next-secret": cloudtest.NextSecret, "expired-secret": cloudtest.ExpiredSecret,
+		"app-client": cloudtest.AppClientID, "app-secret": cloudtest.AppSecret, "app-next-secret": cloudtest.AppNextSecret,
+		"other-app-client": cloudtest.OtherAppClientID, "other-app-secret": cloudtest.OtherAppSecret,
 	}
 	for _, scenario := range []string{
 		"clinic", "readonly", "norole", "audience", "anonymous", "throttled",

@@ -13,6 +13,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/application"
 	"fhirlink/shared/signer"
 	"fhirlink/shared/signer/keyfile"
 	"fhirlink/shared/smartauth"
@@ -28,8 +29,10 @@ func (p *program) serveApps(o options, c config.Config, out clients, log *slog.L
 	links := smartauth.LinksOf(p.links, p.stores.Get)
 	p.smart = smartauth.New(smartauth.Deps{
 		Rows: rows, Links: links, Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, MoreBaseURLs: p.moreBaseURLs, Now: o.ahead.now,
+		Registrations: application.Registrations{Rows: link.AppRows{Service: p.links}, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now},
 	})
 	p.links.OnWrite(func(slug link.Slug) { p.smart.Forget(string(slug)) })
+	p.links.KeepsApps(p.smart)
 	p.launch = launch.New(launch.Deps{
 		Servers: p.smart, Clients: p.tokens, SignIns: &webauth.SignIns{Client: out.entra}, IDTokens: entra.NewApplications(out.entra, o.ahead.now), Signer: key, Rows: rows, Sealer: p.sealer,
 		AppKeys: jwks.NewPublished(out.appKeys, o.ahead.now), Authorize: out.authorize, Log: log, Now: o.ahead.now,

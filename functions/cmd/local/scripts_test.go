@@ -21,6 +21,8 @@ func TestScripts(t *testing.T) {
 	vars := map[string]string{
 		"tenant": sandbox.TenantID, "client": sandbox.ClientID, "front": frontEnd,
 		"secret": sandbox.Secret, "next-secret": sandbox.Secret, "expired-secret": sandbox.ExpiredSecret,
+		"app-client": sandbox.AppClientID, "app-secret": sandbox.AppSecret, "app-next-secret": sandbox.AppNextSecret,
+		"other-app-client": sandbox.OtherAppClientID, "other-app-secret": sandbox.OtherAppSecret,
 		"public": i.smart.PublicURL, "patient": "p-1",
 	}
 	entra, _, _ := strings.Cut(i.launch.Deps.Authorize(link.Link{FHIRServerURL: "https://clinic.fhir.sandbox.test", TenantID: sandbox.TenantID}), "/"+sandbox.TenantID)

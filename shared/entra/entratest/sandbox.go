@@ -15,6 +15,7 @@ type Registration struct {
 	Secret        string // the valid secret
 	SecondSecret  string // valid too; empty: there is none
 	ExpiredSecret string // is answered with AADSTS7000222
+	Others        []App  // further applications of the tenant, those of SMART apps
 	Zone          string // FHIR servers below this DNS name are known resources, e.g. sandbox.test; see Scenarios
 }
 
@@ -28,7 +29,7 @@ func Sandbox(r Registration) *Authority {
 			u, err := url.Parse(resource)
 			return err == nil && u.Scheme == "https" && strings.HasSuffix(u.Host, "."+r.Zone)
 		},
-		Apps: []App{{
+		Apps: append([]App{{
 			ClientID: r.ClientID,
 			ObjectID: "55555555-5555-4555-8555-555555555555",
 			Secrets: []Secret{
@@ -36,7 +37,7 @@ func Sandbox(r Registration) *Authority {
 				{Value: cmp.Or(r.SecondSecret, r.Secret)},
 				{Value: r.ExpiredSecret, ExpiresOn: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
 			},
-		}},
+		}}, r.Others...),
 	})
 	a.URL = r.URL
 	return a

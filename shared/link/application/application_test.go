@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fhirlink/shared/entra"
-	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
@@ -69,7 +68,7 @@ func newWorld() *world {
 	}})
 	w.entra.URL, w.entra.Now = authority, w.clock
 	at := func(fhir.BaseURL) string { return authority }
-	source := &clientcred.Source{Client: w.entra.Client()}
+	source := w.entra.Source()
 	log := slog.New(slog.DiscardHandler)
 	w.links = link.New(link.Deps{
 		Stores: w.stores, Secrets: w.vault, Tokens: source, Authority: at, Now: w.clock, Log: log, Channel: w,

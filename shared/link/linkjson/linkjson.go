@@ -71,14 +71,15 @@ func Of(l link.Link, now time.Time) Link {
 	return Link{
 		Slug: l.Slug, Description: l.Description, FHIRServerURL: l.FHIRServerURL, ClientID: l.ClientID,
 		TenantID: l.TenantID, Audience: l.Audience, Listed: l.Listed, Contacts: l.Contacts,
-		Status: l.Status(now), Secret: secretOf(l, now),
+		Status: l.Status(now), Secret: SecretOf(l, now),
 		Problem: problemOf(l.Reason(now)), RecheckAt: date.AtOrNil(l.RecheckAt()),
 		CreatedAt: date.At(l.CreatedAt), UpdatedAt: date.At(l.UpdatedAt), VerifiedAt: date.AtOrNil(l.VerifiedAt),
 		ETag: l.ETag(),
 	}
 }
 
-func secretOf(l link.Link, now time.Time) Secret {
+// SecretOf describes what is known of the secret of a row as of now.
+func SecretOf(l link.Link, now time.Time) Secret {
 	s := Secret{State: l.SecretState(now), Source: l.Secret.DateSource()}
 	if end := l.Secret.ExpiresOn; !end.IsZero() {
 		s.ExpiresOn = &end

@@ -72,7 +72,7 @@ func newRig() *rig {
 	r.entra.Now = r.clock
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	key := signer.New(r.key, r.clock, log)
-	r.smart = smartauth.New(smartauth.Deps{Rows: r.rows, Links: r, Keys: key, PublicURL: publicURL, Now: r.clock})
+	r.smart = smartauth.New(smartauth.Deps{Rows: r.rows, Links: r, Keys: key, PublicURL: publicURL, Now: r.clock, Registrations: none{}})
 	r.Service = New(Deps{
 		Servers: r.smart, Clients: r, SignIns: &webauth.SignIns{Client: r.entra.Client()}, IDTokens: entra.NewApplications(r.entra.Client(), r.clock), Signer: key, Rows: r.rows, Log: log, Now: r.clock,
 		AppKeys:   jwks.NewPublished(&http.Client{Transport: r.apps}, r.clock),
@@ -103,6 +103,9 @@ func (r *rig) Get(_ context.Context, organization, slug string) (link.Link, erro
 	}
 	return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
 }
+
+// none is the registrations of apps that have none.
+type none struct{ smartauth.Registrations }
 
 // Live implements [smartauth.Links].
 func (r *rig) Live(ctx context.Context, slug string) (link.Link, error) {

@@ -25,6 +25,7 @@ import (
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/application"
 	"fhirlink/shared/link/discovery"
 	"fhirlink/shared/link/tokens"
 	"fhirlink/shared/link/trail"
@@ -114,8 +115,10 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 	}
 	smart := smartauth.New(smartauth.Deps{
 		Rows: rows, Links: smartauth.LinksOf(links, stores.Get), Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Now: time.Now,
+		Registrations: application.Registrations{Rows: link.AppRows{Service: links}, AnyTarget: len(c.EgressAllow) > 0},
 	})
 	links.OnWrite(func(slug link.Slug) { smart.Forget(string(slug)) })
+	links.KeepsApps(smart)
 	validator := entra.NewAccessTokens(callers(c, toEntra))
 	return of, hooks, functions.Deps{
 		Links:  links,

@@ -36,6 +36,13 @@ const (
 	// ExpiredSecret is a secret that Entra refuses as expired.
 	ExpiredSecret = "canary~8Q.expired-secret"
 
+	// Of SMART apps that have applications of their own.
+	AppClientID      = "2a2a2a2a-0000-4000-8000-000000000001"
+	AppSecret        = "canary~8Q.app-secret"
+	AppNextSecret    = "canary~8Q.next-app-secret"
+	OtherAppClientID = "2a2a2a2a-0000-4000-8000-000000000002"
+	OtherAppSecret   = "canary~8Q.other-app-secret"
+
 	// PublicURL is where browsers reach the programs. Tests send the requests elsewhere.
 	PublicURL = "https://links.example.org"
 	// Patient is the id of the patient who signs in as pat.
@@ -89,6 +96,10 @@ func Start(t testing.TB) *Cloud {
 		entratest.Tenant{ID: Tenant, Name: "Clinic", Apps: []entratest.App{{
 			ClientID: ClientID, ObjectID: "55555555-5555-4555-8555-555555555555",
 			Secrets: []entratest.Secret{{Value: Secret}, {Value: NextSecret}, {Value: ExpiredSecret, ExpiresOn: time.Unix(1, 0)}},
+		}, {
+			ClientID: AppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a1", Secrets: []entratest.Secret{{Value: AppSecret}, {Value: AppNextSecret}},
+		}, {
+			ClientID: OtherAppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a2", Secrets: []entratest.Secret{{Value: OtherAppSecret}},
 		}}},
 		entratest.Tenant{ID: OtherTenant, Name: "Other"}, entratest.Tenant{ID: Stranger, Name: "Stranger"},
 	)

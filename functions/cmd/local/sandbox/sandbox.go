@@ -20,13 +20,19 @@ import (
 	"fhirlink/shared/fhir/fhirtest"
 )
 
-// The sandbox's names, and the one registration that its authority knows.
+// The sandbox's names, and the registrations that its authority knows: the link's, and those of two SMART apps.
 const (
 	Authority     = "https://" + loginHost + "/"
 	TenantID      = "11111111-1111-4111-8111-111111111111"
 	ClientID      = "22222222-2222-4222-8222-222222222222"
 	Secret        = "sandbox-secret-value"
 	ExpiredSecret = "sandbox-expired-value"
+
+	AppClientID      = "2a2a2a2a-0000-4000-8000-000000000001"
+	AppSecret        = "sandbox-app-secret"
+	AppNextSecret    = "sandbox-app-next-secret"
+	OtherAppClientID = "2a2a2a2a-0000-4000-8000-000000000002"
+	OtherAppSecret   = "sandbox-other-app-secret"
 
 	// RevocableSecret is valid, until POST /sandbox/revoke makes Entra refuse it.
 	RevocableSecret = "sandbox-revocable-value"
@@ -69,6 +75,10 @@ func New(sink *Sink) (*Sandbox, error) {
 	}
 	authority := entratest.Sandbox(entratest.Registration{
 		URL: Authority, TenantID: TenantID, ClientID: ClientID, Secret: Secret, SecondSecret: RevocableSecret, ExpiredSecret: ExpiredSecret, Zone: zone,
+		Others: []entratest.App{
+			{ClientID: AppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a1", Secrets: []entratest.Secret{{Value: AppSecret}, {Value: AppNextSecret}}},
+			{ClientID: OtherAppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a2", Secrets: []entratest.Secret{{Value: OtherAppSecret}}},
+		},
 	})
 	s := &Sandbox{
 		Entra: authority,
