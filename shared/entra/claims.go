@@ -24,6 +24,7 @@ type Claims struct {
 	AppID    string // "appid" of v1 tokens, "azp" of v2 tokens
 	ObjectID string // "oid": the service principal that roles are assigned to
 	Roles    []string
+	Scopes   string    // "scp": the delegated scopes, separated by spaces
 	Expires  time.Time // "exp"; zero when absent
 	Version  string    // "ver"
 }
@@ -50,14 +51,16 @@ func ParseClaims(token string) (Claims, error) {
 		Azp      string       `json:"azp"`
 		ObjectID string       `json:"oid"`
 		Roles    []string     `json:"roles"`
+		Scopes   any          `json:"scp"`
 		Expires  float64      `json:"exp"`
 		Version  string       `json:"ver"`
 	}
 	if err := json.Unmarshal(payload, &wire); err != nil {
 		return Claims{}, errors.New("the token is not a JWT: its payload is not an object of the usual claims")
 	}
+	scopes, _ := wire.Scopes.(string)
 	return Claims{
-		Audience: wire.Audience, Issuer: wire.Issuer, TenantID: wire.TenantID,
+		Scopes: scopes, Audience: wire.Audience, Issuer: wire.Issuer, TenantID: wire.TenantID,
 		AppID: cmp.Or(wire.AppID, wire.Azp), ObjectID: wire.ObjectID,
 		Roles: wire.Roles, Expires: numericDate(wire.Expires), Version: wire.Version,
 	}, nil

@@ -271,12 +271,17 @@ func (s *Service) activate(ctx context.Context, l Link, version string) (Link, e
 
 // update writes to the store, plans the next notice, and tells the caches of rows.
 func (s *Service) update(ctx context.Context, slug Slug, change func(Link) (Link, error)) (Link, error) {
+	of := Slug("")
 	defer func() {
 		for _, changed := range s.written {
 			changed(slug)
+			if of != "" {
+				changed(of)
+			}
 		}
 	}()
 	return s.stores.Update(ctx, slug, func(row Link) (Link, error) {
+		of = row.Of
 		next, err := change(row)
 		if err == nil {
 			next.NoticeAt = s.nextNotice(next)

@@ -39,15 +39,19 @@ const (
 	ReportNotFound  Code = "report_not_found"
 	TooManyWebhooks Code = "too_many_webhooks"
 
-	SMARTNotConfigured     Code = "smart_not_configured"
-	SMARTNotEnabled        Code = "smart_not_enabled"
-	NotWithFhirlink        Code = "not_with_fhirlink"
-	BackendNeedsAsymmetric Code = "backend_needs_asymmetric"
-	AppRegistrationShared  Code = "app_registration_shared"
-	AppNotFound            Code = "app_not_found"
-	AppExists              Code = "app_exists"
-	TooManyApps            Code = "too_many_apps"
-	UserRequired           Code = "user_required"
+	SMARTNotConfigured      Code = "smart_not_configured"
+	SMARTNotEnabled         Code = "smart_not_enabled"
+	NotWithFhirlink         Code = "not_with_fhirlink"
+	BackendNeedsAsymmetric  Code = "backend_needs_asymmetric"
+	AppRegistrationShared   Code = "app_registration_shared"
+	NotWithEntra            Code = "not_with_entra"
+	ConsentNotPossible      Code = "consent_not_possible"
+	MixedScopes             Code = "mixed_scopes"
+	AppRegistrationRequired Code = "app_registration_required"
+	AppNotFound             Code = "app_not_found"
+	AppExists               Code = "app_exists"
+	TooManyApps             Code = "too_many_apps"
+	UserRequired            Code = "user_required"
 )
 
 var kinds = map[Code]struct {
@@ -79,15 +83,19 @@ var kinds = map[Code]struct {
 	WebhookNotFound: {http.StatusNotFound, "There is no such webhook"},
 	TooManyWebhooks: {http.StatusConflict, "The organization has as many webhooks as it may have"},
 
-	SMARTNotConfigured:     {http.StatusUnprocessableEntity, "This deployment is not set up for SMART authorization"},
-	SMARTNotEnabled:        {http.StatusNotFound, "SMART authorization is off for this link"},
-	NotWithFhirlink:        {http.StatusUnprocessableEntity, "The setting has no meaning for tokens of our own"},
-	AppRegistrationShared:  {http.StatusConflict, "The application is another's"},
-	BackendNeedsAsymmetric: {http.StatusUnprocessableEntity, "A backend service needs keys of its own"},
-	AppNotFound:            {http.StatusNotFound, "There is no such app"},
-	AppExists:              {http.StatusConflict, "The link has an app of this client id"},
-	TooManyApps:            {http.StatusConflict, "The link has as many apps as it may have"},
-	UserRequired:           {http.StatusUnprocessableEntity, "The launch must name its user"},
+	SMARTNotConfigured:      {http.StatusUnprocessableEntity, "This deployment is not set up for SMART authorization"},
+	SMARTNotEnabled:         {http.StatusNotFound, "SMART authorization is off for this link"},
+	NotWithFhirlink:         {http.StatusUnprocessableEntity, "The setting has no meaning for tokens of our own"},
+	NotWithEntra:            {http.StatusUnprocessableEntity, "The setting has no meaning for Entra's tokens"},
+	ConsentNotPossible:      {http.StatusUnprocessableEntity, "Entra's tokens cannot be narrowed by their users"},
+	MixedScopes:             {http.StatusUnprocessableEntity, "The FHIR server refuses tokens with such scopes together"},
+	AppRegistrationRequired: {http.StatusUnprocessableEntity, "An app lacks a registration of its own in Entra"},
+	AppRegistrationShared:   {http.StatusConflict, "The application is another's"},
+	BackendNeedsAsymmetric:  {http.StatusUnprocessableEntity, "A backend service needs keys of its own"},
+	AppNotFound:             {http.StatusNotFound, "There is no such app"},
+	AppExists:               {http.StatusConflict, "The link has an app of this client id"},
+	TooManyApps:             {http.StatusConflict, "The link has as many apps as it may have"},
+	UserRequired:            {http.StatusUnprocessableEntity, "The launch must name its user"},
 }
 
 // Codes returns all codes, sorted.

@@ -115,6 +115,9 @@ func (s *Service) CreateApp(ctx context.Context, organization, slug string, in N
 	if problem.CodeOf(err) != problem.AppNotFound {
 		return App{}, secret.Value{}, nil, err
 	}
+	if err := s.suits(settings, l, in.willHave(a)); err != nil {
+		return App{}, secret.Value{}, nil, err
+	}
 	if a.EntraClientID, err = s.register(ctx, l, a, in.Entra); err != nil {
 		return App{}, secret.Value{}, nil, err
 	}
@@ -175,7 +178,10 @@ func (s *Service) ChangeApp(ctx context.Context, organization, slug, clientID st
 	}
 	before, _, err := s.app(ctx, l, clientID)
 	if err == nil {
-		_, err = change(before)
+		changed, err = change(before)
+	}
+	if err == nil {
+		err = s.suits(settings, l, in.willHave(changed))
 	}
 	if err != nil {
 		return App{}, nil, err

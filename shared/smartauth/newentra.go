@@ -49,6 +49,14 @@ func (e *NewEntra) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(e))
 }
 
+// willHave returns an app with the registration that is sent, if one is.
+func (in NewApp) willHave(a App) App {
+	if in.Entra != nil && in.Entra.ClientID != "" {
+		a.EntraClientID = in.Entra.ClientID
+	}
+	return a
+}
+
 // register verifies and stores what was sent of an app's registration, and returns the client id that the app
 // has in Entra then. Errors: InvalidFields, AppRegistrationShared, VerificationFailed, UpstreamUnavailable.
 func (s *Service) register(ctx context.Context, l link.Link, a App, in *NewEntra) (clientID string, err error) {

@@ -112,8 +112,9 @@ var (
 	looksLikeResource = paste.MustCompile(`^(?:patient|user|system)[^A-Za-z0-9_-]`)
 )
 
-// settings reads the settings of a link. Errors: InvalidFields, NotWithFhirlink.
-func (in NewSettings) settings(l link.Link, anyTarget bool) (Settings, error) {
+// settings reads the settings of a link. Errors: InvalidFields, NotWithFhirlink, NotWithEntra,
+// ConsentNotPossible.
+func (in NewSettings) settings(l link.Link, anyTarget bool, more smart.Aliases) (Settings, error) {
 	r := &reader{}
 	s := Settings{
 		Tokens: Tokens(in.Tokens), Server: ServerKind(r.oneOf("server", in.Server, "", string(Firely), string(FHIRServer), string(AHDS), string(Other))),
@@ -124,11 +125,12 @@ func (in NewSettings) settings(l link.Link, anyTarget bool) (Settings, error) {
 	}
 	switch in.Tokens {
 	case "":
-		r.fail("tokens", "required", "Send fhirlink: then access tokens are made here, and Entra signs users in.", "The field tokens is required.")
-	case "entra":
-		r.notYet("tokens", in.Tokens, "Send fhirlink.")
+		r.fail("tokens", "required", "Send fhirlink: then access tokens are made here, and Entra signs users in. Or send entra, for a FHIR server that takes Entra's own tokens only.", "The field tokens is required.")
+	case string(OfEntra):
+		s.Spelling = r.spelling(in, l, more)
+		s.TokenSeconds = 0 // Entra decides
 	default:
-		r.oneOf("tokens", in.Tokens, "", string(Own))
+		r.oneOf("tokens", in.Tokens, "", string(Own), string(OfEntra))
 	}
 	r.later(in)
 	s.AudienceOf = r.audience(in.Audience, l)
@@ -145,20 +147,44 @@ func (in NewSettings) settings(l link.Link, anyTarget bool) (Settings, error) {
 	if err := r.err(); err != nil {
 		return Settings{}, err
 	}
+	if s.Tokens == OfEntra {
+		return s, notWithEntra(in)
+	}
 	return s, notWithOwn(in)
 }
 
 // later refuses the values that need parts which do not exist yet.
 func (r *reader) later(in NewSettings) {
-	if r.oneOf("consent", in.Consent, "none", "none", "ask") == "ask" {
+	if r.oneOf("consent", in.Consent, "none", "none", "ask") == "ask" && in.Tokens != string(OfEntra) {
 		r.notYet("consent", in.Consent, "Leave it out.")
 	}
 	if r.oneOf("picker", in.Picker, "none", "none", "search") == "search" {
 		r.notYet("picker", in.Picker, "Leave it out.")
 	}
-	if in.Introspection {
+	if in.Introspection && in.Tokens != string(OfEntra) {
 		r.notYet("introspection", "true", "Leave it out.")
 	}
+}
+
+// notWithEntra refuses settings about access tokens of our own, and what cannot be done with Entra's.
+func notWithEntra(in NewSettings) error {
+	refuse := func(code problem.Code, field, message, fix string) error {
+		e := problem.New(code, "%s %s", message, fix)
+		e.Fields = []problem.Field{{Field: field, Code: string(code), Message: message, Fix: fix}}
+		return e
+	}
+	if in.Consent == "ask" {
+		return refuse(problem.ConsentNotPossible, "consent", "Users cannot take scopes away from Entra's tokens, which hold every scope that was consented to.", "Leave consent out, or use \"tokens\": \"fhirlink\".")
+	}
+	for _, one := range []struct {
+		field string
+		sent  bool
+	}{{"serverClientId", in.ServerClientID != ""}, {"audience", in.Audience != ""}, {"accessTokenRoles", in.AccessTokenRoles != nil}, {"compartment", in.Compartment != ""}, {"accessTokenSeconds", in.AccessTokenSeconds != nil}, {"introspection", in.Introspection}} {
+		if one.sent {
+			return refuse(problem.NotWithEntra, one.field, "The setting "+one.field+" has no meaning with \"tokens\": \"entra\".", "Leave it out: Entra's access tokens are handed on as they are.")
+		}
+	}
+	return nil
 }
 
 // notWithOwn refuses settings about the spelling of scopes at Entra, which sees none of them.

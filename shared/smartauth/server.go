@@ -16,6 +16,7 @@ import (
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/signer"
+	"fhirlink/shared/smart"
 )
 
 // ErrUnknown means that there is no authorization server of this slug: no link, none that is live, or
@@ -36,8 +37,9 @@ type Server struct {
 	Settings Settings // with every default filled in
 	Apps     []App    // sorted by client id
 
-	more     []string // FHIR bases of Deps.MoreBaseURLs
-	metadata Metadata // made once for each reading
+	more       []string          // FHIR bases of Deps.MoreBaseURLs
+	translator *smart.Translator // nil with tokens of our own
+	metadata   Metadata          // made once for each reading
 }
 
 // Notes are what will not work as the organization may expect.
@@ -147,6 +149,9 @@ func (s *Service) readServer(ctx context.Context, slug string) (*Server, error) 
 		return nil, err
 	}
 	server, err := s.with(ctx, l, settings)
+	if err == nil && settings.Tokens == OfEntra {
+		err = s.allRegistered(ctx, l, server.Apps)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -157,13 +162,18 @@ func (s *Service) readServer(ctx context.Context, slug string) (*Server, error) 
 // Forget makes the next request for the authorization server of a link read it anew.
 func (s *Service) Forget(slug string) { s.servers.forget(slug) }
 
-// KeySet returns the public keys of what the authorization server of a link signs. Errors: ErrUnknown,
+// KeySet returns the public keys of what the authorization server of a link signs and, with Entra's tokens, of
+// what Entra signs for the FHIR server. Errors: ErrUnknown,
 // UpstreamUnavailable.
 func (s *Service) KeySet(ctx context.Context, slug string) (jose.JSONWebKeySet, error) {
-	if _, err := s.Server(ctx, slug); err != nil {
+	server, err := s.Server(ctx, slug)
+	if err != nil {
 		return jose.JSONWebKeySet{}, err
 	}
 	keys, err := s.Keys.Keys(ctx)
+	if err == nil && server.Settings.Tokens == OfEntra && s.TenantKeys != nil {
+		keys = slices.Concat(keys, s.TenantKeys(ctx, server.Link, server.Resource()))
+	}
 	return jose.JSONWebKeySet{Keys: keys}, Unavailable(err)
 }
 

@@ -11,11 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/signer"
+	"fhirlink/shared/smart"
 	"fhirlink/shared/store"
 )
 
@@ -37,8 +40,11 @@ type Deps struct {
 	Links         Links
 	Keys          Keys
 	Registrations Registrations
-	PublicURL     string // the origin of this deployment; empty: SMART cannot be switched on
-	AnyTarget     bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
+	Aliases       smart.Aliases // of scopes, for every link of the deployment
+	// TenantKeys returns the keys with which Entra signs tokens for a resource of a link; nil: there are none.
+	TenantKeys func(ctx context.Context, l link.Link, resource string) []jose.JSONWebKey
+	PublicURL  string // the origin of this deployment; empty: SMART cannot be switched on
+	AnyTarget  bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	// MoreBaseURLs returns FHIR bases of a link beside those that it and its settings name; nil: there are none.
 	MoreBaseURLs func(link.Link) []string
 	Now          func() time.Time
@@ -134,6 +140,9 @@ func (s *Service) with(ctx context.Context, l link.Link, settings Settings) (Ser
 	if s.MoreBaseURLs != nil {
 		server.more = s.MoreBaseURLs(l)
 	}
+	if err == nil && settings.Tokens == OfEntra {
+		server.translator, err = settings.Spelling.translator(l, s.Aliases)
+	}
 	return server, err
 }
 
@@ -188,7 +197,7 @@ func (s *Service) PutSettings(ctx context.Context, organization, slug string, p 
 	if in, err = s.withDefaults(ctx, l, in); err != nil {
 		return Server{}, false, err
 	}
-	next, err := in.settings(l, s.AnyTarget)
+	next, err := in.settings(l, s.AnyTarget, s.Aliases)
 	if err != nil {
 		return Server{}, false, err
 	}
@@ -203,6 +212,19 @@ func (s *Service) PutSettings(ctx context.Context, organization, slug string, p 
 			etag = before.ETag()
 		}
 		if err := p.check(etag, "SMART settings"); err != nil {
+			return Server{}, false, err
+		}
+		if !created && before.Tokens != next.Tokens {
+			return Server{}, false, problem.Invalid(problem.Field{
+				Field: "tokens", Code: "not_available_yet", Message: "Switching tokens is not available yet.",
+				Fix: "DELETE the SMART settings, which ends what was granted, and PUT them again with If-None-Match: *.",
+			})
+		}
+		apps, err := s.apps(ctx, l)
+		if err == nil {
+			err = s.suitsAll(next.For(l), l, apps)
+		}
+		if err != nil {
 			return Server{}, false, err
 		}
 		now := date.Stored(s.Now())

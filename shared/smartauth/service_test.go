@@ -18,6 +18,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/signer"
+	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/store"
 	"fhirlink/shared/store/rowtest"
@@ -197,8 +198,13 @@ func TestSettingsThatAreRefused(t *testing.T) {
 	d := newDesk()
 	for text, want := range map[string][]string{
 		`{}`:                 {"tokens required"},
-		`{"tokens":"entra"}`: {"tokens not_available_yet"},
 		`{"tokens":"Entra"}`: {"tokens unknown_value"},
+		`{"tokens":"entra","dialect":"x","request":"all"}`:                                     {"request unknown_value", "dialect unknown_dialect"},
+		`{"tokens":"entra","dialect":"ahds","separator":"-"}`:                                  {"separator separator_not_used"},
+		`{"tokens":"entra","separator":"/"}`:                                                   {"separator invalid_separator"},
+		`{"tokens":"entra","resource":"a b"}`:                                                  {"resource invalid_resource"},
+		`{"tokens":"entra","aliases":{"patient/*.rs":"patient/x"}}`:                            {"aliases invalid_alias"},
+		`{"tokens":"entra","picker":"search"}`:                                                 {"picker not_available_yet"},
 		`{"tokens":"fhirlink","server":"hapi","compartment":"x","consent":"x","picker":"x"}`:   {"server unknown_value", "compartment unknown_value", "consent unknown_value", "picker unknown_value"},
 		`{"tokens":"fhirlink","consent":"ask","picker":"search","introspection":true}`:         {"consent not_available_yet", "picker not_available_yet", "introspection not_available_yet"},
 		`{"tokens":"fhirlink","accessTokenSeconds":299,"refreshDays":0}`:                       {"accessTokenSeconds out_of_range", "refreshDays out_of_range"},
@@ -221,12 +227,18 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		_, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink",`+member+`}`))
 		wantCode(t, err, problem.NotWithFhirlink)
 	}
+	for _, member := range []string{`"serverClientId":"33333333-3333-4333-8333-333333333333"`, `"audience":"api://clinic"`, `"accessTokenRoles":[]`, `"compartment":"claim"`, `"accessTokenSeconds":3600`, `"introspection":true`} {
+		_, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"entra",`+member+`}`))
+		wantCode(t, err, problem.NotWithEntra)
+	}
+	_, _, err := d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"entra","consent":"ask"}`))
+	wantCode(t, err, problem.ConsentNotPossible)
 	if _, err := d.Settings(t.Context(), orgA, slug); problem.CodeOf(err) != problem.SMARTNotEnabled || len(d.kept) != 0 {
 		t.Errorf("something was stored: %v, kept %q", err, d.kept)
 	}
 	unknown := newDesk()
 	unknown.PublicURL = ""
-	_, _, err := unknown.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+	_, _, err = unknown.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
 	wantCode(t, err, problem.SMARTNotConfigured)
 	for keyless, want := range map[error]problem.Code{signer.ErrNone: problem.SMARTNotConfigured, signer.ErrUnavailable: problem.UpstreamUnavailable} {
 		d.keyless = keyless
@@ -1018,4 +1030,102 @@ func TestOwnRegistrations(t *testing.T) {
 		t.Error(err)
 	}
 	has(two)
+}
+
+// TestEntraSettings: defaults, what is to be registered, and what an app needs for Entra's tokens.
+func TestEntraSettings(t *testing.T) {
+	const own = `"entra":{"clientId":"44444444-4444-4444-8444-444444444444","clientSecret":"x"}`
+	d := newDesk()
+	aliases, err := smart.NewAliases(map[string]string{"patient/Observation.rs?category=deployment": "of-the-deployment"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Aliases = aliases
+	s := d.put(t, `{"tokens":"entra"}`)
+	if s.Spelling.Dialect != smart.Firely || s.Spelling.Separator != "~" || s.Spelling.Default || s.TokenSeconds != 0 {
+		t.Errorf("%+v", s.Spelling)
+	}
+	app := func(clientID, scopes, more string) string {
+		return `{"clientId":"` + clientID + `","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":[` + scopes + `]` + more + `}`
+	}
+	create := func(text string) error {
+		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, text))
+		return err
+	}
+	wantCode(t, create(app("one", `"openid"`, "")), problem.AppRegistrationRequired)
+	if err := create(app("off", `"openid"`, `,"enabled":false`)); err != nil {
+		t.Errorf("an app that is off needs none: %v", err)
+	}
+	_, _, err = d.ChangeApp(t.Context(), orgA, slug, "off", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, `{"enabled":true}`))
+	wantCode(t, err, problem.AppRegistrationRequired)
+	if err := create(app("one", `"openid","fhirUser","launch/patient","offline_access","patient/*.rs","user/Patient.read","patient/Observation.rs?category=a-b","patient/Observation.rs?category=deployment","custom"`, ","+own)); err != nil {
+		t.Fatal(err)
+	}
+	server, err := d.Settings(t.Context(), orgA, slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scopes, roles := server.ToRegister()
+	text, _ := json.Marshal(scopes)
+	if want := `[{"scope":"custom","value":"custom","registrable":true,"reasons":[]},{"scope":"patient/*.rs","value":"patient~*.rs","registrable":true,"reasons":[]},` +
+		`{"scope":"patient/Observation.rs?category=a-b","value":"patient~Observation.rs?category=a-b","registrable":true,"reasons":[]},{"scope":"patient/Observation.rs?category=deployment","value":"of-the-deployment","registrable":true,"reasons":[]},` +
+		`{"scope":"user/Patient.read","value":"user~Patient.read","registrable":true,"reasons":[]}]`; string(text) != want || len(roles) != 0 || server.Resource() != "api://clinic" {
+		t.Errorf("%s\nwant %s; %v, %s", text, want, roles, server.Resource())
+	}
+	for value, want := range map[string]string{"api://clinic/patient~*.rs": "patient/*.rs", "patient~*.rs": "patient/*.rs", "of-the-deployment": "patient/Observation.rs?category=deployment"} {
+		if got, ok := server.Unspell(value); !ok || got != want {
+			t.Errorf("%s: %q", value, got)
+		}
+	}
+	if _, ok := server.Unspell("https://other.example/patient~*.rs"); ok {
+		t.Error("a scope of another resource is read")
+	}
+	// Microsoft's servers refuse tokens that mix.
+	_, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"entra","server":"fhirServer","dialect":"ahds"}`))
+	if wantCode(t, err, problem.MixedScopes); !strings.Contains(err.Error(), "one") {
+		t.Error(err)
+	}
+	if _, _, err := d.ChangeApp(t.Context(), orgA, slug, "one", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, `{"scopes":["openid","patient/*.rs"]}`)); err != nil {
+		t.Error(err)
+	}
+	s = d.put(t, `{"tokens":"entra","server":"fhirServer","dialect":"ahds"}`)
+	if s.Spelling.Dialect != smart.AHDS || s.Spelling.Separator != "" {
+		t.Errorf("%+v", s.Spelling)
+	}
+	for _, scopes := range []string{`["openid","patient/*.rs","user/*.rs"]`, `["patient/*.rs","patient/Patient.read"]`} {
+		_, _, err = d.ChangeApp(t.Context(), orgA, slug, "one", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, `{"scopes":`+scopes+`}`))
+		wantCode(t, err, problem.MixedScopes)
+	}
+	_, _, err = d.ChangeApp(t.Context(), orgA, slug, "one", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, `{"scopes":["custom"]}`))
+	wantCode(t, err, problem.InvalidFields, "scopes unsupported_scope") // the dialect cannot carry it
+	// One does not become the other while grants live; an app keeps its registration meanwhile.
+	_, _, err = d.PutSettings(t.Context(), orgA, slug, anything, read[smartauth.NewSettings](t, `{"tokens":"fhirlink"}`))
+	wantCode(t, err, problem.InvalidFields, "tokens not_available_yet")
+	if err := d.DeleteSettings(t.Context(), orgA, slug, anything); err != nil {
+		t.Fatal(err)
+	}
+	d.put(t, `{"tokens":"fhirlink"}`)
+	if a, _, err := d.App(t.Context(), orgA, slug, "one"); err != nil || a.EntraClientID == "" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if scopes, roles := func() ([]smartauth.Registered, []smartauth.Registered) {
+		server, err := d.Settings(t.Context(), orgA, slug)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return server.ToRegister()
+	}(); len(scopes)+len(roles) != 0 {
+		t.Error("with tokens of our own Entra must know scopes")
+	}
+	// Back again, with an app that has none.
+	if err := create(app("none", `"openid"`, "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.DeleteSettings(t.Context(), orgA, slug, anything); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"entra"}`))
+	if wantCode(t, err, problem.AppRegistrationRequired); !strings.Contains(err.Error(), "none: none.") {
+		t.Error(err)
+	}
 }

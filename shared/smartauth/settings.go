@@ -13,8 +13,11 @@ import (
 // Tokens says whose access tokens the apps of a link get.
 type Tokens string
 
-// Own tokens are signed by this deployment, and hold exactly what was granted.
-const Own Tokens = "fhirlink"
+// Whose access tokens there are.
+const (
+	Own     Tokens = "fhirlink" // signed by this deployment: they hold exactly what was granted
+	OfEntra Tokens = "entra"    // Entra's, as they are
+)
 
 // ServerKind is the kind of a FHIR server, as far as it judges access tokens in its own way.
 type ServerKind string
@@ -70,6 +73,7 @@ type Settings struct {
 	AudienceOf       AudienceOf  `json:",omitzero"`
 	AccessTokenRoles *[]string   `json:",omitzero"` // nil: those of the kind of server
 	Compartment      Compartment `json:",omitzero"`
+	Spelling         Spelling    `json:",omitzero"`  // with OfEntra only
 	FHIRBaseURLs     []string    `json:",omitempty"` // under which apps know the server, besides its own
 	UserClaim        string      // of Entra's id token: the user's FHIR reference
 	TokenSeconds     int

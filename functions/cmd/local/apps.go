@@ -1,16 +1,21 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"fhirlink/functions/cmd/local/sandbox"
 	"fhirlink/functions/cmd/local/sandbox/resource"
 	"fhirlink/functions/cmd/local/sandbox/smartapp"
 	"fhirlink/shared/config"
 	"fhirlink/shared/entra"
+	"fhirlink/shared/entra/clientcred"
+	"fhirlink/shared/entra/tenantkeys"
 	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/application"
@@ -27,14 +32,23 @@ import (
 func (p *program) serveApps(o options, c config.Config, out clients, log *slog.Logger) error {
 	rows, key := p.stores.KeyedRows(), signer.New(keyfile.New(filepath.Join(o.data, signingKeyFile)), o.ahead.now, log)
 	links := smartauth.LinksOf(p.links, p.stores.Get)
+	tenantKeys := tenantkeys.New(out.entra, o.ahead.now)
 	p.smart = smartauth.New(smartauth.Deps{
 		Rows: rows, Links: links, Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, MoreBaseURLs: p.moreBaseURLs, Now: o.ahead.now,
+		Aliases: c.ScopeAliases,
+		TenantKeys: func(ctx context.Context, l link.Link, resource string) []jose.JSONWebKey {
+			server, err := l.Server()
+			if err != nil {
+				return nil
+			}
+			return tenantKeys.Of(ctx, out.authority(server), l.TenantID, resource)
+		},
 		Registrations: application.Registrations{Rows: link.AppRows{Service: p.links}, AnyTarget: len(c.EgressAllow) > 0, Now: o.ahead.now},
 	})
 	p.links.OnWrite(func(slug link.Slug) { p.smart.Forget(string(slug)) })
 	p.links.KeepsApps(p.smart)
 	p.launch = launch.New(launch.Deps{
-		Servers: p.smart, Clients: p.tokens, SignIns: &webauth.SignIns{Client: out.entra}, IDTokens: entra.NewApplications(out.entra, o.ahead.now), Signer: key, Rows: rows, Sealer: p.sealer,
+		Servers: p.smart, Clients: p.tokens, SignIns: &webauth.SignIns{Client: out.entra}, Tokens: &clientcred.Source{Client: out.entra}, IDTokens: entra.NewApplications(out.entra, o.ahead.now), Signer: key, Rows: rows, Sealer: p.sealer,
 		AppKeys: jwks.NewPublished(out.appKeys, o.ahead.now), Authorize: out.authorize, Log: log, Now: o.ahead.now,
 	})
 	p.ehr = ehr.New(ehr.Deps{Servers: p.smart, Rows: rows, Sealer: p.sealer, Now: o.ahead.now})

@@ -73,6 +73,7 @@ type ask struct {
 	Asked       int      // how many scopes are asked for
 	Scopes      []string // cut to what the app may have, in the order and spelling of the request
 	Audience    string   // the FHIR base that the app knows the server by
+	Upstream    []string // scopes of Entra's access token, in its spelling
 	Launch      string   // what an EHR has opened the app with; empty: the app was started by itself
 	Challenge   string   // of PKCE (S256); empty: none
 	Nonce       string
@@ -128,6 +129,9 @@ func (s server) ask(values url.Values, issuer string) (ask, error) {
 		return ask{}, refuse(accessDenied, s.noneOf(smart.Split(values.Get("scope"))))
 	}
 	a.Scopes, a.Asked = scopes, len(smart.Split(values.Get("scope")))
+	if a.Upstream, description = s.upstream(app, scopes); description != "" {
+		return ask{}, refuse(oauth.InvalidScope, description)
+	}
 	return a, nil
 }
 
@@ -318,16 +322,7 @@ func asksForData(scopes []string) bool {
 // mixed says what is mixed that the FHIR server takes from one token only: contexts, or versions of the
 // scopes' syntax. Empty: nothing, or the server takes it.
 func (s server) mixed(scopes []string) (description string) {
-	if s.Settings.Server != smartauth.FHIRServer && s.Settings.Server != smartauth.AHDS {
-		return ""
-	}
-	contexts, versions := map[string]bool{}, map[smart.Version]bool{}
-	for _, one := range scopes {
-		if parsed := smart.Parse(one); parsed.Kind == smart.Resource {
-			contexts[parsed.Context], versions[parsed.Version()] = true, true
-		}
-	}
-	if len(contexts) > 1 || len(versions) > 1 {
+	if s.OneContext() && smartauth.Mixed(scopes) {
 		return "The FHIR server refuses tokens that mix patient/, user/ and system/ scopes, or scopes of SMART version 1 and 2. Ask for one kind only."
 	}
 	return ""

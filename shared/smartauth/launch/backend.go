@@ -31,6 +31,9 @@ func (s *Service) backend(ctx context.Context, q asked) (TokenAnswer, error) {
 	if description != "" {
 		return TokenAnswer{}, &oauth.Error{Code: oauth.InvalidScope, Description: description}
 	}
+	if q.server.ofEntra() {
+		return s.backendOfEntra(ctx, q, granted)
+	}
 	return s.sign(ctx, q, Grant{Scopes: granted}, backendLife)
 }
 

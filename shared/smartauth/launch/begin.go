@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"fhirlink/shared/eventlog"
@@ -40,6 +41,8 @@ type request struct {
 	Issuer      string `json:",omitzero"` // iss of RFC 9207, if the app wants it
 	Launch      string `json:",omitzero"` // what an EHR has opened the app with
 
+	EntraClientID string   // of the application by which the user signs in
+	Upstream      []string `json:",omitempty"` // what Entra was asked for besides
 	EntraNonce    string
 	EntraVerifier string // of our own PKCE
 }
@@ -74,6 +77,7 @@ func (s *Service) begin(ctx context.Context, slug string, server server, values 
 	if _, err := s.Signer.Keys(ctx); err != nil { // nobody shall sign in for a token that cannot be made
 		return Begun{}, smartauth.Unavailable(err)
 	}
+	client, ok := server.clientOf(ask.App)
 	ends := s.Now().Add(requestLife)
 	state := handle.New(ends)
 	kept := request{
@@ -90,19 +94,28 @@ func (s *Service) begin(ctx context.Context, slug string, server server, values 
 		Nonce:       []byte(ask.Nonce),
 		Launch:      ask.Launch,
 
+		EntraClientID: client.ClientID,
+		Upstream:      ask.Upstream,
 		EntraNonce:    rand.Text(),
 		EntraVerifier: newVerifier(),
 	}
 	if ask.App.AuthorizationResponseIss {
 		kept.Issuer = issuer
 	}
+	if !ok {
+		return Begun{}, kept.refuse(oauth.ServerError, "The registration of the app in Entra is not complete: the organization's administrator sends it again (the setting entra of the app).", nil)
+	}
 	if _, _, err := s.launchOf(ctx, server, ask.App, kept); err != nil { // nobody shall sign in for one that is over
 		return Begun{}, err
+	}
+	address := s.Deps.Authorize(server.Link) + "?" + entraQuery(ask, kept, state, issuer).Encode()
+	if len(address) > maxEntraURL {
+		return Begun{}, kept.refuse(oauth.InvalidScope, "The scopes make the address at which Entra is asked too long. Ask for fewer, or the organization's administrator sets request to default.", nil)
 	}
 	if err := handle.Keep(ctx, s.handles(), handle.Request, state, server.Link.ID, ends, kept); err != nil {
 		return Begun{}, kept.failed(smartauth.Unavailable(err))
 	}
-	return Begun{URL: s.Deps.Authorize(server.Link) + "?" + entraQuery(server, ask, kept, state, issuer).Encode(), Cookie: bind(state)}, nil
+	return Begun{URL: address, Cookie: bind(state)}, nil
 }
 
 // logAuthorize counts scopes, and names none.
@@ -150,15 +163,17 @@ func (r request) failed(err error) error {
 	return refused
 }
 
-// entraQuery is what Entra is asked for: to sign the user in. It sees no scope of the app.
-func entraQuery(server server, ask ask, kept request, state handle.Handle, issuer string) url.Values {
+// entraQuery is what Entra is asked for: to sign the user in, and with its own tokens for scopes of the FHIR
+// server.
+func entraQuery(ask ask, kept request, state handle.Handle, issuer string) url.Values {
 	challenge := sha256.Sum256([]byte(kept.EntraVerifier))
 	scope := "openid profile"
 	if ask.offline() {
 		scope += " offline_access" // Entra is asked at every refresh whether the user may still sign in
 	}
+	scope = strings.Join(append([]string{scope}, kept.Upstream...), " ")
 	query := url.Values{
-		"client_id": {server.Link.ClientID}, "response_type": {"code"}, "response_mode": {"query"}, "redirect_uri": {issuer + smartauth.CallbackPath}, "scope": {scope}, "state": {string(state)}, "nonce": {kept.EntraNonce},
+		"client_id": {kept.EntraClientID}, "response_type": {"code"}, "response_mode": {"query"}, "redirect_uri": {issuer + smartauth.CallbackPath}, "scope": {scope}, "state": {string(state)}, "nonce": {kept.EntraNonce},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
 	}
 	for name, value := range map[string]string{"prompt": ask.Prompt, "login_hint": ask.LoginHint} {

@@ -38,6 +38,9 @@ type code struct {
 	Nonce       []byte `json:",omitzero"`
 	Grant       Grant
 	Refresh     string `json:",omitzero"` // Entra's refresh token, if the app gets one of ours
+
+	EntraClientID string        // of the application by which the user signed in
+	Upstream      upstreamToken `json:",omitzero"` // with Entra's tokens
 }
 
 // Answered is what the browser is sent back to the app with.
@@ -103,7 +106,7 @@ func (s server) appOf(kept request) (smartauth.App, error) {
 		return smartauth.App{}, &Shown{"request_expired", "The organization has changed how apps sign in since this sign-in began. Go back to the app, and begin again there."}
 	}
 	app, _, err := s.who(url.Values{"client_id": {kept.ClientID}, "redirect_uri": {kept.RedirectURI}})
-	if err == nil && app.ID != kept.AppID {
+	if client, ok := s.clientOf(app); err == nil && (app.ID != kept.AppID || !ok || client.ClientID != kept.EntraClientID) {
 		err = &Shown{"request_expired", "The organization has registered the app anew since this sign-in began. Go back to the app, and begin again there."}
 	}
 	return app, err
@@ -113,12 +116,12 @@ func (s server) appOf(kept request) (smartauth.App, error) {
 func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App, kept request, query url.Values) (given string, granted []string, err error) {
 	if refusal, ok := entra.ParseRedirectRefusal(single(query, "error"), query.Get("error_description")); ok {
 		// It says nothing of the link to us: whoever signs in can make it up.
-		code, description := explain(refusal)
+		code, description := server.explain(refusal, kept.Upstream)
 		return "", nil, kept.refuse(code, description, refusal)
 	}
-	t, who, err := s.redeem(ctx, server, kept, single(query, "code"))
+	t, who, err := s.redeem(ctx, server, app, kept, single(query, "code"))
 	if err != nil {
-		return "", nil, kept.refused(err)
+		return "", nil, server.refused(kept, err)
 	}
 	user := User{
 		ObjectID: who.ObjectID, Name: who.Name, Username: who.Username, Email: who.Email,
@@ -132,9 +135,15 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 		return "", nil, kept.refuse(accessDenied, description, nil)
 	}
 	launched := contextOf(user, launch)
-	granted, denied := grantedOf(within(app.Scopes, kept.Scopes), user, launched, !t.Refresh.IsZero())
+	asked := within(app.Scopes, kept.Scopes)
+	var upstream upstreamToken
+	if server.ofEntra() {
+		upstream = server.upstreamToken(t, asked)
+		asked = cutTo(upstream.Returned, asked)
+	}
+	granted, denied := server.grantedOf(asked, user, launched, !t.Refresh.IsZero())
 	if denied || asksForData(kept.Scopes) && !asksForData(granted) {
-		return "", nil, kept.refuse(accessDenied, deniedTo(user, server.Settings.UserClaim), nil)
+		return "", nil, kept.refuse(accessDenied, server.deniedTo(user), nil)
 	}
 	ends := s.Now().Add(codeLife)
 	h := handle.New(ends)
@@ -146,7 +155,11 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 		RedirectURI: kept.RedirectURI,
 		Challenge:   kept.Challenge,
 		Nonce:       kept.Nonce,
-		Grant:       Grant{User: user, Scopes: granted, Context: launched, Audience: kept.Audience},
+
+		EntraClientID: kept.EntraClientID,
+		Upstream:      upstream,
+
+		Grant: Grant{User: user, Scopes: granted, Context: launched, Audience: kept.Audience},
 	}
 	if value.Grant.refreshes() {
 		value.Refresh = t.Refresh.Reveal()
@@ -161,30 +174,34 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 }
 
 // redeem exchanges Entra's code for tokens, and reads who has signed in.
-func (s *Service) redeem(ctx context.Context, server server, kept request, entraCode string) (t entra.UserTokens, who entra.SignedIn, err error) {
+func (s *Service) redeem(ctx context.Context, server server, app smartauth.App, kept request, entraCode string) (t entra.UserTokens, who entra.SignedIn, err error) {
 	if entraCode == "" {
 		return t, who, errors.New("the answer of Entra has neither a code nor an error")
 	}
 	callback := s.Servers.Issuer(string(server.Link.Slug)) + smartauth.CallbackPath
-	err = s.Clients.As(ctx, server.Link, func(ctx context.Context, as entra.Credentials) (err error) {
+	client, _ := server.clientOf(app) // appOf has looked
+	err = s.Clients.As(ctx, client, func(ctx context.Context, as entra.Credentials) (err error) {
 		if t, err = s.SignIns.Redeem(ctx, as, secret.New(entraCode), secret.New(kept.EntraVerifier), callback); err != nil {
 			return err
 		}
 		who, err = s.IDTokens.Validate(ctx, as, t.ID.Reveal(), kept.EntraNonce)
 		return err
 	})
+	if err == nil && server.ofEntra() && t.Access.IsZero() {
+		err = errors.New("the answer of Entra has no access token")
+	}
 	return t, who, err
 }
 
 // refused tells the app why Entra's code could not be exchanged.
-func (r request) refused(err error) error {
+func (s server) refused(r request, err error) error {
 	var (
 		refusal     *entra.Refusal
 		unreachable *entra.Unreachable
 	)
 	switch {
 	case errors.As(err, &refusal):
-		code, description := explain(refusal)
+		code, description := s.explain(refusal, r.Upstream)
 		return r.refuse(code, description, err)
 	case errors.As(err, &unreachable):
 		return r.refuse(oauth.Unavailable, "Entra does not answer just now. Try again in a few seconds.", problem.Unavailable(err, refreshRetry, "Entra does not answer just now."))
@@ -193,7 +210,11 @@ func (r request) refused(err error) error {
 }
 
 // deniedTo says why a user gets nothing of what the app asks for.
-func deniedTo(u User, claim string) string {
+func (s server) deniedTo(u User) string {
+	if s.ofEntra() {
+		return "Entra's access token has none of the scopes for data that the app asks for, or they are patient/ scopes and there is no patient. The organization's administrator adds the scopes to the app's registration, and consents."
+	}
+	claim := s.Settings.UserClaim
 	switch u.kind() {
 	case "":
 		return "Entra does not say which FHIR resource this user is. The organization's administrator sets the claim " + oauth.Plain(claim) + " for the user, as Type/id, e.g. Practitioner/1."

@@ -27,11 +27,15 @@ func contextOf(u User, l ehr.Launch) Launched {
 //
 // A patient gets patient/ scopes for their own record; other users get user/ scopes, and patient/ scopes
 // where the context names a patient. Who has no resource gets no scope for resources.
-func grantedOf(asked []string, u User, c Launched, refresh bool) (scopes []string, denied bool) {
+//
+// Of Entra's tokens the FHIR server decides by what it knows of the user: only patient/ scopes need a patient.
+func (s server) grantedOf(asked []string, u User, c Launched, refresh bool) (scopes []string, denied bool) {
 	for _, one := range asked {
 		parsed := smart.Parse(one)
 		may := true // openid, profile, email, and what the FHIR server alone knows
 		switch {
+		case parsed.Kind == smart.Resource && s.ofEntra():
+			may = parsed.Context == "user" || parsed.Context == "patient" && c.Patient != ""
 		case parsed.Kind == smart.Resource:
 			may = mayHave(parsed.Context, u, c)
 		case one == "fhirUser":

@@ -70,7 +70,7 @@ func TestGranted(t *testing.T) {
 		{"the order stays", "patient/B.r openid patient/A.r", "Patient/1", Launched{Patient: "1"}, false, "patient/B.r openid patient/A.r", false},
 		{"online", "online_access openid", "", Launched{}, true, "online_access openid", false},
 	} {
-		got, denied := grantedOf(strings.Fields(tt.asked), User{FHIRUser: tt.user}, tt.context, tt.refresh)
+		got, denied := server{}.grantedOf(strings.Fields(tt.asked), User{FHIRUser: tt.user}, tt.context, tt.refresh)
 		if strings.Join(got, " ") != tt.want || denied != tt.denied {
 			t.Errorf("%s: %q, %v", tt.name, got, denied)
 		}

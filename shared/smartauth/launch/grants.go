@@ -38,6 +38,7 @@ type grantRow struct {
 	ObjectID  string // of the user
 	Scope     string // without queries, which may name a patient
 	Mode      smartauth.Tokens
+	Entra     string     `json:",omitzero"` // client id of the application by which the user signed in
 	State     grantState `json:",omitzero"`
 	CreatedAt time.Time
 	UsedAt    time.Time
@@ -52,8 +53,9 @@ type grantRow struct {
 type boxed struct {
 	private
 
-	Refresh string // Entra's refresh token
-	Grant   Grant
+	Refresh  string // Entra's refresh token
+	Grant    Grant
+	Upstream upstreamToken `json:",omitzero"` // with Entra's tokens: the latest, for the one whose answer was lost
 }
 
 // readGrant returns the row of a grant of a link; ok is false if there is none. The error is that of the
@@ -71,7 +73,8 @@ func (s *Service) readGrant(ctx context.Context, server server, g handle.Grant) 
 
 // good reports whether a grant is still good for an app.
 func (g grantRow) good(server server, a smartauth.App, now time.Time) bool {
-	return g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.Served == server.served() && g.App == a.ID && g.Client == a.ClientID && a.May(smartauth.AuthorizationCode)
+	client, ok := server.clientOf(a)
+	return ok && (g.Entra == "" || g.Entra == client.ClientID) && g.Mode == server.Settings.Tokens && g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.Served == server.served() && g.App == a.ID && g.Client == a.ClientID && a.May(smartauth.AuthorizationCode)
 }
 
 // swapGrant writes a grant if its row is still as it was read.
@@ -102,6 +105,7 @@ func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.
 		ObjectID:  c.Grant.User.ObjectID,
 		Scope:     withoutQueries(c.Grant.Scopes),
 		Mode:      server.Settings.Tokens,
+		Entra:     c.EntraClientID,
 		CreatedAt: now,
 		UsedAt:    now,
 		End:       date.Stored(ends),
@@ -116,7 +120,7 @@ func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.
 	if token, err = first.Text(ctx, s.Sealer); err != nil {
 		return grant, secret.Value{}, err
 	}
-	grant.Box, err = seal.Seal(ctx, s.Sealer, boxUse(server.Link.ID, token), ends, boxed{Refresh: c.Refresh, Grant: c.Grant})
+	grant.Box, err = seal.Seal(ctx, s.Sealer, boxUse(server.Link.ID, token), ends, boxed{Refresh: c.Refresh, Grant: c.Grant, Upstream: c.Upstream})
 	return grant, token, err
 }
 
@@ -129,13 +133,15 @@ func withoutQueries(scopes []string) string {
 }
 
 // ends is when a grant ends that begins now.
-func (s *Service) ends(server server, g Grant) time.Time {
-	life := server.tokenLife()
+func (s *Service) ends(server server, c code) time.Time {
+	life, g := server.tokenLife(), c.Grant
 	switch {
 	case g.has("offline_access"):
 		life = time.Duration(server.Settings.RefreshDays) * 24 * time.Hour
 	case g.has("online_access"):
 		life = onlineLife
+	case server.ofEntra():
+		return c.Upstream.Ends
 	}
 	return s.Now().Add(life)
 }

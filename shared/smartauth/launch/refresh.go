@@ -142,7 +142,10 @@ func (s *Service) rotateNow(ctx context.Context, r refreshing, next secret.Value
 	if err != nil {
 		return TokenAnswer{}, err
 	}
-	answer, err := s.sign(ctx, r.asked, granted, r.server.tokenLife())
+	if r.server.ofEntra() {
+		box.Upstream = r.server.upstreamToken(fresh, box.Grant.Scopes)
+	}
+	answer, err := s.again(ctx, r, granted, box)
 	if err != nil {
 		return TokenAnswer{}, err
 	}
@@ -169,16 +172,27 @@ func (s *Service) rotateNow(ctx context.Context, r refreshing, next secret.Value
 // repeat answers once more to a refresh token that was just used, with the same next one. Entra has been
 // asked a moment ago.
 func (s *Service) repeat(ctx context.Context, r refreshing, next secret.Value) (TokenAnswer, error) {
-	_, granted, err := s.open(ctx, r, next)
+	box, granted, err := s.open(ctx, r, next)
 	if err != nil {
 		return TokenAnswer{}, err
 	}
-	answer, err := s.sign(ctx, r.asked, granted, r.server.tokenLife())
+	answer, err := s.again(ctx, r, granted, box)
 	if err != nil {
 		return TokenAnswer{}, err
 	}
 	answer.RefreshToken = next.Reveal()
 	return answer, nil
+}
+
+// again is the answer to a refresh: of Entra's tokens, as far as the latest still has the scopes.
+func (s *Service) again(ctx context.Context, r refreshing, granted Grant, box boxed) (TokenAnswer, error) {
+	if r.server.ofEntra() {
+		before := granted.Scopes
+		if granted.Scopes = cutTo(box.Upstream.Returned, before); asksForData(before) && !asksForData(granted.Scopes) {
+			return TokenAnswer{}, &oauth.Error{Code: oauth.InvalidScope, Description: "Entra's access token has none of these scopes any more: a consent was withdrawn. Ask for others, or begin again with authorize."}
+		}
+	}
+	return s.answer(ctx, r.asked, granted, box.Upstream)
 }
 
 // open opens the box of a grant with the refresh token that is the current one, and returns what of the
@@ -231,30 +245,41 @@ func narrowed(granted []string, asked string) (scopes []string, description stri
 // askEntra asks Entra whether the user may still sign in. Only Entra's invalid_grant ends the grant: a fault
 // of the link's credential must not sign everybody out.
 func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh entra.UserTokens, err error) {
-	err = s.Clients.As(ctx, r.server.Link, func(ctx context.Context, as entra.Credentials) (err error) {
+	client, _ := r.server.clientOf(r.app) // good has looked
+	err = s.Clients.As(ctx, client, func(ctx context.Context, as entra.Credentials) (err error) {
 		fresh, err = s.SignIns.Refresh(ctx, as, secret.New(box.Refresh))
 		return err
 	})
-	var (
-		refusal     *entra.Refusal
-		unreachable *entra.Unreachable
-		p           *problem.Error
-	)
+	var refusal *entra.Refusal
 	switch {
+	case err == nil && r.server.ofEntra() && fresh.Access.IsZero():
+		return fresh, notNow(&entra.Unreachable{Reason: "it answered without an access token"})
 	case err == nil:
 		return fresh, nil
 	case errors.As(err, &refusal) && asksForUser(refusal):
 		return fresh, &oauth.Error{Code: oauth.InvalidGrant, Description: "Entra wants the user to answer a question. Let the user sign in again.", Cause: err}
 	case errors.As(err, &refusal) && refusal.OAuthError == oauth.InvalidGrant && aboutUser(refusal):
 		return fresh, s.endedByEntra(ctx, r, err)
-	case errors.As(err, &refusal):
-		return fresh, problem.Unavailable(quiet{refusal}, max(refreshRetry, refusal.RetryAfter), "Entra refuses the organization's application just now. Its administrator can mend that; the app may try again later.")
-	case errors.As(err, &unreachable):
-		return fresh, problem.Unavailable(err, refreshRetry, "Entra does not answer just now. Send the request again in a few seconds.")
-	case errors.As(err, &p):
-		return fresh, err
 	}
-	return fresh, smartauth.Unavailable(err)
+	return fresh, notNow(err)
+}
+
+// notNow tells an app that it may try again later what Entra refuses now, or does not answer.
+func notNow(err error) error {
+	var (
+		refusal     *entra.Refusal
+		unreachable *entra.Unreachable
+		p           *problem.Error
+	)
+	switch {
+	case errors.As(err, &refusal):
+		return problem.Unavailable(quiet{refusal}, max(refreshRetry, refusal.RetryAfter), "Entra refuses the organization's application just now. Its administrator can mend that; the app may try again later.")
+	case errors.As(err, &unreachable):
+		return problem.Unavailable(err, refreshRetry, "Entra does not answer just now. Send the request again in a few seconds.")
+	case errors.As(err, &p):
+		return err
+	}
+	return smartauth.Unavailable(err)
 }
 
 // quiet is a refusal of Entra's about which the log gets the number only: its sentence may name the user.

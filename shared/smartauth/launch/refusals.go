@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/oauth"
@@ -29,9 +30,9 @@ var byNumber = map[int]struct{ code, description string }{
 	16000:   {interactionRequired, "The user must choose an account."},
 	650057:  {oauth.ServerError, "The application registration lacks a permission: the organization's administrator adds it."},
 	65005:   {oauth.ServerError, "The application registration lacks a permission: the organization's administrator adds it."},
-	7000215: {oauth.ServerError, "Entra does not know the client secret of the link: the organization's administrator replaces it."},
-	7000222: {oauth.ServerError, "The client secret of the link has expired: the organization's administrator replaces it."},
-	700016:  {oauth.ServerError, "Entra does not know the client id of the link in its tenant: the organization's administrator corrects it."},
+	7000215: {oauth.ServerError, "Entra does not know the client secret of the application registration: the organization's administrator replaces it."},
+	7000222: {oauth.ServerError, "The client secret of the application registration has expired: the organization's administrator replaces it."},
+	700016:  {oauth.ServerError, "Entra does not know the client id of the application registration in its tenant: the organization's administrator corrects it."},
 	50011:   {oauth.ServerError, "The callback is no redirect URI of the application registration: the organization's administrator adds it, as platform Web."},
 	500113:  {oauth.ServerError, "The application registration has no redirect URI: the organization's administrator adds the callback, as platform Web."},
 }
@@ -44,8 +45,9 @@ var byCode = map[string]string{
 	consentRequired:     "The user, or an administrator, has not consented.",
 }
 
-// explain returns what an app is told of a refusal: our words, and Entra's number.
-func explain(r *entra.Refusal) (code, description string) {
+// explain returns what an app is told of a refusal: our words, and Entra's number. upstream are the scopes that
+// Entra was asked for, in its spelling.
+func (s server) explain(r *entra.Refusal, upstream []string) (code, description string) {
 	if told, ok := byNumber[r.Number]; ok {
 		code, description = told.code, told.description
 	} else if words, ok := byCode[r.OAuthError]; ok {
@@ -55,10 +57,28 @@ func explain(r *entra.Refusal) (code, description string) {
 	} else {
 		code, description = oauth.ServerError, "Entra did not complete the sign-in."
 	}
+	if code == oauth.InvalidScope {
+		description += s.scopeIn(r.Sentence, upstream)
+	}
 	if r.Number != 0 {
 		description += fmt.Sprintf(" (AADSTS%d)", r.Number)
 	}
 	return code, description
+}
+
+// scopeIn names the scope, in SMART's spelling, of those Entra was asked for that stands in its sentence, which is
+// not repeated: whoever signs in can make it up.
+func (s server) scopeIn(sentence string, upstream []string) string {
+	for _, one := range upstream {
+		value := strings.TrimPrefix(one, s.Resource()+"/")
+		if scope, ok := s.Unspell(one); ok && (strings.Contains(sentence, "'"+value+"'") || strings.Contains(sentence, "'"+one+"'")) {
+			return " It is " + scope + ": the organization's administrator registers it as " + value + " at the FHIR server's application, or sets request to default."
+		}
+	}
+	if upstream == nil {
+		return ""
+	}
+	return " The organization's administrator registers the scopes that the settings list, or sets request to default."
 }
 
 // asksForUser reports whether a refusal of a refresh token only means that the user must do something at

@@ -13,11 +13,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"fhirlink/shared/credential"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/entra/tenantkeys"
 	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/intake"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/seal"
@@ -55,26 +59,32 @@ type rig struct {
 	log     *lockedBuffer
 	apps    *site // where apps publish their keys
 
-	mu    sync.Mutex
-	now   time.Time
-	links map[string]link.Link
-	as    string // the client secret of the links
-	calls int    // as the application of a link
+	mu      sync.Mutex
+	now     time.Time
+	links   map[string]link.Link
+	as      string // the client secret of the links
+	asChart string // that of the app's own application
+	calls   int    // as the application of a link
 }
 
 func newRig() *rig {
 	r := &rig{
-		rows: rowtest.New(), key: signertest.New(), sealing: secrettest.New(), log: &lockedBuffer{}, apps: &site{}, now: time.Now().Truncate(time.Second), as: linkSecret,
-		entra: entratest.Sandbox(entratest.Registration{URL: authority, TenantID: orgA, ClientID: clientID, Secret: linkSecret, ExpiredSecret: "expired", Zone: "sandbox.test"}),
+		rows: rowtest.New(), key: signertest.New(), sealing: secrettest.New(), log: &lockedBuffer{}, apps: &site{}, now: time.Now().Truncate(time.Second), as: linkSecret, asChart: chartSecret,
+		entra: entratest.Sandbox(entratest.Registration{URL: authority, TenantID: orgA, ClientID: clientID, Secret: linkSecret, ExpiredSecret: "expired", Zone: "sandbox.test", Others: []entratest.App{
+			{ClientID: chartID, ObjectID: "55555555-5555-4555-8555-5555555555a1", Secrets: []entratest.Secret{{Value: chartSecret}}, Roles: []string{"system~Observation.rs", "system~Patient.cruds", "Something.Else"}},
+		}}),
 		links: map[string]link.Link{},
 	}
 	r.links[slug] = link.Link{Slug: slug, ID: "id-1", Organization: orgA, Phase: link.Live, FHIRServerURL: "https://clinic.example/fhir", Audience: "api://clinic", ClientID: clientID, TenantID: orgA}
 	r.entra.Now = r.clock
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	key := signer.New(r.key, r.clock, log)
-	r.smart = smartauth.New(smartauth.Deps{Rows: r.rows, Links: r, Keys: key, PublicURL: publicURL, Now: r.clock, Registrations: none{}})
+	keys := tenantkeys.New(r.entra.Client(), r.clock)
+	r.smart = smartauth.New(smartauth.Deps{Rows: r.rows, Links: r, Keys: key, PublicURL: publicURL, Now: r.clock, Registrations: registrations{r}, TenantKeys: func(ctx context.Context, l link.Link, resource string) []jose.JSONWebKey {
+		return keys.Of(ctx, authority, l.TenantID, resource)
+	}})
 	r.Service = New(Deps{
-		Servers: r.smart, Clients: r, SignIns: &webauth.SignIns{Client: r.entra.Client()}, IDTokens: entra.NewApplications(r.entra.Client(), r.clock), Signer: key, Rows: r.rows, Log: log, Now: r.clock,
+		Servers: r.smart, Clients: r, SignIns: &webauth.SignIns{Client: r.entra.Client()}, Tokens: r.entra.Source(), IDTokens: entra.NewApplications(r.entra.Client(), r.clock), Signer: key, Rows: r.rows, Log: log, Now: r.clock,
 		AppKeys:   jwks.NewPublished(&http.Client{Transport: r.apps}, r.clock),
 		Sealer:    &seal.Sealer{Keys: seal.NewKeys("fhirlink-seal", r.sealing, r.clock, log), PublicURL: publicURL, Now: r.clock},
 		Authorize: func(l link.Link) string { return entra.AuthorizeURL("https://login.example/", l.TenantID) },
@@ -104,8 +114,36 @@ func (r *rig) Get(_ context.Context, organization, slug string) (link.Link, erro
 	return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
 }
 
-// none is the registrations of apps that have none.
-type none struct{ smartauth.Registrations }
+// The application that an app of the tests has in Entra.
+const (
+	chartID     = "44444444-4444-4444-8444-444444444444"
+	chartSecret = "canary-of-the-chart"
+)
+
+// registrations are those of apps, which always have a row. The real ones have their tests in package application.
+type registrations struct{ *rig }
+
+// Get implements [smartauth.Registrations].
+func (registrations) Get(_ context.Context, of link.Link, app, clientID string) (link.Link, error) {
+	l := of
+	l.Slug, l.Of, l.App, l.ClientID = "app.x", of.Slug, app, clientID
+	return l, nil
+}
+
+// Put implements [smartauth.Registrations].
+func (r registrations) Put(ctx context.Context, of link.Link, app string, in intake.Application) (link.Result, error) {
+	l, err := r.Get(ctx, of, app, in.ClientID)
+	return link.Result{Link: l}, err
+}
+
+// Date implements [smartauth.Registrations].
+func (r registrations) Date(ctx context.Context, of link.Link, app, clientID, _ string) (link.Result, error) {
+	l, err := r.Get(ctx, of, app, clientID)
+	return link.Result{Link: l}, err
+}
+
+// Delete implements [smartauth.Registrations].
+func (registrations) Delete(context.Context, link.Link, string, string) error { return nil }
 
 // Live implements [smartauth.Links].
 func (r *rig) Live(ctx context.Context, slug string) (link.Link, error) {
@@ -120,6 +158,9 @@ func (r *rig) As(ctx context.Context, l link.Link, do func(context.Context, entr
 	r.mu.Lock()
 	r.calls++
 	as := r.as
+	if l.ClientID == chartID {
+		as = r.asChart
+	}
 	r.mu.Unlock()
 	return do(ctx, entra.Credentials{Authority: authority, TenantID: l.TenantID, ClientID: l.ClientID, Credential: credential.ClientSecret{Value: secret.New(as)}})
 }
@@ -192,6 +233,11 @@ func (r *rig) entraAnswers(t testing.TB, begun Begun, user entratest.Account, ch
 	s := entratest.SignIn{
 		Tenant: orgA, ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), Platform: entratest.Web, Scopes: entratest.Scopes{OIDC: strings.Fields(q.Get("scope")), Resource: entratest.Graph},
 		Nonce: q.Get("nonce"), Challenge: q.Get("code_challenge"), Method: q.Get("code_challenge_method"), User: user,
+	}
+	if scopes, mistake := r.entra.ReadScopes(orgA, s.ClientID, q.Get("scope")); mistake == nil {
+		s.Scopes = scopes
+	} else {
+		t.Fatalf("Entra refuses: %+v", mistake)
 	}
 	for _, c := range change {
 		c(&s)

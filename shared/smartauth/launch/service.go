@@ -48,6 +48,7 @@ type Deps struct {
 	Servers   Servers
 	Clients   Clients
 	SignIns   entra.SignIns
+	Tokens    entra.TokenSource // for backend services with Entra's tokens
 	IDTokens  IDTokens
 	Signer    Signer
 	AppKeys   client.Keys // those that apps publish

@@ -44,11 +44,13 @@ type TokenAnswer struct {
 	Encounter         string `json:"encounter,omitempty"`
 	NeedPatientBanner *bool  `json:"need_patient_banner,omitempty"`
 	SmartStyleURL     string `json:"smart_style_url,omitempty"`
+	GrantedExtra      string `json:"granted_extra,omitempty"` // scopes of Entra's token that were not granted
 	Tenant            string `json:"tenant,omitempty"`
 
 	FHIRContext []json.RawMessage `json:"fhirContext,omitempty"`
 	Intent      string            `json:"intent,omitempty"`
 
+	extra  int    // how many scopes of Entra's token were not granted
 	client string // the app's client id, for the log: a public app may leave it out
 }
 
@@ -149,13 +151,13 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	if kept.Grant.Scopes = within(q.app.Scopes, asked); len(kept.Grant.Scopes) == 0 || asksForData(asked) && !asksForData(kept.Grant.Scopes) {
 		return TokenAnswer{}, invalidGrant("The app may no longer have what the user granted. Begin again with authorize.")
 	}
-	ends := s.ends(q.server, kept.Grant)
+	ends := s.ends(q.server, kept)
 	g := handle.NewGrant(ends)
 	grant, refreshToken, err := s.newGrant(ctx, q.server, kept, g, ends)
 	if err != nil {
 		return TokenAnswer{}, smartauth.Unavailable(err)
 	}
-	answer, err := s.sign(ctx, q, kept.Grant.named(g), q.server.tokenLife())
+	answer, err := s.answer(ctx, q, kept.Grant.named(g), kept.Upstream)
 	if err != nil {
 		return TokenAnswer{}, err
 	}
@@ -174,7 +176,8 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 
 // isFor reports whether a code was made for an app as it is now.
 func (c code) isFor(q asked) bool {
-	return c.SettingsID == q.server.Settings.ID && c.Served == q.server.served() && c.AppID == q.app.ID && c.ClientID == q.app.ClientID && q.app.Redirects(c.RedirectURI)
+	client, ok := q.server.clientOf(q.app)
+	return ok && client.ClientID == c.EntraClientID && c.SettingsID == q.server.Settings.ID && c.Served == q.server.served() && c.AppID == q.app.ID && c.ClientID == q.app.ClientID && q.app.Redirects(c.RedirectURI)
 }
 
 // check makes sure that a code is used in the way that was announced.
@@ -256,13 +259,17 @@ func (g Grant) named(as handle.Grant) Grant {
 	return g
 }
 
-// sign makes the answer with an access token that is good for life. Only users have a context.
-func (s *Service) sign(ctx context.Context, q asked, g Grant, life time.Duration) (TokenAnswer, error) {
-	now, issuer, constants := s.Now(), s.Servers.Issuer(string(q.server.Link.Slug)), q.server.Settings.Context
-	if g.User.ObjectID == "" {
-		constants = smartauth.Context{}
+// answer makes the answer for a user: with Entra's access token, or one of ours.
+func (s *Service) answer(ctx context.Context, q asked, g Grant, t upstreamToken) (TokenAnswer, error) {
+	if q.server.ofEntra() {
+		return s.handOn(q, g, t), nil
 	}
-	claims, ok := q.server.accessToken(issuer, uuid.NewString(), q.app, g, now, life)
+	return s.sign(ctx, q, g, q.server.tokenLife())
+}
+
+// sign makes the answer with an access token that is good for life.
+func (s *Service) sign(ctx context.Context, q asked, g Grant, life time.Duration) (TokenAnswer, error) {
+	claims, ok := q.server.accessToken(s.Servers.Issuer(string(q.server.Link.Slug)), uuid.NewString(), q.app, g, s.Now(), life)
 	if !ok {
 		return TokenAnswer{}, &oauth.Error{Code: oauth.InvalidScope, Description: "The access token would be larger than servers take. Ask for fewer scopes, or use wildcards such as patient/*.rs."}
 	}
@@ -270,14 +277,23 @@ func (s *Service) sign(ctx context.Context, q asked, g Grant, life time.Duration
 	if err != nil {
 		return TokenAnswer{}, smartauth.Unavailable(err)
 	}
-	answer := TokenAnswer{
-		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(life / time.Second), Scope: strings.Join(g.Scopes, " "),
-		Patient: g.Context.Patient, Encounter: g.Context.Encounter,
+	answer := q.answer(g)
+	answer.AccessToken, answer.ExpiresIn = access, int64(life/time.Second)
+	return answer, nil
+}
+
+// answer is the answer without its access token. Only users have a context.
+func (q asked) answer(g Grant) TokenAnswer {
+	constants := q.server.Settings.Context
+	if g.User.ObjectID == "" {
+		constants = smartauth.Context{}
+	}
+	return TokenAnswer{
+		TokenType: "Bearer", Scope: strings.Join(g.Scopes, " "), Patient: g.Context.Patient, Encounter: g.Context.Encounter,
 		NeedPatientBanner: cmp.Or(g.Context.NeedPatientBanner, constants.NeedPatientBanner), SmartStyleURL: cmp.Or(g.Context.SmartStyleURL, constants.SmartStyleURL), Tenant: cmp.Or(g.Context.Tenant, constants.Tenant),
 		FHIRContext: g.Context.FHIRContext, Intent: g.Context.Intent,
 		client: q.app.ClientID,
 	}
-	return answer, nil
 }
 
 func invalidRequest(description string) error {
@@ -292,7 +308,7 @@ func invalidGrant(description string) error {
 func (s *Service) logToken(ctx context.Context, slug string, c client.Credentials, grantType string, form url.Values, answer TokenAnswer, err error) {
 	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.token",
 		slog.String("link", slug), slog.String("client", cmp.Or(answer.client, loggable(c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.Way()), slog.String("outcome", outcomeOf(err)),
-		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("aadsts", numberOf(err)), slog.String("jti", c.HashOfID()))
+		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("extra", answer.extra), slog.Int("aadsts", numberOf(err)), slog.String("jti", c.HashOfID()))
 }
 
 // numberOf is Entra's number in an error, for the log; 0: there is none.

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+	"github.com/go-jose/go-jose/v4"
 
 	"fhirlink/functions"
 	"fhirlink/functions/manage"
@@ -20,6 +22,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/clientcred"
 	"fhirlink/shared/entra/graph"
+	"fhirlink/shared/entra/tenantkeys"
 	"fhirlink/shared/entra/webauth"
 	"fhirlink/shared/expiry"
 	"fhirlink/shared/fhir"
@@ -113,8 +116,13 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 	if err != nil {
 		return of, hooks, deps, err
 	}
+	tenantKeys := tenantkeys.New(toEntra, time.Now)
 	smart := smartauth.New(smartauth.Deps{
 		Rows: rows, Links: smartauth.LinksOf(links, stores.Get), Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Now: time.Now,
+		Aliases: c.ScopeAliases,
+		TenantKeys: func(ctx context.Context, l link.Link, resource string) []jose.JSONWebKey {
+			return tenantKeys.Of(ctx, c.Authority, l.TenantID, resource)
+		},
 		Registrations: application.Registrations{Rows: link.AppRows{Service: links}, AnyTarget: len(c.EgressAllow) > 0},
 	})
 	links.OnWrite(func(slug link.Slug) { smart.Forget(string(slug)) })
@@ -125,7 +133,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		Tokens: tokens,
 		SMART:  smart,
 		Launch: launch.New(launch.Deps{
-			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: toEntra}, IDTokens: entra.NewApplications(toEntra, nil), Signer: key, AppKeys: jwks.NewPublished(guarded, time.Now), Rows: rows, Sealer: sealer,
+			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: toEntra}, Tokens: source, IDTokens: entra.NewApplications(toEntra, nil), Signer: key, AppKeys: jwks.NewPublished(guarded, time.Now), Rows: rows, Sealer: sealer,
 			Authorize: func(l link.Link) string { return entra.AuthorizeURL(c.Authority, l.TenantID) }, Log: log, Now: time.Now,
 		}),
 		EHR:      ehr.New(ehr.Deps{Servers: smart, Rows: rows, Sealer: sealer, Now: time.Now}),

@@ -99,7 +99,7 @@ func Start(t testing.TB) *Cloud {
 		}, {
 			ClientID: AppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a1", Secrets: []entratest.Secret{{Value: AppSecret}, {Value: AppNextSecret}},
 		}, {
-			ClientID: OtherAppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a2", Secrets: []entratest.Secret{{Value: OtherAppSecret}},
+			ClientID: OtherAppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a2", Secrets: []entratest.Secret{{Value: OtherAppSecret}}, Roles: []string{"system~Patient.rs", "system~Observation.cruds"},
 		}}},
 		entratest.Tenant{ID: OtherTenant, Name: "Other"}, entratest.Tenant{ID: Stranger, Name: "Stranger"},
 	)

@@ -77,7 +77,7 @@ func New(sink *Sink) (*Sandbox, error) {
 		URL: Authority, TenantID: TenantID, ClientID: ClientID, Secret: Secret, SecondSecret: RevocableSecret, ExpiredSecret: ExpiredSecret, Zone: zone,
 		Others: []entratest.App{
 			{ClientID: AppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a1", Secrets: []entratest.Secret{{Value: AppSecret}, {Value: AppNextSecret}}},
-			{ClientID: OtherAppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a2", Secrets: []entratest.Secret{{Value: OtherAppSecret}}},
+			{ClientID: OtherAppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a2", Secrets: []entratest.Secret{{Value: OtherAppSecret}}, Roles: []string{"system~Patient.rs", "system~Observation.cruds"}},
 		},
 	})
 	s := &Sandbox{

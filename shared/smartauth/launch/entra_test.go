@@ -1,0 +1,304 @@
+package launch
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"fhirlink/shared/entra"
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
+	"fhirlink/shared/smartauth"
+)
+
+const resource = "https://clinic.sandbox.test"
+
+// entraRig is a rig whose apps get Entra's own tokens, and a request that its app may make.
+func entraRig(t testing.TB, settings string) (*rig, url.Values) {
+	t.Helper()
+	r := newRig()
+	r.put(t, `{"tokens":"entra","resource":"`+resource+`"`+settings+`}`)
+	r.create(t, `{"clientId":"one","name":"One","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid","fhirUser","launch","launch/patient","offline_access","patient/*.rs","patient/Observation.rs?category=a-b","user/*.cruds"],
+		"entra":{"clientId":"`+chartID+`","clientSecret":"x"}}`)
+	return r, url.Values{
+		"response_type": {"code"}, "client_id": {"one"}, "redirect_uri": {"https://app.example/cb"}, "scope": {"openid fhirUser launch/patient offline_access patient/Observation.rs?category=a-b patient/Patient.read"}, "state": {"canary-state"},
+		"aud": {"https://clinic.example/fhir"}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}, "nonce": {"canary-nonce"},
+	}
+}
+
+// askedOf is the scope that Entra is asked for.
+func askedOf(t testing.TB, b Begun) (client, scope string) {
+	t.Helper()
+	u, err := url.Parse(b.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query().Get("client_id"), u.Query().Get("scope")
+}
+
+// TestEntrasTokens is a launch with Entra's own tokens: Entra is asked in its spelling for what is registered, the
+// app is told in SMART's what it asked for and the token has, and gets the token as it is.
+func TestEntrasTokens(t *testing.T) {
+	r, request := entraRig(t, `,"diagnostics":true`)
+	begun, err := r.Authorize(t.Context(), slug, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, scope := askedOf(t, begun)
+	if client != chartID || scope != "openid profile offline_access "+resource+"/patient~*.rs "+resource+"/patient~Observation.rs?category=a-b" {
+		t.Errorf("%s is asked for %q", client, scope)
+	}
+	if strings.Contains(strings.ReplaceAll(scope, resource+"/", ""), "/") {
+		t.Errorf("a slash is sent: %q", scope)
+	}
+	// The user has consented to more before, which Entra puts into every token.
+	r.entraAnswers(t, begun, pat, func(s *entratest.SignIn) { s.Scopes.Names = []string{"user~*.cruds", "Admin.All"} })
+	answered, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat))
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := r.formOf(t, request, answered)
+	r.pass(100 * time.Second)
+	answer := r.tokens(t, form)
+	const granted = "openid fhirUser launch/patient offline_access patient/Observation.rs?category=a-b patient/Patient.read"
+	if answer.Scope != granted || answer.Patient != "canary-p1" || answer.ExpiresIn < 3480 || answer.ExpiresIn > 3500 || answer.GrantedExtra == "" {
+		t.Errorf("%q %d, extra %q", answer.Scope, answer.ExpiresIn, answer.GrantedExtra)
+	}
+	if !strings.Contains(answer.GrantedExtra, "user/*.cruds") || strings.Contains(answer.Scope, "user/") {
+		t.Errorf("the union of scopes: %q, extra %q", answer.Scope, answer.GrantedExtra)
+	}
+	claims, err := entra.ParseClaims(answer.AccessToken)
+	if err != nil || claims.AppID != chartID || !strings.Contains(claims.Scopes, "patient~*.rs") || !slices.Contains(claims.Audience, resource) {
+		t.Errorf("%+v, %v", claims, err)
+	}
+	if id := r.claimsOf(t, answer.IDToken, "JWT"); id["aud"] != "one" || id["iss"] != issuer || id["fhirUser"] != "https://clinic.example/fhir/Patient/canary-p1" {
+		t.Errorf("%v", id)
+	}
+	again := r.tokens(t, refreshForm(answer))
+	if again.Scope != granted || again.AccessToken == answer.AccessToken || again.Patient != "canary-p1" || again.RefreshToken == answer.RefreshToken || again.IDToken != "" {
+		t.Errorf("%q", again.Scope)
+	}
+	repeated := r.tokens(t, refreshForm(answer)) // its answer was lost
+	if repeated.RefreshToken != again.RefreshToken || repeated.AccessToken != again.AccessToken {
+		t.Error("the repetition is answered with something else")
+	}
+	less := r.tokens(t, with(refreshForm(again), "scope=patient/Patient.read"))
+	if less.Scope != "patient/Patient.read offline_access" {
+		t.Errorf("%q", less.Scope)
+	}
+	for _, secretText := range []string{answer.AccessToken, answer.RefreshToken, "canary-p1", "canary-of-the-chart"} {
+		if strings.Contains(r.log.String(), secretText) {
+			t.Error("the log has a secret")
+		}
+	}
+	if !strings.Contains(r.log.String(), `"extra":`) {
+		t.Error(r.log.String())
+	}
+	if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {answer.AccessToken}, "client_id": {"one"}}); err != nil {
+		t.Errorf("Entra's tokens end by themselves: %v", err)
+	}
+	if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {less.RefreshToken}, "client_id": {"one"}}); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(less)); codeOf(err) != oauth.InvalidGrant {
+		t.Error(err)
+	}
+}
+
+// TestEntraIsAskedFor: what is asked for upstream, and what is granted of what comes back.
+func TestEntraIsAskedFor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		settings, scope string
+		asked           string // behind openid profile
+		returned        func(string) string
+		user            entratest.Account
+		granted         string
+		patient         string
+	}{
+		"one registered scope covers several":  {"", "patient/Patient.r patient/Condition.s openid", "patient~*.rs", nil, pat, "patient/Patient.r patient/Condition.s openid", "canary-p1"},
+		"the static permissions":               {`,"request":"default"`, "openid patient/Patient.rs", ".default", nil, pat, "openid patient/Patient.rs", "canary-p1"},
+		"no data":                              {"", "openid fhirUser", ".default", nil, ada, "openid fhirUser", ""},
+		"user/ of a practitioner":              {"", "user/Patient.rs", "user~*.cruds", nil, ada, "user/Patient.rs", ""},
+		"user/ of a patient: the server knows": {"", "user/Patient.rs", "user~*.cruds", nil, pat, "user/Patient.rs", "canary-p1"},
+		"user/ of nobody":                      {"", "user/Patient.rs openid fhirUser", "user~*.cruds", nil, nobody, "user/Patient.rs openid", ""},
+		"patient/ without a patient":           {"", "patient/Patient.rs user/Patient.rs", "patient~*.rs user~*.cruds", nil, ada, "user/Patient.rs", ""},
+		"patient/ only, without a patient":     {"", "patient/Patient.rs", "patient~*.rs", nil, ada, "app access_denied", ""},
+		"the dialect of Microsoft's servers":   {`,"dialect":"ahds"`, "patient/Patient.rs", "patient.all.rs", nil, pat, "patient/Patient.rs", "canary-p1"},
+		"an alias":                             {`,"aliases":{"patient/*.rs":"everything"}`, "patient/Patient.rs", "everything", nil, pat, "patient/Patient.rs", "canary-p1"},
+		"unprefixed in the answer":             {"", "patient/Patient.rs", "patient~*.rs", func(s string) string { return strings.ReplaceAll(s, resource+"/", "") }, pat, "patient/Patient.rs", "canary-p1"},
+		"no scope in the answer":               {"", "patient/Patient.rs", "patient~*.rs", func(string) string { return "" }, pat, "patient/Patient.rs", "canary-p1"},
+		"fewer in the answer":                  {"", "patient/Patient.rs user/Patient.rs", "patient~*.rs user~*.cruds", func(string) string { return resource + "/patient~*.rs openid" }, pat, "patient/Patient.rs", "canary-p1"},
+		"others in the answer": {"", "patient/Patient.rs", "patient~*.rs", func(string) string {
+			return resource + "/patient~Observation.rs " + resource + "/User.Read https://other.example/x"
+		}, pat, "app access_denied", ""},
+		"less than covers it": {"", "patient/Patient.rs", "patient~*.rs", func(string) string { return resource + "/patient~Patient.r" }, pat, "app access_denied", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, request := entraRig(t, tt.settings)
+			r.entra.Scope = tt.returned
+			begun, err := r.Authorize(t.Context(), slug, with(request, "scope="+tt.scope))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for _, one := range strings.Fields(tt.asked) {
+				want = append(want, resource+"/"+one)
+			}
+			if _, scope := askedOf(t, begun); scope != "openid profile "+strings.Join(want, " ") {
+				t.Errorf("Entra is asked for %q", scope)
+			}
+			answers := r.entraAnswers(t, begun, tt.user, func(s *entratest.SignIn) {
+				if s.Scopes.Default() { // what was consented to before
+					s.Scopes.Names = []string{"patient~*.rs", "user~*.cruds"}
+				}
+			})
+			answered, err := r.callback(t.Context(), begun, answers)
+			if strings.HasPrefix(tt.granted, "app ") || err != nil {
+				if codeOf(err) != tt.granted {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			answer := r.tokens(t, r.formOf(t, with(request, "scope="+tt.scope), answered))
+			if answer.Scope != tt.granted || answer.Patient != tt.patient || answer.GrantedExtra != "" {
+				t.Errorf("%q, %q, extra %q", answer.Scope, answer.Patient, answer.GrantedExtra)
+			}
+		})
+	}
+}
+
+// TestRefusalsNameTheScope: what Entra does not know is named in SMART's spelling, with what to do; a sentence that
+// whoever signs in has made up is not repeated.
+func TestRefusalsNameTheScope(t *testing.T) {
+	for sentence, want := range map[string]string{
+		"AADSTS650053: The application 'x' asked for scope 'patient~*.rs' that doesn't exist on the resource 'y'.": "It is patient/*.rs: the organization's administrator registers it as patient~*.rs at the FHIR server's application, or sets request to default. (AADSTS650053)",
+		"AADSTS70011: The scope '" + resource + "/patient~*.rs' is not valid.":                                     "It is patient/*.rs",
+		"AADSTS650053: asked for scope 'canary' that doesn't exist":                                                "registers the scopes that the settings list",
+		"AADSTS7000222: canary": "The client secret of the application registration has expired",
+		"AADSTS65001: canary":   "has not consented",
+	} {
+		r, request := entraRig(t, "")
+		begun, err := r.Authorize(t.Context(), slug, with(request, "scope=patient/Patient.rs"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(begun.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.callback(t.Context(), begun, url.Values{"state": {u.Query().Get("state")}, "error": {"invalid_client"}, "error_description": {sentence}})
+		refused, ok := err.(*Refused)
+		if !ok || !strings.Contains(refused.Description, want) || strings.Contains(refused.Description, "canary") {
+			t.Errorf("%s: %v", sentence, err)
+		}
+	}
+}
+
+// TestLongAddress: Entra refuses long addresses, so they are refused before, with what to do.
+func TestLongAddress(t *testing.T) {
+	r := newRig()
+	r.put(t, `{"tokens":"entra","resource":"`+resource+`"}`)
+	var scopes []string
+	for i := range 150 {
+		scopes = append(scopes, "patient/Observation.rs?category=http://terminology.hl7.org/"+strings.Repeat("c", i%50+1)+"|"+strings.Repeat("x", i/50+1))
+	}
+	r.create(t, `{"clientId":"one","name":"One","type":"public","redirectUris":["https://app.example/cb"],"scopes":["`+strings.Join(scopes, `","`)+`"],"entra":{"clientId":"`+chartID+`","clientSecret":"x"}}`)
+	request := url.Values{
+		"response_type": {"code"}, "client_id": {"one"}, "redirect_uri": {"https://app.example/cb"}, "scope": {strings.Join(scopes[:80], " ")}, "state": {"s"},
+		"aud": {"https://clinic.example/fhir"}, "code_challenge": {challenge}, "code_challenge_method": {"S256"},
+	}
+	_, err := r.Authorize(t.Context(), slug, request)
+	if codeOf(err) != "app invalid_scope" || !strings.Contains(err.Error(), "request to default") {
+		t.Errorf("%v", err)
+	}
+	r.put(t, `{"tokens":"entra","resource":"`+resource+`","request":"default"}`)
+	if _, err := r.Authorize(t.Context(), slug, request); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAppsSecret: a secret of the app's own application that has expired ends no grant.
+func TestAppsSecret(t *testing.T) {
+	r, request := entraRig(t, "")
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	r.asChart = "wrong"
+	for range 3 {
+		if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); problem.CodeOf(err) != problem.UpstreamUnavailable {
+			t.Errorf("%v", err)
+		}
+	}
+	r.asChart = chartSecret
+	if again := r.tokens(t, refreshForm(answer)); again.AccessToken == "" {
+		t.Error("the grant is dead")
+	}
+}
+
+// TestAnotherApplication: what was granted by an application ends when the app gets another one.
+func TestAnotherApplication(t *testing.T) {
+	r, request := entraRig(t, "")
+	begun, err := r.Authorize(t.Context(), slug, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, live := r.signIn(t, request, pat), r.tokens(t, r.signIn(t, request, pat))
+	if _, _, err := r.smart.ChangeApp(t.Context(), orgA, slug, "one", smartauth.Precondition{IfMatch: "*"}, read[smartauth.NewApp](t, `{"entra":{"clientId":"66666666-6666-4666-8666-666666666666","clientSecret":"x"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat)); codeOf(err) != "page request_expired" {
+		t.Errorf("%v", err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("%v", err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(live)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestBackendOfEntra: a backend service gets Entra's token, and is told which of its roles it asked for.
+func TestBackendOfEntra(t *testing.T) {
+	r := newRig()
+	r.put(t, `{"tokens":"entra","resource":"`+resource+`","diagnostics":true}`)
+	r.create(t, `{"clientId":"backend","name":"Backend","type":"asymmetric","grants":["client_credentials"],"scopes":["system/*.rs"],"jwks":`+setOf(publicKey(rsaKey, "rsa"))+`,"entra":{"clientId":"`+chartID+`","clientSecret":"x"}}`)
+	answer := r.tokens(t, with(backendForm(r.assertion()), "scope=system/Observation.r system/Patient.rs system/Condition.rs"))
+	if answer.Scope != "system/Observation.r system/Patient.rs" || answer.ExpiresIn < 3500 || answer.RefreshToken != "" || answer.GrantedExtra != "system/Observation.rs system/Patient.cruds" {
+		t.Errorf("%q %d, extra %q", answer.Scope, answer.ExpiresIn, answer.GrantedExtra)
+	}
+	if claims, err := entra.ParseClaims(answer.AccessToken); err != nil || claims.AppID != chartID || len(claims.Roles) != 3 {
+		t.Errorf("%+v, %v", claims, err)
+	}
+	if _, err := r.Token(t.Context(), slug, nil, with(backendForm(r.assertion()), "scope=system/Condition.rs")); codeOf(err) != oauth.InvalidScope {
+		t.Errorf("%v", err)
+	}
+	r.asChart = "wrong"
+	if _, err := r.Token(t.Context(), slug, nil, backendForm(r.assertion())); problem.CodeOf(err) != problem.UpstreamUnavailable {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTenantKeys: who reads our keys can verify Entra's tokens.
+func TestTenantKeys(t *testing.T) {
+	r, request := entraRig(t, "")
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	set, err := r.smart.KeySet(t.Context(), slug)
+	if err != nil || len(set.Keys) != 2 {
+		t.Fatalf("%d keys, %v", len(set.Keys), err)
+	}
+	signed, err := jose.ParseSignedCompact(answer.AccessToken, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signed.Verify(&set); err != nil {
+		t.Error(err)
+	}
+	own := newRig()
+	own.put(t, `{"tokens":"fhirlink"}`)
+	if set, err := own.smart.KeySet(t.Context(), slug); err != nil || len(set.Keys) != 1 {
+		t.Errorf("%d keys, %v", len(set.Keys), err)
+	}
+}
