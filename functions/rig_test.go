@@ -59,6 +59,10 @@ const (
 	clientID      = "22222222-2222-4222-8222-222222222222"
 	clientSecret  = "canary~secret/of+the=link&x%"
 	expiredSecret = "canary~expired/secret+of=the&link%"
+
+	// The application that an app has in Entra.
+	chartID     = "44444444-4444-4444-8444-444444444444"
+	chartSecret = "canary~secret/of+the=chart&x%"
 )
 
 const (
@@ -86,6 +90,7 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 	r := &rig{stores: linktest.New(), rows: rowtest.New(), key: signertest.New(), secrets: secrettest.New(), log: &lockedBuffer{}, tokens: map[string]string{}}
 	r.entra = entratest.Sandbox(entratest.Registration{
 		URL: authority, TenantID: orgA, ClientID: clientID, Secret: clientSecret, ExpiredSecret: expiredSecret, Zone: "sandbox.test",
+		Others: []entratest.App{{ClientID: chartID, ObjectID: "55555555-5555-4555-8555-5555555555a1", Secrets: []entratest.Secret{{Value: chartSecret}}}},
 	})
 	r.servers = &fhirtest.Server{Domain: "fhir.sandbox.test", Authority: authority, TenantID: orgA, Validate: r.entra.Check}
 	log := eventlog.New(r.log, slog.LevelDebug)
@@ -114,7 +119,7 @@ func newRig(t testing.TB, change ...func(*functions.Deps)) *rig {
 		Links: links, Servers: discovery.Service{Verifier: verifier},
 		Tokens: tokens, SMART: smart,
 		Launch: launch.New(launch.Deps{
-			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: r.entra.Client()}, IDTokens: entra.NewApplications(r.entra.Client(), nil), Signer: key, Rows: r.rows, Log: log, Now: time.Now,
+			Servers: smart, Clients: tokens, SignIns: &webauth.SignIns{Client: r.entra.Client()}, Tokens: r.entra.Source(), IDTokens: entra.NewApplications(r.entra.Client(), nil), Signer: key, Rows: r.rows, Log: log, Now: time.Now,
 			Sealer:    sealer,
 			Authorize: func(l link.Link) string { return entra.AuthorizeURL(browserEntra+"/", l.TenantID) },
 		}),
