@@ -6,6 +6,7 @@ import (
 	"fhirlink/shared/date"
 	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/guidance"
 )
 
 // settings are the SMART authorization settings as the API writes them, with every default filled in. What has
@@ -24,13 +25,14 @@ type settings struct {
 	ScopesSupported []string          `json:"scopesSupported"`
 	Diagnostics     bool              `json:"diagnostics"`
 
-	Issuer    string       `json:"issuer"`
-	Callback  string       `json:"callback"`
-	Entra     registration `json:"entra"`
-	CreatedAt date.Instant `json:"createdAt"`
-	UpdatedAt date.Instant `json:"updatedAt"`
-	ETag      string       `json:"etag"`
-	Notes     []string     `json:"notes"`
+	Issuer    string            `json:"issuer"`
+	Callback  string            `json:"callback"`
+	Entra     registration      `json:"entra"`
+	Snippets  guidance.Snippets `json:"snippets"`
+	CreatedAt date.Instant      `json:"createdAt"`
+	UpdatedAt date.Instant      `json:"updatedAt"`
+	ETag      string            `json:"etag"`
+	Notes     []string          `json:"notes"`
 }
 
 // ownTokens are the settings of access tokens that are made here.
@@ -82,6 +84,7 @@ func settingsOf(s smartauth.Server, issuer string) settings {
 		Entra: registration{RedirectURIs: []string{callback}, Web: true, Claims: []claim{{
 			On: "app", Claim: of.UserClaim, How: inTheIDToken(s),
 		}}},
+		Snippets:  s.Snippets(issuer),
 		CreatedAt: date.At(of.CreatedAt), UpdatedAt: date.At(of.UpdatedAt), ETag: of.ETag(), Notes: s.Notes(),
 	}
 	if of.Tokens == smartauth.OfEntra {

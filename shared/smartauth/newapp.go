@@ -18,6 +18,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth/guidance"
 	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/smartauth/redirect"
 )
@@ -272,29 +273,12 @@ func (r *reader) grants(grants []string) (kept []GrantType) {
 	return kept
 }
 
-// readOnlyThere is about Azure Health Data Services' smartIdentityProviders.
-const readOnlyThere = "Azure Health Data Services lets apps with tokens of another authorization server read only (by its documentation; not tried): scopes that write will be refused there."
-
-// noSystemThere is about the same.
-const noSystemThere = "Azure Health Data Services wants a fhirUser in every token of another authorization server (by its documentation; not tried): tokens of backend services, with system/ scopes, will be refused there."
-
 // notes are what will not work as the app may expect.
 func (a App) notes(s Settings) (notes []string) {
 	if n := len(url.QueryEscape(strings.Join(a.Scopes, " "))); n > largeScopes {
 		notes = append(notes, fmt.Sprintf("The scopes take %d kB in an address, and hosts refuse addresses of more than 8 kB: let the app send its request by POST, or use wildcards.", (n+999)/1000))
 	}
-	if s.Server == AHDS && slices.ContainsFunc(a.Scopes, writes) {
-		notes = append(notes, readOnlyThere)
-	}
-	if s.Server == AHDS && a.asksForSystem() {
-		notes = append(notes, noSystemThere)
-	}
-	return notes
-}
-
-func writes(scope string) bool {
-	parsed := smart.Parse(scope)
-	return parsed.Version() != smart.NoVersion && !smart.Covers(smart.Parse(parsed.Context+"/*.rs"), smart.Parse(parsed.Context+"/*."+parsed.Permissions))
+	return append(notes, guidance.AppNotes(s.guided(), a.Scopes)...)
 }
 
 // NewSecret is what an organization sends for a new client secret of an app.

@@ -17,6 +17,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/signer"
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth/guidance"
 )
 
 // ErrUnknown means that there is no authorization server of this slug: no link, none that is live, or
@@ -39,16 +40,27 @@ type Server struct {
 
 	more       []string          // FHIR bases of Deps.MoreBaseURLs
 	translator *smart.Translator // nil with tokens of our own
+	authority  string            // of Entra: https://{host}/
 	metadata   Metadata          // made once for each reading
 }
 
 // Notes are what will not work as the organization may expect.
-func (s Server) Notes() []string {
-	notes := []string{}
-	if s.Settings.Server == AHDS {
-		notes = append(notes, readOnlyThere)
+func (s Server) Notes() []string { return append([]string{}, guidance.Notes(s.Settings.guided())...) }
+
+// Snippets are what to set at the FHIR server, so that it trusts the issuer.
+func (s Server) Snippets(issuer string) guidance.Snippets {
+	l := s.Settings.guided()
+	l.Issuer, l.TokenAudience = issuer, s.Settings.Audience(s.Link)
+	l.EntraAudience, l.Authority, l.TenantID = s.Resource(), s.authority, s.Link.TenantID
+	return guidance.Of(l)
+}
+
+// guided is what package guidance is told of the settings, whose defaults are filled in.
+func (s Settings) guided() guidance.Link {
+	return guidance.Link{
+		Tokens: guidance.Tokens(s.Tokens), Server: guidance.Server(s.Server), ServerClientID: s.ServerClientID,
+		Compartment: string(s.Compartment), AccessTokenRoles: *s.AccessTokenRoles, Dialect: string(s.Spelling.Dialect), Separator: s.Spelling.Separator,
 	}
-	return notes
 }
 
 // BaseURLs are the FHIR bases under which apps know the link's server, its own first.

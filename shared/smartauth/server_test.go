@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/signer"
@@ -146,4 +148,39 @@ func TestServerIsRemembered(t *testing.T) {
 	d.keyless = signer.ErrUnavailable
 	_, err := d.KeySet(t.Context(), slug)
 	wantCode(t, err, problem.UpstreamUnavailable)
+}
+
+// TestSnippets: what package guidance is told of a link and its settings.
+func TestSnippets(t *testing.T) {
+	d := newDesk()
+	d.put(t, `{"tokens":"fhirlink","server":"fhirServer","audience":"api://clinic","serverClientId":"33333333-3333-4333-8333-333333333333","accessTokenRoles":[],"compartment":"claim"}`)
+	of := func() smartauth.Server {
+		t.Helper()
+		s, err := d.Settings(t.Context(), orgA, slug)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := of()
+	text := fmt.Sprint(s.Snippets("https://issuer.example"))
+	for _, part := range []string{"Audience:api://clinic", "Authority:https://issuer.example", "clientId:33333333-3333-4333-8333-333333333333", "accessTokenRoles of the link must have smartUser"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s is not in %s", part, text)
+		}
+	}
+	if notes := fmt.Sprint(s.Notes()); !strings.Contains(notes, "Set accessTokenRoles") || !strings.Contains(notes, "Set compartment") {
+		t.Error(notes)
+	}
+	for want, authority := range map[string]func(fhir.BaseURL) string{
+		"https://login.microsoftonline.com/" + orgA: nil,
+		"https://login.sandbox.test/" + orgA:        func(fhir.BaseURL) string { return "https://login.sandbox.test/" },
+	} {
+		d.Authority = authority
+		s := of()
+		s.Settings.Tokens = "entra"
+		if text := fmt.Sprint(s.Snippets("https://issuer.example")); !strings.Contains(text, "Authority:"+want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
 }

@@ -14,11 +14,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"fhirlink/shared/date"
+	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/signer"
 	"fhirlink/shared/smart"
+	"fhirlink/shared/smartauth/guidance"
 	"fhirlink/shared/store"
 )
 
@@ -34,7 +36,7 @@ type Links interface {
 	KeepSlug(ctx context.Context, organization, slug string) error
 }
 
-// Deps is what a Service works with. All but PublicURL, AnyTarget and MoreBaseURLs are required.
+// Deps is what a Service works with. All but PublicURL, AnyTarget, MoreBaseURLs and Authority are required.
 type Deps struct {
 	Rows          store.Rows
 	Links         Links
@@ -47,7 +49,9 @@ type Deps struct {
 	AnyTarget  bool   // addresses are judged when dialled (FHIRLINK_EGRESS_ALLOW is set)
 	// MoreBaseURLs returns FHIR bases of a link beside those that it and its settings name; nil: there are none.
 	MoreBaseURLs func(link.Link) []string
-	Now          func() time.Time
+	// Authority returns where Entra is for a FHIR server, https://{host}/; nil: the public cloud.
+	Authority func(fhir.BaseURL) string
+	Now       func() time.Time
 }
 
 // Service is what organizations can do with the SMART authorization of their links. Every method acts
@@ -136,12 +140,15 @@ func (s *Service) Settings(ctx context.Context, organization, slug string) (Serv
 // with reads the apps of a link.
 func (s *Service) with(ctx context.Context, l link.Link, settings Settings) (Server, error) {
 	apps, err := s.apps(ctx, l)
-	server := Server{Link: l, Settings: settings.For(l), Apps: apps}
+	server := Server{Link: l, Settings: settings.For(l), Apps: apps, authority: guidance.PublicCloud}
 	if s.MoreBaseURLs != nil {
 		server.more = s.MoreBaseURLs(l)
 	}
 	if err == nil && settings.Tokens == OfEntra {
 		server.translator, err = settings.Spelling.translator(l, s.Aliases)
+	}
+	if base, err := l.Server(); err == nil && s.Authority != nil {
+		server.authority = s.Authority(base)
 	}
 	return server, err
 }

@@ -339,7 +339,7 @@ func TestApps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(a.ClientID) != 36 || a.Name != "Growth Chart" || len(a.RedirectURIs) != 1 || len(a.Scopes) != 2 || !a.PKCEOptional || !a.AuthorizationResponseIss || a.Disabled || len(notes) != 1 || !strings.Contains(notes[0], "read only") {
+	if len(a.ClientID) != 36 || a.Name != "Growth Chart" || len(a.RedirectURIs) != 1 || len(a.Scopes) != 2 || !a.PKCEOptional || !a.AuthorizationResponseIss || a.Disabled || len(notes) != 2 || !strings.Contains(notes[0], "read only") || !strings.Contains(notes[1], "SMART v1") {
 		t.Errorf("%+v, %q", a, notes)
 	}
 	if !strings.HasPrefix(s.Reveal(), "fls_") || len(s.Reveal()) != 47 || !a.Authenticates(s, d.now) || a.Authenticates(secret.New("fls_"), d.now) || a.Authenticates(secret.Value{}, d.now) {

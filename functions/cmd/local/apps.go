@@ -34,7 +34,7 @@ func (p *program) serveApps(o options, c config.Config, out clients, log *slog.L
 	links := smartauth.LinksOf(p.links, p.stores.Get)
 	tenantKeys := tenantkeys.New(out.entra, o.ahead.now)
 	p.smart = smartauth.New(smartauth.Deps{
-		Rows: rows, Links: links, Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, MoreBaseURLs: p.moreBaseURLs, Now: o.ahead.now,
+		Rows: rows, Links: links, Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, MoreBaseURLs: p.moreBaseURLs, Authority: out.authority, Now: o.ahead.now,
 		Aliases: c.ScopeAliases,
 		TenantKeys: func(ctx context.Context, l link.Link, resource string) []jose.JSONWebKey {
 			server, err := l.Server()

@@ -118,7 +118,7 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 	}
 	tenantKeys := tenantkeys.New(toEntra, time.Now)
 	smart := smartauth.New(smartauth.Deps{
-		Rows: rows, Links: smartauth.LinksOf(links, stores.Get), Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Now: time.Now,
+		Rows: rows, Links: smartauth.LinksOf(links, stores.Get), Keys: key, PublicURL: c.PublicURL, AnyTarget: len(c.EgressAllow) > 0, Authority: authority, Now: time.Now,
 		Aliases: c.ScopeAliases,
 		TenantKeys: func(ctx context.Context, l link.Link, resource string) []jose.JSONWebKey {
 			return tenantKeys.Of(ctx, c.Authority, l.TenantID, resource)
