@@ -172,6 +172,10 @@ func TestSnippets(t *testing.T) {
 	if notes := fmt.Sprint(s.Notes()); !strings.Contains(notes, "Set accessTokenRoles") || !strings.Contains(notes, "Set compartment") {
 		t.Error(notes)
 	}
+	d.put(t, `{"tokens":"fhirlink","server":"fhirServer"}`)
+	if notes := of().Notes(); notes == nil || len(notes) > 0 {
+		t.Errorf("with the defaults of the kind of server, everything works, but the notes are %q", notes)
+	}
 	for want, authority := range map[string]func(fhir.BaseURL) string{
 		"https://login.microsoftonline.com/" + orgA: nil,
 		"https://login.sandbox.test/" + orgA:        func(fhir.BaseURL) string { return "https://login.sandbox.test/" },

@@ -138,6 +138,28 @@ func TestSnippetsCanBePasted(t *testing.T) {
 	}
 }
 
+// TestAudienceInEntra: the client id of the API where the link's audience tells it, else that audience.
+func TestAudienceInEntra(t *testing.T) {
+	for audience, want := range map[string]string{
+		"api://" + api: api, api: api, "https://clinic.example/fhir": "https://clinic.example/fhir", "api://clinic": "api://clinic", "api://" + api + "/fhir": "api://" + api + "/fhir",
+		"api://" + strings.ReplaceAll(api, "-", ""): "api://" + strings.ReplaceAll(api, "-", ""), "urn:uuid:" + api: "urn:uuid:" + api,
+	} {
+		l := linked(guidance.Entra, guidance.Firely)
+		l.EntraAudience = audience
+		text := string(encode(t, guidance.Of(l)))
+		if n := strings.Count(text, fmt.Sprintf(`"Audience": %q`, want)); n != 2 {
+			t.Errorf("%s: Audience is %d times %s in %s", audience, n, want, text)
+		}
+		version := "2.0"
+		if want != api {
+			version = "1.0"
+		}
+		if n := strings.Count(text, "Audience is for access tokens of version "+version); n != 2 {
+			t.Errorf("%s: %d sentences about version %s in %s", audience, n, version, text)
+		}
+	}
+}
+
 // empty returns where a value is empty, or "".
 func empty(v any, at string) string {
 	switch v := v.(type) {
