@@ -40,7 +40,7 @@ func TestSMARTSettings(t *testing.T) {
 	}
 	of(request{method: "GET"}).want(t, 404, "smart_not_enabled")
 	of(request{method: "PUT", body: smartSettings}).want(t, 428, "if_match_required")
-	of(request{method: "PUT", body: `{"tokens":"entra"}`, header: anyTag}).want(t, 422, "invalid_fields")
+	of(request{method: "PUT", body: `{"tokens":"entra","accessTokenSeconds":600}`, header: anyTag}).want(t, 422, "not_with_entra")
 	of(request{method: "PUT", body: `{"tokens":"fhirlink","separator":"~"}`, header: anyTag}).want(t, 422, "not_with_fhirlink")
 	on := r.switchOn(t, orgA, "clinic")
 	var body map[string]any
@@ -52,7 +52,7 @@ func TestSMARTSettings(t *testing.T) {
 	if body["issuer"] != issuer || body["callback"] != issuer+"/callback" || entra["web"] != true || entra["redirectUris"].([]any)[0] != issuer+"/callback" || body["etag"] != on.header.Get("ETag") {
 		t.Errorf("%s", on.body)
 	}
-	if !slices.Equal(keysOf(t, on), []string{"tokens", "server", "serverClientId", "audience", "accessTokenRoles", "compartment", "fhirBaseUrls", "userClaim", "consent", "picker", "introspection", "accessTokenSeconds", "refreshDays", "context", "scopesSupported", "diagnostics", "issuer", "callback", "entra", "createdAt", "updatedAt", "etag", "notes"}) {
+	if !slices.Equal(keysOf(t, on), []string{"tokens", "server", "serverClientId", "audience", "accessTokenRoles", "compartment", "introspection", "accessTokenSeconds", "fhirBaseUrls", "userClaim", "consent", "picker", "refreshDays", "context", "scopesSupported", "diagnostics", "issuer", "callback", "entra", "snippets", "createdAt", "updatedAt", "etag", "notes"}) {
 		t.Errorf("the keys: %q", keysOf(t, on))
 	}
 	of(request{method: "PUT", body: smartSettings, header: http.Header{"If-None-Match": {"*"}}}).want(t, 412, "changed_meanwhile")
