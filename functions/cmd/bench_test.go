@@ -45,6 +45,7 @@ import (
 	"fhirlink/shared/smartauth/ehr"
 	"fhirlink/shared/smartauth/launch"
 	"fhirlink/shared/store/rowtest"
+	"fhirlink/shared/verification"
 )
 
 // service is the token function over the real clients of Entra and Key Vault, which speak TLS to
@@ -86,6 +87,10 @@ func newService(b *testing.B, known string) *service {
 	s := &service{vault: vaulttest.NewServer(), stores: linktest.New(), rows: rowtest.New(), start: time.Now()}
 	s.entra = entratest.New(entratest.Tenant{ID: tenant, Name: "Clinic", Apps: []entratest.App{{
 		ClientID: cloudtest.ClientID, ObjectID: "55555555-5555-4555-8555-555555555555", Secrets: []entratest.Secret{{Value: known}},
+	}, {
+		ClientID: userApp, ObjectID: "55555555-5555-4555-8555-5555555555a1", Secrets: []entratest.Secret{{Value: appSecret}},
+	}, {
+		ClientID: backendApp, ObjectID: "55555555-5555-4555-8555-5555555555a2", Secrets: []entratest.Secret{{Value: appSecret}}, Roles: []string{"system~*.rs"},
 	}}})
 	authority := httptest.NewUnstartedServer(s.entra)
 	authority.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -126,10 +131,10 @@ func (s *service) assemble(b *testing.B, authority *httptest.Server) {
 		secrets = keyvault.New(keyvault.Vault{Name: "contoso", Client: vault})
 		source  = &clientcred.Source{Client: authority.Client()}
 		entraAt = func(fhir.BaseURL) string { return url }
-		links   = link.New(link.Deps{Stores: s.stores, Secrets: secrets, Tokens: source, Authority: entraAt, Now: s.now, Log: logger})
+		links   = link.New(link.Deps{Stores: s.stores, Secrets: secrets, Verifier: &verification.Verifier{Tokens: source, Authority: entraAt}, Tokens: source, Authority: entraAt, Now: s.now, Log: logger})
 	)
 	tokens := tokens.New(tokens.Deps{Links: links, Rows: s.stores, Secrets: secrets, Source: source, Authority: entraAt, Now: s.now, Log: logger})
-	s.serveApps(links, tokens, secrets, authority.Client(), logger)
+	s.serveApps(links, tokens, source, secrets, authority.Client(), logger)
 	public := functions.New(functions.Deps{
 		Links: links, Tokens: tokens, SMART: s.smart, Launch: s.launch,
 		Callers: caller.Bearer{Tokens: entra.NewAccessTokens(entra.AccessTokensConfig{

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +41,11 @@ const (
 	benchURL       = "https://links.example.org"
 	benchVerifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, appendix B
 	benchChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+	entraSlug  = "entra-clinic" // a link whose apps get Entra's own tokens
+	userApp    = "66666666-6666-4666-8666-666666666661"
+	backendApp = "66666666-6666-4666-8666-666666666662"
+	appSecret  = "canary~secret/of+an=app"
 )
 
 // countingSigner counts signatures.
@@ -68,14 +72,14 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // serveApps assembles SMART authorization over rows in memory.
-func (s *service) serveApps(links *link.Service, tokens *tokens.Service, secrets *keyvault.Store, client *http.Client, log *slog.Logger) {
+func (s *service) serveApps(links *link.Service, tokens *tokens.Service, source entra.TokenSource, secrets *keyvault.Store, client *http.Client, log *slog.Logger) {
 	client = &http.Client{Transport: timed{client.Transport, s}}
 	key := signer.New(signertest.New(), s.now, log)
 	s.smart = smartauth.New(smartauth.Deps{Rows: s.rows, Links: smartauth.LinksOf(links, s.stores.Get), Keys: key, PublicURL: benchURL, Now: s.now, Registrations: application.Registrations{Rows: link.AppRows{Service: links}, Now: s.now}})
 	sealer := &seal.Sealer{Keys: seal.NewKeys("contoso/fhirlink-seal", secrets, s.now, log), PublicURL: benchURL, Now: s.now}
 	s.ehr = ehr.New(ehr.Deps{Servers: s.smart, Rows: s.rows, Sealer: sealer, Now: s.now})
 	s.launch = launch.New(launch.Deps{
-		Servers: s.smart, Clients: tokens, SignIns: &webauth.SignIns{Client: client}, IDTokens: entra.NewApplications(client, s.now), Signer: countingSigner{key, s}, Rows: s.rows,
+		Servers: s.smart, Clients: tokens, SignIns: &webauth.SignIns{Client: client}, Tokens: source, IDTokens: entra.NewApplications(client, s.now), Signer: countingSigner{key, s}, Rows: s.rows,
 		Sealer:    sealer,
 		Authorize: func(l link.Link) string { return entra.AuthorizeURL(s.entra.URL+"/", l.TenantID) }, Log: log, Now: s.now,
 	})
@@ -138,6 +142,7 @@ func BenchmarkSMART(b *testing.B) {
 	table.report(median(starts) >= 0.5, "SMART, authorize: requests per second against a warm token", "≥ 0.5 ×", "%.2f × (median of 21 turns)", median(starts))
 	s.countLaunch(b, request)
 	s.compareAssertions(b)
+	s.countEntra(b, request)
 	s.trimCost(b)
 }
 
@@ -305,6 +310,67 @@ func (s *service) compareAssertions(b *testing.B) {
 	}
 }
 
+// countEntra counts what the steps of a launch and a backend service's token ask of others where apps get Entra's
+// own tokens.
+func (s *service) countEntra(b *testing.B, request url.Values) {
+	b.Helper()
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	s.link(b, entraSlug)
+	_, _, err := s.smart.PutSettings(b.Context(), tenant, entraSlug, smartauth.Precondition{IfNoneMatch: "*"}, smartauth.NewSettings{Tokens: "entra"})
+	must(err)
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	must(err)
+	private := jose.JSONWebKey{Key: key, KeyID: "ES384", Algorithm: string(jose.ES384)}
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{private.Public()}})
+	must(err)
+	for _, app := range []string{
+		`{"clientId":"growth-chart","name":"Growth Chart","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid","fhirUser","launch/patient","offline_access","patient/*.rs"],"entra":{"clientId":"` + userApp + `","clientSecret":"` + appSecret + `"}}`,
+		`{"clientId":"night-job","name":"Night job","type":"asymmetric","grants":["client_credentials"],"scopes":["system/*.rs"],"jwks":` + string(set) + `,"entra":{"clientId":"` + backendApp + `","clientSecret":"` + appSecret + `"}}`,
+	} {
+		var in smartauth.NewApp
+		must(json.Unmarshal([]byte(app), &in))
+		_, _, _, err = s.smart.CreateApp(b.Context(), tenant, entraSlug, in)
+		must(err)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES384, Key: private}, nil)
+	must(err)
+	claims, err := json.Marshal(map[string]any{"iss": "night-job", "sub": "night-job", "aud": s.smart.Issuer(entraSlug), "jti": rand.Text(), "exp": s.now().Add(4 * time.Minute).Unix()})
+	must(err)
+	signed, err := signer.Sign(claims)
+	must(err)
+	assertion, err := signed.CompactSerialize()
+	must(err)
+	_, err = s.smart.Server(b.Context(), entraSlug) // from now on it is remembered
+	must(err)
+	count, done := s.counting(b)
+	defer done()
+	var begun launch.Begun
+	count("authorize with Entra's tokens", "1 write", 0, 1, 0, 0, func() { begun, err = s.launch.Authorize(b.Context(), entraSlug, request); must(err) })
+	query := s.entraAnswers(b, begun)
+	var answered launch.Answered
+	count("callback with Entra's tokens", "1 of Entra, 1 read, 2 writes", 1, 2, 1, 0, func() {
+		answered, err = s.launch.Callback(b.Context(), entraSlug, query, func(string) string { return begun.Cookie.Value })
+		must(err)
+	})
+	location, err := url.Parse(answered.Location)
+	must(err)
+	var answer launch.TokenAnswer
+	token := func(form url.Values) func() {
+		return func() { answer, err = s.launch.Token(b.Context(), entraSlug, nil, form); must(err) }
+	}
+	count("token by code with Entra's tokens", "1 read, 3 writes, 1 signature", 1, 3, 0, 1, token(url.Values{
+		"grant_type": {"authorization_code"}, "redirect_uri": {"https://app.example/cb"}, "client_id": {"growth-chart"}, "code_verifier": {benchVerifier}, "code": {location.Query().Get("code")},
+	}))
+	count("token by refresh with Entra's tokens", "1 of Entra, 1 read, 1 write", 1, 1, 1, 0, token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {answer.RefreshToken}}))
+	count("backend service with Entra's tokens", "1 of Entra, 1 write", 0, 1, 1, 0, token(url.Values{
+		"grant_type": {"client_credentials"}, "scope": {"system/Patient.rs"}, "client_assertion": {assertion}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+	}))
+}
+
 // entraAnswers is the query of Entra's answer to a request.
 func (s *service) entraAnswers(b *testing.B, begun launch.Begun) url.Values {
 	b.Helper()
@@ -313,8 +379,12 @@ func (s *service) entraAnswers(b *testing.B, begun launch.Begun) url.Values {
 		b.Fatal(err)
 	}
 	q := u.Query()
+	scopes, mistake := s.entra.ReadScopes(tenant, q.Get("client_id"), q.Get("scope"))
+	if mistake != nil {
+		b.Fatal(mistake)
+	}
 	return url.Values{"state": {q.Get("state")}, "code": {s.entra.Code(entratest.SignIn{
-		Tenant: tenant, ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), Platform: entratest.Web, Scopes: entratest.Scopes{OIDC: strings.Fields(q.Get("scope")), Resource: entratest.Graph},
+		Tenant: tenant, ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), Platform: entratest.Web, Scopes: scopes,
 		Nonce: q.Get("nonce"), Challenge: q.Get("code_challenge"), Method: q.Get("code_challenge_method"),
 		User: entratest.Account{ObjectID: "a0a0a0a0-0000-4000-8000-000000000005", Name: "Pat", Claims: map[string]any{"fhirUser": "Patient/p-1"}},
 	})}}
