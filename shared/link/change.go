@@ -70,7 +70,11 @@ func (s *Service) patch(ctx context.Context, l Link, ifMatch string, p intake.Pa
 	var report *verification.Report
 	if c.Verify {
 		r, end := s.verifyDated(ctx, reader, c.Target, e.end)
-		if err := intake.Verdict(r); err != nil {
+		err = intake.Verdict(r)
+		if err == nil && s.apps != nil && (r.TenantID != l.TenantID || c.Target.ClientID != l.ClientID) {
+			err = s.apps.Free(ctx, r.TenantID, c.Target.ClientID)
+		}
+		if err != nil {
 			return Result{}, err
 		}
 		report, e.end = &r, end

@@ -95,7 +95,7 @@ func (s *Service) finishDeletion(ctx context.Context, row Link) error {
 			return err
 		}
 	}
-	if row.App == "" && s.apps != nil {
+	if !row.ofApp() && s.apps != nil {
 		if err := s.apps.Removed(ctx, row); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (s *Service) finishDeletion(ctx context.Context, row Link) error {
 			return Link{}, errLost
 		}
 		until := s.now() // the name of an app's registration is nobody's
-		if l.App == "" {
+		if !l.ofApp() {
 			until = until.Add(keepTombstone)
 		}
 		if l.ReservedUntil.After(until) {

@@ -63,6 +63,9 @@ type appsOf struct {
 	removed func(link.Link) error
 }
 
+// Free implements [link.Apps].
+func (appsOf) Free(context.Context, string, string) error { return nil }
+
 func (a appsOf) Removed(_ context.Context, l link.Link) error { return a.removed(l) }
 
 // TestRemoved: what others keep of a link is removed before its tombstone, by the timer if it fails at first.

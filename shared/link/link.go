@@ -69,7 +69,7 @@ type Link struct {
 	Organization string // tenant id of the owner
 	Phase        Phase
 
-	// Of the row of an app's own registration in Entra (see Applications): the client id that the app has
+	// Of the row of an app's own registration in Entra (see AppRows): the client id that the app has
 	// here, and the link that it belongs to. Of a link, both are empty.
 	App string `json:",omitzero"`
 	Of  Slug   `json:",omitzero"`

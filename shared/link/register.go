@@ -53,9 +53,12 @@ func (s *Service) Register(ctx context.Context, organization string, r intake.Re
 func (s *Service) add(ctx context.Context, organization string, a intake.Accepted, reader *intake.Reader, change func(*Link)) (Result, error) {
 	report, end := s.verifyDated(ctx, reader, a.Target, ending.Typed(a.ExpiresOn, a.Target.Credential))
 	l, err := Link{}, intake.Verdict(report)
+	row := newLink(organization, a, end, s.secrets.NewName("link"), report, s.now())
+	change(&row)
+	if err == nil && row.App == "" && s.apps != nil {
+		err = s.apps.Free(ctx, row.TenantID, row.ClientID)
+	}
 	if err == nil {
-		row := newLink(organization, a, end, s.secrets.NewName("link"), report, s.now())
-		change(&row)
 		l, err = s.store(context.WithoutCancel(ctx), row, a.Target.Credential.Text())
 	}
 	if err != nil {

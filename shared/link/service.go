@@ -103,8 +103,11 @@ type Apps interface {
 	// Removed removes the apps of a link that is being deleted, before its slug is free of them. It may
 	// be called again after it succeeded.
 	Removed(ctx context.Context, l Link) error
-	// Named reports whether the app of a registration names it: see AppRows.
-	Named(ctx context.Context, l Link) (bool, error)
+	// Tend removes a registration that no app names, and lets others follow their link. did is what was
+	// done, or could not be; "": nothing. It returns the row as it is then, the zero Link if that is not known.
+	Tend(ctx context.Context, registration Link) (row Link, did string, err error)
+	// Free is nil unless an application of a tenant is an app's own.
+	Free(ctx context.Context, tenantID, clientID string) error
 }
 
 // KeepsApps says who keeps the apps of links. It is not safe to call while the Service is in use.

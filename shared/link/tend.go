@@ -104,13 +104,12 @@ func (s *Service) tend(ctx context.Context, l Link) (did []string, err error) {
 func (s *Service) tendLive(ctx context.Context, l Link, do func(string, error)) {
 	now := s.now()
 	come := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
-	if l.App != "" && s.apps != nil && now.Sub(l.PhaseSince) >= Grace {
-		named, err := s.apps.Named(ctx, l)
-		if err == nil && !named {
-			err = s.delete(ctx, l, l.Organization, "*")
+	if l.ofApp() && s.apps != nil {
+		row, tended, err := s.apps.Tend(ctx, l)
+		if tended != "" {
+			do(tended, err)
 		}
-		if err != nil || !named {
-			do("removed a registration without an app", err)
+		if l = row; l.ID == "" {
 			return
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fhirlink/shared/credential"
 	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
-	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/ending"
 	"fhirlink/shared/link/explain"
 	"fhirlink/shared/link/intake"
@@ -129,7 +128,7 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 	asked := entra.Credentials{Authority: s.authority(server), TenantID: l.TenantID, ClientID: l.ClientID, Credential: by}
 	_, err = s.source.Token(ctx, asked, l.Audience+"/.default")
 	report := verification.OfToken(err, asked, l.Audience)
-	if l.unexpected(report) {
+	if l.Unexpected(report) {
 		_, err := s.reverify(ctx, l, lastreport.Service)
 		return err
 	}
@@ -138,19 +137,6 @@ func (s *Service) recheckToken(ctx context.Context, l Link) error {
 		s.enterPending(ctx, row)
 	}
 	return err
-}
-
-// unexpected reports whether Entra's answer to a request for a token is new to the row. That it did
-// not answer says nothing.
-func (l Link) unexpected(report verification.Report) bool {
-	switch failed, found := report.Failed(); {
-	case !found:
-		return l.Failing != ""
-	case report.Outcome() == verification.OutcomeTransient:
-		return false
-	default:
-		return l.Problem == nil || l.Problem.Check != failed.ID || l.Problem.Code != failed.Code
-	}
 }
 
 // judge takes over what a verification of this row found, or a request for a token alone. A new
@@ -176,31 +162,12 @@ func (l *Link) judge(report verification.Report, now time.Time) {
 // TokenAnswered updates the link's status after Entra answered to the current secret, if the answer
 // says something new. If that cannot be written down, the next answer tries again.
 func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification.Report) {
-	if !l.saysSomethingNew(report, s.now()) {
+	if !l.News(report, l.Secret, s.now()) {
 		return
 	}
 	if _, err := s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
 		s.log.WarnContext(ctx, "status.unwritten", "link", l.Slug, "cause", explain.Cause(err))
 	}
-}
-
-// saysSomethingNew reports whether the outcome of a request for a token differs from what the
-// row says.
-func (l Link) saysSomethingNew(report verification.Report, now time.Time) bool {
-	failed, _ := report.Failed()
-	about := l.Failing == verification.CheckToken
-	known := about && l.Health == condition.Broken
-	switch report.Outcome() {
-	case verification.OutcomeTransient:
-		return false
-	case verification.OutcomeActive:
-		return about || !l.Secret.FellBackAt.IsZero()
-	case verification.OutcomeExpired:
-		return !known || !l.Secret.Expired
-	case verification.OutcomeBroken:
-		return !(known && !l.Secret.Expired) && !l.Secret.Spreading(failed.SecretRefused, now)
-	}
-	return true
 }
 
 // writeFinding writes what was found to the row, and returns the row. If its settings or its secret

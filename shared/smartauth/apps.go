@@ -118,11 +118,12 @@ func (s *Service) CreateApp(ctx context.Context, organization, slug string, in N
 	if err := s.suits(settings, l, in.willHave(a)); err != nil {
 		return App{}, secret.Value{}, nil, err
 	}
-	if a.EntraClientID, err = s.register(ctx, l, a, in.Entra); err != nil {
+	if a.EntraClientID, err = s.register(ctx, settings.asking(l), a, in.Entra); err != nil {
 		return App{}, secret.Value{}, nil, err
 	}
 	switch swapped, err := s.swap(ctx, row, a); {
 	case err != nil:
+		s.unused(ctx, l, a.ClientID, a.EntraClientID)
 		return App{}, secret.Value{}, nil, err
 	case !swapped:
 		s.unused(ctx, l, a.ClientID, a.EntraClientID)
@@ -132,8 +133,8 @@ func (s *Service) CreateApp(ctx context.Context, organization, slug string, in N
 		s.unused(ctx, l, a.ClientID, a.EntraClientID)
 		return App{}, secret.Value{}, nil, err
 	}
-	err = s.registered(ctx, l, &a)
-	return a, clientSecret, a.notes(settings), err
+	s.registeredNow(ctx, l, &a)
+	return a, clientSecret, a.notes(settings), nil
 }
 
 func tooManyApps(slug string) error {
@@ -186,25 +187,28 @@ func (s *Service) ChangeApp(ctx context.Context, organization, slug, clientID st
 	if err != nil {
 		return App{}, nil, err
 	}
-	registered, err := s.register(ctx, l, before, in.Entra)
+	registered, err := s.register(ctx, settings.asking(l), before, in.Entra)
 	if err != nil {
 		return App{}, nil, err
 	}
 	changed, err = s.updateApp(ctx, l, clientID, func(a App) (App, error) {
 		if in.Entra != nil {
+			if a.ID != before.ID || a.EntraClientID != before.EntraClientID {
+				return App{}, problem.New(problem.ChangedMeanwhile, "The app %q was made anew, or its registration in Entra was changed, while this request was under way. Read it again, look at what changed, and send the request with its ETag.", clientID)
+			}
 			a.EntraClientID = registered
 		}
 		return change(a)
 	})
 	if err != nil {
 		s.unused(ctx, l, clientID, registered)
-		return App{}, nil, err
+		return App{}, nil, butEntra(err, before, registered, in.Entra)
 	}
 	if before.EntraClientID != changed.EntraClientID {
-		s.unregister(ctx, l, clientID, before.EntraClientID)
+		s.unused(ctx, l, clientID, before.EntraClientID)
 	}
-	err = s.registered(ctx, l, &changed)
-	return changed, changed.notes(settings), err
+	s.registeredNow(ctx, l, &changed)
+	return changed, changed.notes(settings), nil
 }
 
 // NewAppSecret gives a symmetric app another client secret. If-Match is checked when it was sent. made is
@@ -232,10 +236,14 @@ func (s *Service) NewAppSecret(ctx context.Context, organization, slug, clientID
 		now := s.Now()
 		return a.withSecret(clientSecret, now.Add(time.Duration(overlap)*time.Hour), now), nil
 	})
-	if err == nil && in.ClientSecret.IsZero() {
+	if err != nil {
+		return App{}, secret.Value{}, nil, err
+	}
+	if in.ClientSecret.IsZero() {
 		made = clientSecret
 	}
-	return changed, made, changed.notes(settings), err
+	s.registeredNow(ctx, l, &changed)
+	return changed, made, changed.notes(settings), nil
 }
 
 // DeleteApp removes an app: what it was granted is dead. Errors: those of App, IfMatchRequired,
@@ -255,7 +263,7 @@ func (s *Service) DeleteApp(ctx context.Context, organization, slug, clientID st
 		}
 		gone, err := s.remove(ctx, row)
 		if gone {
-			s.unregister(ctx, l, clientID, a.EntraClientID)
+			s.unused(ctx, l, clientID, a.EntraClientID)
 		}
 		if err != nil || gone {
 			return err

@@ -21,7 +21,9 @@ type Registrations interface {
 	Get(ctx context.Context, of link.Link, app, clientID string) (link.Link, error)
 	Put(ctx context.Context, of link.Link, app string, in intake.Application) (link.Result, error)
 	Date(ctx context.Context, of link.Link, app, clientID, secretExpiresOn string) (link.Result, error)
-	Delete(ctx context.Context, of link.Link, app, clientID string) error
+	Delete(ctx context.Context, registration link.Link) error
+	Tend(ctx context.Context, registration, of link.Link, named bool) (row link.Link, did string, err error)
+	Free(ctx context.Context, tenantID, clientID string) error
 }
 
 // NewEntra is what an organization sends of an app's own registration in Entra. What is absent stays.
@@ -89,10 +91,13 @@ func (s *Service) register(ctx context.Context, l link.Link, a App, in *NewEntra
 	return result.Link.ClientID, nil
 }
 
-// ofEntra names the members of entra in the mistakes of an error.
+// ofEntra says an error of a registration as one of the app's member entra.
 func ofEntra(err error) error {
 	var p *problem.Error
-	if !errors.As(err, &p) || len(p.Fields) == 0 {
+	switch {
+	case problem.CodeOf(err) == problem.ChangedMeanwhile:
+		return problem.New(problem.ChangedMeanwhile, "Another request changes the app's registration in Entra just now, so this one did not change it. Read the app again in a minute, and send the request with its ETag.")
+	case !errors.As(err, &p) || len(p.Fields) == 0:
 		return err
 	}
 	told := *p
@@ -105,23 +110,21 @@ func ofEntra(err error) error {
 	return &told
 }
 
-// unregister removes a registration that an app has no longer. What fails here is left to the timer: see
-// Named.
-func (s *Service) unregister(ctx context.Context, l link.Link, app, clientID string) {
+// unused removes a registration that an app does not name, or names no longer, unless another request has given
+// it to the app meanwhile. What fails here is left to the timer: see Tend.
+func (s *Service) unused(ctx context.Context, l link.Link, app, clientID string) {
 	if clientID == "" {
 		return
 	}
 	const enough = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), enough)
 	defer cancel()
-	_ = s.Registrations.Delete(ctx, l, app, clientID)
-}
-
-// unused removes a registration that was stored for an app which did not take it, unless another request has
-// given it to the app meanwhile.
-func (s *Service) unused(ctx context.Context, l link.Link, app, clientID string) {
+	registration, err := s.Registrations.Get(ctx, l, app, clientID)
+	if err != nil {
+		return
+	}
 	if now, _, err := s.app(ctx, l, app); problem.CodeOf(err) == problem.AppNotFound || err == nil && now.EntraClientID != clientID {
-		s.unregister(ctx, l, app, clientID)
+		_ = s.Registrations.Delete(ctx, registration)
 	}
 }
 
@@ -141,24 +144,56 @@ func (s *Service) registered(ctx context.Context, l link.Link, a *App) error {
 	return nil
 }
 
+// registeredNow is registered after a change: that has been made, and must be answered, whatever can be read now.
+func (s *Service) registeredNow(ctx context.Context, l link.Link, a *App) {
+	_ = s.registered(ctx, l, a)
+}
+
+// butEntra says of a change that was not made that the new secret of the app's registration, or its date, was
+// stored before.
+func butEntra(err error, before App, registered string, sent *NewEntra) error {
+	var p *problem.Error
+	if sent == nil || registered != before.EntraClientID || sent.ClientSecret.IsZero() && sent.SecretExpiresOn == nil || !errors.As(err, &p) {
+		return err
+	}
+	told := *p
+	told.Detail += " What was sent of the secret in entra has been stored before that."
+	return &told
+}
+
 // allRegistered is registered for a list of apps.
 func (s *Service) allRegistered(ctx context.Context, l link.Link, apps []App) error {
 	const atOnce = 8
 	return flight.Each(ctx, len(apps), atOnce, func(ctx context.Context, i int) error { return s.registered(ctx, l, &apps[i]) })
 }
 
-// Named implements [link.Apps].
-func (s *Service) Named(ctx context.Context, registration link.Link) (bool, error) {
+// Tend implements [link.Apps].
+func (s *Service) Tend(ctx context.Context, registration link.Link) (row link.Link, did string, err error) {
 	l, err := s.Links.Get(ctx, registration.Organization, string(registration.Of))
 	var a App
 	if err == nil {
 		a, _, err = s.app(ctx, l, registration.App)
 	}
+	var settings Settings
+	if err == nil {
+		settings, _, err = s.settings(ctx, l)
+	}
 	switch problem.CodeOf(err) {
 	case problem.LinkNotFound, problem.AppNotFound:
-		return false, nil
+		return s.Registrations.Tend(ctx, registration, link.Link{}, false)
+	case problem.SMARTNotEnabled: // the apps stay for the day when it is
+		err = nil
 	}
-	return err == nil && a.EntraClientID == registration.ClientID && l.TenantID == registration.TenantID, err
+	if err != nil {
+		return link.Link{}, "looked for the app of a registration", err
+	}
+	named := a.EntraClientID == registration.ClientID && l.TenantID == registration.TenantID
+	return s.Registrations.Tend(ctx, registration, settings.asking(l), named)
+}
+
+// Free implements [link.Apps].
+func (s *Service) Free(ctx context.Context, tenantID, clientID string) error {
+	return s.Registrations.Free(ctx, tenantID, clientID)
 }
 
 // Removed implements [link.Apps]: it removes the settings and the apps of a link, with their registrations. What
@@ -180,7 +215,7 @@ func (s *Service) Removed(ctx context.Context, l link.Link) error {
 		for _, row := range apps {
 			var a App
 			if err = decode(row, &a); err == nil && a.EntraClientID != "" {
-				err = s.Registrations.Delete(ctx, l, a.ClientID, a.EntraClientID)
+				err = s.deregister(ctx, l, a)
 			}
 			if err == nil {
 				err = s.removeAll(ctx, row)
@@ -189,6 +224,18 @@ func (s *Service) Removed(ctx context.Context, l link.Link) error {
 				return err
 			}
 		}
+	}
+	return err
+}
+
+// deregister removes the registration of an app.
+func (s *Service) deregister(ctx context.Context, l link.Link, a App) error {
+	registration, err := s.Registrations.Get(ctx, l, a.ClientID, a.EntraClientID)
+	if err == nil {
+		err = s.Registrations.Delete(ctx, registration)
+	}
+	if problem.CodeOf(err) == problem.LinkNotFound {
+		return nil
 	}
 	return err
 }

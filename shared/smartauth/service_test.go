@@ -43,6 +43,17 @@ type desk struct {
 	registered map[string]link.Link // by client id in Entra
 	refuses    error                // what Put answers
 	undeleted  error                // what Delete answers
+	unread     error                // what Get answers
+	named      bool                 // what Tend was told last
+	audience   string
+}
+
+// names reports whether an app names a registration, as the timer is told.
+func (d *desk) names(t *testing.T, registration link.Link) (bool, error) {
+	t.Helper()
+	d.named = false
+	_, _, err := d.Tend(t.Context(), registration)
+	return d.named, err
 }
 
 func newDesk() *desk {
@@ -881,6 +892,9 @@ type registrations struct{ d *desk }
 
 // Get implements [smartauth.Registrations].
 func (r registrations) Get(_ context.Context, of link.Link, app, clientID string) (link.Link, error) {
+	if r.d.unread != nil {
+		return link.Link{}, r.d.unread
+	}
 	l, ok := r.d.registered[clientID]
 	if !ok || l.Of != of.Slug || l.App != app {
 		return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
@@ -910,12 +924,21 @@ func (r registrations) Date(ctx context.Context, of link.Link, app, clientID, se
 }
 
 // Delete implements [smartauth.Registrations].
-func (r registrations) Delete(_ context.Context, _ link.Link, _, clientID string) error {
+func (r registrations) Delete(_ context.Context, registration link.Link) error {
 	if r.d.undeleted == nil {
-		delete(r.d.registered, clientID)
+		delete(r.d.registered, registration.ClientID)
 	}
 	return r.d.undeleted
 }
+
+// Tend implements [smartauth.Registrations].
+func (r registrations) Tend(_ context.Context, registration, of link.Link, named bool) (link.Link, string, error) {
+	r.d.named, r.d.audience = named, of.Audience
+	return registration, "", nil
+}
+
+// Free implements [smartauth.Registrations].
+func (registrations) Free(context.Context, string, string) error { return nil }
 
 // TestOwnRegistrations: an app has the registration that its row names, whatever fails in between; what no row
 // names is removed.
@@ -946,12 +969,15 @@ func TestOwnRegistrations(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	has(one)
-	if named, err := d.Named(t.Context(), d.registered[one]); err != nil || !named {
+	if named, err := d.names(t, d.registered[one]); err != nil || !named {
 		t.Errorf("%v, %v", named, err)
+	}
+	if d.audience != "api://clinic" {
+		t.Errorf("it follows the audience %q", d.audience)
 	}
 	other := d.registered[one]
 	other.ClientID = two
-	if named, err := d.Named(t.Context(), other); err != nil || named {
+	if named, err := d.names(t, other); err != nil || named {
 		t.Errorf("another is named: %v, %v", named, err)
 	}
 	// Each member by itself.
@@ -995,6 +1021,45 @@ func TestOwnRegistrations(t *testing.T) {
 		t.Error(err)
 	}
 	has(one, two) // it is the faster one's
+	// Another request that is faster has changed the registration, or the app: this one does not undo it.
+	for what, meanwhile := range map[string]string{"another application": `{"entra":{"clientId":"55555555-5555-4555-8555-555555555556","clientSecret":"theirs"}}`, "another name": `{"name":"Fourth"}`} {
+		before, _, err := d.App(t.Context(), orgA, slug, "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.rows.Fault = func(op string, k store.Key, before bool) error {
+			if op == "Swap" && before && strings.HasSuffix(k.Name, "_app") {
+				d.rows.Fault = nil
+				if _, err := change(meanwhile); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil
+		}
+		_, _, err = d.ChangeApp(t.Context(), orgA, slug, "app", smartauth.Precondition{IfMatch: before.ETag()}, read[smartauth.NewApp](t, `{"entra":{"secretExpiresOn":"2027-07-01"}}`))
+		if wantCode(t, err, problem.ChangedMeanwhile); !strings.Contains(err.Error(), "has been stored") {
+			t.Errorf("%s: %v", what, err)
+		}
+		d.rows.Fault = nil
+	}
+	if a, err := change(`{"entra":{"clientId":"` + two + `","clientSecret":"third"}}`); err != nil || a.EntraClientID != two {
+		t.Errorf("%v", err)
+	}
+	has(one, two)
+	// What cannot be read after a change is not told; the change is.
+	d.unread = store.ErrUnavailable
+	made, secret, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, strings.Replace(app("once", `{"clientId":"55555555-5555-4555-8555-555555555557","clientSecret":"x"}`), `"public"`, `"symmetric"`, 1)))
+	if err != nil || secret.IsZero() || made.Registration.Row.ClientID != "" {
+		t.Errorf("the client secret is lost: %+v, %v", made, err)
+	}
+	d.unread = nil
+	if a, _, _, err := d.NewAppSecret(t.Context(), orgA, slug, "once", smartauth.Precondition{}, smartauth.NewSecret{}); err != nil || a.Registration.Row.ClientID == "" {
+		t.Errorf("the answer denies the registration: %+v, %v", a, err)
+	}
+	if err := d.DeleteApp(t.Context(), orgA, slug, "once", smartauth.Precondition{IfMatch: "*"}); err != nil {
+		t.Error(err)
+	}
+	has(one, two)
 	// A registration whose row is gone is told, and can be made again.
 	delete(d.registered, one)
 	if a, _, err := d.App(t.Context(), orgA, slug, "late"); err != nil || a.EntraClientID != one || a.Registration.Row.ClientID != "" {
@@ -1011,11 +1076,11 @@ func TestOwnRegistrations(t *testing.T) {
 		t.Error(err)
 	}
 	has(two)
-	if named, err := d.Named(t.Context(), d.registered[two]); err != nil || named {
+	if named, err := d.names(t, d.registered[two]); err != nil || named {
 		t.Errorf("%v, %v", named, err)
 	}
 	d.rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
-	if _, err := d.Named(t.Context(), d.registered[two]); err == nil {
+	if _, err := d.names(t, d.registered[two]); err == nil {
 		t.Error("nobody knows, and it is answered")
 	}
 	d.rows.Fault, d.undeleted = nil, nil

@@ -70,6 +70,12 @@ func (s Spelling) resource(l link.Link) string {
 	return l.Audience
 }
 
+// asking is a link with the audience that tokens are asked for with its settings.
+func (s Settings) asking(l link.Link) link.Link {
+	l.Audience = s.Spelling.resource(l)
+	return l
+}
+
 // translator spells scopes as Entra is asked for them. Errors: smart.Mistakes, *smart.Refusal.
 func (s Spelling) translator(l link.Link, more smart.Aliases) (*smart.Translator, error) {
 	o := smart.Options{Dialect: s.Dialect, Resource: s.resource(l)}

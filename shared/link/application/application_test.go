@@ -48,6 +48,8 @@ type world struct {
 	now   time.Time
 	told  []notify.Event
 	named bool
+
+	meanwhile func() // called when the timer has looked for the app of a registration; nil: nothing happens
 }
 
 // verifier is the real one for registrations of apps; links are taken as they are.
@@ -95,8 +97,20 @@ func (w *world) pass(d time.Duration) {
 // Removed implements [link.Apps].
 func (w *world) Removed(context.Context, link.Link) error { return nil }
 
-// Named implements [link.Apps].
-func (w *world) Named(context.Context, link.Link) (bool, error) { return w.named, nil }
+// Tend implements [link.Apps].
+func (w *world) Tend(ctx context.Context, registration link.Link) (link.Link, string, error) {
+	of, err := w.links.Get(ctx, registration.Organization, string(registration.Of))
+	named := w.named && err == nil
+	if w.meanwhile != nil {
+		w.meanwhile()
+	}
+	return w.apps.Tend(ctx, registration, of, named)
+}
+
+// Free implements [link.Apps].
+func (w *world) Free(ctx context.Context, tenantID, clientID string) error {
+	return w.apps.Free(ctx, tenantID, clientID)
+}
 
 // Name implements [notify.Channel].
 func (w *world) Name() string { return "webhook" }
@@ -116,13 +130,17 @@ func (w *world) Deliver(_ context.Context, _ string, _ notify.Target, e notify.E
 
 func (w *world) register(t *testing.T, organization, slug, clientID string) link.Link {
 	t.Helper()
-	result, err := w.links.Register(t.Context(), organization, intake.Registration{
-		Slug: slug, Description: "A clinic", FHIRServerURL: server, ClientID: clientID, ClientSecret: secret.New("canary-link"), TenantID: orgA, Audience: server, SecretExpiresOn: "2028-01-01", Contacts: []string{"it@clinic.example"},
-	})
+	result, err := w.links.Register(t.Context(), organization, registration(slug, clientID))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return result.Link
+}
+
+func registration(slug, clientID string) intake.Registration {
+	return intake.Registration{
+		Slug: slug, Description: "A clinic", FHIRServerURL: server, ClientID: clientID, ClientSecret: secret.New("canary-link"), TenantID: orgA, Audience: server, SecretExpiresOn: "2028-01-01", Contacts: []string{"it@clinic.example"},
+	}
 }
 
 // sweep tends everything that is due, as the timer does.
@@ -222,11 +240,15 @@ func TestLife(t *testing.T) {
 		t.Errorf("%+v, %v", next.Link.Secret, err)
 	}
 	use("canary-next")
-	if dated, err := w.apps.Date(t.Context(), of, "growth-chart", chartApp, "2028-03-01"); err != nil || dated.Link.Secret.ExpiresOn.String() != "2028-03-01" {
-		t.Errorf("%v", err)
+	dated, err := w.apps.Date(t.Context(), of, "growth-chart", chartApp, "2028-03-01")
+	if err != nil || dated.Link.Secret.ExpiresOn.String() != "2028-03-01" {
+		t.Fatal(err)
+	}
+	if err := w.apps.Delete(t.Context(), next.Link); problem.CodeOf(err) != problem.ChangedMeanwhile {
+		t.Errorf("it was deleted as it was no longer: %v", err)
 	}
 	for range 2 { // gone is gone
-		if err := w.apps.Delete(t.Context(), of, "growth-chart", chartApp); err != nil {
+		if err := w.apps.Delete(t.Context(), dated.Link); err != nil {
 			t.Error(err)
 		}
 	}
@@ -241,7 +263,7 @@ func TestLife(t *testing.T) {
 	for _, e := range events {
 		about[e.App]++
 	}
-	if err != nil || about[""] != 1 || about["another"] != 1 || about["growth-chart"] != 5 {
+	if err != nil || about[""] != 1 || about["another"] != 1 || about["growth-chart"] != 7 { // two refusals among them
 		t.Errorf("the trail of the link: %v, %v", about, err)
 	}
 }
@@ -272,13 +294,38 @@ func TestShared(t *testing.T) {
 		if _, err := w.apps.Get(t.Context(), get, "growth-chart", chartApp); problem.CodeOf(err) != problem.LinkNotFound {
 			t.Errorf("%s sees the registration of another: %v", get.Slug, err)
 		}
-		if err := w.apps.Delete(t.Context(), get, "growth-chart", chartApp); err != nil {
-			t.Error(err)
+	}
+	// And an app's stands in the way of links: of those to come, and of those that change.
+	for _, organization := range []string{orgA, orgB} {
+		_, err := w.links.Register(t.Context(), organization, registration("third", chartApp))
+		if p := wantCode(t, err, problem.AppRegistrationShared); p.Fields[0].Field != "clientId" {
+			t.Errorf("%+v", p)
 		}
 	}
-	if _, err := w.apps.Get(t.Context(), of, "growth-chart", chartApp); err != nil {
-		t.Errorf("another has deleted it: %v", err)
+	change := intake.NewSecret{ClientSecret: secret.New("canary-link"), SecretExpiresOn: "2028-01-01"}.Patch()
+	if _, err := w.links.Patch(t.Context(), orgA, "ward", "*", change); err != nil {
+		t.Errorf("a new secret of a link: %v", err)
 	}
+	clientID := chartApp
+	change.ClientID = &clientID
+	_, err := w.links.Patch(t.Context(), orgA, "ward", "*", change)
+	wantCode(t, err, problem.AppRegistrationShared)
+	// While another request is about the application, that is no reason to look for another one.
+	l, err := w.apps.Get(t.Context(), of, "growth-chart", chartApp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.vault.Fault = func(op, _ string, _ bool) error {
+		if op == "Delete" {
+			return store.ErrUnavailable
+		}
+		return nil
+	}
+	if err := w.apps.Delete(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.apps.Put(t.Context(), of, "growth-chart", chart("canary-chart", ""))
+	wantCode(t, err, problem.UpstreamUnavailable)
 }
 
 // TestWatched: people are told of the secret of an app as of a link's, with the app beside the link.
@@ -354,6 +401,109 @@ func TestWithoutApp(t *testing.T) {
 	w.sweep(t)
 	if _, err := w.stores.Get(t.Context(), result.Link.Slug); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("its row is still there: %v", err)
+	}
+}
+
+// TestUsedAgain: a registration that was left without an app, and is being given to one, is not removed while its
+// app is being written.
+func TestUsedAgain(t *testing.T) {
+	w := newWorld()
+	of := w.register(t, orgA, "clinic", linkApp)
+	if _, err := w.apps.Put(t.Context(), of, "growth-chart", chart("canary-chart", "2028-01-10")); err != nil {
+		t.Fatal(err)
+	}
+	w.named = false
+	w.pass(25 * time.Hour)
+	again := func() {
+		if _, err := w.apps.Put(t.Context(), of, "growth-chart", chart("canary-next", "2028-01-10")); err != nil {
+			t.Error(err)
+		}
+	}
+	w.meanwhile = func() { w.meanwhile = nil; again() }
+	w.sweep(t)
+	l, err := w.apps.Get(t.Context(), of, "growth-chart", chartApp)
+	if err != nil || w.meanwhile != nil {
+		t.Fatalf("it was removed after the timer had looked: %v", err)
+	}
+	w.pass(link.Grace - time.Minute)
+	if _, err := w.links.Tend(t.Context(), l.Slug); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.apps.Get(t.Context(), of, "growth-chart", chartApp); err != nil {
+		t.Errorf("it was removed %s after it was stored: %v", link.Grace-time.Minute, err)
+	}
+}
+
+// TestSoonAfter: the timer looks soon whether what was stored has an app.
+func TestSoonAfter(t *testing.T) {
+	w := newWorld()
+	of := w.register(t, orgA, "clinic", linkApp)
+	if _, err := w.apps.Put(t.Context(), of, "growth-chart", chart("canary-chart", "2028-01-10")); err != nil {
+		t.Fatal(err)
+	}
+	w.named = false
+	w.pass(link.Grace + 2*time.Minute)
+	w.sweep(t)
+	if _, err := w.apps.Put(t.Context(), of, "another", chart("canary-next", "2028-01-10")); err != nil {
+		t.Errorf("the application is not free: %v", err)
+	}
+}
+
+// TestFollows: a registration is verified for the audience that its link has now.
+func TestFollows(t *testing.T) {
+	const next = "https://ward.fhir.sandbox.test"
+	for what, do := range map[string]func(*world, link.Link) error{
+		"the timer": func(w *world, _ link.Link) error {
+			w.pass(25 * time.Hour)
+			w.sweep(t)
+			return nil
+		},
+		"a new secret": func(w *world, of link.Link) error {
+			_, err := w.apps.Put(t.Context(), of, "growth-chart", chart("canary-next", "2028-01-10"))
+			return err
+		},
+	} {
+		w := newWorld()
+		of := w.register(t, orgA, "clinic", linkApp)
+		if _, err := w.apps.Put(t.Context(), of, "growth-chart", chart("canary-chart", "2028-01-10")); err != nil {
+			t.Fatal(err)
+		}
+		change := intake.NewSecret{ClientSecret: secret.New("canary-link"), SecretExpiresOn: "2028-01-01"}.Patch()
+		server, tenant, audience := next, orgA, next
+		change.FHIRServerURL, change.TenantID, change.Audience = &server, &tenant, &audience
+		moved, err := w.links.Patch(t.Context(), orgA, "clinic", "*", change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := do(w, moved.Link); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := w.apps.Get(t.Context(), moved.Link, "growth-chart", chartApp); err != nil || l.Audience != next || l.FHIRServerURL != moved.Link.FHIRServerURL {
+			t.Errorf("%s: %s at %s, %v", what, l.Audience, l.FHIRServerURL, err)
+		}
+	}
+}
+
+// TestAfterOlderVersion: a version that knew no registrations of apps writes their rows as links'. The timer
+// removes what is left of them, and the app can send its registration again.
+func TestAfterOlderVersion(t *testing.T) {
+	w := newWorld()
+	of := w.register(t, orgA, "clinic", linkApp)
+	result, err := w.apps.Put(t.Context(), of, "growth-chart", chart("canary-chart", "2028-01-10"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.stores.Update(t.Context(), result.Link.Slug, func(l link.Link) (link.Link, error) {
+		l.App, l.Of = "", ""
+		return l, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pass(25 * time.Hour)
+	w.sweep(t)
+	if _, err := w.apps.Put(t.Context(), of, "growth-chart", chart("canary-next", "2028-01-10")); err != nil {
+		t.Error(err)
 	}
 }
 

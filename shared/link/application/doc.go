@@ -4,5 +4,5 @@
 // slug, so no route of links finds it.
 //
 // The order of writes is that of package link. The row comes before the app that names it, and goes after
-// it, so a crash can leave a registration without an app: Tidy removes it.
+// it, so a crash can leave a registration without an app: Tend removes it.
 package application

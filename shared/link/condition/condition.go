@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fhirlink/shared/date"
+	"fhirlink/shared/link/ending"
 	"fhirlink/shared/verification"
 )
 
@@ -196,4 +197,36 @@ func (c *Condition) transient(failing string, slug string, now time.Time) {
 	if c.Attempts >= transientLimit {
 		c.Health, c.NextVerify = Degraded, now.Add(degradedPause)
 	}
+}
+
+// Unexpected reports whether Entra's answer to a request for a token is new to the row. That it did not answer
+// says nothing.
+func (c Condition) Unexpected(report verification.Report) bool {
+	switch failed, found := report.Failed(); {
+	case !found:
+		return c.Failing != ""
+	case report.Outcome() == verification.OutcomeTransient:
+		return false
+	default:
+		return c.Problem == nil || c.Problem.Check != failed.ID || c.Problem.Code != failed.Code
+	}
+}
+
+// News reports whether the outcome of a request for a token differs from what the row says of its condition and
+// its secret.
+func (c Condition) News(report verification.Report, secret ending.Secret, now time.Time) bool {
+	failed, _ := report.Failed()
+	about := c.Failing == verification.CheckToken
+	known := about && c.Health == Broken
+	switch report.Outcome() {
+	case verification.OutcomeTransient:
+		return false
+	case verification.OutcomeActive:
+		return about || !secret.FellBackAt.IsZero()
+	case verification.OutcomeExpired:
+		return !known || !secret.Expired
+	case verification.OutcomeBroken:
+		return !(known && !secret.Expired) && !secret.Spreading(failed.SecretRefused, now)
+	}
+	return true
 }

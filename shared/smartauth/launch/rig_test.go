@@ -143,7 +143,15 @@ func (r registrations) Date(ctx context.Context, of link.Link, app, clientID, _ 
 }
 
 // Delete implements [smartauth.Registrations].
-func (registrations) Delete(context.Context, link.Link, string, string) error { return nil }
+func (registrations) Delete(context.Context, link.Link) error { return nil }
+
+// Tend implements [smartauth.Registrations].
+func (registrations) Tend(_ context.Context, l, _ link.Link, _ bool) (link.Link, string, error) {
+	return l, "", nil
+}
+
+// Free implements [smartauth.Registrations].
+func (registrations) Free(context.Context, string, string) error { return nil }
 
 // Live implements [smartauth.Links].
 func (r *rig) Live(ctx context.Context, slug string) (link.Link, error) {
