@@ -56,7 +56,7 @@ func (p *program) serveApps(o options, c config.Config, out clients, log *slog.L
 		return nil
 	}
 	p.resources = resource.New(resource.Deps{
-		Link: links.Live, SMART: p.smart, Scenarios: out.box.FHIRForBrowsers, Owns: sandbox.Owns, PublicURL: c.PublicURL, Now: o.ahead.now,
+		Link: links.Live, SMART: p.smart, Scenarios: out.box.FHIRForBrowsers, Owns: sandbox.Owns, Issuers: sandbox.Issuers, PublicURL: c.PublicURL, Now: o.ahead.now,
 	})
 	return out.box.Open(func(origin string) http.Handler {
 		p.app = origin + "/"

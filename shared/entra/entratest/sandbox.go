@@ -17,6 +17,8 @@ type Registration struct {
 	ExpiredSecret string // is answered with AADSTS7000222
 	Others        []App  // further applications of the tenant, those of SMART apps
 	Zone          string // FHIR servers below this DNS name are known resources, e.g. sandbox.test; see Scenarios
+	// Defines is that of the tenant, e.g. [Registered].
+	Defines func(resource, scope string) bool
 }
 
 // Sandbox returns an authority with one tenant and one application.
@@ -29,6 +31,7 @@ func Sandbox(r Registration) *Authority {
 			u, err := url.Parse(resource)
 			return err == nil && u.Scheme == "https" && strings.HasSuffix(u.Host, "."+r.Zone)
 		},
+		Defines: r.Defines,
 		Apps: append([]App{{
 			ClientID: r.ClientID,
 			ObjectID: "55555555-5555-4555-8555-555555555555",

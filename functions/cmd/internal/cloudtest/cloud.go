@@ -93,7 +93,7 @@ func Start(t testing.TB) *Cloud {
 	t.Helper()
 	c := &Cloud{}
 	c.Entra = entratest.New(
-		entratest.Tenant{ID: Tenant, Name: "Clinic", Apps: []entratest.App{{
+		entratest.Tenant{ID: Tenant, Name: "Clinic", Defines: entratest.Registered, Apps: []entratest.App{{
 			ClientID: ClientID, ObjectID: "55555555-5555-4555-8555-555555555555",
 			Secrets: []entratest.Secret{{Value: Secret}, {Value: NextSecret}, {Value: ExpiredSecret, ExpiresOn: time.Unix(1, 0)}},
 		}, {

@@ -19,12 +19,34 @@ const APIClientID = "99999999-9999-4999-8999-999999999999"
 // Tenants returns the tenants whose people can sign in.
 func Tenants() []string { return []string{browser.Clinic, browser.Partner} }
 
+// Issuers are the iss of Entra's access tokens of a tenant, of version 1 and 2. Which of them a token has is up to
+// the application of the FHIR server, in the sandbox version 1.
+func Issuers(tenantID string) []string {
+	return []string{"https://sts.windows.net/" + tenantID + "/", Authority + tenantID + "/v2.0"}
+}
+
+// asRegistered are the usual users, with what an administrator has set up for access tokens of the FHIR
+// servers: the claim fhirUser, and for everybody who has one the application role with which Microsoft's
+// open-source server reads scopes.
+func asRegistered() []browser.User {
+	users := browser.Users()
+	for i, u := range users {
+		if u.FHIRUser != "" {
+			users[i].AccessClaims = map[string]any{"fhirUser": u.FHIRUser, "roles": []string{smartUser}}
+		}
+	}
+	return users
+}
+
+const smartUser = "smartUser"
+
 // OpenToBrowsers lets people sign in at a site of the sandbox's Entra, for a deployment at publicURL.
 // Its tokens are those of Authority. Call it once.
 func (s *Sandbox) OpenToBrowsers(publicURL string) (site *browser.Site, err error) {
 	s.Entra.Set(entratest.Tenant{ID: browser.Partner, Name: "Partner", Zone: zone})
 	err = s.Open(func(origin string) http.Handler {
 		site = browser.New(s.Entra, origin, publicURL, APIClientID)
+		site.Users = asRegistered()
 		return site
 	})
 	return site, err

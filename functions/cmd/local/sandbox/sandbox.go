@@ -20,7 +20,7 @@ import (
 	"fhirlink/shared/fhir/fhirtest"
 )
 
-// The sandbox's names, and the registrations that its authority knows: the link's, and those of two SMART apps.
+// The sandbox's names, and the registrations that its authority knows: the link's, and those of three SMART apps.
 const (
 	Authority     = "https://" + loginHost + "/"
 	TenantID      = "11111111-1111-4111-8111-111111111111"
@@ -33,6 +33,8 @@ const (
 	AppNextSecret    = "sandbox-app-next-secret"
 	OtherAppClientID = "2a2a2a2a-0000-4000-8000-000000000002"
 	OtherAppSecret   = "sandbox-other-app-secret"
+	UserAppClientID  = "2a2a2a2a-0000-4000-8000-000000000003"
+	UserAppSecret    = "sandbox-user-app-secret"
 
 	// RevocableSecret is valid, until POST /sandbox/revoke makes Entra refuse it.
 	RevocableSecret = "sandbox-revocable-value"
@@ -74,10 +76,11 @@ func New(sink *Sink) (*Sandbox, error) {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	authority := entratest.Sandbox(entratest.Registration{
-		URL: Authority, TenantID: TenantID, ClientID: ClientID, Secret: Secret, SecondSecret: RevocableSecret, ExpiredSecret: ExpiredSecret, Zone: zone,
+		URL: Authority, TenantID: TenantID, ClientID: ClientID, Secret: Secret, SecondSecret: RevocableSecret, ExpiredSecret: ExpiredSecret, Zone: zone, Defines: entratest.Registered,
 		Others: []entratest.App{
 			{ClientID: AppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a1", Secrets: []entratest.Secret{{Value: AppSecret}, {Value: AppNextSecret}}},
 			{ClientID: OtherAppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a2", Secrets: []entratest.Secret{{Value: OtherAppSecret}}, Roles: []string{"system~Patient.rs", "system~Observation.cruds"}},
+			{ClientID: UserAppClientID, ObjectID: "2a2a2a2a-0000-4000-8000-0000000000a3", Secrets: []entratest.Secret{{Value: UserAppSecret}}},
 		},
 	})
 	s := &Sandbox{

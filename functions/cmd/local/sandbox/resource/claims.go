@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -12,14 +13,15 @@ import (
 
 // Issuer is whose access tokens a FHIR server trusts.
 type Issuer struct {
-	Name     string // iss
-	Audience string // aud
+	Names    []string // any of them is iss
+	Audience string   // aud
 	Keys     []jose.JSONWebKey
 }
 
 // Claims are what FHIR servers read of an access token, once they trust it.
 type Claims struct {
-	Scope    string   // of RFC 9068, separated by spaces
+	Scope    string   // of RFC 9068, separated by spaces; Entra has none
+	SCP      string   // Entra's: the same, in its spelling
 	Roles    []string // of the application
 	Patient  string   // id
 	FHIRUser string   // reference to the user, or URL
@@ -31,14 +33,18 @@ func (i Issuer) Claims(token string, now time.Time) (Claims, error) {
 	var claims struct {
 		jwt.RegisteredClaims
 		Scope    string   `json:"scope"`
+		SCP      string   `json:"scp"`
 		Roles    []string `json:"roles"`
 		Patient  string   `json:"patient"`
 		FHIRUser string   `json:"fhirUser"`
 	}
 	_, err := jwt.NewParser(
-		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(i.Name), jwt.WithAudience(i.Audience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return now }),
+		jwt.WithValidMethods([]string{"RS256"}), jwt.WithAudience(i.Audience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return now }),
 	).ParseWithClaims(token, &claims, i.key)
-	return Claims{claims.Scope, claims.Roles, claims.Patient, claims.FHIRUser}, err
+	if err == nil && !slices.Contains(i.Names, claims.Issuer) {
+		err = jwt.ErrTokenInvalidIssuer
+	}
+	return Claims{claims.Scope, claims.SCP, claims.Roles, claims.Patient, claims.FHIRUser}, err
 }
 
 // key returns the issuer's key that a token names.
@@ -56,7 +62,7 @@ func (i Issuer) key(token *jwt.Token) (any, error) {
 func (i Issuer) whyNot(err error) string {
 	switch {
 	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
-		return fmt.Sprintf("The issuer is invalid, %s is expected", i.Name)
+		return fmt.Sprintf("The issuer is invalid, %s is expected", strings.Join(i.Names, " or "))
 	case errors.Is(err, jwt.ErrTokenInvalidAudience):
 		return fmt.Sprintf("The audience is invalid, %s is expected", i.Audience)
 	case errors.Is(err, jwt.ErrTokenExpired), errors.Is(err, jwt.ErrTokenNotValidYet):

@@ -23,8 +23,8 @@ func TestClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	issuer := resource.Issuer{Name: "http://localhost/api/smart/clinic", Audience: "https://clinic", Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "one"}}}
-	good := jwt.MapClaims{"iss": issuer.Name, "aud": issuer.Audience, "exp": now.Add(time.Minute).Unix(), "nbf": now.Unix(), "scope": "patient/*.rs", "patient": "p-1", "fhirUser": "x/Patient/p-1", "roles": []string{"smartUser"}}
+	issuer := resource.Issuer{Names: []string{"http://localhost/api/smart/clinic", "https://sts.windows.net/t/"}, Audience: "https://clinic", Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "one"}}}
+	good := jwt.MapClaims{"iss": issuer.Names[0], "aud": issuer.Audience, "exp": now.Add(time.Minute).Unix(), "nbf": now.Unix(), "scope": "patient/*.rs", "scp": "patient~*.rs", "patient": "p-1", "fhirUser": "x/Patient/p-1", "roles": []string{"smartUser"}}
 	for _, tt := range []struct {
 		name   string
 		change jwt.MapClaims
@@ -35,6 +35,8 @@ func TestClaims(t *testing.T) {
 	}{
 		{"good", nil, jwt.SigningMethodRS256, key, "one", true},
 		{"several audiences", jwt.MapClaims{"aud": []string{"x", issuer.Audience}}, jwt.SigningMethodRS256, key, "one", true},
+		{"the other name of the issuer", jwt.MapClaims{"iss": "https://sts.windows.net/t/"}, jwt.SigningMethodRS256, key, "one", true},
+		{"no issuer", jwt.MapClaims{"iss": nil}, jwt.SigningMethodRS256, key, "one", false},
 		{"another link's", jwt.MapClaims{"iss": "http://localhost/api/smart/other"}, jwt.SigningMethodRS256, key, "one", false},
 		{"an id token", jwt.MapClaims{"aud": "sandbox-app"}, jwt.SigningMethodRS256, key, "one", false},
 		{"expired", jwt.MapClaims{"exp": now.Unix()}, jwt.SigningMethodRS256, key, "one", false},
@@ -57,7 +59,7 @@ func TestClaims(t *testing.T) {
 		if (err == nil) != tt.good {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if tt.good && (got.Scope != "patient/*.rs" || got.Patient != "p-1" || got.FHIRUser != "x/Patient/p-1" || len(got.Roles) != 1) {
+		if tt.good && (got.Scope != "patient/*.rs" || got.SCP != "patient~*.rs" || got.Patient != "p-1" || got.FHIRUser != "x/Patient/p-1" || len(got.Roles) != 1) {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
 	}

@@ -38,48 +38,87 @@ const (
 // smartUser is the role without which Microsoft's open-source server reads no scopes.
 const smartUser = "smartUser"
 
-// Judge decides about a token as a kind of server does, from its claims:
+// Setup is a FHIR server as its operator has set it up for a link (contract-smart.md §9).
+type Setup struct {
+	Kind      smartauth.ServerKind
+	Tokens    smartauth.Tokens // whose it takes
+	Separator string           // of Firely's AccessTokenScopeReplace: stands for "/"; empty: nothing does
+}
+
+// Judge decides about a token as a server does, from its claims. What is said of a server was read in its
+// source or documentation, and not tried with a live one.
 //
 //   - Firely reads scope, and takes the patient of patient/ scopes from the claim patient. Without that it
-//     rejects them. Other servers are taken to do the same.
+//     rejects them. Entra's own tokens have neither: their scopes are in scp. It was not established whether
+//     Firely reads that too, so that user/ scopes would work; this one does not, and says so. patient/ scopes
+//     are rejected either way, for want of patient. Other servers are taken to do the same.
 //   - Microsoft's open-source server reads scopes of users with the role smartUser only. It wants fhirUser
-//     (not for system/), which names the compartment, and refuses scopes of several contexts or of
-//     both versions of SMART with 400.
-//   - Azure Health Data Services does the same for another authorization server's tokens, without the role
-//     and for reading only. It wants fhirUser always, so that system/ never works.
-func Judge(kind smartauth.ServerKind, c Claims) (Access, *Refusal) {
-	if kind == smartauth.FHIRServer || kind == smartauth.AHDS {
-		return judgeMicrosoft(kind, c)
+//     (not for system/), which names the compartment, whatever patient says, and refuses scopes of several
+//     contexts or of both versions of SMART with 400. Of Entra's tokens it is set up to read scp and roles.
+//   - Azure Health Data Services does the same without the role, and wants fhirUser always, so that system/
+//     never works. Another authorization server's tokens are for reading only. To Entra's, a role assignment in
+//     Azure lets it apply scopes, "FHIR SMART User", which no token shows: all users here have it.
+func Judge(s Setup, c Claims) (Access, *Refusal) {
+	if s.Kind == smartauth.FHIRServer || s.Kind == smartauth.AHDS {
+		return s.judgeMicrosoft(c)
 	}
 	if c.Scope == "" {
-		return Access{}, &Refusal{http.StatusForbidden, "The access token has no claim scope."}
+		return Access{}, s.withoutScope(c)
 	}
-	a := Access{scopes: scopesOf(c.Scope), compartments: map[string]string{}}
+	a := Access{scopes: scopesOf(smart.Split(c.Scope)), compartments: map[string]string{}}
 	if a.has("patient") {
 		if c.Patient == "" {
-			return Access{}, &Refusal{http.StatusForbidden, "The access token has patient/ scopes, and no claim patient."}
+			return Access{}, noPatient
 		}
 		a.compartments["patient"] = "Patient/" + c.Patient
 	}
 	return a, nil
 }
 
-func judgeMicrosoft(kind smartauth.ServerKind, c Claims) (Access, *Refusal) {
-	if kind == smartauth.FHIRServer && !slices.Contains(c.Roles, smartUser) {
+var noPatient = &Refusal{http.StatusForbidden, "The access token has patient/ scopes, and no claim patient."}
+
+// withoutScope says why Firely Server does not take a token without the claim scope.
+func (s Setup) withoutScope(c Claims) *Refusal {
+	inSCP := smart.Split(c.SCP)
+	for i, one := range inSCP {
+		if s.Separator != "" {
+			inSCP[i] = strings.ReplaceAll(one, s.Separator, "/")
+		}
+	}
+	a := Access{scopes: scopesOf(inSCP)}
+	switch {
+	case a.has("patient") && c.Patient == "":
+		return noPatient
+	case c.SCP != "":
+		return &Refusal{http.StatusForbidden, "The access token has no claim scope. Its scopes are in scp: whether Firely Server reads that is not established, and this one does not."}
+	}
+	return &Refusal{http.StatusForbidden, "The access token has no claim scope."}
+}
+
+func (s Setup) judgeMicrosoft(c Claims) (Access, *Refusal) {
+	if s.Kind == smartauth.FHIRServer && !slices.Contains(c.Roles, smartUser) {
 		return Access{}, &Refusal{http.StatusForbidden, "Authorization failed: the access token has no role smartUser."}
 	}
-	decoded, err := url.PathUnescape(c.Scope) // before it is split, as they do
-	if err != nil {
-		decoded = c.Scope
+	text := c.Scope
+	if s.Tokens == smartauth.OfEntra {
+		text = strings.Join(append([]string{c.SCP}, c.Roles...), " ")
 	}
-	a := Access{scopes: scopesOf(decoded), compartments: map[string]string{}, readOnly: kind == smartauth.AHDS}
+	decoded, err := url.PathUnescape(text) // before it is split, as they do
+	if err != nil {
+		decoded = text
+	}
+	values := smart.Split(decoded)
+	for i, one := range values {
+		values[i] = readMicrosoft(one)
+	}
+	a := Access{scopes: scopesOf(values), compartments: map[string]string{}, readOnly: s.Kind == smartauth.AHDS && s.Tokens != smartauth.OfEntra}
 	contexts, versions := map[string]bool{}, map[smart.Version]bool{}
 	for _, s := range a.scopes {
 		contexts[s.Context], versions[s.Version()] = true, true
 	}
 	user := userOf(c.FHIRUser)
 	switch {
-	case user == "" && (kind == smartauth.AHDS || !contexts["system"]):
+	case user == "" && (s.Kind == smartauth.AHDS || !contexts["system"]):
 		return Access{}, &Refusal{http.StatusBadRequest, "The fhirUser claim is missing from the token."}
 	case len(contexts) > 1:
 		return Access{}, &Refusal{http.StatusBadRequest, "Scopes of patient, user and system cannot be mixed in one token."}
@@ -93,9 +132,31 @@ func judgeMicrosoft(kind smartauth.ServerKind, c Claims) (Access, *Refusal) {
 	return a, nil
 }
 
-// scopesOf are the scopes of a claim that are for resources and well-formed.
-func scopesOf(claim string) (scopes []smart.Scope) {
-	for _, one := range smart.Split(claim) {
+// readMicrosoft returns a scope in SMART's spelling as Microsoft's servers read it: behind the context there
+// may be "." or "$" for "/", and all is a word for "*".
+func readMicrosoft(value string) string {
+	head, query, granular := strings.Cut(value, "?")
+	at := strings.IndexAny(head, "/.$")
+	if at < 0 || !slices.Contains([]string{"patient", "user", "system"}, head[:at]) {
+		return value
+	}
+	kind, permissions, _ := strings.Cut(head[at+1:], ".")
+	star := func(word string) string {
+		if word == "all" {
+			return "*"
+		}
+		return word
+	}
+	scope := head[:at] + "/" + star(kind) + "." + star(permissions)
+	if granular {
+		scope += "?" + query
+	}
+	return scope
+}
+
+// scopesOf are those of a list that are for resources and well-formed.
+func scopesOf(list []string) (scopes []smart.Scope) {
+	for _, one := range list {
 		if s := smart.Parse(one); s.Kind == smart.Resource && s.WellFormed() {
 			scopes = append(scopes, s)
 		}

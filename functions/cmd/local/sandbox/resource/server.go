@@ -37,7 +37,8 @@ type Deps struct {
 	// Scenarios answers as the scenario of a request's host does, and leaves to usual what nothing is wrong
 	// with.
 	Scenarios func(usual http.HandlerFunc) http.Handler
-	Owns      func(fhir.BaseURL) bool // reports whether a FHIR server is one of the sandbox's
+	Owns      func(fhir.BaseURL) bool        // reports whether a FHIR server is one of the sandbox's
+	Issuers   func(tenantID string) []string // of the access tokens that Entra makes for a tenant
 	PublicURL string
 	Now       func() time.Time
 }
@@ -227,13 +228,16 @@ func (e *exchange) access() (Access, bool) {
 		e.unauthorized("")
 		return Access{}, false
 	}
-	issuer := Issuer{Name: e.SMART.Issuer(string(e.link.Slug)), Audience: server.Settings.Audience(e.link), Keys: keys.Keys}
+	issuer := Issuer{Names: []string{e.SMART.Issuer(string(e.link.Slug))}, Audience: server.Settings.Audience(e.link), Keys: keys.Keys}
+	if server.Settings.Tokens == smartauth.OfEntra {
+		issuer.Names, issuer.Audience = e.Issuers(e.link.TenantID), server.Resource()
+	}
 	claims, err := issuer.Claims(token, e.Now())
 	if err != nil {
 		e.unauthorized(issuer.whyNot(err))
 		return Access{}, false
 	}
-	access, refusal := Judge(server.Settings.Server, claims)
+	access, refusal := Judge(Setup{server.Settings.Server, server.Settings.Tokens, server.Settings.Spelling.Separator}, claims)
 	if refusal != nil {
 		code := map[int]string{http.StatusBadRequest: "invalid", http.StatusForbidden: "forbidden"}[refusal.Status]
 		e.outcome(refusal.Status, code, refusal.Text)

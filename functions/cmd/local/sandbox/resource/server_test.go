@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,13 +26,14 @@ import (
 
 // desk knows the links clinic, quiet (without SMART), throttled and real, whose server is not the sandbox's.
 type desk struct {
-	key  *rsa.PrivateKey
-	kind smartauth.ServerKind
-	err  error
+	key    *rsa.PrivateKey
+	kind   smartauth.ServerKind
+	tokens smartauth.Tokens
+	err    error
 }
 
 func (d *desk) link(_ context.Context, slug string) (link.Link, error) {
-	l := link.Link{ID: slug, Slug: link.Slug(slug), FHIRServerURL: "https://clinic.fhir.sandbox.test", Audience: "https://clinic.fhir.sandbox.test"}
+	l := link.Link{ID: slug, Slug: link.Slug(slug), TenantID: sandbox.TenantID, FHIRServerURL: "https://clinic.fhir.sandbox.test", Audience: "https://clinic.fhir.sandbox.test"}
 	switch slug {
 	case "throttled":
 		l.FHIRServerURL = "https://throttled.fhir.sandbox.test"
@@ -49,7 +51,7 @@ func (d *desk) Server(ctx context.Context, slug string) (smartauth.Server, error
 		return smartauth.Server{}, errors.Join(d.err, smartauth.ErrUnknown)
 	}
 	l, err := d.link(ctx, slug)
-	return smartauth.Server{Link: l, Settings: smartauth.Settings{Server: d.kind}.For(l)}, err
+	return smartauth.Server{Link: l, Settings: smartauth.Settings{Server: d.kind, Tokens: d.tokens}.For(l)}, err
 }
 
 func (d *desk) Metadata(ctx context.Context, slug string) (smartauth.Metadata, error) {
@@ -87,7 +89,7 @@ func TestServer(t *testing.T) {
 	}
 	d := &desk{key: key, kind: smartauth.Firely}
 	server := resource.New(resource.Deps{
-		Link: d.link, SMART: d, Owns: sandbox.Owns, PublicURL: "http://localhost", Now: time.Now,
+		Link: d.link, SMART: d, Owns: sandbox.Owns, PublicURL: "http://localhost", Now: time.Now, Issuers: sandbox.Issuers,
 		Scenarios: func(usual http.HandlerFunc) http.Handler {
 			return &fhirtest.Server{Domain: "fhir.sandbox.test", Usual: usual}
 		},
@@ -155,7 +157,42 @@ func TestServer(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, w.Header())
 		}
 	}
-	d.kind = smartauth.FHIRServer
+	// With Entra's tokens: the keys of jwks and Entra's issuers count, and ours not any more.
+	d.tokens, d.kind = smartauth.OfEntra, smartauth.AHDS
+	v1 := "https://sts.windows.net/" + sandbox.TenantID + "/"
+	entra := jwt.MapClaims{"iss": v1, "scope": nil, "patient": nil, "scp": "patient.all.rs", "fhirUser": "Patient/p-1"}
+	with := func(name string, value any) jwt.MapClaims {
+		changed := maps.Clone(entra)
+		changed[name] = value
+		return changed
+	}
+	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forger := &desk{key: stranger}
+	for _, tt := range []struct {
+		name, token string
+		status      int
+		has         string
+	}{
+		{"version 1", d.token(t, entra), 200, "Patient"},
+		{"version 2", d.token(t, with("iss", "https://login.sandbox.test/"+sandbox.TenantID+"/v2.0")), 200, "Patient"},
+		{"of another tenant", d.token(t, with("iss", "https://sts.windows.net/77777777-7777-4777-8777-777777777777/")), 401, "The issuer is invalid, " + v1 + " or "},
+		{"of our own", d.token(t, with("iss", d.Issuer("clinic"))), 401, "The issuer is invalid"},
+		{"for another resource", d.token(t, with("aud", "https://readonly.fhir.sandbox.test")), 401, "The audience is invalid"},
+		{"with a key that is not published", forger.token(t, entra), 401, "The signature is invalid"},
+		{"without fhirUser", d.token(t, with("fhirUser", nil)), 400, "fhirUser"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, resource.Path+"clinic/Patient/p-1", nil)
+		r.Header.Set("Authorization", "Bearer "+tt.token)
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r)
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.has) {
+			t.Errorf("%s: %d %s", tt.name, w.Code, w.Body)
+		}
+	}
+	d.tokens, d.kind = smartauth.Own, smartauth.FHIRServer
 	r := httptest.NewRequest(http.MethodGet, resource.Path+"clinic/Patient/p-1", nil)
 	r.Header.Set("Authorization", "Bearer "+good)
 	w := httptest.NewRecorder()
