@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"fhirlink/functions/cmd/local/sandbox"
+	"fhirlink/shared/entra"
 )
 
 // device is what an app and a browser do, one request after the other.
@@ -20,12 +22,14 @@ type device struct {
 	t      *testing.T
 	public string // URL of the deployment
 	app    string // URL of the app's site
+	slug   string
+	client string
 }
 
 func newDevice(t *testing.T) *device {
 	l := startProgram(t, "-addr", "127.0.0.1:0", "-data", t.TempDir())
 	t.Cleanup(func() { l.stop(); <-l.status })
-	return &device{l, t, "http://localhost" + l.url[strings.LastIndex(l.url, ":"):], l.stdout.find(t, `Try a SMART app: (\S+)`)[1]}
+	return &device{slug: "good-health-clinic", client: "sandbox-app", launched: l, t: t, public: "http://localhost" + l.url[strings.LastIndex(l.url, ":"):], app: l.stdout.find(t, `Try a SMART app: (\S+)`)[1]}
 }
 
 // ask sends a request, and follows no redirect. Headers come in pairs of name and value.
@@ -58,13 +62,13 @@ func (d *device) launch(fhirBase, who, scope, verifier string, more ...string) u
 	d.t.Helper()
 	sum := sha256.Sum256([]byte(verifier))
 	asked := url.Values{
-		"response_type": {"code"}, "client_id": {"sandbox-app"}, "redirect_uri": {d.app}, "scope": {scope}, "state": {"s"}, "aud": {fhirBase}, "login_hint": {"auto:" + who},
+		"response_type": {"code"}, "client_id": {d.client}, "redirect_uri": {d.app}, "scope": {scope}, "state": {"s"}, "aud": {fhirBase}, "login_hint": {"auto:" + who},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
 	}
 	for i := 0; i+1 < len(more); i += 2 {
 		asked.Set(more[i], more[i+1])
 	}
-	to, cookie := d.public+"/api/smart/good-health-clinic/authorize?"+asked.Encode(), ""
+	to, cookie := d.public+"/api/smart/"+d.slug+"/authorize?"+asked.Encode(), ""
 	for range 4 { // authorize, Entra, callback, app
 		response, body := d.ask(http.MethodGet, to, "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Cookie", cookie)
 		if set := response.Header.Get("Set-Cookie"); strings.HasPrefix(set, "__Host-smart-") {
@@ -107,11 +111,14 @@ func TestSMARTApp(t *testing.T) {
 	if response, _ := d.ask(http.MethodGet, strings.Replace(d.app, "127.0.0.1", "localhost", 1), ""); response.StatusCode != http.StatusMisdirectedRequest {
 		t.Errorf("another host: %d", response.StatusCode)
 	}
-	if _, none := d.ask(http.MethodGet, d.app+"links.json", ""); strings.TrimSpace(none) != `{"links":[],"prepares":"good-health-clinic"}` {
+	if _, none := d.ask(http.MethodGet, d.app+"links.json", ""); !strings.HasPrefix(none, `{"links":[],"prepares":{"entra":"good-health-clinic-entra","fhirlink":"good-health-clinic"},"registered":["patient/*.rs",`) {
 		t.Errorf("before: %s", none)
 	}
 	if response, body := d.ask(http.MethodPost, d.app+"prepare?server=epic", ""); response.StatusCode != 422 || !strings.Contains(body, "error") {
 		t.Errorf("an unknown kind: %d %s", response.StatusCode, body)
+	}
+	if response, body := d.ask(http.MethodPost, d.app+"prepare?server=firely&tokens=google", ""); response.StatusCode != 422 || !strings.Contains(body, "error") {
+		t.Errorf("unknown tokens: %d %s", response.StatusCode, body)
 	}
 	for _, kind := range []string{"fhirServer", "firely", "firely"} {
 		if response, body := d.ask(http.MethodPost, d.app+"prepare?server="+kind, ""); response.StatusCode != 200 || !strings.Contains(body, `"server":"`+kind+`"`) || strings.Count(body, "sandbox-app") != 1 {
@@ -162,8 +169,11 @@ func TestSMARTAppFromEHR(t *testing.T) {
 		response, body := d.ask(http.MethodPost, d.app+"open?"+query, "", headers...)
 		return response.StatusCode, body
 	}
-	if status, body := open("link=other-clinic&patient=p-1"); status != 404 || !strings.Contains(body, "other-clinic") {
+	if status, body := open("link=other-clinic&client=sandbox-app&patient=p-1"); status != 404 || !strings.Contains(body, "other-clinic") {
 		t.Errorf("an unknown link: %d %s", status, body)
+	}
+	if status, body := open("link=good-health-clinic&client=other-app&patient=p-1"); status != 404 || !strings.Contains(body, "error") {
+		t.Errorf("an unknown app: %d %s", status, body)
 	}
 	// An app that was registered before EHRs could open it, and for another port of this site.
 	for _, r := range []struct{ method, path, body string }{
@@ -175,13 +185,13 @@ func TestSMARTAppFromEHR(t *testing.T) {
 			t.Fatalf("%s: %d %s", r.path, response.StatusCode, body)
 		}
 	}
-	if status, _ := open("link=good-health-clinic&patient=p-1", "Origin", "https://evil.example"); status != 403 {
+	if status, _ := open("link=good-health-clinic&client=sandbox-app&patient=p-1", "Origin", "https://evil.example"); status != 403 {
 		t.Errorf("another site: %d", status)
 	}
-	if status, body := open("link=good-health-clinic&patient=p_1"); status != 422 || !strings.Contains(body, "error") {
+	if status, body := open("link=good-health-clinic&client=sandbox-app&patient=p_1"); status != 422 || !strings.Contains(body, "error") {
 		t.Errorf("no patient: %d %s", status, body)
 	}
-	status, body := open("link=good-health-clinic&patient=p-2")
+	status, body := open("link=good-health-clinic&client=sandbox-app&patient=p-2")
 	var told struct {
 		Request map[string]any
 		Answer  struct{ Launch, LaunchURL string }
@@ -212,5 +222,70 @@ func TestSMARTAppFromEHR(t *testing.T) {
 	}
 	if _, log, _ := strings.Cut(d.stdout.String(), "What else there is"); strings.Contains(log, "p-2") || strings.Contains(log, "fll_") {
 		t.Error("the log names the patient or the launch")
+	}
+}
+
+// TestSMARTAppOfEntra: with Entra's own tokens the clinic's server lets an app at what contract-smart.md §9 says of
+// its kind, standalone and opened by an EHR.
+func TestSMARTAppOfEntra(t *testing.T) {
+	d := newDevice(t)
+	d.slug = "good-health-clinic-entra"
+	base := d.public + "/sandbox/fhir/" + d.slug
+	const verifier = "0123456789012345678901234567890123456789012"
+	own, all, refused := map[string]int{"/Patient/p-1": 200, "/Patient/p-2": 404}, map[string]int{"/Patient/p-1": 200, "/Patient/p-2": 200}, map[string]int{"/Patient/p-1": 403, "/Patient/p-2": 403}
+	for _, tt := range []struct {
+		kind, client, who string
+		patient           string // whom the EHR opens; empty: the app is started by itself
+		scp               string // the app's own scope, in Entra's spelling
+		reads             map[string]int
+	}{
+		{"firely", "sandbox-patient-app", "pat", "", "patient~*.cruds", refused},
+		{"firely", "sandbox-user-app", "ada", "", "user~*.cruds", refused},
+		{"firely", "sandbox-patient-app", "ada", "p-2", "patient~*.cruds", refused},
+		{"fhirServer", "sandbox-patient-app", "pat", "", "patient.all.cruds", own},
+		{"fhirServer", "sandbox-user-app", "ada", "", "user.all.cruds", all},
+		{"fhirServer", "sandbox-patient-app", "ada", "p-2", "patient.all.cruds", all},
+		{"fhirServer", "sandbox-user-app", "nobody", "", "user.all.cruds", refused},
+		{"ahds", "sandbox-patient-app", "pat", "", "patient.all.cruds", own},
+		{"ahds", "sandbox-user-app", "ada", "", "user.all.cruds", all},
+		{"ahds", "sandbox-patient-app", "ada", "p-2", "patient.all.cruds", all},
+		{"ahds", "sandbox-user-app", "nobody", "", "user.all.cruds", map[string]int{"/Patient/p-1": 400}},
+	} {
+		name := tt.kind + ", " + tt.client + ", " + tt.who
+		if response, body := d.ask(http.MethodPost, d.app+"prepare?server="+tt.kind+"&tokens=entra", ""); response.StatusCode != 200 || !strings.Contains(body, `"tokens":"entra"`) || !strings.Contains(body, tt.client) {
+			t.Fatalf("%s: %d %s", name, response.StatusCode, body)
+		}
+		d.client = tt.client
+		context := strings.TrimSuffix(strings.TrimPrefix(tt.client, "sandbox-"), "-app")
+		scope, more := "openid "+context+"/Patient.rs", []string(nil)
+		if tt.patient != "" {
+			response, body := d.ask(http.MethodPost, d.app+"open?link="+d.slug+"&client="+d.client+"&patient="+tt.patient, "")
+			var told struct{ Answer struct{ Launch string } }
+			if err := json.Unmarshal([]byte(body), &told); err != nil || response.StatusCode != 200 {
+				t.Fatalf("%s: %d %s", name, response.StatusCode, body)
+			}
+			more = []string{"launch", told.Answer.Launch}
+		}
+		answer := d.launch(base, tt.who, scope, verifier, more...)
+		form := url.Values{"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {d.app}, "client_id": {d.client}, "code_verifier": {verifier}}
+		response, body := d.ask(http.MethodPost, d.public+"/api/smart/"+d.slug+"/token", form.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+		var told struct {
+			AccessToken string `json:"access_token"`
+			Extra       string `json:"granted_extra"`
+			Scope       string
+			Patient     string
+		}
+		if err := json.Unmarshal([]byte(body), &told); err != nil || response.StatusCode != 200 || told.Scope != scope || !strings.Contains(told.Extra, context+"/*.cruds") || tt.patient != "" && told.Patient != tt.patient {
+			t.Fatalf("%s: %v, %d %s", name, answer, response.StatusCode, body)
+		}
+		claims, err := entra.ParseClaims(told.AccessToken)
+		if err != nil || !slices.Contains(strings.Fields(claims.Scopes), tt.scp) {
+			t.Errorf("%s: %v, scp %q", name, err, claims.Scopes)
+		}
+		for path, want := range tt.reads {
+			if response, body := d.ask(http.MethodGet, base+path, "", "Authorization", "Bearer "+told.AccessToken); response.StatusCode != want {
+				t.Errorf("%s, %s: %d, want %d: %s", name, path, response.StatusCode, want, body)
+			}
+		}
 	}
 }

@@ -40,10 +40,11 @@ async function open(page) {
 	await ready(page)
 }
 
-async function prepare(page, kind) {
+async function prepare(page, kind, tokens = 'fhirlink') {
 	await page.getByLabel('The sandbox clinic judges').selectOption(kind)
+	await page.getByLabel('Apps get access tokens of').selectOption(tokens)
 	await page.locator('#prepare-button').click()
-	await page.getByText(`The link ${clinic} is ready.`).waitFor()
+	await page.getByText(`The link ${tokens === 'entra' ? clinic + '-entra' : clinic} is ready.`).waitFor()
 }
 
 // Signs somebody in, and waits for what comes of it: the scopes that were granted, or null.
@@ -302,6 +303,91 @@ walk('Azure Health Data Services lets apps read only', async (v, page) => {
 	await prepare(page, 'other')
 	await launch(page, 'pat', scope)
 	assert.equal((await read(page, 'Observation/p-1-1', 'Write'))[0], 405) // allowed, but the sandbox stores nothing
+})
+
+// Launches with both kinds of tokens, and returns both results as the page shows them.
+async function compare(page, kind, who, scope, fromEHR) {
+	await page.getByLabel('The sandbox clinic judges').selectOption(kind)
+	await page.getByLabel('Scopes to ask for').fill(scope)
+	if (fromEHR) await page.getByLabel('ada works on').selectOption(fromEHR)
+	else await page.getByLabel('Who signs in').selectOption('auto:' + who)
+	await button(page, fromEHR ? 'Compare both, from the EHR' : 'Compare both kinds of tokens').click()
+	await page.locator('#results article').nth(1).waitFor()
+	await ready(page)
+	return Promise.all(['fhirlink’s tokens', 'Entra’s own tokens'].map(async (name) => {
+		const column = page.getByRole('article').filter({ has: page.getByRole('heading', { name, exact: true }) })
+		const [header, claims] = (await column.locator('> pre').allTextContents()).map((text) => JSON.parse(text))
+		const about = Object.fromEntries(await Promise.all((await column.locator('dt').all()).map(async (dt, i) => [await dt.textContent(), await column.locator('dd').nth(i).textContent()])))
+		return { header, claims, ...about, reads: await column.locator('summary').allTextContents() }
+	}))
+}
+
+const ownScopes = 'openid fhirUser launch/patient patient/Patient.r patient/Observation.rs?category=laboratory'
+const sentScopes = 'openid fhirUser launch launch/patient patient/Patient.r patient/Observation.rs'
+
+walk('both kinds of tokens, at Microsoft’s open-source server', async (v, page) => {
+	const [own, entras] = await compare(page, 'fhirServer', 'pat', ownScopes)
+	assert.equal(await page.evaluate(() => document.activeElement.id), 'comparison-title')
+	assert.deepEqual(await v.axe(), [])
+	for (const result of [own, entras]) {
+		assert.equal(result.Scopes, ownScopes)
+		assert.equal(result.Patient, 'p-1')
+		assert.deepEqual(result.reads, ['GET Patient/p-1: 200', 'GET Observation?patient=p-1: 200', 'GET Patient/p-2: 404'])
+		assert.match(result.Verdict, /^A patient, patient\/ scopes, at Microsoft’s .*: works.* The sandbox agrees\.$/)
+	}
+	assert.equal(own.header.typ, 'at+jwt')
+	assert.deepEqual([own.claims.scope, own.claims.patient, own.granted_extra], [ownScopes, 'p-1', 'none'])
+	assert.equal(entras.header.typ, 'JWT')
+	assert.deepEqual([entras.claims.scp, entras.claims.scope, entras.claims.patient, entras.claims.roles, entras.claims.fhirUser, entras.granted_extra], ['patient.all.cruds', undefined, undefined, ['smartUser'], 'Patient/p-1', 'patient/*.cruds'])
+
+	for (const result of await compare(page, 'fhirServer', 'ada', 'openid fhirUser user/Patient.rs')) {
+		assert.deepEqual(result.reads, ['GET Patient: 200', 'GET Observation: ' + (result.header.typ === 'JWT' ? 200 : 403)]) // Entra's token has more than was granted
+		assert.match(result.Verdict, /^A practitioner, user\/ scopes.*: works\. The sandbox agrees\.$/)
+	}
+
+	const [ofLaunch, ofCompartment] = await compare(page, 'fhirServer', '', sentScopes, 'p-2')
+	assert.deepEqual(ofLaunch.reads, ['GET Patient/p-2: 200', 'GET Observation?patient=p-2: 200', 'GET Patient/p-1: 404'])
+	assert.match(ofLaunch.Verdict, /whom an EHR sends.*: works.* The sandbox agrees\.$/)
+	assert.deepEqual(ofCompartment.reads, ['GET Patient/p-2: 200', 'GET Observation?patient=p-2: 200', 'GET Patient/p-1: 200'])
+	assert.match(ofCompartment.Verdict, /ignores the patient of the launch.* The sandbox agrees\.$/)
+	assert.deepEqual([ofCompartment.Patient, ofCompartment.claims.fhirUser], ['p-2', 'Practitioner/1'])
+	await page.setViewportSize({ width: 320, height: 700 })
+	assert.equal(await v.overflow(), 0)
+	await page.reload() // the tab remembers
+	await ready(page)
+	assert.equal(await page.getByRole('article').count(), 2)
+	await button(page, 'Start again').click()
+	assert.ok(await page.locator('#comparison').isHidden())
+})
+
+walk('both kinds of tokens, at Firely Server', async (v, page) => {
+	for (const [who, scope, fromEHR, verdict] of [['pat', ownScopes, '', /no claim patient/], ['ada', 'openid fhirUser user/Patient.rs', '', /only if the server reads scp/], ['', sentScopes, 'p-2', /no claim patient/]]) {
+		const [own, entras] = await compare(page, 'firely', who, scope, fromEHR)
+		assert.match(own.Verdict, /: works\. The sandbox agrees\.$/)
+		assert.match(own.reads[0], /: 200$/)
+		assert.match(entras.Verdict, verdict)
+		assert.match(entras.Verdict, / The sandbox agrees\.$/)
+		assert.ok(entras.reads.length > 1 && entras.reads.every((read) => read.endsWith(': 403')), entras.reads.join())
+		assert.match(entras.claims.scp, /(patient|user)~\*\.cruds/) // and what was consented to in another spelling before
+	}
+	assert.deepEqual(await v.axe(), [])
+})
+
+walk('Entra’s own tokens, one launch', async (v, page) => {
+	await prepare(page, 'ahds', 'entra')
+	assert.equal(await launch(page, 'pat', ownScopes), ownScopes)
+	assert.match(await page.locator('#about').textContent(), /Not granted.*patient\/\*\.cruds/)
+	assert.ok(v.addresses.some((a) => a.startsWith(entra) && a.includes('patient.all.cruds') && !a.includes('laboratory')), 'Entra is asked for the registered scope')
+	assert.equal((await read(page, 'Observation/p-1-3'))[0], 200) // vital-signs: the token has more than was granted
+	assert.equal((await read(page, 'Patient/p-2'))[0], 404)
+	assert.equal(await launch(page, 'nobody', 'openid user/Patient.rs'), 'openid user/Patient.rs')
+	const [status, outcome] = await read(page, 'Patient/p-1')
+	assert.equal(status, 400)
+	assert.match(outcome.issue[0].diagnostics, /fhirUser/)
+	const [own, entras] = await compare(page, 'ahds', 'nobody', 'openid user/Patient.rs') // one of both is refused at sign-in
+	assert.match(own.Scopes, /^access_denied: /)
+	assert.match(own.Verdict, /was not asked/)
+	assert.match(entras.Verdict, /says nothing/)
 })
 
 walk('by keyboard', async (v, page) => {

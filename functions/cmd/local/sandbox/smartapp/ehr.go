@@ -42,10 +42,10 @@ type launched struct {
 // makes a launch, by the service that the API uses. It tells the page what was asked and answered, and the page
 // goes where ada's browser is sent.
 func (a *App) open(w http.ResponseWriter, r *http.Request) {
-	slug, patient := r.URL.Query().Get("link"), r.URL.Query().Get("patient")
+	slug, client, patient := r.URL.Query().Get("link"), r.URL.Query().Get("client"), r.URL.Query().Get("patient")
 	var err error
-	if slug == Slug {
-		err = a.registerApp(r.Context()) // this site may have another port since
+	if c, ok := clinicOf(slug); ok {
+		err = a.registerApps(r.Context(), c) // this site may have another port since
 	}
 	var all []usable
 	if err == nil {
@@ -55,13 +55,15 @@ func (a *App) open(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	i := slices.IndexFunc(all, func(u usable) bool { return u.Slug == slug })
+	i := slices.IndexFunc(all, func(u usable) bool {
+		return u.Slug == slug && slices.ContainsFunc(u.Apps, func(app usableApp) bool { return app.ClientID == client })
+	})
 	if i < 0 {
-		fail(w, problem.New(problem.LinkNotFound, "This app cannot use the link %.64q.", slug))
+		fail(w, problem.New(problem.LinkNotFound, "This site cannot use the link %.64q as the app %.128q.", slug, client))
 		return
 	}
 	ask := launch{
-		ClientID: all[i].ClientID, User: objectID("ada"), Patient: patient, Encounter: patient + "-7", FHIRContext: []reference{{"Observation/" + patient + "-1"}}, Iss: all[i].FHIR, Intent: "review-results",
+		ClientID: client, User: objectID("ada"), Patient: patient, Encounter: patient + "-7", FHIRContext: []reference{{"Observation/" + patient + "-1"}}, Iss: all[i].FHIR, Intent: "review-results",
 	}
 	body, err := json.Marshal(ask)
 	var in ehr.NewLaunch
