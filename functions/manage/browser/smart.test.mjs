@@ -349,7 +349,7 @@ walk('both kinds of tokens, at Microsoft’s open-source server', async (v, page
 	assert.deepEqual(ofLaunch.reads, ['GET Patient/p-2: 200', 'GET Observation?patient=p-2: 200', 'GET Patient/p-1: 404'])
 	assert.match(ofLaunch.Verdict, /whom an EHR sends.*: works.* The sandbox agrees\.$/)
 	assert.deepEqual(ofCompartment.reads, ['GET Patient/p-2: 200', 'GET Observation?patient=p-2: 200', 'GET Patient/p-1: 200'])
-	assert.match(ofCompartment.Verdict, /ignores the patient of the launch.* The sandbox agrees\.$/)
+	assert.match(ofCompartment.Verdict, /the patient of the launch is ignored.* The sandbox agrees\.$/)
 	assert.deepEqual([ofCompartment.Patient, ofCompartment.claims.fhirUser], ['p-2', 'Practitioner/1'])
 	await page.setViewportSize({ width: 320, height: 700 })
 	assert.equal(await v.overflow(), 0)
@@ -371,6 +371,15 @@ walk('both kinds of tokens, at Firely Server', async (v, page) => {
 		assert.match(entras.claims.scp, /(patient|user)~\*\.cruds/) // and what was consented to in another spelling before
 	}
 	assert.deepEqual(await v.axe(), [])
+})
+
+walk('both kinds of tokens, at Azure Health Data Services', async (v, page) => {
+	for (const [who, scope, fromEHR, verdict] of [['pat', ownScopes, '', /works, for users with the role “FHIR SMART User”/], ['ada', 'openid fhirUser user/Patient.rs', '', /: works/], ['', sentScopes, 'p-2', /the patient of the launch is ignored/]]) {
+		const [own, entras] = await compare(page, 'ahds', who, scope, fromEHR)
+		assert.match(own.Verdict, /: works for reading.* The sandbox agrees\.$/)
+		assert.match(entras.Verdict, verdict)
+		assert.match(entras.Verdict, / The sandbox agrees\.$/)
+	}
 })
 
 walk('Entra’s own tokens, one launch', async (v, page) => {

@@ -26,7 +26,7 @@ import { contextOf, requestsFor, verdict } from './compare.js'
 const kinds = {
 	firely: 'It reads the scopes from scope, and takes the patient of patient/ scopes from the claim patient.',
 	fhirServer: 'It reads scopes of users with the role smartUser only, takes the patient from fhirUser, and accepts no token that mixes patient/ and user/ scopes, or scopes of SMART version 1 and 2.',
-	ahds: 'It does as Microsoft’s open-source server does, without the role, and lets apps read only.',
+	ahds: 'It does as Microsoft’s open-source server does, without the role. With fhirlink’s tokens apps can only read.',
 	other: 'It is taken to read scope and patient, as Firely Server does.',
 }
 

@@ -30,16 +30,16 @@ const table = {
 	'fhirlink fhirServer': { patient: ['works', 'own'], user: ['works', 'all'], launched: ['works: fhirUser names the patient (compartment)', 'own'] },
 	'fhirlink ahds': { patient: ['works for reading; the server’s documentation speaks of version 1 scopes', 'own'], user: ['works for reading', 'all'], launched: ['works for reading: fhirUser names the patient (compartment)', 'own'] },
 	'entra firely': {
-		patient: ['is rejected: the token has no claim patient', 'none'], user: ['works only if the server reads scp, which is not established; the sandbox’s does not', 'none'],
-		launched: ['is rejected: the token has no claim patient', 'none'],
+		patient: ['rejected: the token has no claim patient', 'none'], user: ['works only if the server reads scp, which is not established; the sandbox’s does not', 'none'],
+		launched: ['rejected: the token has no claim patient', 'none'],
 	},
 	'entra fhirServer': {
 		patient: ['works, with the app role smartUser and fhirUser in the access token', 'own'], user: ['works', 'all'],
-		launched: ['ignores the patient of the launch, and opens the practitioner’s own compartment', 'unbound'],
+		launched: ['the patient of the launch is ignored, the practitioner’s own compartment counts', 'unbound'],
 	},
 	'entra ahds': {
 		patient: ['works, for users with the role “FHIR SMART User” and fhirUser in the access token', 'own'], user: ['works', 'all'],
-		launched: ['ignores the patient of the launch, and opens the practitioner’s own compartment', 'unbound'],
+		launched: ['the patient of the launch is ignored, the practitioner’s own compartment counts', 'unbound'],
 	},
 }
 
