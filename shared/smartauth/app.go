@@ -62,11 +62,10 @@ type App struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Registration is what is known of an app's own registration in Entra. The zero Registration means that none
-// is kept.
+// Registration is what is known of an app's own registration in Entra.
 type Registration struct {
-	Row link.Link // see package link/application
-	At  time.Time // when it was read
+	Row link.Link // see package link/application; the zero Link: none is kept
+	At  time.Time // when it was read; zero: it was not
 }
 
 // AppSecret is what is kept of a client secret.

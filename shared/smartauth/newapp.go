@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"fhirlink/shared/egress"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -278,7 +279,27 @@ func (a App) notes(s Settings) (notes []string) {
 	if n := len(url.QueryEscape(strings.Join(a.Scopes, " "))); n > largeScopes {
 		notes = append(notes, fmt.Sprintf("The scopes take %d kB in an address, and hosts refuse addresses of more than 8 kB: let the app send its request by POST, or use wildcards.", (n+999)/1000))
 	}
+	if s.Tokens == OfEntra {
+		notes = append(notes, a.Registration.notes()...)
+	}
 	return append(notes, guidance.AppNotes(s.guided(), a.Scopes)...)
+}
+
+// notes are why the users of an app cannot sign in by its registration, if they cannot.
+func (r Registration) notes() []string {
+	const send = "Send a new client secret (API: PATCH the app with entra.clientSecret)."
+	status := r.Row.Status(r.At)
+	switch {
+	case r.At.IsZero() || r.Row.ClientID != "" && status == condition.Active:
+		return nil
+	case r.Row.ClientID == "":
+		return []string{"The app's registration in Entra (entra) is not kept any more, so its users cannot sign in. " + send}
+	case status == condition.Expired:
+		return []string{"The client secret of the app's registration in Entra (entra) has expired, so its users cannot sign in. " + send}
+	case r.Row.Problem == nil:
+		return nil
+	}
+	return []string{"The app's registration in Entra (entra) is " + string(status) + ": " + r.Row.Problem.Message + " If its secret is the cause: " + send}
 }
 
 // NewSecret is what an organization sends for a new client secret of an app.

@@ -136,7 +136,7 @@ func (s *Service) registered(ctx context.Context, l link.Link, a *App) error {
 	row, err := s.Registrations.Get(ctx, l, a.ClientID, a.EntraClientID)
 	switch {
 	case problem.CodeOf(err) == problem.LinkNotFound:
-		return nil
+		row = link.Link{}
 	case err != nil:
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"fhirlink/shared/date"
 	"fhirlink/shared/link"
+	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -907,7 +908,7 @@ func (r registrations) Put(_ context.Context, of link.Link, app string, in intak
 	if r.d.refuses != nil {
 		return link.Result{}, r.d.refuses
 	}
-	l := link.Link{App: app, Of: of.Slug, Organization: of.Organization, TenantID: of.TenantID, ClientID: in.ClientID, Secret: link.Secret{Version: in.ClientSecret.Reveal()}}
+	l := link.Link{App: app, Of: of.Slug, Organization: of.Organization, TenantID: of.TenantID, ClientID: in.ClientID, Secret: link.Secret{Version: in.ClientSecret.Reveal()}, Condition: condition.Condition{Health: condition.Active}}
 	r.d.registered[in.ClientID] = l
 	return link.Result{Link: l}, nil
 }
@@ -1192,5 +1193,43 @@ func TestEntraSettings(t *testing.T) {
 	_, _, err = d.PutSettings(t.Context(), orgA, slug, creating, read[smartauth.NewSettings](t, `{"tokens":"entra"}`))
 	if wantCode(t, err, problem.AppRegistrationRequired); !strings.Contains(err.Error(), "none: none.") {
 		t.Error(err)
+	}
+}
+
+// TestNotesOfRegistrations: an app whose users cannot sign in by its registration says so, and why.
+func TestNotesOfRegistrations(t *testing.T) {
+	const one = "44444444-4444-4444-8444-444444444444"
+	d := newDesk()
+	d.put(t, `{"tokens":"entra","server":"ahds","dialect":"ahds"}`)
+	d.create(t, `{"clientId":"app","name":"App","type":"public","redirectUris":["https://app.example/"],"scopes":["openid"],"entra":{"clientId":"`+one+`","clientSecret":"x"}}`)
+	_, notes, err := d.App(t.Context(), orgA, slug, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, note := range notes {
+		if strings.Contains(note, "(entra)") {
+			t.Errorf("it works: %s", note)
+		}
+	}
+	for want, change := range map[string]func(*link.Link){
+		"has expired": func(l *link.Link) { l.Secret.Expired = true },
+		"is broken: Entra does not know the application. If": func(l *link.Link) {
+			l.Condition = condition.Condition{Health: condition.Broken, Problem: &condition.Problem{Message: "Entra does not know the application."}}
+		},
+		"is not kept any more": nil,
+	} {
+		l := d.registered[one]
+		if change == nil {
+			delete(d.registered, one)
+		} else {
+			changed := l
+			change(&changed)
+			d.registered[one] = changed
+		}
+		_, notes, err := d.App(t.Context(), orgA, slug, "app")
+		if err != nil || len(notes) == 0 || !strings.Contains(notes[0], want) || !strings.Contains(notes[0], "entra.clientSecret") {
+			t.Errorf("%s: %q, %v", want, notes, err)
+		}
+		d.registered[one] = l
 	}
 }
