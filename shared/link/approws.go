@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -14,6 +15,14 @@ const AppPrefix = "app."
 
 // ofApp reports whether a row is an app's registration, also if a version that knew of none has written it since.
 func (l Link) ofApp() bool { return strings.HasPrefix(string(l.Slug), AppPrefix) }
+
+// inLog is how lines of the log name a row.
+func (l Link) inLog() slog.Attr {
+	if l.App != "" {
+		return slog.Group("", "link", l.Of, "app", l.App)
+	}
+	return slog.Any("link", l.Slug)
+}
 
 // AppRows keeps rows that are registrations of apps (see Link.App): package application says what they
 // are. They have the lives of links, and no method touches a link.

@@ -62,7 +62,7 @@ func (s *Service) add(ctx context.Context, organization string, a intake.Accepte
 		l, err = s.store(context.WithoutCancel(ctx), row, a.Target.Credential.Text())
 	}
 	if err != nil {
-		s.logRefusal(ctx, organization, Slug(a.Slug), report, err)
+		s.logRefusal(ctx, row, report, err)
 		return Result{}, err
 	}
 	return Result{Link: s.enterPending(ctx, l), Notes: reader.Notes(), Report: &report}, nil
@@ -70,10 +70,10 @@ func (s *Service) add(ctx context.Context, organization string, a intake.Accepte
 
 // logRefusal logs a registration that was verified and not stored. It is not in the trail: without a
 // link nobody could read it there.
-func (s *Service) logRefusal(ctx context.Context, organization string, slug Slug, report verification.Report, err error) {
+func (s *Service) logRefusal(ctx context.Context, l Link, report verification.Report, err error) {
 	by := trail.ActorOf(ctx)
 	finding, _ := report.Finding()
-	s.log.InfoContext(ctx, "registration.refused", "link", slug, "tid", organization, "azp", by.AppID, "oid", by.ObjectID,
+	s.log.InfoContext(ctx, "registration.refused", l.inLog(), "tid", l.Organization, "azp", by.AppID, "oid", by.ObjectID,
 		"code", string(problem.CodeOf(err)), "finding", finding)
 }
 
