@@ -15,6 +15,7 @@ import (
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/fhiruser"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/smartauth/redirect"
 )
@@ -125,7 +126,7 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 	}
 	user := User{
 		ObjectID: who.ObjectID, Name: who.Name, Username: who.Username, Email: who.Email,
-		FHIRUser: fhirUserOf(who.Claims, server.Settings.UserClaim, server.BaseURLs()),
+		FHIRUser: fhiruser.Of(who.Claims, server.Settings.UserClaim, server.BaseURLs()),
 	}
 	launch, launchRow, err := s.launchOf(ctx, server, app, kept)
 	if err != nil {

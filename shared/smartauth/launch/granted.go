@@ -11,6 +11,23 @@ import (
 // Launched is the context that a grant has.
 type Launched = ehr.Context
 
+// User is who has signed in at Entra.
+type User struct {
+	private
+
+	ObjectID string
+	Name     string
+	Username string // preferred_username
+	Email    string
+	FHIRUser string // the user's resource, as Type/id; empty: Entra names none
+}
+
+// kind is the type of the user's resource.
+func (u User) kind() string {
+	kind, _, _ := strings.Cut(u.FHIRUser, "/")
+	return kind
+}
+
 // contextOf is the context of a user who has signed in: what the EHR has opened the app for, and a patient's own
 // record where that names none.
 func contextOf(u User, l ehr.Launch) Launched {

@@ -1,4 +1,4 @@
-package launch
+package fhiruser
 
 import (
 	"slices"
@@ -7,33 +7,16 @@ import (
 	"fhirlink/shared/paste"
 )
 
-// User is who has signed in at Entra.
-type User struct {
-	private
-
-	ObjectID string
-	Name     string
-	Username string // preferred_username
-	Email    string
-	FHIRUser string // the user's resource, as Type/id; empty: Entra names none
-}
-
-// kind is the type of the user's resource.
-func (u User) kind() string {
-	kind, _, _ := strings.Cut(u.FHIRUser, "/")
-	return kind
-}
-
 var (
 	extensionClaim = paste.MustCompile(`^extension_[0-9a-f]{32}_fhirUser$`)
 	// reference is a relative reference to a resource that can be a user (SMART App Launch 2.2, "fhirUser").
 	reference = paste.MustCompile(`^(?:Patient|Practitioner|PractitionerRole|RelatedPerson|Person)/[A-Za-z0-9.-]{1,64}$`)
 )
 
-// fhirUserOf finds the user's resource in the claims of Entra's id token: in the claim of that name, in
+// Of finds the user's resource in the claims of Entra's id token: in the claim of that name, in
 // that of a directory extension with a short name, or with its whole one. It is relative, or absolute
 // below one of the FHIR bases; anything else counts as none.
-func fhirUserOf(claims map[string]any, name string, bases []string) string {
+func Of(claims map[string]any, name string, bases []string) string {
 	names := []string{name, "extn.fhirUser"}
 	for claim := range claims {
 		if extensionClaim.MatchString(claim) {
