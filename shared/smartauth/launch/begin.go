@@ -103,7 +103,7 @@ func (s *Service) begin(ctx context.Context, slug string, server server, values 
 		kept.Issuer = issuer
 	}
 	if !ok {
-		return Begun{}, kept.refuse(oauth.ServerError, "The registration of the app in Entra is not complete: the organization's administrator sends it again (the setting entra of the app).", nil)
+		return Begun{}, kept.notRegistered()
 	}
 	if _, _, err := s.launchOf(ctx, server, ask.App, kept); err != nil { // nobody shall sign in for one that is over
 		return Begun{}, err
@@ -151,6 +151,11 @@ func outcomeOf(err error) string {
 // refuse tells the app of an error, at its redirect URI.
 func (r request) refuse(code, description string, cause error) *Refused {
 	return &Refused{Code: code, Description: description, RedirectURI: r.RedirectURI, State: string(r.State), Issuer: r.Issuer, Cause: cause}
+}
+
+// notRegistered tells the app that it lacks the registration in Entra which it needs.
+func (r request) notRegistered() *Refused {
+	return r.refuse(oauth.ServerError, "The registration of the app in Entra is not complete: the organization's administrator sends it again (the setting entra of the app).", nil)
 }
 
 // failed tells the app of a failure of ours, at its redirect URI.

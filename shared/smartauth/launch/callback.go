@@ -11,6 +11,7 @@ import (
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
+	"fhirlink/shared/link"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/secret"
@@ -107,7 +108,7 @@ func (s server) appOf(kept request) (smartauth.App, error) {
 		return smartauth.App{}, &Shown{"request_expired", "The organization has changed how apps sign in since this sign-in began. Go back to the app, and begin again there."}
 	}
 	app, _, err := s.who(url.Values{"client_id": {kept.ClientID}, "redirect_uri": {kept.RedirectURI}})
-	if client, ok := s.clientOf(app); err == nil && (app.ID != kept.AppID || !ok || client.ClientID != kept.EntraClientID) {
+	if err == nil && (app.ID != kept.AppID || !s.signsInBy(app, kept.EntraClientID)) {
 		err = &Shown{"request_expired", "The organization has registered the app anew since this sign-in began. Go back to the app, and begin again there."}
 	}
 	return app, err
@@ -120,7 +121,11 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 		code, description := server.explain(refusal, kept.Upstream)
 		return "", nil, kept.refuse(code, description, refusal)
 	}
-	t, who, err := s.redeem(ctx, server, app, kept, single(query, "code"))
+	as, ok := server.clientOf(app)
+	if !ok {
+		return "", nil, kept.notRegistered()
+	}
+	t, who, err := s.redeem(ctx, server, as, kept, single(query, "code"))
 	if err != nil {
 		return "", nil, server.refused(kept, err)
 	}
@@ -175,12 +180,11 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 }
 
 // redeem exchanges Entra's code for tokens, and reads who has signed in.
-func (s *Service) redeem(ctx context.Context, server server, app smartauth.App, kept request, entraCode string) (t entra.UserTokens, who entra.SignedIn, err error) {
+func (s *Service) redeem(ctx context.Context, server server, client link.Link, kept request, entraCode string) (t entra.UserTokens, who entra.SignedIn, err error) {
 	if entraCode == "" {
 		return t, who, errors.New("the answer of Entra has neither a code nor an error")
 	}
 	callback := s.Servers.Issuer(string(server.Link.Slug)) + smartauth.CallbackPath
-	client, _ := server.clientOf(app) // appOf has looked
 	err = s.Clients.As(ctx, client, func(ctx context.Context, as entra.Credentials) (err error) {
 		if t, err = s.SignIns.Redeem(ctx, as, secret.New(entraCode), secret.New(kept.EntraVerifier), callback); err != nil {
 			return err

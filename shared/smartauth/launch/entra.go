@@ -21,8 +21,18 @@ const maxEntraURL = 8_000
 // ofEntra reports whether apps get Entra's own access tokens.
 func (s server) ofEntra() bool { return s.Settings.Tokens == smartauth.OfEntra }
 
-// clientOf is the application by which users of an app sign in at Entra: the link's, or with Entra's tokens
-// the app's own. ok is false if that is not kept.
+// signsInBy reports whether users of an app sign in by the application with a client id: the link's, or with Entra's
+// tokens the app's own.
+func (s server) signsInBy(a smartauth.App, clientID string) bool {
+	if s.ofEntra() {
+		return a.EntraClientID != "" && clientID == a.EntraClientID
+	}
+	return clientID == s.Link.ClientID
+}
+
+// clientOf is the application by which users of an app sign in at Entra, with what is kept of it. ok is false if
+// nothing is: a crash, or the loss of a row, may have left an app with the name of its application only. It may come
+// back, so nothing ends because of that.
 func (s server) clientOf(a smartauth.App) (row link.Link, ok bool) {
 	if s.ofEntra() {
 		return a.Registration.Row, a.EntraClientID != "" && a.Registration.Row.ClientID == a.EntraClientID

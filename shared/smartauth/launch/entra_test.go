@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -260,6 +261,38 @@ func TestAnotherApplication(t *testing.T) {
 	}
 }
 
+// TestLostRegistration: while the row of an app's registration is missing, as after a crash, nobody signs in anew, and no
+// grant ends: what was granted goes on when the row is there again.
+func TestLostRegistration(t *testing.T) {
+	r, request := entraRig(t, "")
+	live := r.tokens(t, r.signIn(t, request, pat))
+	begun, err := r.Authorize(t.Context(), slug, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, form := r.entraAnswers(t, begun, pat), r.signIn(t, request, pat)
+	r.lose(true)
+	var refused *Refused
+	if _, err := r.Authorize(t.Context(), slug, request); codeOf(err) != "app server_error" || !errors.As(err, &refused) || !strings.Contains(refused.Description, "entra") {
+		t.Errorf("authorize: %v", err)
+	}
+	if _, err := r.callback(t.Context(), begun, answers); codeOf(err) != "app server_error" || !errors.As(err, &refused) || !strings.Contains(refused.Description, "entra") || refused.State != "canary-state" {
+		t.Errorf("callback: %v", err)
+	}
+	if answer, err := r.Token(t.Context(), slug, nil, form); err != nil || answer.AccessToken == "" {
+		t.Errorf("a code, for which Entra is not asked: %v", err)
+	}
+	for range 2 {
+		if _, err := r.Token(t.Context(), slug, nil, refreshForm(live)); problem.CodeOf(err) != problem.UpstreamUnavailable || !strings.Contains(problem.From(err).Detail, "entra") {
+			t.Errorf("refresh: %v", err)
+		}
+	}
+	r.lose(false)
+	if again := r.tokens(t, refreshForm(live)); again.AccessToken == "" || again.RefreshToken == live.RefreshToken {
+		t.Error("the grant is dead")
+	}
+}
+
 // TestBackendOfEntra: a backend service gets Entra's token, and is told which of its roles it asked for.
 func TestBackendOfEntra(t *testing.T) {
 	r := newRig()
@@ -278,6 +311,10 @@ func TestBackendOfEntra(t *testing.T) {
 	r.asChart = "wrong"
 	if _, err := r.Token(t.Context(), slug, nil, backendForm(r.assertion())); problem.CodeOf(err) != problem.UpstreamUnavailable {
 		t.Errorf("%v", err)
+	}
+	r.lose(true)
+	if _, err := r.Token(t.Context(), slug, nil, backendForm(r.assertion())); problem.CodeOf(err) != problem.UpstreamUnavailable || !strings.Contains(problem.From(err).Detail, "registration of the app in Entra") {
+		t.Errorf("without a registration: %v", err)
 	}
 }
 

@@ -245,7 +245,10 @@ func narrowed(granted []string, asked string) (scopes []string, description stri
 // askEntra asks Entra whether the user may still sign in. Only Entra's invalid_grant ends the grant: a fault
 // of the link's credential must not sign everybody out.
 func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh entra.UserTokens, err error) {
-	client, _ := r.server.clientOf(r.app) // good has looked
+	client, ok := r.server.clientOf(r.app)
+	if !ok {
+		return fresh, errNotRegistered
+	}
 	err = s.Clients.As(ctx, client, func(ctx context.Context, as entra.Credentials) (err error) {
 		fresh, err = s.SignIns.Refresh(ctx, as, secret.New(box.Refresh))
 		return err

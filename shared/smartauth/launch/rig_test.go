@@ -65,6 +65,7 @@ type rig struct {
 	as      string // the client secret of the links
 	asChart string // that of the app's own application
 	calls   int    // as the application of a link
+	lost    bool   // the rows of apps' registrations are
 }
 
 func newRig() *rig {
@@ -106,6 +107,14 @@ func (r *rig) pass(d time.Duration) {
 	r.now = r.now.Add(d)
 }
 
+// lose loses the rows of apps' registrations, or brings them back, and lets the time go by in which others are known.
+func (r *rig) lose(lost bool) {
+	r.mu.Lock()
+	r.lost = lost
+	r.mu.Unlock()
+	r.pass(31 * time.Second)
+}
+
 // Get implements [smartauth.Links].
 func (r *rig) Get(_ context.Context, organization, slug string) (link.Link, error) {
 	if l, ok := r.links[slug]; ok && l.Organization == organization {
@@ -120,11 +129,17 @@ const (
 	chartSecret = "canary-of-the-chart"
 )
 
-// registrations are those of apps, which always have a row. The real ones have their tests in package application.
+// registrations are those of apps, whose rows are there unless the rig has lost them. The real ones have their tests in
+// package application.
 type registrations struct{ *rig }
 
 // Get implements [smartauth.Registrations].
-func (registrations) Get(_ context.Context, of link.Link, app, clientID string) (link.Link, error) {
+func (r registrations) Get(_ context.Context, of link.Link, app, clientID string) (link.Link, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost {
+		return link.Link{}, problem.New(problem.LinkNotFound, "There is none.")
+	}
 	l := of
 	l.Slug, l.Of, l.App, l.ClientID = "app.x", of.Slug, app, clientID
 	return l, nil

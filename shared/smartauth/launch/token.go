@@ -176,8 +176,7 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 
 // isFor reports whether a code was made for an app as it is now.
 func (c code) isFor(q asked) bool {
-	client, ok := q.server.clientOf(q.app)
-	return ok && client.ClientID == c.EntraClientID && c.SettingsID == q.server.Settings.ID && c.Served == q.server.served() && c.AppID == q.app.ID && c.ClientID == q.app.ClientID && q.app.Redirects(c.RedirectURI)
+	return q.server.signsInBy(q.app, c.EntraClientID) && c.SettingsID == q.server.Settings.ID && c.Served == q.server.served() && c.AppID == q.app.ID && c.ClientID == q.app.ClientID && q.app.Redirects(c.RedirectURI)
 }
 
 // check makes sure that a code is used in the way that was announced.
