@@ -102,6 +102,8 @@ func extra(returned, granted []string) []string {
 
 // upstreamToken is an access token of Entra's, as it is kept until an app gets it.
 type upstreamToken struct {
+	private
+
 	Access   string
 	Ends     time.Time
 	Returned []string // its scopes, in SMART's spelling

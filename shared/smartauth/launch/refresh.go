@@ -63,7 +63,7 @@ func (s *Service) refresh(ctx context.Context, server server, c client.Credentia
 		if !found || !grant.good(server, app, s.Now()) || grant.Box == "" {
 			return about, errNotGood
 		}
-		answer, err := s.rotate(ctx, refreshing{asked{server, app, form}, presented, grant, row})
+		answer, err := s.rotate(ctx, refreshing{asked{server: server, app: app, form: form}, presented, grant, row})
 		if errors.Is(err, errLost) { // another request with the same token was faster
 			continue
 		}

@@ -61,6 +61,8 @@ var tokenParameters = []string{
 
 // asked is a request for a token: who asks for what.
 type asked struct {
+	private // the form has a client secret or an assertion
+
 	server server
 	app    smartauth.App
 	form   url.Values
@@ -119,9 +121,9 @@ func (s *Service) exchange(ctx context.Context, server server, c client.Credenti
 	case !app.May(smartauth.GrantType(grantType)):
 		return TokenAnswer{}, &oauth.Error{Code: oauth.UnauthorizedClient, Description: "The client is not registered for the grant type " + grantType + ". The organization decides what it may use."}
 	case grantType == backendGrant:
-		return s.backend(ctx, asked{server, app, form})
+		return s.backend(ctx, asked{server: server, app: app, form: form})
 	}
-	return s.byCode(ctx, asked{server, app, form})
+	return s.byCode(ctx, asked{server: server, app: app, form: form})
 }
 
 // byCode exchanges a code. The writes: the grant, its place in the list of grants, and the code last, which
