@@ -42,14 +42,16 @@ type Published struct {
 	known  *lru.Cache[string, *published] // by address
 }
 
-// NewPublished makes one. client must be guarded by package egress, because organizations name the
-// addresses; it follows no redirects.
+// NewPublished makes one. client must be guarded by package egress, because organizations name the addresses. Redirects
+// are not followed, whatever the policy of client: they would let the publisher choose who is asked.
 func NewPublished(client *http.Client, now func() time.Time) *Published {
 	known, err := lru.New[string, *published](maxSets)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return &Published{client, now, known}
+	strict := *client
+	strict.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Published{&strict, now, known}
 }
 
 // published is a set as it was fetched last.

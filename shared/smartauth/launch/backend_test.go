@@ -424,7 +424,7 @@ func TestPublishedKeys(t *testing.T) {
 			"something huge":      {200, strings.Repeat(" ", 64<<10) + good, "larger than 64 KiB", oauth.Unavailable},
 		} {
 			r := newRig(t)
-			r.apps.says(tt.status, tt.body)
+			r.apps.says(tt.status, tt.body, "Location: https://app.example/other") // without it there is nothing to follow
 			err := token(t, r)
 			var told *oauth.Error
 			if tt.want == "ok" && err != nil || tt.want != "ok" && (!errors.As(err, &told) || told.Code != tt.code || !strings.Contains(told.Description, tt.want) || strings.Contains(told.Description, "canary")) {
