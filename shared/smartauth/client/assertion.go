@@ -173,7 +173,8 @@ func (a *assertion) key(ctx context.Context, by Authenticator, app smartauth.App
 	case errors.As(err, &unreachable):
 		return nil, &oauth.Error{
 			Code: oauth.Unavailable, Status: 503, RetryAfter: retryKeys, Cause: err,
-			Description: "The client assertion cannot be checked: " + unreachable.Error() + ". Whoever publishes it at the app's jwksUri can mend that.",
+			// Why is for the log only: whoever knows a client id gets here, and would learn what is where in a network of ours.
+			Description: "The client assertion cannot be checked: the keys that the app publishes at its jwksUri cannot be fetched just now. Send the request again in a few seconds, with a new client assertion. The operator's log says why.",
 		}
 	case errors.Is(err, jwks.ErrSeveralKeys):
 		return nil, invalidClient("The kid of the client assertion names several keys of the app's key set. Give each key a kid of its own.", false)

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 
+	"fhirlink/shared/egress"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/smartauth"
@@ -404,7 +406,7 @@ func TestPublishedKeys(t *testing.T) {
 		for name, tt := range map[string]struct {
 			status int
 			body   string
-			want   string // ok, or a part of the description
+			want   string // ok, or a part of the description; where the set cannot be had, of the cause in the log
 			code   string
 		}{
 			"the key":             {200, good, "ok", ""},
@@ -422,16 +424,44 @@ func TestPublishedKeys(t *testing.T) {
 			"a page":              {200, "<html>canary</html>", "no JSON object", oauth.Unavailable},
 			"no set":              {200, `{"key":[]}`, "no JSON object", oauth.Unavailable},
 			"something huge":      {200, strings.Repeat(" ", 64<<10) + good, "larger than 64 KiB", oauth.Unavailable},
+			"what is blocked":     {0, "", "may not reach", oauth.Unavailable},
+			"nobody":              {-1, "", "connection_broken", oauth.Unavailable},
 		} {
 			r := newRig(t)
-			r.apps.says(tt.status, tt.body, "Location: https://app.example/other") // without it there is nothing to follow
+			switch tt.status {
+			case 0:
+				r.apps.answer = func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("dial: %w", egress.ErrBlocked) }
+			case -1: // nobody listens
+			default:
+				r.apps.says(tt.status, tt.body, "Location: https://app.example/other") // without it there is nothing to follow
+			}
 			err := token(t, r)
 			var told *oauth.Error
-			if tt.want == "ok" && err != nil || tt.want != "ok" && (!errors.As(err, &told) || told.Code != tt.code || !strings.Contains(told.Description, tt.want) || strings.Contains(told.Description, "canary")) {
-				t.Errorf("%s: %v", name, err)
+			if tt.want == "ok" {
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				continue
 			}
-			if told != nil && told.Code == oauth.Unavailable && (told.Status != 503 || told.RetryAfter == 0) {
-				t.Errorf("%s: %+v", name, told)
+			if !errors.As(err, &told) || told.Code != tt.code {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			said := told.Description
+			if told.Code == oauth.Unavailable {
+				// A stranger who knows the client id learns the same whatever is at the address.
+				const all = "The client assertion cannot be checked: the keys that the app publishes at its jwksUri cannot be fetched just now. Send the request again in a few seconds, with a new client assertion. The operator's log says why."
+				if said != all || told.Status != 503 || told.RetryAfter != 5*time.Second {
+					t.Errorf("%s: %+v", name, told)
+				}
+				var event struct{ Cause string }
+				if err := json.Unmarshal([]byte(r.log.String()), &event); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				said = event.Cause
+			}
+			if !strings.Contains(said, tt.want) || strings.Contains(said, "canary") || strings.Contains(said, "://") {
+				t.Errorf("%s: %s", name, said)
 			}
 		}
 	})

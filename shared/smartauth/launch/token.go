@@ -20,6 +20,7 @@ import (
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/handle"
+	"fhirlink/shared/smartauth/jwks"
 	"fhirlink/shared/store"
 )
 
@@ -309,7 +310,16 @@ func invalidGrant(description string) error {
 func (s *Service) logToken(ctx context.Context, slug string, c client.Credentials, grantType string, form url.Values, answer TokenAnswer, err error) {
 	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.token",
 		slog.String("link", slug), slog.String("client", cmp.Or(answer.client, loggable(c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.Way()), slog.String("outcome", outcomeOf(err)),
-		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("extra", answer.extra), slog.Int("aadsts", numberOf(err)), slog.String("jti", c.HashOfID()))
+		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("extra", answer.extra), slog.Int("aadsts", numberOf(err)), slog.String("jti", c.HashOfID()), slog.String("cause", causeOf(err)))
+}
+
+// causeOf is why the keys of an app could not be fetched, which the app is not told; empty: that was not it.
+func causeOf(err error) string {
+	var unreachable *jwks.Unreachable
+	if errors.As(err, &unreachable) {
+		return unreachable.Error()
+	}
+	return ""
 }
 
 // numberOf is Entra's number in an error, for the log; 0: there is none.

@@ -82,8 +82,11 @@ func assemble(c config.Config, identity azcore.TokenCredential, log *slog.Logger
 		guarded   = egress.NewClient(egress.Options{Allow: c.EgressAllow})
 		servers   = watch.Client(upstream.FHIR, guarded)
 	)
-	// FHIRLINK_EGRESS_ALLOW is for FHIR servers only. Webhooks must stay public, because callers
-	// name them.
+	// FHIRLINK_EGRESS_ALLOW is for FHIR servers, and for the key sets of their apps (jwksUri), which may stand beside
+	// them. Who manages an organization's links names both. We only read there, and of a key set's address strangers
+	// learn only whether keys can be fetched. Webhooks are named by the same people, but are sent events by POST,
+	// which can change something at any address that takes it, and nothing in a private network needs them: they stay
+	// public.
 	hooks = webhook.Deps{
 		Endpoints: stores.Endpoints(), Secrets: secrets, Log: log,
 		Client: watch.Client(upstream.Webhook, egress.NewClient(egress.Options{})),
