@@ -63,8 +63,10 @@ type SignIns interface {
 	// Redeem exchanges a code. verifier (RFC 7636) and redirectURI belong to the request that the
 	// code answers.
 	Redeem(ctx context.Context, c Credentials, code, verifier secret.Value, redirectURI string) (UserTokens, error)
-	// Refresh exchanges a refresh token, which stays good beside the one in the answer.
-	Refresh(ctx context.Context, c Credentials, refreshToken secret.Value) (UserTokens, error)
+	// Refresh exchanges a refresh token, which stays good beside the one in the answer. scope says for which resource the
+	// access token is: a refresh token is tied to none. The first one decides
+	// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#refresh-the-access-token).
+	Refresh(ctx context.Context, c Credentials, refreshToken secret.Value, scope string) (UserTokens, error)
 }
 
 // AuthorizeURL is where an authority, https://{host}/, lets the users of a tenant sign in.

@@ -36,7 +36,7 @@ func TestAtTheSandbox(t *testing.T) {
 		})
 		tokens, err := s.Redeem(t.Context(), as, secret.New(sealed), secret.New(verifier), callback)
 		if err == nil {
-			tokens, err = s.Refresh(t.Context(), as, tokens.Refresh)
+			tokens, err = s.Refresh(t.Context(), as, tokens.Refresh, "openid offline_access")
 		}
 		var r *entra.Refusal
 		switch {

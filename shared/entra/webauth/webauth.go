@@ -38,8 +38,8 @@ func (s *SignIns) Redeem(ctx context.Context, c entra.Credentials, code, verifie
 
 // Refresh implements [entra.SignIns]. It is tried twice if Entra does not answer or fails, because a
 // refresh token that was used stays good.
-func (s *SignIns) Refresh(ctx context.Context, c entra.Credentials, refreshToken secret.Value) (entra.UserTokens, error) {
-	return s.redeem(ctx, c, 2, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken.Reveal()}}, refreshToken)
+func (s *SignIns) Refresh(ctx context.Context, c entra.Credentials, refreshToken secret.Value, scope string) (entra.UserTokens, error) {
+	return s.redeem(ctx, c, 2, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken.Reveal()}, "scope": {scope}}, refreshToken)
 }
 
 // redeem sends a grant with the application's authentication over TLS to the host of c.Authority. sent

@@ -44,6 +44,7 @@ const (
 	code     = "0.canary-code_+/="
 	verifier = "canary-verifier-canary-verifier-canary-verifier"
 	refresh  = "1.canary-refresh_+/="
+	scope    = "https://fhir.example/user.read openid offline_access"
 	usable   = `{"token_type":"Bearer","scope":"https://fhir.example/user.read","expires_in":3599,"ext_expires_in":3599,"access_token":"canary.access","refresh_token":"canary.refresh","id_token":"canary.id"}`
 	asJSON   = "application/json; charset=utf-8"
 )
@@ -89,7 +90,7 @@ func (e *endpoint) redeem(ctx context.Context, c entra.Credentials) (entra.UserT
 }
 
 func (e *endpoint) refresh(ctx context.Context, c entra.Credentials) (entra.UserTokens, error) {
-	return e.signIns.Refresh(ctx, c, secret.New(refresh))
+	return e.signIns.Refresh(ctx, c, secret.New(refresh), scope)
 }
 
 func TestForms(t *testing.T) {
@@ -103,7 +104,7 @@ func TestForms(t *testing.T) {
 			"grant_type": {"authorization_code"}, "client_id": {client}, "client_secret": {password},
 			"code": {code}, "code_verifier": {verifier}, "redirect_uri": {callback},
 		}},
-		"refresh token": {e.refresh, url.Values{"grant_type": {"refresh_token"}, "client_id": {client}, "client_secret": {password}, "refresh_token": {refresh}}},
+		"refresh token": {e.refresh, url.Values{"grant_type": {"refresh_token"}, "client_id": {client}, "client_secret": {password}, "refresh_token": {refresh}, "scope": {scope}}},
 	} {
 		tokens, err := c.send(t.Context(), e.credentials())
 		if err != nil || tokens.Access.Reveal() != "canary.access" || tokens.Refresh.Reveal() != "canary.refresh" || tokens.ID.Reveal() != "canary.id" || tokens.Scope != "https://fhir.example/user.read" {
@@ -142,7 +143,7 @@ func TestLifetimes(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := inProcess(entratest.Answer(200, asJSON, strings.Replace(usable, "3599,", text+",", 1)))
-			tokens, err := s.Refresh(t.Context(), credentials(), secret.New(refresh))
+			tokens, err := s.Refresh(t.Context(), credentials(), secret.New(refresh), scope)
 			if got := time.Until(tokens.ExpiresOn); err != nil || got != want {
 				t.Errorf("%s: %v, %v", text, got, err)
 			}
@@ -402,7 +403,7 @@ func TestHangs(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(started))
 		}
 		started = time.Now()
-		tokens, err = s.Refresh(t.Context(), credentials(), secret.New(refresh))
+		tokens, err = s.Refresh(t.Context(), credentials(), secret.New(refresh), scope)
 		if u := unreachable(t, tokens, err); u.Reason != "timed out" || time.Since(started) != 10*time.Second+200*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(started))
 		}
@@ -529,7 +530,7 @@ func FuzzAnswers(f *testing.F) {
 		if status < 200 || status > 499 {
 			return // those are tried again after a while
 		}
-		tokens, err := inProcess(entratest.Answer(status, asJSON, body)).Refresh(t.Context(), credentials(), secret.New(refresh))
+		tokens, err := inProcess(entratest.Answer(status, asJSON, body)).Refresh(t.Context(), credentials(), secret.New(refresh), scope)
 		var (
 			refused     *entra.Refusal
 			unreachable *entra.Unreachable

@@ -192,8 +192,12 @@ func (s *Service) redeem(ctx context.Context, server server, client link.Link, k
 		who, err = s.IDTokens.Validate(ctx, as, t.ID.Reveal(), kept.EntraNonce)
 		return err
 	})
-	if err == nil && server.ofEntra() && t.Access.IsZero() {
+	switch {
+	case err != nil || !server.ofEntra():
+	case t.Access.IsZero():
 		err = errors.New("the answer of Entra has no access token")
+	case isForOthers(t.Access):
+		err = errForOthers
 	}
 	return t, who, err
 }
@@ -205,6 +209,8 @@ func (s server) refused(r request, err error) error {
 		unreachable *entra.Unreachable
 	)
 	switch {
+	case errors.Is(err, errForOthers):
+		return r.refuse(oauth.ServerError, forOthers, err)
 	case errors.As(err, &refusal):
 		code, description := s.explain(refusal, r.Upstream)
 		return r.refuse(code, description, err)

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"fhirlink/shared/link"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
 )
@@ -66,6 +68,31 @@ func (s server) upstream(a smartauth.App, asked []string) (scopes []string, desc
 		return []string{all}, ""
 	}
 	return scopes, ""
+}
+
+// refreshScope is what a refresh asks Entra for. Without it Entra may answer with a token for another resource, or refuse
+// (AADSTS90009, AADSTS90023). The FHIR server's scopes come first, because the first one decides. Of the app's scopes only
+// those are asked for that the token had before: nobody has consented to what the app may have since.
+func (s server) refreshScope(a smartauth.App, box boxed) string {
+	a.Scopes = slices.DeleteFunc(slices.Clone(a.Scopes), func(one string) bool { return !slices.Contains(box.Upstream.Returned, one) })
+	scopes, description := s.upstream(a, box.Grant.Scopes)
+	if description != "" {
+		scopes = []string{s.Resource() + "/.default"}
+	}
+	return strings.Join(append(scopes, "openid", "profile", "offline_access"), " ")
+}
+
+// errForOthers means that a token of Entra's is not for the FHIR server.
+var errForOthers = errors.New("the aud of Entra's access token is another service of Microsoft's")
+
+// forOthers is what callers are told of that.
+const forOthers = "Entra gave an access token for Microsoft Graph, or another service of Microsoft's, instead of the FHIR server. The organization's administrator corrects the setting resource, or the aliases: they name the FHIR server's application in Entra."
+
+// isForOthers reports whether an access token can be read, and opens a service of Microsoft's that is no FHIR server. No
+// app may get that, and its scopes are not the FHIR server's, whatever they are called.
+func isForOthers(access secret.Value) bool {
+	claims, err := entra.ParseClaims(access.Reveal())
+	return err == nil && slices.ContainsFunc(claims.Audience, entra.IsOtherService)
 }
 
 // returned is what Entra's answer says of the scopes of its access token, in SMART's spelling, without what is no
@@ -136,6 +163,9 @@ func (s *Service) backendOfEntra(ctx context.Context, q asked, asked []string) (
 		token, err = s.Tokens.Token(ctx, as, q.server.Resource()+"/.default")
 		return err
 	})
+	if err == nil && isForOthers(token.Access) {
+		err = errForOthers
+	}
 	if err != nil {
 		return TokenAnswer{}, notNow(err)
 	}

@@ -1,7 +1,9 @@
 package launch
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -9,11 +11,13 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
 
 	"fhirlink/shared/entra"
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
 )
 
@@ -258,6 +262,140 @@ func TestAnotherApplication(t *testing.T) {
 	}
 	if _, err := r.Token(t.Context(), slug, nil, refreshForm(live)); codeOf(err) != oauth.InvalidGrant {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestRefreshesForTheServer: a refresh token of Entra's is tied to no resource, so each refresh says that the access token
+// is for the FHIR server, and asks for nothing that nobody has consented to.
+func TestRefreshesForTheServer(t *testing.T) {
+	const alone = "openid profile offline_access"
+	for name, tt := range map[string]struct {
+		settings, scope, change, asked string
+	}{
+		"as it was asked for":                 {"", "patient/Patient.rs offline_access", "", resource + "/patient~*.rs " + alone},
+		"several":                             {"", "patient/Patient.rs user/Patient.rs offline_access", "", resource + "/patient~*.rs " + resource + "/user~*.cruds " + alone},
+		"the static permissions":              {`,"request":"default"`, "patient/Patient.rs offline_access", "", resource + "/.default " + alone},
+		"no data":                             {"", "openid offline_access", "", resource + "/.default " + alone},
+		"the app may have another one, too":   {"", "patient/Patient.rs offline_access", `{"scopes":["offline_access","patient/*.rs","patient/*.cruds","patient/Patient.rs"]}`, resource + "/patient~*.rs " + alone},
+		"the app has another one that covers": {"", "patient/Patient.rs offline_access", `{"scopes":["offline_access","patient/*.cruds"]}`, resource + "/.default " + alone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, request := entraRig(t, tt.settings)
+			begun, err := r.Authorize(t.Context(), slug, with(request, "scope="+tt.scope))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answered, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat, func(s *entratest.SignIn) {
+				if s.Scopes.Default() { // what was consented to before
+					s.Scopes.Names = []string{"patient~*.rs"}
+				}
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer := r.tokens(t, r.formOf(t, request, answered))
+			if tt.change != "" {
+				r.change(t, tt.change)
+			}
+			var asked []string
+			r.entra.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+				_ = r.ParseForm()
+				asked = append(asked, r.PostForm.Get("scope"))
+				return false
+			}
+			for range 2 {
+				if answer = r.tokens(t, refreshForm(answer)); answer.AccessToken == "" {
+					t.Fatal("no token")
+				}
+			}
+			if want := []string{tt.asked, tt.asked}; !slices.Equal(asked, want) {
+				t.Errorf("asked for %q, want %q", asked, want)
+			}
+		})
+	}
+	r, request := patientApp(t)
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	var asked string
+	r.entra.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		_ = r.ParseForm()
+		asked = r.PostForm.Get("scope")
+		return false
+	}
+	if r.tokens(t, refreshForm(answer)); asked != alone {
+		t.Errorf("with tokens of ours Entra is asked for %q", asked)
+	}
+}
+
+// other is an authority whose access tokens are for another resource than the FHIR server.
+type other struct {
+	entra.SignIns
+	entra.TokenSource
+	audience string
+}
+
+func (o other) token() secret.Value {
+	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"aud": o.audience, "scp": "patient~*.rs user~*.cruds", "roles": []string{"system~Patient.cruds"}}).SignedString([]byte("x"))
+	if err != nil {
+		panic(err)
+	}
+	return secret.New(text)
+}
+
+func (o other) Redeem(ctx context.Context, c entra.Credentials, code, verifier secret.Value, redirectURI string) (entra.UserTokens, error) {
+	t, err := o.SignIns.Redeem(ctx, c, code, verifier, redirectURI)
+	t.Access = o.token()
+	return t, err
+}
+
+func (o other) Refresh(ctx context.Context, c entra.Credentials, token secret.Value, scope string) (entra.UserTokens, error) {
+	t, err := o.SignIns.Refresh(ctx, c, token, scope)
+	t.Access = o.token()
+	return t, err
+}
+
+func (o other) Token(ctx context.Context, c entra.Credentials, scope string) (entra.Token, error) {
+	t, err := o.TokenSource.Token(ctx, c, scope)
+	t.Access = o.token()
+	return t, err
+}
+
+// TestTokensForOthers: a token that opens Microsoft Graph is handed to no app, whatever its scopes are called, and ends no
+// grant.
+func TestTokensForOthers(t *testing.T) {
+	for audience, refused := range map[string]bool{
+		entratest.Graph: true, "https://graph.microsoft.com": true, "https://graph.microsoft.com/": true, "https://vault.azure.net": true,
+		resource: false, "77777777-7777-4777-8777-777777777777": false, "": false,
+	} {
+		t.Run(audience, func(t *testing.T) {
+			r, request := entraRig(t, "")
+			live := r.tokens(t, r.signIn(t, request, pat))
+			r.create(t, `{"clientId":"backend","name":"Backend","type":"asymmetric","grants":["client_credentials"],"scopes":["system/*.rs"],"jwks":`+setOf(publicKey(rsaKey, "rsa"))+`,"entra":{"clientId":"`+chartID+`","clientSecret":"x"}}`)
+			signIns, source := r.SignIns, r.Tokens
+			r.SignIns, r.Tokens = other{SignIns: signIns, audience: audience}, other{TokenSource: source, audience: audience}
+			begun, err := r.Authorize(t.Context(), slug, request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var told *Refused
+			_, err = r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat))
+			if errors.As(err, &told) != refused || refused && (told.Code != oauth.ServerError || !strings.Contains(told.Description, "the setting resource")) {
+				t.Errorf("callback: %v", err)
+			}
+			_, backend := r.Token(t.Context(), slug, nil, with(backendForm(r.assertion()), "scope=system/Patient.rs"))
+			_, refresh := r.Token(t.Context(), slug, nil, refreshForm(live))
+			for name, err := range map[string]error{"backend": backend, "refresh": refresh} {
+				if refused != (problem.CodeOf(err) == problem.UpstreamUnavailable) || refused && !strings.Contains(problem.From(err).Detail, "the setting resource") || !refused && err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if !refused {
+				return
+			}
+			r.SignIns = signIns
+			if again := r.tokens(t, refreshForm(live)); again.AccessToken == "" {
+				t.Error("the grant has ended")
+			}
+		})
 	}
 }
 

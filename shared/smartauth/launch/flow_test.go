@@ -497,7 +497,7 @@ type onceOnly struct {
 	used map[string]bool
 }
 
-func (o *onceOnly) Refresh(ctx context.Context, c entra.Credentials, token secret.Value) (entra.UserTokens, error) {
+func (o *onceOnly) Refresh(ctx context.Context, c entra.Credentials, token secret.Value, scope string) (entra.UserTokens, error) {
 	o.mu.Lock()
 	used := o.used[token.Reveal()]
 	o.used[token.Reveal()] = true
@@ -506,7 +506,7 @@ func (o *onceOnly) Refresh(ctx context.Context, c entra.Credentials, token secre
 		time.Sleep(500 * time.Millisecond) // the faster one has been answered
 		return entra.UserTokens{}, &entra.Refusal{HTTPStatus: 400, OAuthError: oauth.InvalidGrant}
 	}
-	return o.SignIns.Refresh(ctx, c, token)
+	return o.SignIns.Refresh(ctx, c, token, scope)
 }
 
 // TestUpstreamTokensThatCountOnce: two refreshes at once kill nothing, even if Entra took each of its refresh

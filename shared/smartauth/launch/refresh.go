@@ -250,13 +250,15 @@ func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh 
 		return fresh, errNotRegistered
 	}
 	err = s.Clients.As(ctx, client, func(ctx context.Context, as entra.Credentials) (err error) {
-		fresh, err = s.SignIns.Refresh(ctx, as, secret.New(box.Refresh))
+		fresh, err = s.SignIns.Refresh(ctx, as, secret.New(box.Refresh), r.server.refreshScope(r.app, box))
 		return err
 	})
 	var refusal *entra.Refusal
 	switch {
 	case err == nil && r.server.ofEntra() && fresh.Access.IsZero():
 		return fresh, notNow(&entra.Unreachable{Reason: "it answered without an access token"})
+	case err == nil && r.server.ofEntra() && isForOthers(fresh.Access):
+		return fresh, notNow(errForOthers)
 	case err == nil:
 		return fresh, nil
 	case errors.As(err, &refusal) && asksForUser(refusal):
@@ -275,6 +277,8 @@ func notNow(err error) error {
 		p           *problem.Error
 	)
 	switch {
+	case errors.Is(err, errForOthers):
+		return problem.Unavailable(err, refreshRetry, forOthers)
 	case errors.As(err, &refusal):
 		return problem.Unavailable(quiet{refusal}, max(refreshRetry, refusal.RetryAfter), "Entra refuses the organization's application just now. Its administrator can mend that; the app may try again later.")
 	case errors.As(err, &unreachable):

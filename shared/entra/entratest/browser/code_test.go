@@ -172,14 +172,14 @@ func TestCode(t *testing.T) {
 	}
 	first := tokens.Refresh
 	for range 2 { // a refresh token stays good beside the next one
-		again, err := c.signIns.Refresh(t.Context(), c.credentials(), first)
+		again, err := c.signIns.Refresh(t.Context(), c.credentials(), first, "openid offline_access")
 		if err != nil || again.Refresh.IsZero() || again.Refresh.Equal(first) || again.ID.IsZero() || again.Scope != tokens.Scope {
 			t.Fatalf("%+v, %v", again, err)
 		}
 		if claims := c.claims(again.ID); claims["nonce"] != nil || claims["oid"] != adaID {
 			t.Errorf("%v", claims)
 		}
-		if _, err := c.signIns.Refresh(t.Context(), c.credentials(), again.Refresh); err != nil {
+		if _, err := c.signIns.Refresh(t.Context(), c.credentials(), again.Refresh, "openid offline_access"); err != nil {
 			t.Error(err)
 		}
 	}
@@ -488,7 +488,7 @@ func TestScenariosOfCodes(t *testing.T) {
 		if reason == "" && err != nil || reason != "" && (!errors.As(err, &refused) || !strings.Contains(refused.Reason, reason)) {
 			t.Errorf("%s: %v", scenario, err)
 		}
-		if again, err := c.signIns.Refresh(t.Context(), c.credentials(), tokens.Refresh); err != nil || c.claims(again.ID)["tid"] != browser.Clinic {
+		if again, err := c.signIns.Refresh(t.Context(), c.credentials(), tokens.Refresh, "openid offline_access"); err != nil || c.claims(again.ID)["tid"] != browser.Clinic {
 			t.Errorf("%s: refreshed %v", scenario, err)
 		}
 	}
@@ -702,7 +702,7 @@ func TestWhatHappensToUsers(t *testing.T) {
 	ada, pat := c.tokens("ada", nil), c.tokens("pat", nil)
 	refresh := func(of entra.UserTokens) int {
 		t.Helper()
-		_, err := c.signIns.Refresh(t.Context(), c.credentials(), of.Refresh)
+		_, err := c.signIns.Refresh(t.Context(), c.credentials(), of.Refresh, "openid offline_access")
 		var r *entra.Refusal
 		if err != nil && (!errors.As(err, &r) || r.OAuthError != "invalid_grant" || r.Class() != entra.Config) {
 			t.Fatal(err)
@@ -743,7 +743,7 @@ func TestWhatHappensToUsers(t *testing.T) {
 	c.tokens("ada", nil)
 	expect("consented again", 0, 0)
 	c.authority.Before = c.authority.Throttle(7)
-	_, err := c.signIns.Refresh(t.Context(), c.credentials(), ada.Refresh)
+	_, err := c.signIns.Refresh(t.Context(), c.credentials(), ada.Refresh, "openid offline_access")
 	var r *entra.Refusal
 	if !errors.As(err, &r) || r.Class() != entra.Transient || r.RetryAfter != 7*time.Second {
 		t.Errorf("throttled: %v", err)
@@ -758,7 +758,7 @@ func TestSettingsWhileRunning(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 10 {
-				_, _ = c.signIns.Refresh(t.Context(), c.credentials(), ada.Refresh) // whether it works depends on the moment
+				_, _ = c.signIns.Refresh(t.Context(), c.credentials(), ada.Refresh, "openid offline_access") // whether it works depends on the moment
 			}
 		})
 	}
