@@ -34,6 +34,9 @@ func (c Credentials) Way() string {
 	return "none"
 }
 
+// Signed reports whether the client has signed an assertion.
+func (c Credentials) Signed() bool { return c.assertion != nil }
+
 // Anonymous reports whether the client neither names itself nor proves anything.
 func (c Credentials) Anonymous() bool {
 	return c.ClientID == "" && c.Secret.IsZero() && c.assertion == nil

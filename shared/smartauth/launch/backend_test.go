@@ -25,6 +25,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"fhirlink/shared/egress"
+	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
 	"fhirlink/shared/smartauth"
@@ -384,6 +385,48 @@ func TestAppWithKeySignsUsersIn(t *testing.T) {
 	}
 	if _, err := r.Authorize(t.Context(), slug, request); codeOf(err) != "app unauthorized_client" {
 		t.Errorf("authorize without the grant: %v", err)
+	}
+}
+
+// TestSpentAssertion: who has signed an assertion for a request that may be sent again is told to sign another one, because
+// the first one is spent; others are not.
+func TestSpentAssertion(t *testing.T) {
+	r := newRig()
+	r.put(t, `{"tokens":"fhirlink"}`)
+	const may = `"redirectUris":["https://app.example/cb"],"scopes":["openid","offline_access","patient/*.rs"]`
+	r.create(t, `{"clientId":"backend","name":"With a key","type":"asymmetric",`+may+`,"jwks":`+setOf(publicKey(rsaKey, "rsa"))+`}`)
+	r.create(t, `{"clientId":"public","name":"Public","type":"public",`+may+`}`)
+	for id, signs := range map[string]bool{"backend": true, "public": false} {
+		proved := func(form url.Values) url.Values {
+			if !signs {
+				return with(form, "client_id="+id)
+			}
+			return with(form, "-client_id", "client_assertion="+r.assertion(), "client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		}
+		answer := r.tokens(t, proved(r.signIn(t, url.Values{
+			"response_type": {"code"}, "client_id": {id}, "redirect_uri": {"https://app.example/cb"}, "scope": {"offline_access patient/*.rs"}, "state": {"s"},
+			"aud": {"https://clinic.example/fhir"}, "code_challenge": {challenge}, "code_challenge_method": {"S256"},
+		}, pat)))
+		refresh := func() error {
+			_, err := r.Token(t.Context(), slug, nil, proved(refreshForm(answer)))
+			return err
+		}
+		r.entra.Before = entratest.WebPage(503)
+		failures := map[string]error{"Entra does not answer": refresh()}
+		r.entra.Before = nil
+		r.as = "wrong"
+		failures["Entra refuses"] = refresh()
+		r.as = linkSecret
+		r.rows.Fault = func(string, store.Key, bool) error { return store.ErrUnavailable }
+		failures["the table does not answer"] = refresh()
+		failures["nor at a revocation"] = r.Revoke(t.Context(), slug, nil, proved(url.Values{"token": {answer.RefreshToken}}))
+		r.rows.Fault = nil
+		for name, err := range failures {
+			p := problem.From(err)
+			if p.Code != problem.UpstreamUnavailable || p.RetryAfter == 0 || p.Cause == nil || strings.Contains(p.Detail, "client assertion") != signs {
+				t.Errorf("%s, %s: %v", id, name, err)
+			}
+		}
 	}
 }
 

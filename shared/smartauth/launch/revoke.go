@@ -30,7 +30,7 @@ func (s *Service) Revoke(ctx context.Context, slug string, authorization []strin
 	}
 	credentials, err := client.Read(authorization, form)
 	if err == nil {
-		err = s.revoke(ctx, server, credentials, form.Get("token"))
+		err = signAnew(credentials, s.revoke(ctx, server, credentials, form.Get("token")))
 	}
 	s.logToken(ctx, slug, credentials, "revoke", nil, TokenAnswer{}, err)
 	return err

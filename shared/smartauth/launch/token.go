@@ -17,6 +17,7 @@ import (
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/oauth"
+	"fhirlink/shared/problem"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/handle"
@@ -83,6 +84,7 @@ func (s *Service) Token(ctx context.Context, slug string, authorization []string
 	credentials, err := client.Read(authorization, form)
 	if err == nil {
 		answer, err = s.exchange(ctx, server, credentials, grantType, form)
+		err = signAnew(credentials, err)
 	}
 	s.logToken(ctx, slug, credentials, grantType, form, answer, err)
 	return answer, err
@@ -304,6 +306,18 @@ func invalidRequest(description string) error {
 
 func invalidGrant(description string) error {
 	return &oauth.Error{Code: oauth.InvalidGrant, Description: description}
+}
+
+// signAnew adds to a failure that may pass what a client must do which has signed an assertion: that is spent with the
+// request, and would be refused the next time.
+func signAnew(c client.Credentials, err error) error {
+	var p *problem.Error
+	if !c.Signed() || !errors.As(err, &p) || p.Code != problem.UpstreamUnavailable {
+		return err
+	}
+	told := *p
+	told.Detail += " Sign a new client assertion for that: each counts once."
+	return &told
 }
 
 // logToken counts scopes, and names none.
