@@ -167,7 +167,7 @@ func (s *Service) backendOfEntra(ctx context.Context, q asked, asked []string) (
 		err = errForOthers
 	}
 	if err != nil {
-		return TokenAnswer{}, notNow(err)
+		return TokenAnswer{}, q.server.notNow(err)
 	}
 	claims, err := entra.ParseClaims(token.Access.Reveal())
 	if err != nil {

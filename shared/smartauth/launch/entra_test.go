@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -184,7 +185,7 @@ func TestRefusalsNameTheScope(t *testing.T) {
 		"AADSTS650053: The application 'x' asked for scope 'patient~*.rs' that doesn't exist on the resource 'y'.": "It is patient/*.rs: the organization's administrator registers it as patient~*.rs at the FHIR server's application, or sets request to default. (AADSTS650053)",
 		"AADSTS70011: The scope '" + resource + "/patient~*.rs' is not valid.":                                     "It is patient/*.rs",
 		"AADSTS650053: asked for scope 'canary' that doesn't exist":                                                "registers the scopes that the settings list",
-		"AADSTS7000222: canary": "The client secret of the application registration has expired",
+		"AADSTS7000222: canary": "Entra says that the app's entra.clientSecret has expired",
 		"AADSTS65001: canary":   "has not consented",
 	} {
 		r, request := entraRig(t, "")
@@ -200,6 +201,61 @@ func TestRefusalsNameTheScope(t *testing.T) {
 		refused, ok := err.(*Refused)
 		if !ok || !strings.Contains(refused.Description, want) || strings.Contains(refused.Description, "canary") {
 			t.Errorf("%s: %v", sentence, err)
+		}
+	}
+}
+
+// refusing is an authority that refuses refresh tokens.
+type refusing struct {
+	entra.SignIns
+	refusal *entra.Refusal
+}
+
+func (s refusing) Refresh(context.Context, entra.Credentials, secret.Value, string) (entra.UserTokens, error) {
+	return entra.UserTokens{}, s.refusal
+}
+
+// TestRefusalsNameTheSetting: who must mend the application in Entra is told which setting names it: the link's, or with
+// Entra's tokens the app's own.
+func TestRefusalsNameTheSetting(t *testing.T) {
+	ours, request := patientApp(t)
+	entras, entraRequest := entraRig(t, "")
+	for of, mode := range map[string]struct {
+		*rig
+		request url.Values
+	}{"the link's ": {ours, request}, "the app's entra.": {entras, entraRequest}} {
+		live := mode.tokens(t, mode.signIn(t, mode.request, pat))
+		signIns := mode.SignIns
+		for number, setting := range map[int]string{650057: "clientId", 65005: "clientId", 7000215: "clientSecret", 7000222: "clientSecret", 700016: "clientId", 50011: "clientId", 500113: "clientId"} {
+			begun, err := mode.Authorize(t.Context(), slug, mode.request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u, err := url.Parse(begun.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sentence := fmt.Sprintf("AADSTS%d: canary", number)
+			var refused *Refused
+			_, err = mode.callback(t.Context(), begun, url.Values{"state": {u.Query().Get("state")}, "error": {"invalid_client"}, "error_description": {sentence}})
+			if !errors.As(err, &refused) || refused.Code != oauth.ServerError || !strings.Contains(refused.Description, of+setting+" ") || !strings.Contains(refused.Description, fmt.Sprintf("(AADSTS%d)", number)) {
+				t.Errorf("%d: %v", number, err)
+			}
+			mode.SignIns = refusing{signIns, &entra.Refusal{HTTPStatus: 401, OAuthError: "invalid_client", Number: number, Sentence: "canary"}}
+			_, err = mode.Token(t.Context(), slug, nil, refreshForm(live))
+			if detail := problem.From(err).Detail; problem.CodeOf(err) != problem.UpstreamUnavailable || !strings.Contains(detail, of+setting+" ") || !strings.Contains(detail, fmt.Sprintf("(AADSTS%d)", number)) || strings.Contains(detail, "canary") {
+				t.Errorf("%d at a refresh: %v", number, err)
+			}
+		}
+		for status, want := range map[int]string{429: "Entra is busy", 503: "Entra is busy", 400: of + "clientId "} {
+			mode.SignIns = refusing{signIns, &entra.Refusal{HTTPStatus: status, OAuthError: "unauthorized_client", Number: 7654321}}
+			if _, err := mode.Token(t.Context(), slug, nil, refreshForm(live)); !strings.Contains(problem.From(err).Detail, want) {
+				t.Errorf("%d: %v", status, err)
+			}
+		}
+		mode.SignIns = signIns
+		if again := mode.tokens(t, refreshForm(live)); again.AccessToken == "" {
+			t.Error("the grant has ended")
 		}
 	}
 }

@@ -256,9 +256,9 @@ func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh 
 	var refusal *entra.Refusal
 	switch {
 	case err == nil && r.server.ofEntra() && fresh.Access.IsZero():
-		return fresh, notNow(&entra.Unreachable{Reason: "it answered without an access token"})
+		return fresh, r.server.notNow(&entra.Unreachable{Reason: "it answered without an access token"})
 	case err == nil && r.server.ofEntra() && isForOthers(fresh.Access):
-		return fresh, notNow(errForOthers)
+		return fresh, r.server.notNow(errForOthers)
 	case err == nil:
 		return fresh, nil
 	case errors.As(err, &refusal) && asksForUser(refusal):
@@ -266,11 +266,11 @@ func (s *Service) askEntra(ctx context.Context, r refreshing, box boxed) (fresh 
 	case errors.As(err, &refusal) && refusal.OAuthError == oauth.InvalidGrant && aboutUser(refusal):
 		return fresh, s.endedByEntra(ctx, r, err)
 	}
-	return fresh, notNow(err)
+	return fresh, r.server.notNow(err)
 }
 
 // notNow tells an app that it may try again later what Entra refuses now, or does not answer.
-func notNow(err error) error {
+func (s server) notNow(err error) error {
 	var (
 		refusal     *entra.Refusal
 		unreachable *entra.Unreachable
@@ -278,9 +278,9 @@ func notNow(err error) error {
 	)
 	switch {
 	case errors.Is(err, errForOthers):
-		return problem.Unavailable(err, refreshRetry, forOthers)
+		return problem.Unavailable(err, refreshRetry, "%s", forOthers)
 	case errors.As(err, &refusal):
-		return problem.Unavailable(quiet{refusal}, max(refreshRetry, refusal.RetryAfter), "Entra refuses the organization's application just now. Its administrator can mend that; the app may try again later.")
+		return problem.Unavailable(quiet{refusal}, max(refreshRetry, refusal.RetryAfter), "%s", s.refusesApplication(refusal))
 	case errors.As(err, &unreachable):
 		return problem.Unavailable(err, refreshRetry, "Entra does not answer just now. Send the request again in a few seconds.")
 	case errors.As(err, &p):

@@ -18,7 +18,8 @@ const (
 )
 
 // byNumber is what apps are told of Entra's refusals. The number decides before Entra's own code, which it
-// does not always choose after its meaning (contract-smart.md §7).
+// does not always choose after its meaning (contract-smart.md §7). {clientId} and {clientSecret} stand for the settings that
+// name the application.
 var byNumber = map[int]struct{ code, description string }{
 	70011:   {oauth.InvalidScope, "Entra does not take a scope that it was asked for."},
 	650053:  {oauth.InvalidScope, "Entra does not know a scope that it was asked for."},
@@ -28,13 +29,13 @@ var byNumber = map[int]struct{ code, description string }{
 	50076:   {interactionRequired, "The user must prove who they are in another way, too."},
 	50079:   {interactionRequired, "The user must register another way to prove who they are."},
 	16000:   {interactionRequired, "The user must choose an account."},
-	650057:  {oauth.ServerError, "The application registration lacks a permission: the organization's administrator adds it."},
-	65005:   {oauth.ServerError, "The application registration lacks a permission: the organization's administrator adds it."},
-	7000215: {oauth.ServerError, "Entra does not know the client secret of the application registration: the organization's administrator replaces it."},
-	7000222: {oauth.ServerError, "The client secret of the application registration has expired: the organization's administrator replaces it."},
-	700016:  {oauth.ServerError, "Entra does not know the client id of the application registration in its tenant: the organization's administrator corrects it."},
-	50011:   {oauth.ServerError, "The callback is no redirect URI of the application registration: the organization's administrator adds it, as platform Web."},
-	500113:  {oauth.ServerError, "The application registration has no redirect URI: the organization's administrator adds the callback, as platform Web."},
+	650057:  {oauth.ServerError, "The application that {clientId} names lacks a permission in Entra: the organization's administrator adds it."},
+	65005:   {oauth.ServerError, "The application that {clientId} names lacks a permission in Entra: the organization's administrator adds it."},
+	7000215: {oauth.ServerError, "Entra says that {clientSecret} is wrong: the organization's administrator replaces it."},
+	7000222: {oauth.ServerError, "Entra says that {clientSecret} has expired: the organization's administrator replaces it."},
+	700016:  {oauth.ServerError, "Entra says that {clientId} names no application in the tenant: the organization's administrator corrects it."},
+	50011:   {oauth.ServerError, "The callback is no redirect URI of the application that {clientId} names: the organization's administrator adds it, as platform Web."},
+	500113:  {oauth.ServerError, "The application that {clientId} names has no redirect URI: the organization's administrator adds the callback, as platform Web."},
 }
 
 // byCode is what apps are told where no number says more.
@@ -60,10 +61,35 @@ func (s server) explain(r *entra.Refusal, upstream []string) (code, description 
 	if code == oauth.InvalidScope {
 		description += s.scopeIn(r.Sentence, upstream)
 	}
-	if r.Number != 0 {
-		description += fmt.Sprintf(" (AADSTS%d)", r.Number)
+	return code, s.naming(description) + numbered(r)
+}
+
+// refusesApplication is what an app is told of a refusal that is not about the user, at the token endpoint.
+func (s server) refusesApplication(r *entra.Refusal) (description string) {
+	if told, ok := byNumber[r.Number]; ok && told.code == oauth.ServerError {
+		return s.naming(told.description) + numbered(r) + " The app may try again later."
 	}
-	return code, description
+	if r.Class() == entra.Transient {
+		return "Entra is busy just now. Send the request again in a few seconds." + numbered(r)
+	}
+	return s.naming("Entra refuses the application that {clientId} names just now. The organization's administrator can mend that; the app may try again later.") + numbered(r)
+}
+
+// naming puts in the settings that name the application by which users sign in.
+func (s server) naming(description string) string {
+	of := "the link's "
+	if s.ofEntra() {
+		of = "the app's entra."
+	}
+	return strings.NewReplacer("{clientId}", of+"clientId", "{clientSecret}", of+"clientSecret").Replace(description)
+}
+
+// numbered is Entra's number, by which its documentation and its support find a refusal.
+func numbered(r *entra.Refusal) string {
+	if r.Number == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (AADSTS%d)", r.Number)
 }
 
 // scopeIn names the scope, in SMART's spelling, of those Entra was asked for that stands in its sentence, which is
