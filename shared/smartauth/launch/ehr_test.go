@@ -369,6 +369,63 @@ func TestRowsFromBefore(t *testing.T) {
 	}
 }
 
+// TestSignInsFromBefore: who was signing in when the version was deployed in which apps can have applications of their own
+// is not sent back. What was kept until then names no application: it was always the link's.
+func TestSignInsFromBefore(t *testing.T) {
+	fromBefore := func(r *rig, begun Begun) {
+		rewrite(t, r, handle.Request, begun.Cookie.Value, func(kept *request) { kept.EntraClientID = "" })
+	}
+	codeFromBefore := func(r *rig, form url.Values) {
+		rewrite(t, r, handle.Code, strings.TrimPrefix(form.Get("code"), codePrefix), func(kept *code) { kept.EntraClientID = "" })
+	}
+	r, asks := patientApp(t)
+	begun, err := r.Authorize(t.Context(), slug, asks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromBefore(r, begun)
+	answered, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []url.Values{r.formOf(t, asks, answered), r.signIn(t, asks, pat)} {
+		codeFromBefore(r, form)
+		if answer := r.tokens(t, refreshForm(r.tokens(t, form))); answer.AccessToken == "" {
+			t.Error("no token")
+		}
+	}
+	// With Entra's tokens there is nothing from before, and such a row would be nobody's.
+	r, asks = entraRig(t, "")
+	if begun, err = r.Authorize(t.Context(), slug, asks); err != nil {
+		t.Fatal(err)
+	}
+	fromBefore(r, begun)
+	if _, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat)); codeOf(err) != "page request_expired" {
+		t.Errorf("%v", err)
+	}
+	form := r.signIn(t, asks, pat)
+	codeFromBefore(r, form)
+	if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != "invalid_grant" {
+		t.Errorf("%v", err)
+	}
+}
+
+// rewrite changes what is kept under a handle.
+func rewrite[T any](t testing.TB, r *rig, kind handle.Kind, name string, change func(*T)) {
+	t.Helper()
+	kept, row, err := handle.Look[T](t.Context(), r.handles(), kind, handle.Handle(name), "id-1")
+	if err == nil {
+		change(&kept)
+		_, err = r.rows.Remove(t.Context(), row)
+	}
+	if err == nil {
+		err = handle.Keep(t.Context(), r.handles(), kind, handle.Handle(name), "id-1", r.clock().Add(time.Minute), kept)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLargestLaunch: as much as an EHR may say, and an app may ask for, is kept on the whole way.
 func TestLargestLaunch(t *testing.T) {
 	r, request := ehrApp(t)

@@ -24,12 +24,12 @@ const maxEntraURL = 8_000
 func (s server) ofEntra() bool { return s.Settings.Tokens == smartauth.OfEntra }
 
 // signsInBy reports whether users of an app sign in by the application with a client id: the link's, or with Entra's
-// tokens the app's own.
+// tokens the app's own. What was kept before apps could have one names none, and means the link's.
 func (s server) signsInBy(a smartauth.App, clientID string) bool {
 	if s.ofEntra() {
 		return a.EntraClientID != "" && clientID == a.EntraClientID
 	}
-	return clientID == s.Link.ClientID
+	return clientID == "" || clientID == s.Link.ClientID
 }
 
 // clientOf is the application by which users of an app sign in at Entra, with what is kept of it. ok is false if

@@ -73,7 +73,7 @@ func (s *Service) readGrant(ctx context.Context, server server, g handle.Grant) 
 
 // good reports whether a grant is still good for an app.
 func (g grantRow) good(server server, a smartauth.App, now time.Time) bool {
-	return (g.Entra == "" || server.signsInBy(a, g.Entra)) && g.Mode == server.Settings.Tokens && g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.Served == server.served() && g.App == a.ID && g.Client == a.ClientID && a.May(smartauth.AuthorizationCode)
+	return server.signsInBy(a, g.Entra) && g.Mode == server.Settings.Tokens && g.State == alive && now.Before(g.End) && g.Settings == server.Settings.ID && g.Served == server.served() && g.App == a.ID && g.Client == a.ClientID && a.May(smartauth.AuthorizationCode)
 }
 
 // swapGrant writes a grant if its row is still as it was read.
