@@ -56,8 +56,9 @@ func Read(authorization []string, form url.Values) (Credentials, error) {
 	if form.Has("client_secret") {
 		c.Secret = secret.New(form.Get("client_secret"))
 	}
+	asserts := form.Has("client_assertion") || form.Has("client_assertion_type") // half of it is a way, too
 	ways := 0
-	for _, used := range []bool{len(authorization) > 0, form.Has("client_secret"), form.Has("client_assertion")} {
+	for _, used := range []bool{len(authorization) > 0, form.Has("client_secret"), asserts} {
 		if used {
 			ways++
 		}
@@ -67,7 +68,7 @@ func Read(authorization []string, form url.Values) (Credentials, error) {
 		return c, invalidRequest("The request has several headers Authorization.")
 	case ways > 1:
 		return c, invalidRequest("The client authenticates in two ways at once. Send one of the header Authorization, client_secret and client_assertion.")
-	case form.Has("client_assertion") || form.Has("client_assertion_type"):
+	case asserts:
 		return c.withAssertion(form)
 	case len(authorization) == 0:
 		return c, nil
