@@ -18,8 +18,10 @@ import (
 	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/seal"
 	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
+	"fhirlink/shared/smartauth/handle"
 )
 
 const resource = "https://clinic.sandbox.test"
@@ -452,6 +454,39 @@ func TestTokensForOthers(t *testing.T) {
 				t.Error("the grant has ended")
 			}
 		})
+	}
+}
+
+// TestKeptTokens: a grant keeps an access token of Entra's only for a refresh whose answer may have been lost.
+func TestKeptTokens(t *testing.T) {
+	r, request := entraRig(t, "")
+	server, err := r.server(t.Context(), slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func(refreshToken string) upstreamToken {
+		t.Helper()
+		token, err := handle.ReadRefreshToken(t.Context(), r.Sealer, refreshToken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		grant, _, _, err := r.readGrant(t.Context(), server, token.Grant())
+		if err != nil {
+			t.Fatal(err)
+		}
+		box, _, err := seal.Open[boxed](t.Context(), r.Sealer, boxUse(server.Link.ID, secret.New(refreshToken)), grant.Box)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return box.Upstream
+	}
+	first := r.tokens(t, r.signIn(t, request, pat))
+	if got := kept(first.RefreshToken); got.Access != "" || !got.Ends.IsZero() || !slices.Contains(got.Returned, "patient/*.rs") {
+		t.Errorf("the code's token is kept: %t, of %q", got.Access != "", got.Returned)
+	}
+	second := r.tokens(t, refreshForm(first))
+	if got := kept(second.RefreshToken); got.Access != second.AccessToken || !slices.Contains(got.Returned, "patient/*.rs") {
+		t.Errorf("the refresh's token is kept: %t, of %q", got.Access != "", got.Returned)
 	}
 }
 

@@ -55,7 +55,7 @@ type boxed struct {
 
 	Refresh  string // Entra's refresh token
 	Grant    Grant
-	Upstream upstreamToken `json:",omitzero"` // with Entra's tokens: the latest, for the one whose answer was lost
+	Upstream upstreamToken `json:",omitzero"` // with Entra's tokens: the latest that a refresh led to, for the one whose answer was lost
 }
 
 // readGrant returns the row of a grant of a link; ok is false if there is none. The error is that of the
@@ -119,7 +119,9 @@ func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.
 	if token, err = first.Text(ctx, s.Sealer); err != nil {
 		return grant, secret.Value{}, err
 	}
-	grant.Box, err = seal.Seal(ctx, s.Sealer, boxUse(server.Link.ID, token), ends, boxed{Refresh: c.Refresh, Grant: c.Grant, Upstream: c.Upstream})
+	box := boxed{Refresh: c.Refresh, Grant: c.Grant}
+	box.Upstream.Returned = c.Upstream.Returned // the token itself is never asked for again: no refresh has led to it
+	grant.Box, err = seal.Seal(ctx, s.Sealer, boxUse(server.Link.ID, token), ends, box)
 	return grant, token, err
 }
 
