@@ -285,19 +285,42 @@ func TestLongAddress(t *testing.T) {
 	}
 }
 
-// TestAppsSecret: a secret of the app's own application that has expired ends no grant.
+// TestAppsSecret: a secret of the app's own application that Entra no longer takes ends no grant. The app is told which
+// setting it is, and the log has Entra's number.
 func TestAppsSecret(t *testing.T) {
-	r, request := entraRig(t, "")
-	answer := r.tokens(t, r.signIn(t, request, pat))
-	r.asChart = "wrong"
-	for range 3 {
-		if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); problem.CodeOf(err) != problem.UpstreamUnavailable {
-			t.Errorf("%v", err)
-		}
-	}
-	r.asChart = chartSecret
-	if again := r.tokens(t, refreshForm(answer)); again.AccessToken == "" {
-		t.Error("the grant is dead")
+	for name, tt := range map[string]struct {
+		secret string
+		number int
+		detail string
+	}{
+		"expired": {chartExpired, 7000222, "the app's entra.clientSecret has expired"},
+		"wrong":   {"wrong", 7000215, "the app's entra.clientSecret is wrong"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, request := entraRig(t, "")
+			answer := r.tokens(t, r.signIn(t, request, pat))
+			r.asChart = tt.secret
+			for range 3 {
+				if _, err := r.Token(t.Context(), slug, nil, refreshForm(answer)); problem.CodeOf(err) != problem.UpstreamUnavailable || !strings.Contains(problem.From(err).Detail, tt.detail) {
+					t.Errorf("%v", err)
+				}
+			}
+			if n := strings.Count(r.log.String(), fmt.Sprintf(`"aadsts":%d,`, tt.number)); n != 3 {
+				t.Errorf("the log has the number %d times", n)
+			}
+			begun, err := r.Authorize(t.Context(), slug, request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var refused *Refused
+			if _, err := r.callback(t.Context(), begun, r.entraAnswers(t, begun, pat)); !errors.As(err, &refused) || refused.Code != oauth.ServerError || !strings.Contains(refused.Description, tt.detail) {
+				t.Errorf("callback: %v", err)
+			}
+			r.asChart = chartSecret
+			if again := r.tokens(t, refreshForm(answer)); again.AccessToken == "" {
+				t.Error("the grant is dead")
+			}
+		})
 	}
 }
 

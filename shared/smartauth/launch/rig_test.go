@@ -72,7 +72,7 @@ func newRig() *rig {
 	r := &rig{
 		rows: rowtest.New(), key: signertest.New(), sealing: secrettest.New(), log: &lockedBuffer{}, apps: &site{}, now: time.Now().Truncate(time.Second), as: linkSecret, asChart: chartSecret,
 		entra: entratest.Sandbox(entratest.Registration{URL: authority, TenantID: orgA, ClientID: clientID, Secret: linkSecret, ExpiredSecret: "expired", Zone: "sandbox.test", Others: []entratest.App{
-			{ClientID: chartID, ObjectID: "55555555-5555-4555-8555-5555555555a1", Secrets: []entratest.Secret{{Value: chartSecret}}, Roles: []string{"system~Observation.rs", "system~Patient.cruds", "Something.Else"}},
+			{ClientID: chartID, ObjectID: "55555555-5555-4555-8555-5555555555a1", Secrets: []entratest.Secret{{Value: chartSecret}, {Value: chartExpired, ExpiresOn: time.Now().Add(-time.Hour)}}, Roles: []string{"system~Observation.rs", "system~Patient.cruds", "Something.Else"}},
 		}}),
 		links: map[string]link.Link{},
 	}
@@ -125,8 +125,9 @@ func (r *rig) Get(_ context.Context, organization, slug string) (link.Link, erro
 
 // The application that an app of the tests has in Entra.
 const (
-	chartID     = "44444444-4444-4444-8444-444444444444"
-	chartSecret = "canary-of-the-chart"
+	chartID      = "44444444-4444-4444-8444-444444444444"
+	chartSecret  = "canary-of-the-chart"
+	chartExpired = "canary-of-last-year"
 )
 
 // registrations are those of apps, whose rows are there unless the rig has lost them. The real ones have their tests in
