@@ -175,8 +175,7 @@ func (s *Service) readServer(ctx context.Context, slug string) (*Server, error) 
 func (s *Service) Forget(slug string) { s.servers.forget(slug) }
 
 // KeySet returns the public keys of what the authorization server of a link signs and, with Entra's tokens, of
-// what Entra signs for the FHIR server. Errors: ErrUnknown,
-// UpstreamUnavailable.
+// what Entra signs for the FHIR server. Errors: ErrUnknown, UpstreamUnavailable.
 func (s *Service) KeySet(ctx context.Context, slug string) (jose.JSONWebKeySet, error) {
 	server, err := s.Server(ctx, slug)
 	if err != nil {

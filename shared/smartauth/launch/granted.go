@@ -38,9 +38,8 @@ func contextOf(u User, l ehr.Launch) Launched {
 	return c
 }
 
-// grantedOf is what is given of the scopes that were asked for and that the app may have, in their order
-// and spelling. denied reports that nothing is given, or that scopes for
-// data were asked for, and that none of them can be given.
+// grantedOf is what is given of the scopes that were asked for and that the app may have, in their order and spelling.
+// denied reports that nothing is given, or that scopes for data were asked for, and that none of them can be given.
 //
 // A patient gets patient/ scopes for their own record; other users get user/ scopes, and patient/ scopes
 // where the context names a patient. Who has no resource gets no scope for resources.
