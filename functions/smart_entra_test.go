@@ -7,15 +7,26 @@ import (
 	"testing"
 	"time"
 
+	"fhirlink/shared/entra/entratest"
 	"fhirlink/shared/entra/entratest/browser"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/notify"
 )
 
-// TestSecretOfAnApp: when Entra refuses the secret of an app's own application, no grant ends, people are told of
-// the app, and the link goes on working. A new secret makes everything good again.
+// TestSecretOfAnApp: when the secret of an app's own application has expired, or Entra knows it no longer, no grant
+// ends, people are told of the app, and the link goes on working. A new secret makes everything good again.
 func TestSecretOfAnApp(t *testing.T) {
+	t.Run("expired", func(t *testing.T) {
+		secretOfAnApp(t, condition.Expired, notify.SecretExpired, func(_ *rig, app entratest.App) { app.Secrets[0].ExpiresOn = time.Now().Add(-time.Minute) })
+	})
+	t.Run("removed", func(t *testing.T) {
+		secretOfAnApp(t, condition.Broken, notify.LinkBroken, func(r *rig, _ entratest.App) { r.entra.Removed = func(value string) bool { return value == chartSecret } })
+	})
+}
+
+func secretOfAnApp(t *testing.T, status condition.Status, told notify.Type, ends func(*rig, entratest.App)) {
+	t.Helper()
 	r := newRig(t)
 	r.register(t, orgA, "clinic")
 	r.send(t, request{caller: manager(orgA), method: "PUT", target: "/api/links/clinic/smart", body: `{"tokens":"entra"}`, header: http.Header{"If-None-Match": {"*"}}}).want(t, http.StatusCreated, "")
@@ -35,10 +46,11 @@ func TestSecretOfAnApp(t *testing.T) {
 	}
 	refresh := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {a.field(t, "refresh_token").(string)}}
 
-	r.entra.Removed = func(value string) bool { return value == chartSecret }
+	app, _ := r.entra.App(orgA, chartID)
+	ends(r, app)
 	r.appToken(t, refresh, nil).want(t, http.StatusServiceUnavailable, "temporarily_unavailable")
 	registration := r.registrationOf(t, "growth-chart")
-	if registration.Status(time.Now()) != condition.Broken || len(registration.Notices) == 0 || registration.Notices[len(registration.Notices)-1].Type != notify.LinkBroken {
+	if registration.Status(time.Now()) != status || len(registration.Notices) == 0 || registration.Notices[len(registration.Notices)-1].Type != told {
 		t.Errorf("the registration is %s, and there are %d notices", registration.Status(time.Now()), len(registration.Notices))
 	}
 	l := r.send(t, request{caller: manager(orgA), method: "GET", target: "/api/links/clinic"})
@@ -47,8 +59,7 @@ func TestSecretOfAnApp(t *testing.T) {
 	}
 	const next = "canary~next/secret+of=the&chart%"
 	r.entra.Removed = nil
-	app, _ := r.entra.App(orgA, chartID)
-	app.Secrets[0].Value = next
+	app.Secrets[0] = entratest.Secret{Value: next}
 	changed := r.send(t, request{caller: manager(orgA), method: "PATCH", target: "/api/links/clinic/apps/growth-chart", body: `{"entra":{"clientSecret":"` + next + `"}}`, header: http.Header{"If-Match": {"*"}}})
 	changed.want(t, http.StatusOK, "")
 	again := r.appToken(t, refresh, nil)
