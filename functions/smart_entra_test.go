@@ -21,7 +21,9 @@ func TestSecretOfAnApp(t *testing.T) {
 		secretOfAnApp(t, condition.Expired, notify.SecretExpired, func(_ *rig, app entratest.App) { app.Secrets[0].ExpiresOn = time.Now().Add(-time.Minute) })
 	})
 	t.Run("removed", func(t *testing.T) {
-		secretOfAnApp(t, condition.Broken, notify.LinkBroken, func(r *rig, _ entratest.App) { r.entra.Removed = func(value string) bool { return value == chartSecret } })
+		secretOfAnApp(t, condition.Broken, notify.LinkBroken, func(r *rig, _ entratest.App) {
+			r.entra.Removed = func(value string) bool { return value == chartSecret }
+		})
 	})
 }
 

@@ -139,6 +139,11 @@ func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
+// InField returns an Error of a code about one field of the request.
+func InField(code Code, field, message, fix string) *Error {
+	return &Error{Code: code, Detail: message + " " + fix, Fields: []Field{{Field: field, Code: string(code), Message: message, Fix: fix}}}
+}
+
 // Invalid returns an InvalidFields error for one or more mistakes.
 func Invalid(fields ...Field) *Error {
 	return &Error{Code: InvalidFields, Detail: "Correct the fields listed in errors and send the request again.", Fields: fields}

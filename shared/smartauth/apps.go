@@ -159,9 +159,7 @@ func (s *Service) recount(ctx context.Context, l link.Link, made App) error {
 
 func appExists(slug, clientID string) error {
 	message, fix := "The link "+slug+" has an app "+clientID+" already.", "Choose another client id, or change that app."
-	e := problem.New(problem.AppExists, "%s %s", message, fix)
-	e.Fields = []problem.Field{{Field: "clientId", Code: string(problem.AppExists), Message: message, Fix: fix}}
-	return e
+	return problem.InField(problem.AppExists, "clientId", message, fix)
 }
 
 // ChangeApp changes the fields that were sent. Errors: those of App, InvalidFields,

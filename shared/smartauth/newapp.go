@@ -121,9 +121,7 @@ func (a App) needsKey() error {
 		return nil
 	}
 	const message, fix = "A backend service (client_credentials, scopes system/…) signs its requests with a key of its own.", "Make an app of the type asymmetric for it, with its public key in jwks or jwksUri."
-	e := problem.New(problem.BackendNeedsAsymmetric, "%s %s", message, fix)
-	e.Fields = []problem.Field{{Field: field, Code: string(problem.BackendNeedsAsymmetric), Message: message, Fix: fix}}
-	return e
+	return problem.InField(problem.BackendNeedsAsymmetric, field, message, fix)
 }
 
 // asksForSystem reports whether the app may be granted a scope that needs no user.

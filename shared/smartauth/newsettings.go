@@ -168,20 +168,15 @@ func (r *reader) later(in NewSettings) {
 
 // notWithEntra refuses settings about access tokens of our own, and what cannot be done with Entra's.
 func notWithEntra(in NewSettings) error {
-	refuse := func(code problem.Code, field, message, fix string) error {
-		e := problem.New(code, "%s %s", message, fix)
-		e.Fields = []problem.Field{{Field: field, Code: string(code), Message: message, Fix: fix}}
-		return e
-	}
 	if in.Consent == "ask" {
-		return refuse(problem.ConsentNotPossible, "consent", "Users cannot take scopes away from Entra's tokens, which hold every scope that was consented to.", "Leave consent out, or use \"tokens\": \"fhirlink\".")
+		return problem.InField(problem.ConsentNotPossible, "consent", "Users cannot take scopes away from Entra's tokens, which hold every scope that was consented to.", "Leave consent out, or use \"tokens\": \"fhirlink\".")
 	}
 	for _, one := range []struct {
 		field string
 		sent  bool
 	}{{"serverClientId", in.ServerClientID != ""}, {"audience", in.Audience != ""}, {"accessTokenRoles", in.AccessTokenRoles != nil}, {"compartment", in.Compartment != ""}, {"accessTokenSeconds", in.AccessTokenSeconds != nil}, {"introspection", in.Introspection}} {
 		if one.sent {
-			return refuse(problem.NotWithEntra, one.field, "The setting "+one.field+" has no meaning with \"tokens\": \"entra\".", "Leave it out: Entra's access tokens are handed on as they are.")
+			return problem.InField(problem.NotWithEntra, one.field, "The setting "+one.field+" has no meaning with \"tokens\": \"entra\".", "Leave it out: Entra's access tokens are handed on as they are.")
 		}
 	}
 	return nil
@@ -196,9 +191,7 @@ func notWithOwn(in NewSettings) error {
 		if one.sent {
 			const fix = "Leave it out: with tokens of our own Entra sees no scope of an app."
 			message := "The setting " + one.field + " has no meaning with \"tokens\": \"fhirlink\"."
-			e := problem.New(problem.NotWithFhirlink, "%s %s", message, fix)
-			e.Fields = []problem.Field{{Field: one.field, Code: string(problem.NotWithFhirlink), Message: message, Fix: fix}}
-			return e
+			return problem.InField(problem.NotWithFhirlink, one.field, message, fix)
 		}
 	}
 	return nil

@@ -166,9 +166,7 @@ func (s *Service) suits(settings Settings, l link.Link, a App) error {
 	}
 	if settings.oneContext() && Mixed(a.Scopes) {
 		const message, fix = "The FHIR server refuses tokens that mix patient/, user/ and system/ scopes, or scopes of SMART version 1 and 2, and Entra puts every scope of an application into its tokens.", "Register one app for each context, with an application in Entra for each, in one version of the syntax."
-		e := problem.New(problem.MixedScopes, "%s %s", message, fix)
-		e.Fields = []problem.Field{{Field: "scopes", Code: string(problem.MixedScopes), Message: message, Fix: fix}}
-		return e
+		return problem.InField(problem.MixedScopes, "scopes", message, fix)
 	}
 	translator, err := settings.Spelling.translator(l, s.Aliases)
 	if err != nil {
@@ -186,9 +184,7 @@ func (s *Service) suits(settings Settings, l link.Link, a App) error {
 
 func registrationRequired(message, fix string) error {
 	message = "With \"tokens\": \"entra\" every app needs a registration of its own in Entra, which puts every scope of an application into its tokens. " + message
-	e := problem.New(problem.AppRegistrationRequired, "%s %s", message, fix)
-	e.Fields = []problem.Field{{Field: "entra", Code: string(problem.AppRegistrationRequired), Message: message, Fix: fix}}
-	return e
+	return problem.InField(problem.AppRegistrationRequired, "entra", message, fix)
 }
 
 // suitsAll is nil when every app can get the tokens that settings say.

@@ -181,7 +181,5 @@ func (r Registrations) mayBeApps(ctx context.Context, of link.Link, clientID str
 func shared(clientID string) error {
 	message := fmt.Sprintf("The application %s is used by another app, or by a link, of its tenant. Entra gives an application every scope that was ever consented to for it, so apps that share one would have each other's.", clientID)
 	const fix = "Make another app registration in Entra."
-	e := problem.New(problem.AppRegistrationShared, "%s %s", message, fix)
-	e.Fields = []problem.Field{{Field: "clientId", Code: string(problem.AppRegistrationShared), Message: message, Fix: fix}}
-	return e
+	return problem.InField(problem.AppRegistrationShared, "clientId", message, fix)
 }

@@ -95,7 +95,5 @@ func SecretRequired() error {
 		message = "Changing fhirServerUrl, clientId, tenantId or audience needs clientSecret in the same request."
 		fix     = "Send it too, or leave these fields out."
 	)
-	e := problem.New(problem.SecretRequired, message+" "+fix)
-	e.Fields = []problem.Field{{Field: "clientSecret", Code: string(problem.SecretRequired), Message: message, Fix: fix}}
-	return e
+	return problem.InField(problem.SecretRequired, "clientSecret", message, fix)
 }

@@ -39,9 +39,7 @@ func SlugTaken(message, fix, slug string) error {
 	if strings.Contains(fix, "%") {
 		fix = fmt.Sprintf(fix, slug)
 	}
-	e := problem.New(problem.SlugTaken, "%s %s", message, fix)
-	e.Fields = []problem.Field{{Field: "slug", Code: string(problem.SlugTaken), Message: message, Fix: fix}}
-	return e
+	return problem.InField(problem.SlugTaken, "slug", message, fix)
 }
 
 // Match checks an If-Match header (RFC 9110 §13.1.1, strong comparison) against the entity tag of a

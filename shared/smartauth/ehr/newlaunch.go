@@ -101,9 +101,7 @@ func (in NewLaunch) anybody(server smartauth.Server) (notes []string, err error)
 		return []string{}, nil
 	case server.Settings.Tokens == smartauth.Own:
 		const message, fix = "The launch opens a record, and does not say for whom.", "Send user, the Entra object id of the user who is signed in to the EHR."
-		e := problem.New(problem.UserRequired, "%s %s", message, fix)
-		e.Fields = []problem.Field{{Field: "user", Code: string(problem.UserRequired), Message: message, Fix: fix}}
-		return nil, e
+		return nil, problem.InField(problem.UserRequired, "user", message, fix)
 	}
 	return []string{"The launch names no user: whoever of the tenant is made to open it gets this context. Send user, the Entra object id of the user who is signed in to the EHR."}, nil
 }
