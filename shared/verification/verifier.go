@@ -56,7 +56,7 @@ type Verifier struct {
 func (v *Verifier) Verify(ctx context.Context, t Target) Report {
 	r := v.run(t)
 	if t.TokenOnly {
-		r.through(ctx, steps[discoverySteps:][:1])
+		r.through(ctx, []step{tokenStep})
 	} else {
 		r.through(ctx, steps)
 	}
@@ -106,11 +106,14 @@ type step struct {
 // discoverySteps is how many of the steps need no credentials.
 const discoverySteps = 3
 
+// tokenStep is the one that asks Entra for a token.
+var tokenStep = step{CheckToken, (*run).token}
+
 var steps = []step{
 	{CheckAddress, (*run).address},
 	{CheckMetadata, (*run).metadata},
 	{CheckAuthority, (*run).authority},
-	{CheckToken, (*run).token},
+	tokenStep,
 	{CheckClaims, (*run).claims},
 	{CheckRead, (*run).read},
 	{CheckWrite, (*run).write},

@@ -172,6 +172,7 @@ func (p *Published) read(ctx context.Context, uri string) (set Set, life time.Du
 	if set, err = Parse(text); err != nil {
 		return Set{}, 0, &Unreachable{"is no JSON object with a list of keys"}
 	}
+	set.text = nil // nobody asks for it, and there may be many sets
 	return set, lifeOf(response.Header), nil
 }
 
