@@ -2,7 +2,6 @@ package link
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -16,12 +15,12 @@ const AppPrefix = "app."
 // ofApp reports whether a row is an app's registration, also if a version that knew of none has written it since.
 func (l Link) ofApp() bool { return strings.HasPrefix(string(l.Slug), AppPrefix) }
 
-// inLog is how lines of the log name a row.
-func (l Link) inLog() slog.Attr {
+// inLog is how lines of the log name a row: as its slug or, of an app's registration, as the path of the app.
+func (l Link) inLog() string {
 	if l.App != "" {
-		return slog.Group("", "link", l.Of, "app", l.App)
+		return string(l.Of) + "/apps/" + l.App
 	}
-	return slog.Any("link", l.Slug)
+	return string(l.Slug)
 }
 
 // AppRows keeps rows that are registrations of apps (see Link.App): package application says what they

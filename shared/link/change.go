@@ -184,7 +184,7 @@ func (s *Service) writeEdit(ctx context.Context, e edit) (Link, error) {
 		row, err = s.unmark(ctx, row, marker)
 	}
 	if err != nil {
-		s.log.WarnContext(ctx, "change.unfinished", row.inLog(), "left", "to the timer", "cause", explain.Cause(err))
+		s.log.WarnContext(ctx, "change.unfinished", "link", row.inLog(), "left", "to the timer", "cause", explain.Cause(err))
 	}
 	return row, nil
 }
@@ -341,7 +341,7 @@ func (s *Service) disable(ctx context.Context, l Link, versions ...string) bool 
 	for _, version := range versions {
 		err := ignore(s.secrets.Update(ctx, l.Secret.Name, version, false, l.attributes()), secret.ErrNotFound)
 		if err != nil {
-			s.log.WarnContext(ctx, "secret.disable.failed", l.inLog(), "left", "to the timer", "cause", explain.Cause(err))
+			s.log.WarnContext(ctx, "secret.disable.failed", "link", l.inLog(), "left", "to the timer", "cause", explain.Cause(err))
 			return false
 		}
 	}

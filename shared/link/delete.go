@@ -74,7 +74,7 @@ func (s *Service) delete(ctx context.Context, l Link, organization, ifMatch stri
 	defer cancel()
 	row = s.enterPending(ctx, row)
 	if err := s.finishDeletion(ctx, row); err != nil {
-		s.log.WarnContext(ctx, "deletion.unfinished", row.inLog(), "left", "to the timer", "cause", explain.Cause(err))
+		s.log.WarnContext(ctx, "deletion.unfinished", "link", row.inLog(), "left", "to the timer", "cause", explain.Cause(err))
 	}
 	return nil
 }

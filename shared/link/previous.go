@@ -28,10 +28,10 @@ func (s *Service) StandIn(ctx context.Context, l Link) {
 		return row, nil
 	})
 	if err = ignore(err, errNothing, store.ErrNotFound); err != nil {
-		s.log.WarnContext(ctx, "status.unwritten", l.inLog(), "cause", explain.Cause(err))
+		s.log.WarnContext(ctx, "status.unwritten", "link", l.inLog(), "cause", explain.Cause(err))
 	}
 	if fresh && err == nil {
-		s.log.WarnContext(ctx, "secret.fallback", l.inLog(), "organization", l.Organization, "until", l.Secret.PreviousUntil)
+		s.log.WarnContext(ctx, "secret.fallback", "link", l.inLog(), "organization", l.Organization, "until", l.Secret.PreviousUntil)
 		s.enterPending(ctx, row)
 	}
 }

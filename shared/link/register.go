@@ -73,7 +73,7 @@ func (s *Service) add(ctx context.Context, organization string, a intake.Accepte
 func (s *Service) logRefusal(ctx context.Context, l Link, report verification.Report, err error) {
 	by := trail.ActorOf(ctx)
 	finding, _ := report.Finding()
-	s.log.InfoContext(ctx, "registration.refused", l.inLog(), "tid", l.Organization, "azp", by.AppID, "oid", by.ObjectID,
+	s.log.InfoContext(ctx, "registration.refused", "link", l.inLog(), "tid", l.Organization, "azp", by.AppID, "oid", by.ObjectID,
 		"code", string(problem.CodeOf(err)), "finding", finding)
 }
 

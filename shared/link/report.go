@@ -41,7 +41,7 @@ func (s *Service) putReport(ctx context.Context, l Link, by lastreport.By, repor
 	defer cancel()
 	err := s.stores.PutReport(ctx, string(l.Slug), lastreport.Report{LinkID: l.ID, At: l.VerifiedAt, By: by, Report: report})
 	if err != nil {
-		s.log.WarnContext(ctx, "report.unwritten", l.inLog(), "cause", explain.Cause(err))
+		s.log.WarnContext(ctx, "report.unwritten", "link", l.inLog(), "cause", explain.Cause(err))
 	}
 }
 

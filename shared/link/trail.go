@@ -33,7 +33,7 @@ func (s *Service) enterPending(ctx context.Context, l Link) Link {
 	defer cancel()
 	entered, err := s.tryEnterPending(ctx, l)
 	if err != nil {
-		s.log.WarnContext(ctx, "trail.unfinished", l.inLog(), "left", "to the timer", "cause", explain.Cause(err))
+		s.log.WarnContext(ctx, "trail.unfinished", "link", l.inLog(), "left", "to the timer", "cause", explain.Cause(err))
 		return l
 	}
 	return entered

@@ -106,7 +106,7 @@ func (s *Service) tellVault(ctx context.Context, l Link, end date.Date) {
 	l.Secret.ExpiresOn = end
 	err := s.secrets.Update(ctx, l.Secret.Name, l.Secret.Version, true, l.attributes())
 	if err = ignore(err, secret.ErrNotFound); err != nil {
-		s.log.WarnContext(ctx, "secret.date.unwritten", l.inLog(), "cause", explain.Cause(err))
+		s.log.WarnContext(ctx, "secret.date.unwritten", "link", l.inLog(), "cause", explain.Cause(err))
 	}
 }
 
@@ -166,7 +166,7 @@ func (s *Service) TokenAnswered(ctx context.Context, l Link, report verification
 		return
 	}
 	if _, err := s.writeFinding(ctx, l, func(row *Link, now time.Time) { row.judge(report, now) }); err != nil {
-		s.log.WarnContext(ctx, "status.unwritten", l.inLog(), "cause", explain.Cause(err))
+		s.log.WarnContext(ctx, "status.unwritten", "link", l.inLog(), "cause", explain.Cause(err))
 	}
 }
 
