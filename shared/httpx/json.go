@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"encoding"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -20,6 +21,7 @@ const (
 
 // Object is the JSON object of a request: checked, but not yet decoded.
 type Object struct {
+	within  string   // the names of the objects around it, each with a period behind it
 	names   []string // in the order of the body
 	members map[string]json.RawMessage
 }
@@ -30,7 +32,8 @@ type Object struct {
 //
 // A member whose type has an UnmarshalJSON or UnmarshalText method is decoded by it; if the error
 // of UnmarshalJSON is a *problem.Error, it is returned unchanged. A null leaves other members
-// unchanged. Nested structs are checked only for unique names and depth.
+// unchanged. The members of a struct inside a struct must match, too, and errors name them as outer.inner. Structs
+// in arrays and maps are checked only for unique names and depth.
 //
 // Every error is a *problem.Error: UnsupportedMediaType, BodyTooLarge or MalformedBody. It names
 // the member, never its value.
@@ -68,14 +71,42 @@ func (o Object) Into(into any) error {
 	for _, name := range o.names {
 		i, ok := fields[name]
 		if !ok {
-			return unknown(name, fields)
+			return unknown(o.within, name, fields)
 		}
-		field := target.Field(i).Addr().Interface()
-		if err := json.Unmarshal(o.members[name], field); err != nil {
-			return wrongType(name, err)
+		if err := o.decode(name, target.Field(i)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// decode decodes a member into a field.
+func (o Object) decode(name string, field reflect.Value) error {
+	raw := o.members[name]
+	if raw[0] != '{' || !isStruct(field.Type()) {
+		if err := json.Unmarshal(raw, field.Addr().Interface()); err != nil {
+			return wrongType(o.within+name, err)
+		}
+		return nil
+	}
+	inner, err := members(raw)
+	if err != nil {
+		return err
+	}
+	if field.Kind() == reflect.Pointer {
+		field.Set(reflect.New(field.Type().Elem()))
+		field = field.Elem()
+	}
+	inner.within = o.within + name + "."
+	return inner.Into(field.Addr().Interface())
+}
+
+// isStruct reports whether t is a struct, or a pointer to one, that does not decode itself.
+func isStruct(t reflect.Type) bool {
+	if t.Kind() != reflect.Pointer {
+		t = reflect.PointerTo(t)
+	}
+	return t.Elem().Kind() == reflect.Struct && !t.Implements(reflect.TypeFor[json.Unmarshaler]()) && !t.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
 func fieldsByName(t reflect.Type) map[string]int {
@@ -89,17 +120,17 @@ func fieldsByName(t reflect.Type) map[string]int {
 	return fields
 }
 
-func unknown(name string, fields map[string]int) error {
+func unknown(within, name string, fields map[string]int) error {
 	known := make([]string, 0, len(fields))
 	for field := range fields {
 		if strings.EqualFold(field, name) {
-			return malformedField(name, "unknown_field", "The name is written "+quote(field)+": upper and lower case count.",
+			return malformedField(within+name, "unknown_field", "The name is written "+quote(field)+": upper and lower case count.",
 				"Write "+quote(field)+".")
 		}
 		known = append(known, field)
 	}
 	slices.Sort(known)
-	return malformedField(name, "unknown_field", "There is no such field here.",
+	return malformedField(within+name, "unknown_field", "There is no such field here.",
 		"Leave it out. The fields are "+strings.Join(known, ", ")+".")
 }
 
@@ -129,6 +160,10 @@ func jsonType(t reflect.Type) string {
 		return "an array"
 	case reflect.Map:
 		return "an object"
+	case reflect.Struct:
+		if isStruct(t) {
+			return "an object"
+		}
 	case reflect.Pointer:
 		return jsonType(t.Elem())
 	}

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"fhirlink/shared/httpx"
@@ -234,6 +235,43 @@ func TestDecodeJSONNamesTheField(t *testing.T) {
 		var told *problem.Error
 		if err := httpx.DecodeJSON(request(body), &target{}); !errors.As(err, &told) || len(told.Fields) != 1 || told.Fields[0] != want {
 			t.Errorf("%s: %+v, want %+v", body, err, want)
+		}
+	}
+}
+
+// TestDecodeJSONInside: what a struct inside a struct has no member for is refused, and its members are named.
+func TestDecodeJSONInside(t *testing.T) {
+	type within struct {
+		Name string          `json:"name"`
+		Raw  json.RawMessage `json:"raw"`
+		At   time.Time       `json:"at"`
+	}
+	for body, want := range map[string]string{
+		`{"value":{"name":"a"}, "pointer": {"name":"b","raw":{"any":[1]},"at":"2026-11-29T12:00:00Z"}}`: "",
+		`{"value":null,"pointer":null}`:        "",
+		`{"value":{"name":null},"pointer":{}}`: "",
+		`{"value":{"nmae":"a"}}`:               "value.nmae unknown_field",
+		`{"pointer":{"Name":"a"}}`:             "pointer.Name unknown_field",
+		`{"pointer":{"name":{}}}`:              "pointer.name wrong_type",
+		`{"pointer":{"at":{}}}`:                "pointer.at wrong_type",
+		`{"pointer":"a"}`:                      "pointer wrong_type",
+		`{"value":[{"name":"a"}]}`:             "value wrong_type",
+		`{"pointer":{"name":"a","name":"b"}}`:  "name duplicate_field",
+		`{"pointer":{"name":"a","NAME":"b"}}`:  "pointer.NAME unknown_field",
+	} {
+		var into struct {
+			Value   within  `json:"value"`
+			Pointer *within `json:"pointer"`
+		}
+		got := ""
+		var told *problem.Error
+		if err := httpx.DecodeJSON(request(body), &into); errors.As(err, &told) && len(told.Fields) == 1 {
+			got = told.Fields[0].Field + " " + told.Fields[0].Code
+		} else if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package smartauth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -32,23 +31,6 @@ type NewEntra struct {
 	ClientSecret    secret.Value `json:"clientSecret"`
 	SecretExpiresOn *string      `json:"secretExpiresOn"`
 	Secret          ReadOnly     `json:"secret"`
-}
-
-// UnmarshalJSON refuses members that a registration does not have, as bodies of requests do.
-func (e *NewEntra) UnmarshalJSON(data []byte) error {
-	type plain NewEntra
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return err
-	}
-	for name := range members {
-		if !slices.Contains([]string{"clientId", "clientSecret", "secretExpiresOn", "secret"}, name) {
-			p := problem.New(problem.MalformedBody, "The object entra has no member %.64q. Its members are clientId, clientSecret and secretExpiresOn.", name)
-			p.Fields = []problem.Field{{Field: "entra", Code: "unknown_field", Message: "There is no such member.", Fix: "Leave it out."}}
-			return p
-		}
-	}
-	return json.Unmarshal(data, (*plain)(e))
 }
 
 // willHave returns an app with the registration that is sent, if one is.

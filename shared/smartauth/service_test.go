@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"fhirlink/shared/date"
+	"fhirlink/shared/httpx"
 	"fhirlink/shared/link"
 	"fhirlink/shared/link/condition"
 	"fhirlink/shared/link/intake"
@@ -875,10 +878,17 @@ func TestManyScopes(t *testing.T) {
 // TestStrictBodies: unknown members are refused in what stands inside, too; a backend service is told what
 // it needs before anything else.
 func TestStrictBodies(t *testing.T) {
-	for _, body := range []string{`{"context":{"foo":1}}`, `{"context":{"TENANT":"x"}}`} {
-		var in smartauth.NewSettings
-		err := json.Unmarshal([]byte(body), &in)
-		wantCode(t, err, problem.MalformedBody, "context unknown_field")
+	for body, want := range map[string]string{
+		`{"context":{"foo":1}}`: "context.foo unknown_field", `{"context":{"TENANT":"x"}}`: "context.TENANT unknown_field", `{"context":{"tenant":1}}`: "context.tenant wrong_type", `{"context":"x"}`: "context wrong_type",
+	} {
+		wantCode(t, httpx.DecodeJSON(asBody(body), &smartauth.NewSettings{}), problem.MalformedBody, want)
+	}
+	for body, want := range map[string]string{`{"entra":{"clientSecrte":"x"}}`: "entra.clientSecrte unknown_field", `{"entra":{"clientID":"x"}}`: "entra.clientID unknown_field", `{"entra":["x"]}`: "entra wrong_type"} {
+		wantCode(t, httpx.DecodeJSON(asBody(body), &smartauth.NewApp{}), problem.MalformedBody, want)
+	}
+	var in smartauth.NewApp
+	if err := httpx.DecodeJSON(asBody(`{"entra":{"clientId":"x","secretExpiresOn":null,"secret":{"state":"ok"}}}`), &in); err != nil || in.Entra == nil || in.Entra.ClientID != "x" {
+		t.Errorf("what GET answered: %+v, %v", in.Entra, err)
 	}
 	d := newDesk()
 	d.put(t, `{"tokens":"fhirlink"}`)
@@ -886,6 +896,12 @@ func TestStrictBodies(t *testing.T) {
 		_, _, _, err := d.CreateApp(t.Context(), orgA, slug, read[smartauth.NewApp](t, body))
 		wantCode(t, err, problem.BackendNeedsAsymmetric)
 	}
+}
+
+func asBody(text string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(text))
+	r.Header.Set("Content-Type", "application/json")
+	return r
 }
 
 // registrations are those of a desk, in memory. The real ones have their tests in package application.

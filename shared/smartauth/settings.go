@@ -1,13 +1,10 @@
 package smartauth
 
 import (
-	"encoding/json"
-	"slices"
 	"time"
 
 	"fhirlink/shared/fhir"
 	"fhirlink/shared/link"
-	"fhirlink/shared/problem"
 )
 
 // Tokens says whose access tokens the apps of a link get.
@@ -90,23 +87,6 @@ type Context struct {
 	Tenant            string `json:"tenant,omitempty"`
 	SmartStyleURL     string `json:"smartStyleUrl,omitempty"`
 	NeedPatientBanner *bool  `json:"needPatientBanner,omitempty"`
-}
-
-// UnmarshalJSON refuses members that a context does not have, as bodies of requests do.
-func (c *Context) UnmarshalJSON(data []byte) error {
-	type plain Context
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return err
-	}
-	for name := range members {
-		if !slices.Contains([]string{"tenant", "smartStyleUrl", "needPatientBanner"}, name) {
-			e := problem.New(problem.MalformedBody, "The object context has no member %.64q. Its members are tenant, smartStyleUrl and needPatientBanner.", name)
-			e.Fields = []problem.Field{{Field: "context", Code: "unknown_field", Message: "There is no such member.", Fix: "Leave it out."}}
-			return e
-		}
-	}
-	return json.Unmarshal(data, (*plain)(c))
 }
 
 // ETag is the entity tag of the settings, with its quotes.
