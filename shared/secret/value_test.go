@@ -103,6 +103,33 @@ func TestNothingLogs(t *testing.T) {
 	}
 }
 
+// TestHidden: a struct that embeds Hidden prints nothing of itself, wherever it stands, and JSON has all of it.
+func TestHidden(t *testing.T) {
+	type held struct {
+		secret.Hidden
+
+		Text string
+	}
+	h := held{Text: canary}
+	for _, verb := range strings.Fields("%v %+v %#v %s %q %x %X %d %t") {
+		for what, operand := range map[string]any{"value": h, "pointer": &h, "slice": []held{h}, "map": map[string]held{"k": h}, "inside": struct{ H held }{h}} {
+			if got := fmt.Sprintf(verb, operand); leaks(got) {
+				t.Errorf("%s of a %s prints %q", verb, what, got)
+			}
+		}
+	}
+	var out bytes.Buffer
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
+		slog.New(handler).Info("message", "value", h, "pointer", &h)
+	}
+	if leaks(out.String()) {
+		t.Error(out.String())
+	}
+	if data, err := json.Marshal(h); err != nil || string(data) != `{"Text":"`+canary+`"}` {
+		t.Errorf("JSON: %s, %v", data, err)
+	}
+}
+
 func TestReveal(t *testing.T) {
 	if got := secret.New(canary).Reveal(); got != canary {
 		t.Errorf("Reveal = %q", got)

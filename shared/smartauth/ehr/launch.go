@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 	"time"
 
 	"fhirlink/shared/problem"
 	"fhirlink/shared/seal"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/handle"
 	"fhirlink/shared/smartauth/redirect"
@@ -23,7 +21,7 @@ const Prefix = "fll_"
 
 // Context is what an app learns of what the user is working on.
 type Context struct {
-	private
+	secret.Hidden
 
 	Patient   string // id of the patient; empty: none
 	Encounter string
@@ -37,7 +35,7 @@ type Context struct {
 
 // Launch is what is kept for an app that is opened.
 type Launch struct {
-	private
+	secret.Hidden
 
 	SettingsID string // of the time for which SMART was switched on
 	Served     string // the FHIR server and the tenant that the link had
@@ -77,7 +75,7 @@ func New(d Deps) *Service { return &Service{d} }
 
 // Created is a launch as its EHR gets it.
 type Created struct {
-	private
+	secret.Hidden
 
 	Launch    string // the value of the parameter launch
 	ExpiresAt time.Time
@@ -145,12 +143,3 @@ func Look(ctx context.Context, s handle.Store, server smartauth.Server, app smar
 	}
 	return l, row, err
 }
-
-// private is for values that never print: what they hold opens or names a patient's record.
-type private struct{}
-
-// Format implements [fmt.Formatter].
-func (private) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
-
-// LogValue implements [slog.LogValuer].
-func (private) LogValue() slog.Value { return slog.StringValue("[redacted]") }

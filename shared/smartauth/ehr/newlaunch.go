@@ -11,6 +11,7 @@ import (
 
 	"fhirlink/shared/paste"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // NewLaunch is what an EHR sends to open an app.
 type NewLaunch struct {
-	private
+	secret.Hidden
 
 	ClientID          string            `json:"clientId"`
 	User              string            `json:"user"`

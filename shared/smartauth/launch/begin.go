@@ -15,6 +15,7 @@ import (
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/handle"
@@ -25,7 +26,7 @@ const requestLife = 10 * time.Minute
 
 // request is what is kept of an app's request, while the user is at Entra.
 type request struct {
-	private
+	secret.Hidden
 
 	SettingsID  string // of the time for which SMART was switched on
 	Served      string // the FHIR server and the tenant that the link had
@@ -49,7 +50,7 @@ type request struct {
 
 // Begun is a request for which the user is sent to Entra.
 type Begun struct {
-	private
+	secret.Hidden
 
 	URL    string
 	Cookie *http.Cookie // binds the request to the browser

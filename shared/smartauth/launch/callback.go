@@ -29,7 +29,7 @@ const codePrefix = "flc_"
 
 // code is what is kept of a sign-in until the app exchanges its code.
 type code struct {
-	private
+	secret.Hidden
 
 	SettingsID  string
 	Served      string
@@ -47,7 +47,7 @@ type code struct {
 
 // Answered is what the browser is sent back to the app with.
 type Answered struct {
-	private
+	secret.Hidden
 
 	Location string
 }

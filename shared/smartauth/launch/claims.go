@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // Grant is what an app was given for a user.
 type Grant struct {
-	private
+	secret.Hidden
 
 	ID       string // random
 	User     User

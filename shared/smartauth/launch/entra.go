@@ -129,7 +129,7 @@ func extra(returned, granted []string) []string {
 
 // upstreamToken is an access token of Entra's, as it is kept until an app gets it.
 type upstreamToken struct {
-	private
+	secret.Hidden
 
 	Access   string
 	Ends     time.Time

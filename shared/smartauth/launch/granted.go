@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"fhirlink/shared/secret"
 	"fhirlink/shared/smart"
 	"fhirlink/shared/smartauth/ehr"
 )
@@ -13,7 +14,7 @@ type Launched = ehr.Context
 
 // User is who has signed in at Entra.
 type User struct {
-	private
+	secret.Hidden
 
 	ObjectID string
 	Name     string

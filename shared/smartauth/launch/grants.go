@@ -51,7 +51,7 @@ type grantRow struct {
 
 // boxed is what a grant needs to go on.
 type boxed struct {
-	private
+	secret.Hidden
 
 	Refresh  string // Entra's refresh token
 	Grant    Grant

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -98,15 +97,6 @@ func (s *Service) server(ctx context.Context, slug string) (server, error) {
 }
 
 func (s *Service) handles() handle.Store { return handle.Store{Rows: s.Rows, Sealer: s.Sealer} }
-
-// private is for values that never print: what they hold opens or names a patient's record.
-type private struct{}
-
-// Format implements [fmt.Formatter].
-func (private) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
-
-// LogValue implements [slog.LogValuer].
-func (private) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // errChanged means that a row was changed by others again and again.
 var errChanged = fmt.Errorf("%w: changed by others again and again", store.ErrUnavailable)

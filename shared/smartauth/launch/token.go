@@ -18,6 +18,7 @@ import (
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/oauth"
 	"fhirlink/shared/problem"
+	"fhirlink/shared/secret"
 	"fhirlink/shared/smartauth"
 	"fhirlink/shared/smartauth/client"
 	"fhirlink/shared/smartauth/handle"
@@ -34,7 +35,7 @@ const (
 
 // TokenAnswer is the answer of the token endpoint (RFC 6749 §5.1; SMART App Launch 2.2, "Response").
 type TokenAnswer struct {
-	private
+	secret.Hidden
 
 	AccessToken       string `json:"access_token"`
 	TokenType         string `json:"token_type"`
@@ -63,7 +64,7 @@ var tokenParameters = []string{
 
 // asked is a request for a token: who asks for what.
 type asked struct {
-	private // the form has a client secret or an assertion
+	secret.Hidden // the form has a client secret or an assertion
 
 	server server
 	app    smartauth.App
