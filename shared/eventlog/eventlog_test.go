@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,7 +72,7 @@ func TestWriterNeverWaits(t *testing.T) {
 		w := eventlog.NewWriter(out, 100)
 		line := []byte(strings.Repeat("a", 49) + "\n")
 		_, _ = w.Write(line) // is taken from the queue, and then blocks
-		synctest.Wait()
+		time.Sleep(time.Second)
 		for range 5 { // two fit, three do not
 			if n, err := w.Write(line); n != 50 || err != nil {
 				t.Fatalf("Write = %d, %v", n, err)
@@ -95,6 +96,58 @@ func TestWriterNeverWaits(t *testing.T) {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// counted counts the calls of Write.
+type counted struct{ bytes, writes atomic.Int64 }
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	c.bytes.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// Lines of the same moment are written together, soon, and at once if somebody waits for them.
+func TestWriterGathers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out counted
+		w := eventlog.NewWriter(&out, 0)
+		write := func(lines int) {
+			for range lines {
+				_, _ = w.Write([]byte("a\n"))
+				synctest.Wait()
+			}
+		}
+		written := func(lines, writes int64) {
+			t.Helper()
+			if got, in := out.bytes.Load()/2, out.writes.Load(); got != lines || in != writes {
+				t.Errorf("%d lines in %d writes, want %d in %d", got, in, lines, writes)
+			}
+		}
+		write(3)
+		written(0, 0)
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		written(3, 1)
+		for range 3 {
+			write(2)
+			start := time.Now()
+			if err := w.Flush(t.Context()); err != nil || time.Since(start) > 0 {
+				t.Errorf("Flush: %v after %v", err, time.Since(start))
+			}
+		}
+		written(9, 4)
+		if err := w.Flush(t.Context()); err != nil { // with nothing to do it hurries nobody
+			t.Error(err)
+		}
+		write(1)
+		written(9, 4)
+		start := time.Now()
+		if err := w.Close(); err != nil || time.Since(start) > 0 {
+			t.Errorf("Close: %v after %v", err, time.Since(start))
+		}
+		written(10, 5)
 	})
 }
 
