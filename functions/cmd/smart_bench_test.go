@@ -407,7 +407,6 @@ func (s *service) trimCost(b *testing.B) {
 	if err != nil || removed == 0 {
 		b.Fatal(removed, err)
 	}
-	buckets := 3 // of ten minutes, and days: the run takes less
-	most := ended/50 + 2*16*buckets + buckets
+	most := ended/50 + 2*16 + 1 // of one link on one day
 	table.report(requests <= most, "SMART, sweep of what has ended: requests", "≤ n/50 + 2 × shards + 1 per link and day", "%d for %d rows (at most %d)", requests, removed, most)
 }

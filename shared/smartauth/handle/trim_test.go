@@ -60,30 +60,32 @@ func TestTrim(t *testing.T) {
 	}
 }
 
-// TestTrimCost: n rows that have ended cost at most n/50 requests, two for each shard, and one for each day
-// of a link (issue 14's numbers).
+// TestTrimCost: for each day, n rows that have ended cost at most n/50 requests, two for each of the 16 shards,
+// and one for the link's list. A table removes rows of one partition at a time, and here each day has 16 of
+// codes and 16 of grants.
 func TestTrimCost(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 5, 0, 0, time.UTC)
-	for _, each := range []int{0, 10, 1000} {
-		rows := rowtest.New()
-		for _, ago := range []time.Duration{48 * time.Hour, 72 * time.Hour} {
-			fill(t, rows, now.Add(-ago), each)
-		}
-		n, requests := rows.Len(), 0
-		rows.Fault = func(_ string, _ store.Key, before bool) error {
-			if before {
-				requests++
+	for _, days := range []int{1, 2, 5} {
+		for _, each := range []int{0, 10, 1000} {
+			rows := rowtest.New()
+			for day := range days {
+				fill(t, rows, now.Add(-time.Duration(day+2)*24*time.Hour), each)
 			}
-			return nil
+			n, requests := rows.Len(), 0
+			rows.Fault = func(_ string, _ store.Key, before bool) error {
+				if before {
+					requests++
+				}
+				return nil
+			}
+			if removed, err := (Trimmer{Rows: rows, Now: func() time.Time { return now }}).Trim(t.Context()); err != nil || removed != n || rows.Len() != 0 {
+				t.Fatalf("%d of %d, %v", removed, n, err)
+			}
+			if most := n/50 + days*(2*16+1); requests > most {
+				t.Errorf("%d rows of %d days: %d requests, at most %d", n, days, requests, most)
+			}
+			t.Logf("%d rows of %d days: %d requests", n, days, requests)
 		}
-		if removed, err := (Trimmer{Rows: rows, Now: func() time.Time { return now }}).Trim(t.Context()); err != nil || removed != n || rows.Len() != 0 {
-			t.Fatalf("%d of %d, %v", removed, n, err)
-		}
-		const shards, days = 2 * 2 * 16, 2 // two buckets and two days
-		if most := n/50 + 2*shards + days; requests > most {
-			t.Errorf("%d rows: %d requests, at most %d", n, requests, most)
-		}
-		t.Logf("%d rows: %d requests", n, requests)
 	}
 }
 
