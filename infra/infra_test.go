@@ -398,7 +398,10 @@ func TestSchedules(t *testing.T) {
 }
 
 // A custom handler with an extension bundle would wait for its download at every cold start. The
-// alert server-errors counts requests, so sampling must leave them alone.
+// alert server-errors counts requests, so sampling must leave them alone. Queries must not be recorded:
+// that of a sign-in's answer holds Entra's code. The host's records of requests leave them out unless
+// enableQueryStringTracing is on (azure-webjobs-sdk 3026); those of its own calls, which are a dependency
+// of the host when it forwards to the program, have them whole (azure-functions-host 11602).
 func TestHostFile(t *testing.T) {
 	var host struct {
 		ExtensionBundle any
@@ -406,7 +409,8 @@ func TestHostFile(t *testing.T) {
 		CustomHandler   struct{ EnableProxyingHTTPRequest, EnableForwardingHTTPRequest bool }
 		Logging         struct {
 			ApplicationInsights struct {
-				SamplingSettings struct{ ExcludedTypes string }
+				SamplingSettings                                   struct{ ExcludedTypes string }
+				EnableQueryStringTracing, EnableDependencyTracking *bool
 			}
 		}
 	}
@@ -422,8 +426,12 @@ func TestHostFile(t *testing.T) {
 	if h := host.CustomHandler; !h.EnableProxyingHTTPRequest || !h.EnableForwardingHTTPRequest {
 		t.Errorf("%+v", h)
 	}
-	if got := host.Logging.ApplicationInsights.SamplingSettings.ExcludedTypes; !strings.Contains(got, "Request") {
+	records := host.Logging.ApplicationInsights
+	if got := records.SamplingSettings.ExcludedTypes; !strings.Contains(got, "Request") {
 		t.Errorf("sampling leaves alone %q", got)
+	}
+	if queries, calls := records.EnableQueryStringTracing, records.EnableDependencyTracking; queries == nil || *queries || calls == nil || *calls {
+		t.Error("the host may record the queries of requests")
 	}
 }
 

@@ -106,7 +106,7 @@ func settingsOf(s smartauth.Server, issuer string) settings {
 
 // inTheIDToken says how the user's FHIR resource gets into what Entra tells us of the user.
 func inTheIDToken(s smartauth.Server) string {
-	const how = "Token configuration, Add optional claim, ID, and choose the directory extension that holds the user's FHIR resource, or assign a claims-mapping policy. The value is Type/id, such as Practitioner/1 or Patient/1"
+	const how = "Token configuration, Add optional claim, ID, and choose the directory extension that holds the user's FHIR resource, or assign a claims-mapping policy. The value is Type/id, such as Practitioner/1 or Patient/1. Whoever can write it decides whose data a user sees: let administrators alone write it"
 	if s.Settings.Tokens == smartauth.OfEntra {
 		return "In the app registration of each app (its entra.clientId): " + how + "; without it an app learns of no patient."
 	}
