@@ -2,7 +2,6 @@ package redirect
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -194,29 +193,20 @@ func Match(registered []string, asked string) bool {
 	return false
 }
 
-// withoutPort returns a loopback address without its port.
+// loopback is a loopback address of this machine: its host, its port, and what is behind them.
+var loopback = paste.MustCompile(`(?s)^http://(127\.0\.0\.1|\[::1\])(?::([1-9][0-9]{0,4}))?([/?#].*)$`)
+
+// withoutPort returns a loopback address without its scheme and its port. The port is cut out of the text as
+// it stands: a parser overlooks what no browser would, such as brackets around an IPv4 address.
 func withoutPort(uri string) (string, bool) {
-	rest, ok := strings.CutPrefix(uri, "http://")
-	if !ok {
+	m := loopback.FindStringSubmatch(uri)
+	if m == nil {
 		return "", false
 	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
+	if _, err := strconv.ParseUint(m[2], 10, 16); m[2] != "" && err != nil {
 		return "", false
 	}
-	authority, behind := rest[:end], rest[end:]
-	if host, port, err := net.SplitHostPort(authority); err == nil {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
-			return "", false
-		}
-		if authority = host; host == "::1" {
-			authority = "[::1]"
-		}
-	}
-	if authority != "127.0.0.1" && authority != "[::1]" {
-		return "", false
-	}
-	return authority + behind, true
+	return m[1] + m[3], true
 }
 
 // WithQuery adds parameters to an address, whose own query stays as it is. Empty ones are left out.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -110,7 +111,7 @@ func TestCorpus(t *testing.T) {
 
 func TestRedirects(t *testing.T) {
 	registered := []string{"https://app.example/cb", "https://app.example/cb?x=1", "http://127.0.0.1/cb", "http://[::1]:8080/cb", "http://localhost:3000/cb", "com.example.app:/cb"}
-	for _, asked := range append([]string{"http://127.0.0.1:4711/cb", "http://127.0.0.1:80/cb", "http://[::1]/cb", "http://[::1]:1/cb"}, registered...) {
+	for _, asked := range append([]string{"http://127.0.0.1:4711/cb", "http://127.0.0.1:80/cb", "http://127.0.0.1:65535/cb", "http://[::1]/cb", "http://[::1]:1/cb", "http://[::1]:65535/cb"}, registered...) {
 		if !Match(registered, asked) {
 			t.Errorf("%s is refused", asked)
 		}
@@ -120,6 +121,8 @@ func TestRedirects(t *testing.T) {
 		"http://app.example/cb", "https://evil.example/cb", "https://app.example.evil.example/cb", "https://app.example@evil.example/cb", "//app.example/cb", "https://app.example\\@evil.example/cb", "https://app.example/cb\n", " https://app.example/cb",
 		"http://localhost:3001/cb", "http://localhost/cb", "http://127.0.0.1:4711/cb2", "http://127.0.0.1:4711/", "http://127.0.0.1:0/cb", "http://127.0.0.1:99999/cb", "http://127.0.0.1:+1/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:1:2/cb", "http://127.0.0.1:1@evil.example/cb", "http://127.0.0.1@evil.example/cb", "http://127.0.0.1.evil.example/cb",
 		"https://127.0.0.1:4711/cb", "http://127.0.0.2/cb", "http://127.1/cb", "http://::1/cb", "http://[::1]:8080/cb?x", "http://[::1]:x/cb", "http://[0::1]/cb", "http://127.0.0.1:1?/cb", "http://127.0.0.1:1#/cb", "com.example.app:/cb2", "com.example.app://cb", "http://127.0.0.1:01/cb", "http://127.0.0.1:4711\\evil/cb",
+		"http://[127.0.0.1]:80/cb", "http://[127.0.0.1]/cb", "http://[[127.0.0.1]]:80/cb", "http://127.0.0.1]:80/cb", "http://[127.0.0.1:80/cb", "http://[::1]:0/cb", "http://[::1]:/cb", "http://[::1]:080/cb", "http://[::1]:65536/cb", "http://[::1]:+80/cb", "http://[::1]80/cb", "http://[[::1]]/cb", "http://[[::1]]:80/cb", "http://::1:80/cb", "http://[::1/cb", "http://::1]/cb", "http://[::1]:1:2/cb",
+		"http://127.0.0.1:00/cb", "http://127.0.0.1:65536/cb", "http://127.0.0.1:-1/cb", "http://127.0.0.1: 80/cb", "http://127.0.0.1:80\n/cb", "http://127.0.0.1:８/cb", "http://127.0.0.1:0x50/cb", "http://127.0.0.1:8_0/cb", "http://ada@127.0.0.1:80/cb", "http://ada:80@127.0.0.1/cb", "http://ada:pw@[::1]:80/cb", "http://@127.0.0.1/cb", "http://127.0.0.1%20:80/cb", "http://127.0.0.1.:80/cb", "http://[::1%25lo]:80/cb", "HTTP://127.0.0.1:80/cb", "http:///127.0.0.1:80/cb", "http://127.0.0.1:80", "http://127.0.0.1:80cb",
 	} {
 		if Match(registered, asked) {
 			t.Errorf("%q is taken", asked)
@@ -153,6 +156,44 @@ func FuzzRedirectURI(f *testing.F) {
 		}
 		if !Match([]string{raw}, raw) {
 			t.Errorf("%q is not itself", raw)
+		}
+	})
+}
+
+// loopbackPort finds the port of an address that begins with a loopback address.
+var loopbackPort = regexp.MustCompile(`^(http://(?:127\.0\.0\.1|\[::1\])):[1-9][0-9]{0,4}([/?#])`)
+
+// withPort is a port, or none.
+var withPort = regexp.MustCompile(`^([1-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])?$`)
+
+// FuzzMatch: an address that an app is answered at is one that it registered, byte for byte, but for the port of
+// a loopback address; and it is one for every reader.
+func FuzzMatch(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"http://127.0.0.1/cb", "http://127.0.0.1:4711/cb"},
+		{"http://[::1]:8080/cb", "http://[::1]/cb"},
+		{"http://127.0.0.1/cb", "http://[127.0.0.1]:80/cb"},
+		{"http://[::1]/cb", "http://[[::1]]:80/cb"},
+		{"http://127.0.0.1/", "http://127.0.0.1:65536/"},
+		{"http://localhost:1/", "http://localhost:2/"},
+		{"https://a/b", "https://a/b"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, registered, asked string) {
+		if Check(registered, true) != nil {
+			return
+		}
+		for _, asked := range []string{asked, strings.Replace(registered, "http://127.0.0.1", asked, 1), strings.Replace(registered, "http://[::1]", asked, 1)} {
+			if !Match([]string{registered}, asked) {
+				continue
+			}
+			if loopbackPort.ReplaceAllString(registered, "$1$2") != loopbackPort.ReplaceAllString(asked, "$1$2") {
+				t.Errorf("%q is registered, and %q is taken", registered, asked)
+			}
+			if u, err := url.Parse(asked); err != nil || !withPort.MatchString(u.Port()) {
+				t.Errorf("%q is taken, and read as %+v: %v", asked, u, err)
+			}
 		}
 	})
 }
