@@ -1,7 +1,8 @@
 package smart
 
 import (
-	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -69,97 +70,151 @@ func TestCovers(t *testing.T) {
 	}
 }
 
-// allowed are the single rights that a resource scope gives, as far as any scope of anyScope can tell
-// them apart: context, type, query and letter.
-func allowed(text string) map[string]bool {
+// rightsOf are the single rights that a resource scope gives: to do a letter in a context to a type, with a query
+// or without. Of a type * and of a scope without a query they are those for all of types and queries, which name
+// what can tell two scopes apart.
+func rightsOf(text string, types, queries []string) map[string]bool {
 	head, query, granular := strings.Cut(text, "?")
 	context, rest, _ := strings.Cut(head, "/")
 	kind, permissions, _ := strings.Cut(rest, ".")
 	permissions = strings.NewReplacer("read", "rs", "write", "cud", "*", "cruds").Replace(permissions)
-	kinds, queries := []string{kind}, []string{query}
-	if kind == "*" {
-		kinds = append(coverTypes[1:], "AnyOther")
+	if kind != "*" {
+		types = []string{kind}
 	}
-	if !granular {
-		queries = []string{"none", "a=1", "a=2", "b=1&a=1"}
+	if granular {
+		queries = []string{"?" + query}
 	}
 	rights := map[string]bool{}
-	for _, k := range kinds {
-		for _, q := range queries {
+	for _, kind := range types {
+		for _, query := range queries {
 			for _, letter := range permissions {
-				rights[context+" "+k+" "+q+" "+string(letter)] = true
+				rights[context+"/"+kind+"."+string(letter)+query] = true
 			}
 		}
 	}
 	return rights
 }
 
-var coverTypes = []string{"*", "Observation", "Patient", "Condition"}
+// included reports whether a has all of b.
+func included(a, b map[string]bool) bool {
+	for right := range b {
+		if !a[right] {
+			return false
+		}
+	}
+	return true
+}
 
-func anyScope(r *rand.Rand) string {
-	one := func(of ...string) string { return of[r.IntN(len(of))] }
-	letters := ""
-	for letters == "" {
-		for _, letter := range "cruds" {
-			if r.IntN(2) == 0 {
+// everyScope are all scopes of a few types and queries: every context, and every way to write permissions.
+func everyScope(types, queries []string) (all []string) {
+	permissions := []string{"read", "write", "*"}
+	for set := 1; set < 1<<5; set++ {
+		letters := ""
+		for i, letter := range "cruds" {
+			if set&(1<<i) != 0 {
 				letters += string(letter)
 			}
 		}
+		permissions = append(permissions, letters)
 	}
-	return one("patient", "user", "system") + "/" + one(coverTypes...) + "." + one("read", "write", "*", letters, letters, letters) + one("", "", "?a=1", "?a=2", "?b=1&a=1")
+	for _, context := range []string{"patient", "user", "system"} {
+		for _, kind := range append([]string{"*"}, types...) {
+			for _, may := range permissions {
+				for _, query := range queries {
+					all = append(all, context+"/"+kind+"."+may+query)
+				}
+			}
+		}
+	}
+	return all
 }
 
-// TestCoversIsInclusion: a scope covers another one exactly when it gives all of its rights; and what
-// covers is reflexive and transitive.
+// TestCoversIsInclusion compares all pairs of 2,040 scopes: one covers another one exactly when it gives all of its
+// rights. So what covers is reflexive and transitive, as inclusion is.
 func TestCoversIsInclusion(t *testing.T) {
-	pairs := 1_000_000
-	if testing.Short() {
-		pairs = 20_000
-	}
-	r := rand.New(rand.NewPCG(1, 2))
-	scopes, rights := make([]Scope, 600), make([]map[string]bool, 600)
-	for i := range scopes {
-		text := anyScope(r)
-		scopes[i], rights[i] = Parse(text), allowed(text)
+	types, queries := []string{"Observation", "Patient", "Condition"}, []string{"", "?", "?a=1", "?a=2", "?b=1&a=1"}
+	var (
+		all    = everyScope(types, queries)
+		scopes = make([]Scope, len(all))
+		rights = make([]map[string]bool, len(all))
+	)
+	for i, text := range all {
+		scopes[i], rights[i] = Parse(text), rightsOf(text, append([]string{"another"}, types...), queries)
 	}
 	covering := 0
-	for range pairs {
-		i, j, k := r.IntN(len(scopes)), r.IntN(len(scopes)), r.IntN(len(scopes))
-		included := true
-		for right := range rights[j] {
-			included = included && rights[i][right]
-		}
-		got := Covers(scopes[i], scopes[j])
-		if got != included {
-			t.Fatalf("%s covers %s: %v", scopes[i], scopes[j], got)
-		}
-		if got {
-			covering++
-		}
-		if got && Covers(scopes[j], scopes[k]) && !Covers(scopes[i], scopes[k]) || !Covers(scopes[i], scopes[i]) {
-			t.Fatalf("%s, %s and %s: not transitive or not reflexive", scopes[i], scopes[j], scopes[k])
+	for i, a := range scopes {
+		for j, b := range scopes {
+			want := included(rights[i], rights[j])
+			if Covers(a, b) != want {
+				t.Fatalf("%s covers %s: %v", a, b, !want)
+			}
+			if want && i != j {
+				covering++
+			}
 		}
 	}
-	if covering < pairs/200 {
-		t.Errorf("only %d of %d pairs cover", covering, pairs)
+	slices.Sort(all)
+	if n := len(slices.Compact(all)); n*(n-1) < 1_000_000 || covering < n*n/100 {
+		t.Errorf("%d scopes that differ, and %d pairs that cover", n, covering)
 	}
 }
 
-// FuzzCovers: whatever the texts are, what covers has all rights of what is covered.
+// What every reader takes for a resource scope that is well formed, and what surely is one.
+var (
+	wellFormedAtMost  = regexp.MustCompile(`^(patient|user|system)/(\*|[A-Za-z]+)\.(read|write|\*|[cruds]+)(\?[^,"\\\s]*)?$`)
+	wellFormedAtLeast = regexp.MustCompile(`^(patient|user|system)/(\*|[A-Za-z]+)\.(read|write|\*|cr?u?d?s?|ru?d?s?|ud?s?|ds?|s)(\?[A-Za-z0-9=&-]*)?$`)
+)
+
+// FuzzCovers: whatever the texts are, what covers has all rights of what is covered; and where both are well formed,
+// what has all rights covers.
 func FuzzCovers(f *testing.F) {
-	f.Add("patient/*.rs", "patient/Observation.r?a=1")
-	f.Add("launch/patient", "launch/patient?role=x")
-	f.Add("user/Patient.read", "user/Patient.rs")
+	for _, seed := range [][2]string{
+		{"patient/*.rs", "patient/Observation.r?a=1"},
+		{"patient/Observation.r?a=1", "patient/Observation.r"},
+		{"patient/Observation.r?a=1", "patient/Observation.r?a=2"},
+		{"patient/Observation.r?a=1", "patient/Observation.r?"},
+		{"patient/Observation.r?", "patient/Observation.r"},
+		{"patient/Observation.r", "patient/Observation.rs"},
+		{"patient/Observation.rs", "patient/Observation.s"},
+		{"patient/Observation.read", "patient/Observation.write"},
+		{"patient/Observation.cud", "patient/Observation.write"},
+		{"patient/Observation.write", "patient/Observation.cud"},
+		{"user/Patient.read", "user/Patient.rs"},
+		{"user/*.cruds", "patient/Patient.r"},
+		{"user/*.*", "user/*.cruds"},
+		{"user/Patient.r", "user/*.r"},
+		{"system/Patient.cruds", "system/Observation.cruds"},
+		{"system/*.cruds", "system/A,user/*.r"},
+		{"system/*.cruds", "system/Patient.r?a=b,user/*.r"},
+		{"system/*.cruds", "system/Patient."},
+		{"launch/patient", "launch/patient?role=x"},
+		{"launch/patient?role=x", "launch/patient"},
+		{"openid", "openid?x"},
+		{"custom", "custom?x"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		x, y := Parse(a), Parse(b)
-		if !Covers(x, x) {
-			t.Errorf("%q does not cover itself", a)
+		if !Covers(x, x) || !Covers(y, y) {
+			t.Errorf("%q or %q does not cover itself", a, b)
 		}
-		if !Covers(x, y) || a == b {
+		if a == b {
 			return
 		}
-		if x.Kind != y.Kind || x.Kind == OIDC || x.Kind == Custom || x.Context != y.Context || x.Kind == Resource && x.Type != y.Type && x.Type != "*" {
+		of := func(text string) map[string]bool {
+			return rightsOf(text, []string{x.Type, y.Type, "another"}, []string{"", "?" + x.Query, "?" + y.Query, "?another query"})
+		}
+		want := included(of(a), of(b))
+		switch got := Covers(x, y); {
+		case got && x.Kind == Launch:
+			if head, _, granular := strings.Cut(b, "?"); !granular || head != a {
+				t.Errorf("%q covers %q", a, b)
+			}
+		case got && (!want || !wellFormedAtMost.MatchString(a) || !wellFormedAtMost.MatchString(b)):
 			t.Errorf("%q covers %q", a, b)
+		case !got && want && wellFormedAtLeast.MatchString(a) && wellFormedAtLeast.MatchString(b):
+			t.Errorf("%q does not cover %q", a, b)
 		}
 	})
 }
