@@ -83,6 +83,7 @@ type resource struct {
 	header  string // the value of the header Allow
 	policy  pathPolicy
 	cors    func(http.ResponseWriter, *http.Request, string) // nil: no web page may read the answers
+	headers func(http.ResponseWriter)                        // sets those of every answer; nil: there are none
 	host    http.Handler                                     // answers other callers on a path for the Functions host only; else nil
 	other   http.Handler                                     // answers methods that the path does not have
 }
@@ -121,7 +122,8 @@ func (d Deps) resource(first Route) *resource {
 	if r.policy.hostOnly {
 		r.host = d.missing(nil)
 	}
-	r.other = r.methodNotAllowed(d, d.form(first.Errors))
+	form := d.form(first.Errors)
+	r.headers, r.other = form.headers, r.methodNotAllowed(d, form)
 	return r
 }
 
@@ -155,6 +157,9 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if res.host != nil && !azfunc.CalledByHost(r) {
 		res.host.ServeHTTP(w, r)
 		return
+	}
+	if res.headers != nil {
+		res.headers(w)
 	}
 	if res.cors != nil {
 		res.cors(w, r, res.header)

@@ -97,19 +97,20 @@ const (
 
 // errorForm writes errors in one form.
 type errorForm struct {
-	write httpx.ErrorWriter
-	code  func(error) string // the code in the answer
+	write   httpx.ErrorWriter
+	code    func(error) string        // the code in the answer
+	headers func(http.ResponseWriter) // sets those of every answer at a path with such errors; nil: there are none
 }
 
 func (d Deps) form(e Errors) errorForm {
 	code := func(err error) string { return string(problem.From(err).Code) }
 	switch e {
 	case OAuth:
-		return errorForm{token.WriteError, token.CodeOf}
+		return errorForm{token.WriteError, token.CodeOf, nil}
 	case AppPages:
-		return errorForm{page.WriteError, page.CodeOf}
+		return errorForm{page.WriteError, page.CodeOf, page.Headers}
 	case Pages:
-		return errorForm{func(w http.ResponseWriter, r *http.Request, err error) { d.pages().WriteError(w, r, err) }, code}
+		return errorForm{func(w http.ResponseWriter, r *http.Request, err error) { d.pages().WriteError(w, r, err) }, code, nil}
 	}
-	return errorForm{problem.Write, code}
+	return errorForm{problem.Write, code, nil}
 }

@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -97,5 +98,31 @@ func TestOnePolicyForAPath(t *testing.T) {
 			second.Method, second.Path = "POST", "/api/x"
 			(Deps{Log: slog.New(slog.DiscardHandler)}).serve([]Route{{Method: "GET", Path: "/api/x", Right: caller.Open}, second})
 		})
+	}
+}
+
+// TestAppPagesAreNeverKept: whatever a browser that signs in asks, and by whatever method, the answer is not kept,
+// and tells no other site where it was.
+func TestAppPagesAreNeverKept(t *testing.T) {
+	d := Deps{Log: slog.New(slog.DiscardHandler)}
+	var routes []Route
+	for _, route := range d.Routes() {
+		if route.Errors == AppPages {
+			route.Handle = func(http.ResponseWriter, *http.Request) error { return errors.New("canary") }
+			routes = append(routes, route)
+		}
+	}
+	if len(routes) < 5 {
+		t.Fatalf("%d routes only", len(routes))
+	}
+	served := d.serve(routes)
+	for _, route := range routes {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
+			w := httptest.NewRecorder()
+			served.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, strings.Replace(route.Path, "{slug}", "clinic", 1), nil))
+			if w.Code < 200 || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Referrer-Policy") != "same-origin" {
+				t.Errorf("%s %s: %d %v", method, route.Path, w.Code, w.Header())
+			}
+		}
 	}
 }
