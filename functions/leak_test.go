@@ -14,6 +14,7 @@ import (
 
 	"fhirlink/shared/link"
 	"fhirlink/shared/secret"
+	"fhirlink/shared/signer"
 	"fhirlink/shared/store"
 )
 
@@ -53,9 +54,9 @@ func TestLeaksAreFound(t *testing.T) {
 
 const wrongSecret = "canary~wrong/secret+of=the&link%"
 
-// Every route, with everything that can go wrong behind it. Neither an answer nor the log ever
-// contains a secret, a caller's token, or what a panic or an upstream said. Only token's answers
-// contain tokens for links.
+// Every route but those for apps, which TestNothingOfAppsLeaks has, with everything that can go wrong
+// behind it. Neither an answer nor the log ever contains a secret, a caller's token, or what a panic or
+// an upstream said. Only token's answers contain tokens for links.
 func TestNothingLeaks(t *testing.T) {
 	r := newRig(t)
 	r.register(t, orgA, "good-health-clinic")
@@ -101,7 +102,10 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-func clearFaults(r *rig) { r.stores.Fault, r.secrets.Fault, r.entra.Before = nil, nil, nil }
+func clearFaults(r *rig) {
+	r.stores.Fault, r.rows.Fault, r.secrets.Fault, r.entra.Before = nil, nil, nil, nil
+	r.key.Fail(nil)
+}
 
 type trouble struct {
 	name string
@@ -113,6 +117,12 @@ func troubles(r *rig) []trouble {
 	on := func(before bool, f func() error) {
 		clearFaults(r)
 		r.stores.Fault = func(_ string, _ link.Slug, b bool) error {
+			if b != before {
+				return nil
+			}
+			return f()
+		}
+		r.rows.Fault = func(_ string, _ store.Key, b bool) error {
 			if b != before {
 				return nil
 			}
@@ -141,6 +151,10 @@ func troubles(r *rig) []trouble {
 				}
 				return nil
 			}
+		}},
+		{"nothing can be signed", func() {
+			clearFaults(r)
+			r.key.Fail(fmt.Errorf("%w", signer.ErrUnavailable))
 		}},
 		{"entra repeats the secret", func() {
 			clearFaults(r)
@@ -178,8 +192,9 @@ func requestsWithSecrets(r *rig) []request {
 	}
 	add("GET", "/api/links?code=canary-code", "")
 	add("GET", "/api/links/good-health-clinic?code=canary-code", "")
-	add("GET", "/api/directory/good-health-clinic?code=canary-code", "")
-	add("GET", "/api/health?code=canary-code", "")
+	for _, path := range []string{"/links/good-health-clinic/events", "/links/good-health-clinic/report", "/directory/good-health-clinic", "/webhooks", "/webhooks/none", "/me", "/health", "/openapi.yaml", "/translate-scope"} {
+		add("GET", "/api"+path+"?code=canary-code&scope=openid", "")
+	}
 	add("GET", "/canary-code?code=canary-code", "")
 	add("POST", "/api/translate-scope?code=canary-code", `{"scope":"openid"}`)
 	add("POST", "/api/register", append(wrong, registration("another-clinic", "norole", wrongSecret), registration("another-clinic", "clinic", expiredSecret),
@@ -187,6 +202,12 @@ func requestsWithSecrets(r *rig) []request {
 	add("POST", "/api/verify", append(wrong, `{"slug":"good-health-clinic"}`, registration("another-clinic", "clinic", clientSecret), registration("Bad Slug", "clinic", wrongSecret))...)
 	add("PATCH", "/api/links/good-health-clinic", append(wrong, `{"clientSecret":"`+clientSecret+`"}`, `{"audience":"https://x.example","clientSecret":"`+wrongSecret+`"}`)...)
 	add("PUT", "/api/links/good-health-clinic/secret", append(wrong, `{"clientSecret":"`+wrongSecret+`"}`, `{"clientSecret":"`+clientSecret+`"}`)...)
+	add("POST", "/api/discover", append(wrong, `{"fhirServerUrl":"https://html.fhir.sandbox.test","clientSecret":"`+clientSecret+`"}`, `{"fhirServerUrl":"https://ada:`+url.QueryEscape(clientSecret)+`@html.fhir.sandbox.test"}`)...)
+	add("POST", "/api/webhooks", append(wrong, `{"url":"https://clinic.fhir.sandbox.test/hook","signingSecret":"`+clientSecret+`"}`)...)
+	add("PATCH", "/api/webhooks/none", append(wrong, `{"signingSecret":"`+clientSecret+`"}`)...)
+	add("DELETE", "/api/webhooks/none?code=canary-code", "")
+	add("POST", "/api/webhooks/none/test?code=canary-code", `{"secret":"`+clientSecret+`"}`)
+	add("POST", "/api/webhooks/none/rotate?code=canary-code", `{"secret":"`+clientSecret+`"}`)
 	add("POST", "/api/token", `{"slug":"good-health-clinic","client_secret":"`+clientSecret+`"}`, `{"slug":"good-health-clinic"}`)
 	for _, form := range []string{
 		"grant_type=client_credentials&slug=good-health-clinic", "grant_type=client_credentials&slug=good-health-clinic&client_secret=" + url.QueryEscape(clientSecret),
