@@ -65,7 +65,7 @@ func (s *Service) Authorize(ctx context.Context, slug string, values url.Values)
 		return Begun{}, err
 	}
 	begun, err = s.begin(ctx, slug, server, values)
-	s.logAuthorize(ctx, slug, server, values, err)
+	s.logAuthorize(ctx, server, values, err)
 	return begun, err
 }
 
@@ -120,13 +120,9 @@ func (s *Service) begin(ctx context.Context, slug string, server server, values 
 }
 
 // logAuthorize counts scopes, and names none.
-func (s *Service) logAuthorize(ctx context.Context, slug string, server server, values url.Values, err error) {
-	client := ""
-	if app, ok := server.App(values.Get("client_id")); ok {
-		client = app.ClientID
-	}
+func (s *Service) logAuthorize(ctx context.Context, server server, values url.Values, err error) {
 	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.authorize",
-		slog.String("link", slug), slog.String("client", client), slog.String("outcome", outcomeOf(err)), slog.Int("requested", len(smart.Split(values.Get("scope")))))
+		slog.String("link", string(server.Link.Slug)), slog.String("client", server.loggable(values.Get("client_id"))), slog.String("outcome", outcomeOf(err)), slog.Int("requested", len(smart.Split(values.Get("scope")))))
 }
 
 // outcomeOf is what an app or its user was told, for the log.

@@ -1246,3 +1246,63 @@ func TestKeysRotateUnderTraffic(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// TestNoStrangersInTheLog: the log names apps that are registered, and nothing that stands in the place of a client
+// id: client secrets and tokens have its syntax, and whoever swaps the halves of Basic would find them there.
+func TestNoStrangersInTheLog(t *testing.T) {
+	r, request := patientApp(t)
+	secret := r.create(t, `{"clientId":"conf","name":"Conf","type":"symmetric","redirectUris":["https://app.example/cb"],"scopes":["openid","offline_access"]}`).Reveal()
+	answer := r.tokens(t, r.signIn(t, request, pat))
+	signed := func(sub string) string {
+		return r.assertion(func(a *assertion) { a.claims["iss"], a.claims["sub"] = sub, sub })
+	}
+	const kind = "client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	before := len(r.log.String())
+	for _, canary := range []string{secret, answer.RefreshToken, strings.TrimPrefix(answer.RefreshToken, "flr_"), "fls_canary", "flc_canary", "fll_canary", "unknown-canary"} {
+		for name, tt := range map[string]struct {
+			header []string
+			form   []string
+		}{
+			"client_id":                 {nil, []string{"client_id=" + canary}},
+			"client_id with a secret":   {nil, []string{"client_id=" + canary, "client_secret=conf"}},
+			"Basic, swapped":            {basicOf(canary + ":conf"), nil},
+			"Basic, encoded":            {basicOf(url.QueryEscape(canary) + ":"), nil},
+			"Basic, and another client": {basicOf("conf:" + secret), []string{"client_id=" + canary}},
+			"Basic of another client":   {basicOf(canary + ":x"), []string{"client_id=conf"}},
+			"no Basic":                  {[]string{"Bearer " + canary}, []string{"client_id=" + canary}},
+			"two headers":               {append(basicOf(canary+":x"), basicOf("conf:x")...), []string{"client_id=" + canary}},
+			"two ways":                  {basicOf(canary + ":x"), []string{"client_secret=x"}},
+			"an assertion's sub":        {nil, []string{"client_assertion=" + signed(canary), kind}},
+			"that of another client":    {nil, []string{"client_assertion=" + signed(canary), kind, "client_id=conf"}},
+			"a client_id beside it":     {nil, []string{"client_assertion=" + signed("conf"), kind, "client_id=" + canary}},
+			"no assertion":              {nil, []string{"client_assertion=x", kind, "client_id=" + canary}},
+		} {
+			logged := len(r.log.String())
+			for _, grant := range []string{"grant_type=authorization_code", "grant_type=client_credentials", "grant_type=refresh_token"} {
+				if _, err := r.Token(t.Context(), slug, tt.header, with(url.Values{}, append(tt.form, grant)...)); codeOf(err) == "ok" {
+					t.Errorf("%s, %s: it is granted", name, grant)
+				}
+			}
+			_ = r.Revoke(t.Context(), slug, tt.header, with(url.Values{}, append(tt.form, "token="+answer.AccessToken)...))
+			if lines := strings.Count(r.log.String()[logged:], `"msg":"smart.token"`); lines != 4 {
+				t.Errorf("%s: %d lines in the log", name, lines)
+			}
+			if strings.Contains(r.log.String()[logged:], canary) {
+				t.Errorf("%s: %.8s… is in the log", name, canary)
+			}
+		}
+		_, _ = r.Authorize(t.Context(), slug, with(request, "client_id="+canary))
+	}
+	log := r.log.String()[before:]
+	if strings.Contains(log, secret) || strings.Contains(log, answer.RefreshToken) || strings.Contains(log, "canary") {
+		t.Error("a secret or a token is in the log")
+	}
+	before = len(r.log.String())
+	r.tokens(t, with(refreshForm(answer), "-client_id"))
+	if _, err := r.Token(t.Context(), slug, basicOf("conf:wrong"), url.Values{"grant_type": {"authorization_code"}}); codeOf(err) != oauth.InvalidClient {
+		t.Error(err)
+	}
+	if log := r.log.String()[before:]; !strings.Contains(log, `"client":"one"`) || !strings.Contains(log, `"client":"conf"`) {
+		t.Errorf("the log does not name apps: %s", log)
+	}
+}

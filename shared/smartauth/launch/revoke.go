@@ -32,7 +32,7 @@ func (s *Service) Revoke(ctx context.Context, slug string, authorization []strin
 	if err == nil {
 		err = signAnew(credentials, s.revoke(ctx, server, credentials, form.Get("token")))
 	}
-	s.logToken(ctx, slug, credentials, "revoke", nil, TokenAnswer{}, err)
+	s.logToken(ctx, server, credentials, "revoke", nil, TokenAnswer{}, err)
 	return err
 }
 

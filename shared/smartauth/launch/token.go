@@ -87,7 +87,7 @@ func (s *Service) Token(ctx context.Context, slug string, authorization []string
 		answer, err = s.exchange(ctx, server, credentials, grantType, form)
 		err = signAnew(credentials, err)
 	}
-	s.logToken(ctx, slug, credentials, grantType, form, answer, err)
+	s.logToken(ctx, server, credentials, grantType, form, answer, err)
 	return answer, err
 }
 
@@ -322,9 +322,9 @@ func signAnew(c client.Credentials, err error) error {
 }
 
 // logToken counts scopes, and names none.
-func (s *Service) logToken(ctx context.Context, slug string, c client.Credentials, grantType string, form url.Values, answer TokenAnswer, err error) {
+func (s *Service) logToken(ctx context.Context, server server, c client.Credentials, grantType string, form url.Values, answer TokenAnswer, err error) {
 	eventlog.Log(ctx, s.Log, slog.LevelInfo, "smart.token",
-		slog.String("link", slug), slog.String("client", cmp.Or(answer.client, loggable(c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.Way()), slog.String("outcome", outcomeOf(err)),
+		slog.String("link", string(server.Link.Slug)), slog.String("client", server.loggable(cmp.Or(answer.client, c.ClientID))), slog.String("grantType", grantType), slog.String("auth", c.Way()), slog.String("outcome", outcomeOf(err)),
 		slog.Int("requested", len(strings.Fields(form.Get("scope")))), slog.Int("granted", len(strings.Fields(answer.Scope))), slog.Int("extra", answer.extra), slog.Int("aadsts", numberOf(err)), slog.String("jti", c.HashOfID()), slog.String("cause", causeOf(err)))
 }
 
@@ -346,9 +346,10 @@ func numberOf(err error) int {
 	return 0
 }
 
-// loggable is a client id that an app can have; others are somebody's text.
-func loggable(clientID string) string {
-	if smartauth.IsClientID(clientID) {
+// loggable is the client id of an app that is registered. Any other is somebody's text, and may be a secret or a token
+// that stands in the wrong place: those have the syntax of a client id.
+func (s server) loggable(clientID string) string {
+	if _, ok := s.App(clientID); ok {
 		return clientID
 	}
 	return ""
