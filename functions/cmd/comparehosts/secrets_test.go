@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"fhirlink/functions/cmd/internal/cloudtest"
+	"fhirlink/shared/paste"
 )
 
 // secrets hears every request and every answer of a run, and remembers what no program may print.
@@ -24,8 +25,8 @@ type secrets struct {
 
 // The names of what is secret, in forms, queries and JSON.
 var (
-	secretParameters = []string{"code", "state", "nonce", "refresh_token", "token", "client_secret", "code_verifier", "id_token"}
-	secretMembers    = []string{"access_token", "refresh_token", "id_token", "clientSecret", "client_secret", "signingSecret", "patient"}
+	secretParameters = []string{"code", "state", "nonce", "refresh_token", "token", "client_secret", "code_verifier", "id_token", "client_assertion", "launch"}
+	secretMembers    = []string{"access_token", "refresh_token", "id_token", "clientSecret", "client_secret", "signingSecret", "patient", "launch"}
 )
 
 // shortest is the least length of a secret: a shorter one may stand somewhere by chance.
@@ -47,6 +48,19 @@ func (s *secrets) addAll(values url.Values) {
 		for _, value := range values[name] {
 			s.add(name, value)
 		}
+	}
+	for _, value := range values["client_id"] {
+		s.addMisplaced("client_id", value)
+	}
+}
+
+// ours begins each secret, code, token and launch that we make.
+var ours = paste.MustCompile(`^fl[scrl]_`)
+
+// addMisplaced adds a client id that is none: it is a secret in the wrong place.
+func (s *secrets) addMisplaced(what, value string) {
+	if ours.MatchString(value) {
+		s.add(what, value)
 	}
 }
 
@@ -70,6 +84,10 @@ func (o overheard) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if scheme, value, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok {
 		o.by.add(scheme, value)
+		if text, err := base64.StdEncoding.DecodeString(value); err == nil {
+			id, _, _ := strings.Cut(string(text), ":")
+			o.by.addMisplaced("client id of "+scheme, id)
+		}
 	}
 	if r.GetBody != nil {
 		body, err := r.GetBody()
@@ -153,15 +171,16 @@ func TestSecretsAreHeard(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "a", Value: "cookie-that-is-set"})
 		w.Header().Set("Location", "https://app.example/cb?code=code-of-an-app&state=state-of-an-app")
-		_, _ = io.WriteString(w, `{"access_token":"access-token-x","refresh_token":"refresh-token-x","patient":"patient-0001","scope":"scope-is-no-secret"}`)
+		_, _ = io.WriteString(w, `{"access_token":"access-token-x","refresh_token":"refresh-token-x","patient":"patient-0001","launch":"launch-that-is-made","scope":"scope-is-no-secret"}`)
 	}))
 	defer server.Close()
 	heard := &secrets{}
-	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/?state=state-in-query&x=x-is-no-secret", strings.NewReader("client_secret=secret%2Fof+a+form&code=short"))
+	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/?state=state-in-query&x=x-is-no-secret", strings.NewReader("client_secret=secret%2Fof+a+form&code=short&client_assertion=assertion-of-an-app&launch=launch-that-is-sent&client_id=flr_misplaced&client_id=growth-chart"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Basic basic-credentials")
+	basic := base64.StdEncoding.EncodeToString([]byte("fls_swapped:growth-chart"))
+	r.Header.Set("Authorization", "Basic "+basic)
 	r.AddCookie(&http.Cookie{Name: "b", Value: "cookie-that-is-sent"})
 	answer, err := heard.client(http.DefaultTransport).Do(r)
 	if err != nil {
@@ -172,15 +191,16 @@ func TestSecretsAreHeard(t *testing.T) {
 		t.Errorf("%s, %v, %v", body, err, closed)
 	}
 	for _, secret := range []string{
-		"cookie-that-is-set", "cookie-that-is-sent", "code-of-an-app", "state-of-an-app", "state-in-query", "secret/of a form", "basic-credentials", "access-token-x", "refresh-token-x", "patient-0001",
+		"cookie-that-is-set", "cookie-that-is-sent", "code-of-an-app", "state-of-an-app", "state-in-query", "secret/of a form", basic, "access-token-x", "refresh-token-x", "patient-0001", "launch-that-is-made",
+		"assertion-of-an-app", "launch-that-is-sent", "flr_misplaced", "fls_swapped",
 	} {
 		for _, form := range written(secret) {
-			if found := heard.in("before" + form + "after"); len(found) != 1 {
+			if found := heard.in("before" + form + "after"); len(found) == 0 {
 				t.Errorf("%s as %s: %q", secret, form, found)
 			}
 		}
 	}
-	if found := heard.in("short x-is-no-secret scope-is-no-secret"); found != nil {
+	if found := heard.in("short x-is-no-secret scope-is-no-secret growth-chart"); found != nil {
 		t.Errorf("%q", found)
 	}
 	if found := heard.in("a line\na canary in a line\n"); len(found) != 1 {
