@@ -137,6 +137,8 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	switch {
 	case q.form.Get("code") == "":
 		return TokenAnswer{}, invalidRequest("The parameter code is missing.")
+	case q.form.Get("redirect_uri") == "":
+		return TokenAnswer{}, invalidRequest("The parameter redirect_uri is missing. Send that of the request for the code once more.")
 	case !isCode:
 		return TokenAnswer{}, invalidGrant("The code is not one of this authorization server.")
 	}
@@ -189,8 +191,6 @@ func (c code) isFor(q asked) bool {
 func (c code) check(q asked) error {
 	verifier := q.form.Get("code_verifier")
 	switch {
-	case q.form.Get("redirect_uri") == "":
-		return invalidGrant("The parameter redirect_uri is missing. Send that of the request for the code once more.")
 	case q.form.Get("redirect_uri") != c.RedirectURI:
 		return invalidGrant("The parameter redirect_uri is not that of the request for the code.")
 	case c.Challenge != "" && verifier == "":
