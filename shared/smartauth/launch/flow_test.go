@@ -2,10 +2,12 @@ package launch
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -351,6 +353,81 @@ func TestCodeIsBound(t *testing.T) {
 		t.Errorf("a verifier without a challenge: %v", err)
 	}
 	r.tokens(t, plain)
+}
+
+// TestVerifierLength: a code_verifier has 43 to 128 characters (RFC 7636 §4.1), also one that fits its challenge.
+func TestVerifierLength(t *testing.T) {
+	for length, want := range map[int]string{1: oauth.InvalidGrant, 42: oauth.InvalidGrant, 43: "ok", 128: "ok", 129: oauth.InvalidGrant} {
+		r, request := patientApp(t)
+		verifier := strings.Repeat("v", length)
+		sum := sha256.Sum256([]byte(verifier))
+		form := r.signIn(t, with(request, "code_challenge="+base64.RawURLEncoding.EncodeToString(sum[:])), pat)
+		if _, err := r.Token(t.Context(), slug, nil, with(form, "code_verifier="+verifier)); codeOf(err) != want {
+			t.Errorf("%d characters: %v, want %s", length, err, want)
+		}
+	}
+}
+
+// TestNoScopeIsLeft: a code of which an app may have nothing any more leads to nothing, also where no data was
+// asked for.
+func TestNoScopeIsLeft(t *testing.T) {
+	r, request := patientApp(t)
+	form := r.signIn(t, with(request, "scope=openid profile"), pat)
+	r.change(t, `{"scopes":["patient/*.rs"]}`)
+	if answer, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("%v, granted %q", err, answer.Scope)
+	}
+	r.change(t, `{"scopes":["profile"]}`)
+	if answer := r.tokens(t, form); answer.Scope != "profile" {
+		t.Errorf("granted %q", answer.Scope)
+	}
+}
+
+// grants are the rows of grants, by their keys.
+func (r *rig) grants(t testing.TB) map[store.Key]grantRow {
+	t.Helper()
+	all := map[store.Key]grantRow{}
+	for _, row := range r.rows.All() {
+		if strings.HasPrefix(row.Name, "g_") {
+			all[row.Key] = read[grantRow](t, row.Value)
+		}
+	}
+	return all
+}
+
+// alive are how many grants have not ended.
+func (r *rig) alive(t testing.TB) (n int) {
+	t.Helper()
+	for _, g := range r.grants(t) {
+		if g.State == alive && r.clock().Before(g.End) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestGrantsTell: a grant tells when it began, when it was last used, and when it ends. A repetition is no new use.
+func TestGrantsTell(t *testing.T) {
+	r, request := patientApp(t)
+	form := r.signIn(t, request, pat)
+	r.pass(time.Minute)
+	began := r.clock()
+	answer := r.tokens(t, form)
+	tells := func(what string, used time.Time) {
+		t.Helper()
+		all := slices.Collect(maps.Values(r.grants(t)))
+		if len(all) != 1 || !all[0].CreatedAt.Equal(began) || !all[0].UsedAt.Equal(used) || !all[0].End.Equal(began.Add(90*24*time.Hour)) || all[0].Client != "one" || all[0].ObjectID != pat.ObjectID {
+			t.Errorf("%s: %d grants; began %v, used %v, ends %v; want %v, %v", what, len(all), all[0].CreatedAt, all[0].UsedAt, all[0].End, began, used)
+		}
+	}
+	tells("new", began)
+	r.pass(time.Hour)
+	used := r.clock()
+	r.tokens(t, refreshForm(answer))
+	tells("refreshed", used)
+	r.pass(time.Second)
+	r.tokens(t, refreshForm(answer))
+	tells("repeated", used)
 }
 
 // TestOfAnotherLink: no code, handle, token or state of one link counts at another, however alike they are.
