@@ -538,6 +538,71 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// TestGrace: the refresh token before the current one leads to the current one for less than a minute after that was
+// made. From then on who presents it is taken for a thief, and the grant ends.
+func TestGrace(t *testing.T) {
+	for after, good := range map[time.Duration]bool{0: true, 59 * time.Second: true, time.Minute - time.Microsecond: true, time.Minute: false, 61 * time.Second: false, 24 * time.Hour: false} {
+		t.Run(after.String(), func(t *testing.T) {
+			r, request := patientApp(t)
+			first := r.tokens(t, r.signIn(t, request, pat))
+			r.pass(time.Hour) // what counts is when it was exchanged, not when it was made
+			second := r.tokens(t, refreshForm(first))
+			r.pass(after)
+			if good {
+				if repeated := r.tokens(t, refreshForm(first)); repeated.RefreshToken != second.RefreshToken {
+					t.Error("it leads elsewhere")
+				}
+				r.tokens(t, refreshForm(second))
+				return
+			}
+			if _, err := r.Token(t.Context(), slug, nil, refreshForm(first)); codeOf(err) != oauth.InvalidGrant {
+				t.Errorf("it is good: %v", err)
+			}
+			if _, err := r.Token(t.Context(), slug, nil, refreshForm(second)); codeOf(err) != oauth.InvalidGrant || r.alive(t) != 0 {
+				t.Errorf("the grant is alive: %v", err)
+			}
+		})
+	}
+}
+
+// TestTwoBefore: a refresh token that two have followed ends the grant, however soon.
+func TestTwoBefore(t *testing.T) {
+	r, request := patientApp(t)
+	first := r.tokens(t, r.signIn(t, request, pat))
+	third := r.tokens(t, refreshForm(r.tokens(t, refreshForm(first))))
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(first)); codeOf(err) != oauth.InvalidGrant || r.alive(t) != 0 {
+		t.Errorf("%v, %d grants are alive", err, r.alive(t))
+	}
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(third)); codeOf(err) != oauth.InvalidGrant {
+		t.Errorf("the newest: %v", err)
+	}
+}
+
+// TestDatabaseIsPutBack: after the database was put back to an earlier state, the refresh tokens that were made since
+// are not good, and whoever presents them is no thief: the one of that state goes on.
+func TestDatabaseIsPutBack(t *testing.T) {
+	r, request := patientApp(t)
+	first := r.tokens(t, r.signIn(t, request, pat))
+	old := r.rows.All()
+	second := r.tokens(t, refreshForm(first))
+	third := r.tokens(t, refreshForm(second))
+	for _, row := range old {
+		now, err := r.rows.Row(t.Context(), row.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, swapped, err := r.rows.Swap(t.Context(), now, row.Value); err != nil || !swapped {
+			t.Fatal(swapped, err)
+		}
+	}
+	for name, later := range map[string]TokenAnswer{"the next": second, "the one after": third} {
+		if _, err := r.Token(t.Context(), slug, nil, refreshForm(later)); codeOf(err) != oauth.InvalidGrant || r.alive(t) != 1 {
+			t.Errorf("%s: %v, %d grants are alive", name, err, r.alive(t))
+		}
+	}
+	r.tokens(t, refreshForm(first))
+}
+
 // TestRefreshesAtOnce: several tabs refresh with one token, and all go on with the same next one.
 func TestRefreshesAtOnce(t *testing.T) {
 	r, request := patientApp(t)
