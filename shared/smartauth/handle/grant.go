@@ -1,7 +1,6 @@
 package handle
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -16,17 +15,19 @@ const (
 	grantBytes = 16
 )
 
-// Grant names a grant. It begins with the day on which the grant ends, so that whole partitions can be
-// removed when their time is over. It is no secret: nobody can do anything with it.
+// Grant names a grant. It begins with the day on which the grant has ended for sure, so that whole partitions
+// can be removed when their time is over. It is no secret: nobody can do anything with it.
 type Grant struct {
 	day    uint32 // since 1970
 	random [grantBytes]byte
 }
 
-// NewGrant names a grant that ends at a time.
-func NewGrant(ends time.Time) (g Grant) {
+// GrantOf names the grant that a code leads to, and that ends at a time or before. A code that is exchanged once more
+// because the first try was cut short leads to the same grant. The name tells nothing of the code.
+func GrantOf(code Handle, ends time.Time) (g Grant) {
 	g.day = uint32(ends.Unix() / int64(day/time.Second)) //nolint:gosec // until the year 11,000,000
-	_, _ = rand.Read(g.random[:])                        // never fails
+	sum := sha256.Sum256([]byte("smart grant of the code " + code))
+	copy(g.random[:], sum[:])
 	return g
 }
 

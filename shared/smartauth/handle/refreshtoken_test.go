@@ -9,11 +9,14 @@ import (
 	"time"
 )
 
+// newGrant is a grant of some code.
+func newGrant(ends time.Time) Grant { return GrantOf(New(ends), ends) }
+
 func TestRefreshTokens(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	s, _ := keeper(&now)
 	ctx := t.Context()
-	first, err := NewRefreshToken(ctx, s.Sealer, NewGrant(now.Add(90*24*time.Hour)))
+	first, err := NewRefreshToken(ctx, s.Sealer, newGrant(now.Add(90*24*time.Hour)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +48,7 @@ func TestRefreshTokens(t *testing.T) {
 	if third := next(second); third.random == second.random || third.random == first.random || third.generation != 2 {
 		t.Errorf("%+v", third)
 	}
-	other, err := NewRefreshToken(ctx, s.Sealer, NewGrant(now))
+	other, err := NewRefreshToken(ctx, s.Sealer, newGrant(now))
 	if err != nil || other.grant == first.grant || other.random == first.random {
 		t.Errorf("%+v, %v", other, err)
 	}
@@ -74,12 +77,19 @@ func TestRefreshTokens(t *testing.T) {
 
 func TestGrants(t *testing.T) {
 	ends := time.Date(2027, 2, 27, 12, 0, 0, 0, time.UTC)
-	g := NewGrant(ends)
-	if again, ok := ReadGrant(g.String()); !ok || again != g || g == NewGrant(ends) {
+	code := New(ends)
+	g, another := GrantOf(code, ends), GrantOf(New(ends), ends)
+	if again, ok := ReadGrant(g.String()); !ok || again != g || g == another {
 		t.Errorf("%v, %v", again, ok)
 	}
-	index, other := g.Index("clinic", "oid-1"), NewGrant(ends).Index("clinic", "oid-1")
-	if g.Key().Check() != nil || !strings.HasPrefix(g.Key().Partition, "g0000518c-") || g.Key() == NewGrant(ends).Key() || strings.Contains(g.Key().Name, g.String()[8:]) ||
+	if again := GrantOf(code, ends); again != g {
+		t.Errorf("the code leads to another grant: %v", again)
+	}
+	if k, _ := code.key(Code); strings.Contains(k.Name, g.String()[8:]) || strings.Contains(g.Key().Name, k.Name[2:]) {
+		t.Errorf("the name of the grant tells where the code is: %v, %v", k, g.Key())
+	}
+	index, other := g.Index("clinic", "oid-1"), another.Index("clinic", "oid-1")
+	if g.Key().Check() != nil || !strings.HasPrefix(g.Key().Partition, "g0000518c-") || g.Key() == another.Key() || strings.Contains(g.Key().Name, g.String()[8:]) ||
 		index.Check() != nil || index.Partition != "uclinic_0000518c" || index.Name[:20] != other.Name[:20] || index.Name[:20] == g.Index("clinic", "oid-2").Name[:20] || !strings.HasSuffix(index.Name, "_"+g.String()) {
 		t.Errorf("%v %v", g.Key(), index)
 	}

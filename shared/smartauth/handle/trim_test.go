@@ -22,7 +22,7 @@ func fill(t *testing.T, rows *rowtest.Rows, end time.Time, n int) {
 	for range n {
 		k, _ := New(end).key(Code)
 		put(k, "{}")
-		g := NewGrant(end)
+		g := newGrant(end)
 		put(g.Key(), `{"Slug":"clinic"}`)
 		put(g.Index("clinic", "oid"), "x")
 	}
@@ -50,7 +50,7 @@ func TestTrim(t *testing.T) {
 		t.Errorf("%d, %v; %d rows are left", n, err, rows.Len())
 	}
 	fill(t, rows, now.Add(-72*time.Hour), 2)
-	put(NewGrant(now.Add(-72*time.Hour)).Key(), "damaged")
+	put(newGrant(now.Add(-72*time.Hour)).Key(), "damaged")
 	if n, err := trimmer.Trim(t.Context()); n != 7 || err != nil || rows.Len() != stay+4 {
 		t.Errorf("%d, %v; %d rows are left", n, err, rows.Len())
 	}

@@ -944,6 +944,44 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 }
 
+// walked is a deployment in which a process ends at an operation: that one and all others of its call fail. The next
+// call finds another process.
+type walked struct {
+	*rig
+	left   int  // operations until the process ends
+	killed bool // it has ended
+	dead   bool // the call that it was at has not yet
+}
+
+// fault implements the Fault of rows.
+func (w *walked) fault(string, store.Key, bool) error {
+	if !w.killed && w.left == 0 {
+		w.killed, w.dead = true, true
+	}
+	w.left--
+	if w.dead {
+		return errKilled
+	}
+	return nil
+}
+
+// call makes a call, in a process that may end.
+func call[T any](w *walked, do func() (T, error)) (T, error) {
+	defer func() { w.dead = false }()
+	return do()
+}
+
+func (w *walked) exchange(ctx context.Context, form url.Values) (TokenAnswer, error) {
+	return call(w, func() (TokenAnswer, error) { return w.Token(ctx, slug, nil, form) })
+}
+
+func (w *walked) takeBack(ctx context.Context, token string) error {
+	_, err := call(w, func() (any, error) {
+		return nil, w.Revoke(ctx, slug, nil, url.Values{"token": {token}, "client_id": {"one"}})
+	})
+	return err
+}
+
 // killAt launches an app, and ends the process at an operation. over reports that there are not so many.
 func killAt(t *testing.T, launch string, point int) (over bool) {
 	t.Helper()
@@ -951,78 +989,194 @@ func killAt(t *testing.T, launch string, point int) (over bool) {
 	if _, err := r.smart.Server(t.Context(), slug); err != nil {
 		t.Fatal(err)
 	}
-	left, reached := point, false
-	r.rows.Fault = func(_ string, _ store.Key, _ bool) error {
-		if reached {
-			return nil // the process that comes after
-		}
-		if left == 0 {
-			reached = true
-			return errKilled
-		}
-		left--
-		return nil
-	}
-	answer := r.launchWhatever(t, request, launch)
-	again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
-	if err != nil { // the answer was lost: it is repeated within a minute
-		again, err = r.Token(t.Context(), slug, nil, refreshForm(answer))
-	}
-	if err != nil {
-		t.Fatalf("killed at %d: %v", point, err)
-	}
-	if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
-		if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {again.RefreshToken}, "client_id": {"one"}}); err != nil {
-			t.Fatalf("killed at %d: %v", point, err)
-		}
-	}
-	r.rows.Fault = nil
-	if _, err := r.Token(t.Context(), slug, nil, refreshForm(again)); codeOf(err) != oauth.InvalidGrant {
-		t.Errorf("killed at %d: revoked, and alive: %v", point, err)
-	}
-	codes, spent := 0, 0
+	w := &walked{rig: r, left: point}
+	r.rows.Fault = w.fault
+	answer := w.launchWhatever(t, request, launch)
+	codes, spent, indexed := 0, 0, 0
 	for _, row := range r.rows.All() {
 		switch {
 		case strings.HasPrefix(row.Name, "c_"):
 			codes++
 		case strings.HasPrefix(row.Name, "l_") && strings.Contains(row.Value, `"Used":true`):
 			spent++
+		case strings.HasPrefix(row.Partition, "u"):
+			indexed++
 		}
 	}
 	if launch != "" && codes > spent {
 		t.Errorf("killed at %d: %d codes were issued for %d launches", point, codes, spent)
 	}
-	return !reached
+	if alive, all := r.alive(t), len(r.grants(t)); alive != 1 || all > codes || indexed > all {
+		t.Errorf("killed at %d: of %d codes came %d grants, %d of them alive, and %d entries in the list", point, codes, all, alive, indexed)
+	}
+	again, err := w.exchange(t.Context(), refreshForm(answer))
+	if err != nil { // the answer was lost: it is repeated within a minute
+		again, err = w.exchange(t.Context(), refreshForm(answer))
+	}
+	if err != nil {
+		t.Fatalf("killed at %d: %v", point, err)
+	}
+	if err := w.takeBack(t.Context(), again.RefreshToken); err != nil {
+		if err := w.takeBack(t.Context(), again.RefreshToken); err != nil {
+			t.Fatalf("killed at %d: %v", point, err)
+		}
+	}
+	r.rows.Fault = nil
+	if _, err := r.Token(t.Context(), slug, nil, refreshForm(again)); codeOf(err) != oauth.InvalidGrant || r.alive(t) != 0 {
+		t.Errorf("killed at %d: revoked, and alive: %v, %d grants", point, err, r.alive(t))
+	}
+	return !w.killed
+}
+
+// failAtSpend makes the next exchange of a code end just before it spends the code.
+func (r *rig) failAtSpend(t *testing.T, form url.Values) {
+	t.Helper()
+	r.rows.Fault = func(op string, k store.Key, before bool) error {
+		if op == "Swap" && before && strings.HasPrefix(k.Name, "c_") {
+			return fmt.Errorf("%w: canary", store.ErrUnavailable)
+		}
+		return nil
+	}
+	if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != "upstream_unavailable" {
+		t.Fatal(err)
+	}
+	r.rows.Fault = nil
+}
+
+// TestTriedAgain: a code that is exchanged once more, because the process ended before the code was spent, leads to the
+// same grant, also if meanwhile a day has begun.
+func TestTriedAgain(t *testing.T) {
+	for scope, listed := range map[string]int{"patient/*.rs offline_access": 1, "patient/*.rs online_access": 1, "patient/*.rs": 0} {
+		r, request := patientApp(t)
+		r.pass(r.clock().Truncate(24 * time.Hour).Add(24*time.Hour - time.Minute).Sub(r.clock())) // a minute before midnight
+		form := r.signIn(t, with(request, "scope="+scope), pat)
+		r.failAtSpend(t, form)
+		r.failAtSpend(t, form)
+		r.pass(90 * time.Second)
+		answer := r.tokens(t, form)
+		indexed := 0
+		for _, row := range r.rows.All() {
+			if strings.HasPrefix(row.Partition, "u") {
+				indexed++
+			}
+		}
+		if n := len(r.grants(t)); n != 1 || indexed != listed {
+			t.Errorf("%s: there are %d grants, and %d in the list", scope, n, indexed)
+		}
+		if listed > 0 {
+			answer = r.tokens(t, refreshForm(answer))
+		}
+		if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {answer.AccessToken}, "client_id": {"one"}}); err != nil || r.alive(t) != 0 {
+			t.Errorf("%s: %v, %d grants are alive", scope, err, r.alive(t))
+		}
+	}
+}
+
+// TestExchangedMeanwhile: while a code is being exchanged, somebody else exchanges it: at every operation in between, also
+// after a try that was cut short, and also if the slower one ends there. One of them is granted, and the grant ends; a
+// grant that was revoked meanwhile stays so, and one that was refreshed meanwhile is not taken from its holder.
+func TestExchangedMeanwhile(t *testing.T) {
+	for name, and := range map[string]func(t *testing.T, r *rig, a TokenAnswer) TokenAnswer{
+		"exchanged": func(_ *testing.T, _ *rig, a TokenAnswer) TokenAnswer { return a },
+		"refreshed": func(t *testing.T, r *rig, a TokenAnswer) TokenAnswer { return r.tokens(t, refreshForm(a)) },
+		"revoked": func(t *testing.T, r *rig, a TokenAnswer) TokenAnswer {
+			if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {a.RefreshToken}, "client_id": {"one"}}); err != nil {
+				t.Error(err)
+			}
+			return a
+		},
+	} {
+		for _, cutShort := range []bool{false, true} {
+			for diesAt, prefix := range map[string]string{"never": "", "at once": "", "when it would list the grant": "u", "when it would spend the code": "t"} {
+				dies := diesAt != "never"
+				what := fmt.Sprintf("%s, cut short before: %v, the slower one dies %s", name, cutShort, diesAt)
+				point := 0
+				for reached := true; reached; point++ {
+					r, request := patientApp(t)
+					form := r.signIn(t, request, pat)
+					if cutShort {
+						r.failAtSpend(t, form)
+					}
+					var (
+						left   = point
+						dead   bool
+						faster TokenAnswer
+						err    error
+					)
+					reached = false
+					r.rows.Fault = func(_ string, k store.Key, _ bool) error {
+						if left--; left != -1 {
+							if dead = dead || reached && dies && strings.HasPrefix(k.Partition, prefix); dead {
+								return errKilled
+							}
+							return nil
+						}
+						fault := r.rows.Fault
+						r.rows.Fault, reached = nil, true
+						if faster, err = r.Token(t.Context(), slug, nil, form); err == nil {
+							faster = and(t, r, faster)
+						}
+						r.rows.Fault = fault
+						return nil
+					}
+					_, slower := r.Token(t.Context(), slug, nil, form)
+					r.rows.Fault = nil
+					switch alive := r.alive(t); {
+					case !reached:
+						if slower != nil {
+							t.Errorf("%s: %v", what, slower)
+						}
+					case dies && alive > 0 && err == nil && name == "refreshed": // the slower one has left the grant alone
+						r.tokens(t, refreshForm(faster))
+					case dies && alive > 0 && name != "revoked":
+						if alive > 1 {
+							t.Errorf("%s, at %d: %d grants are alive", what, point, alive)
+						}
+					case alive != 0:
+						t.Errorf("%s, at %d: %d grants are alive: %v, %v", what, point, alive, err, slower)
+					case !dies && (err == nil) == (slower == nil):
+						t.Errorf("%s, at %d: %v, %v", what, point, err, slower)
+					}
+				}
+				if point < 9 {
+					t.Errorf("%s: only %d operations", what, point)
+				}
+			}
+		}
+	}
 }
 
 // launchWhatever launches until there are tokens, as an EHR, an app and its user do. launch is what the EHR opens
 // the app for; empty: the app is started by itself.
-func (r *rig) launchWhatever(t *testing.T, request url.Values, launch string) TokenAnswer {
+func (w *walked) launchWhatever(t *testing.T, request url.Values, launch string) TokenAnswer {
 	t.Helper()
 	for range 4 {
 		if launch != "" {
-			made, err := r.ehr.Create(t.Context(), orgA, slug, read[ehr.NewLaunch](t, launch))
+			made, err := call(w, func() (ehr.Created, error) {
+				return w.ehr.Create(t.Context(), orgA, slug, read[ehr.NewLaunch](t, launch))
+			})
 			if err != nil {
 				continue
 			}
 			request.Set("launch", made.Launch)
 		}
-		begun, err := r.Authorize(t.Context(), slug, request)
+		begun, err := call(w, func() (Begun, error) { return w.Authorize(t.Context(), slug, request) })
 		if err != nil {
 			continue
 		}
-		query := r.entraAnswers(t, begun, pat)
-		answered, err := r.callback(t.Context(), begun, query)
+		query := w.entraAnswers(t, begun, pat)
+		callback := func() (Answered, error) { return w.callback(t.Context(), begun, query) }
+		answered, err := call(w, callback)
 		if err != nil && codeOf(err) != "app server_error" {
-			answered, err = r.callback(t.Context(), begun, query) // the user reloads
+			answered, err = call(w, callback) // the user reloads
 		}
 		if err != nil {
 			continue
 		}
-		form := r.formOf(t, request, answered)
-		answer, err := r.Token(t.Context(), slug, nil, form)
+		form := w.formOf(t, request, answered)
+		answer, err := w.exchange(t.Context(), form)
 		if err != nil {
-			answer, err = r.Token(t.Context(), slug, nil, form)
+			answer, err = w.exchange(t.Context(), form)
 		}
 		if err == nil {
 			return answer

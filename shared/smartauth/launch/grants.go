@@ -92,8 +92,9 @@ func boxUse(linkID string, refreshToken secret.Value) string {
 }
 
 // newGrant returns a grant that begins now, and its first refresh token, which is zero if it has none.
-func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.Grant, ends time.Time) (grant grantRow, token secret.Value, err error) {
+func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.Grant) (grant grantRow, token secret.Value, err error) {
 	now := date.Stored(s.Now())
+	ends := date.Stored(server.ends(c, now))
 	grant = grantRow{
 		Link:      server.Link.ID,
 		Settings:  server.Settings.ID,
@@ -107,7 +108,7 @@ func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.
 		Entra:     c.EntraClientID,
 		CreatedAt: now,
 		UsedAt:    now,
-		End:       date.Stored(ends),
+		End:       ends,
 	}
 	if !c.Grant.refreshes() {
 		return grant, secret.Value{}, nil
@@ -133,18 +134,18 @@ func withoutQueries(scopes []string) string {
 	return strings.Join(all, " ")
 }
 
-// ends is when a grant ends that begins now.
-func (s *Service) ends(server server, c code) time.Time {
-	life, g := server.tokenLife(), c.Grant
+// ends is when a grant ends that begins at a time.
+func (s server) ends(c code, begins time.Time) time.Time {
+	life, g := s.tokenLife(), c.Grant
 	switch {
 	case g.has("offline_access"):
-		life = time.Duration(server.Settings.RefreshDays) * 24 * time.Hour
+		life = time.Duration(s.Settings.RefreshDays) * 24 * time.Hour
 	case g.has("online_access"):
 		life = onlineLife
-	case server.ofEntra():
+	case s.ofEntra():
 		return c.Upstream.Ends
 	}
-	return s.Now().Add(life)
+	return begins.Add(life)
 }
 
 // kill ends a grant of a link at once, whoever else changes it meanwhile. One that is not there has ended.

@@ -131,7 +131,8 @@ func (s *Service) exchange(ctx context.Context, server server, c client.Credenti
 }
 
 // byCode exchanges a code. The writes: the grant, its place in the list of grants, and the code last, which
-// commits. Whatever fails before that leaves the code as it was, and a grant that nobody can use.
+// commits. Whatever fails before that leaves the code as it was, and a grant that nobody can use: the code names it, so
+// the next try puts its own in that place.
 func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	text, isCode := strings.CutPrefix(q.form.Get("code"), codePrefix)
 	switch {
@@ -159,9 +160,8 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	if kept.Grant.Scopes = within(q.app.Scopes, asked); len(kept.Grant.Scopes) == 0 || asksForData(asked) && !asksForData(kept.Grant.Scopes) {
 		return TokenAnswer{}, invalidGrant("The app may no longer have what the user granted. Begin again with authorize.")
 	}
-	ends := s.ends(q.server, kept)
-	g := handle.NewGrant(ends)
-	grant, refreshToken, err := s.newGrant(ctx, q.server, kept, g, ends)
+	g := handle.GrantOf(handle.Handle(text), q.server.ends(kept, handle.Handle(text).Latest()))
+	grant, refreshToken, err := s.newGrant(ctx, q.server, kept, g)
 	if err != nil {
 		return TokenAnswer{}, smartauth.Unavailable(err)
 	}
@@ -210,33 +210,15 @@ func verifies(verifier, challenge string) bool {
 	return len(verifier) >= shortest && len(verifier) <= longest && same(base64.RawURLEncoding.EncodeToString(sum[:]), challenge)
 }
 
-// commit stores a grant, and spends its code. What it has stored goes again if the code is not spent.
+// commit stores a grant, and spends its code. If the process ends in between, nobody has the refresh token of what is
+// stored, and it makes place for what the next try stores.
 func (s *Service) commit(ctx context.Context, server server, spent store.Row, g handle.Grant, grant grantRow) error {
-	stored := []store.Row{}
-	put := func(k store.Key, value string) error {
-		row, swapped, err := s.Rows.Swap(ctx, store.Row{Key: k}, value)
-		if err == nil && !swapped {
-			err = errChanged
-		}
-		stored = append(stored, row)
-		return err
-	}
-	value, err := json.Marshal(grant)
-	if err == nil {
-		err = put(g.Key(), string(value))
-	}
+	err := s.place(ctx, server, g, grant)
 	if err == nil && grant.Box != "" {
-		err = put(g.Index(grant.Slug, grant.ObjectID), grant.Link)
+		_, _, err = s.Rows.Swap(ctx, store.Row{Key: g.Index(grant.Slug, grant.ObjectID)}, grant.Link) // one that is there says the same
 	}
 	if err == nil {
-		if err = s.handles().Spend(ctx, spent, g.String()); err == nil {
-			return nil
-		}
-	}
-	for _, row := range stored { // nobody can use it: what fails here goes when its time is over
-		if row.Version != "" {
-			_, _ = s.Rows.Remove(ctx, row)
-		}
+		err = s.handles().Spend(ctx, spent, g.String())
 	}
 	if errors.Is(err, handle.ErrUsed) { // somebody else has exchanged it meanwhile
 		row, err := s.Rows.Row(ctx, spent.Key)
@@ -246,6 +228,26 @@ func (s *Service) commit(ctx context.Context, server server, spent store.Row, g 
 		return s.replayed(ctx, server, row)
 	}
 	return smartauth.Unavailable(err)
+}
+
+// place stores a new grant, also in the place of one to which the same code has led while nobody can have used that.
+// Errors: [handle.ErrUsed] if somebody has, and those of the store.
+func (s *Service) place(ctx context.Context, server server, g handle.Grant, grant grantRow) error {
+	row := store.Row{Key: g.Key()}
+	for range attempts {
+		swapped, err := s.swapGrant(ctx, row, grant)
+		if err != nil || swapped {
+			return err
+		}
+		var earlier grantRow
+		if earlier, row, _, err = s.readGrant(ctx, server, g); err != nil {
+			return err
+		}
+		if earlier.State != alive || earlier.Generation > 0 {
+			return handle.ErrUsed
+		}
+	}
+	return errChanged
 }
 
 // replayed ends the grant that a code has led to, when somebody presents the code again (RFC 6749 §4.1.2).
