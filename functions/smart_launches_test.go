@@ -1,6 +1,7 @@
 package functions_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"fhirlink/functions"
+	"fhirlink/shared/entra/entratest"
+	"fhirlink/shared/entra/entratest/browser"
 	"fhirlink/shared/httpx"
 	"fhirlink/shared/store"
 )
@@ -62,6 +65,116 @@ func TestLaunchFromEHR(t *testing.T) {
 	for _, one := range []string{"canary", made.field(t, "launch").(string), strings.TrimPrefix(made.field(t, "launch").(string), "fll_")} {
 		if strings.Contains(r.log.String(), one) {
 			t.Errorf("the log has %.12s…", one)
+		}
+	}
+}
+
+// TestWhoseFault: what a user or an app has done wrong is an answer. Only what is wrong with us, or with what we need, is
+// in the log as a failure: people are woken by that, and nobody outside shall be able to.
+func TestWhoseFault(t *testing.T) {
+	r, person := launching(t)
+	opens := func() (launch string) {
+		made := r.opens(t, launchOfAda)
+		made.want(t, http.StatusCreated, "")
+		return made.field(t, "launch").(string)
+	}
+	with := func(launch string) url.Values {
+		ask := appRequest()
+		ask.Set("launch", launch)
+		return ask
+	}
+	begin := func(request url.Values) browser.Answer {
+		t.Helper()
+		to, err := person.Open(issuer + "/authorize?" + request.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	answers := func(changes ...string) func() string {
+		return func() string {
+			to, err := url.Parse(begin(appRequest()).Header.Get("Location"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := url.Values{"state": {to.Query().Get("state")}}
+			for _, one := range changes {
+				name, value, _ := strings.Cut(one, "=")
+				q.Set(name, value)
+			}
+			back, err := person.Open(issuer + "/callback?" + q.Encode())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return back.Header.Get("Location")
+		}
+	}
+	for name, tt := range map[string]struct {
+		do     func() (location string)
+		told   string
+		failed string // level of the line; empty: there is none
+	}{
+		"a callback without a code":   {answers(), "server_error", ""},
+		"a callback with a code of x": {answers("code=x"), "server_error", ""},
+		"a callback with an error":    {answers("error=x"), "server_error", ""},
+		"a launch of nobody":          {func() string { return begin(with("fll_x")).Header.Get("Location") }, "invalid_request", ""},
+		"a launch that is spent": {func() string {
+			launch := opens()
+			standalone(t, person, "ada", with(launch))
+			return begin(with(launch)).Header.Get("Location")
+		}, "invalid_request", ""},
+		"a launch that is spent meanwhile": {func() string {
+			launch := opens()
+			first := begin(with(launch))
+			standalone(t, person, "ada", with(launch))
+			back, err := person.Authorize(first, "ada", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return back.Header.Get("Location")
+		}, "invalid_request", ""},
+		"a launch of somebody else": {func() string { return standalone(t, person, "pat", with(opens())).Header.Get("Location") }, "access_denied", ""},
+
+		"Entra is down": {func() string {
+			r.entra.Before = entratest.WebPage(http.StatusBadGateway)
+			defer func() { r.entra.Before = nil }()
+			return answers("code=x")()
+		}, "temporarily_unavailable", "WARN"},
+		"the database is down": {func() string {
+			r.rows.Fault = func(op string, _ store.Key, _ bool) error {
+				if op == "Swap" {
+					return store.ErrUnavailable
+				}
+				return nil
+			}
+			defer func() { r.rows.Fault = nil }()
+			return begin(appRequest()).Header.Get("Location")
+		}, "temporarily_unavailable", "WARN"},
+		"the database is broken": {func() string {
+			r.rows.Fault = func(op string, _ store.Key, _ bool) error {
+				if op == "Swap" {
+					return errors.New("canary of the database")
+				}
+				return nil
+			}
+			defer func() { r.rows.Fault = nil }()
+			return begin(appRequest()).Header.Get("Location")
+		}, "server_error", "ERROR"},
+	} {
+		before := len(r.log.String())
+		location := tt.do()
+		log := r.log.String()[before:]
+		failed := ""
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, `"msg":"request.failed"`) {
+				failed += line
+			}
+		}
+		if !strings.HasPrefix(location, "https://app.example/cb?error="+tt.told+"&") {
+			t.Errorf("%s: sent to %.60s", name, location)
+		}
+		if (failed == "") != (tt.failed == "") || tt.failed != "" && !strings.Contains(failed, `"level":"`+tt.failed+`"`) {
+			t.Errorf("%s: %q is in the log, want %q", name, failed, tt.failed)
 		}
 	}
 }

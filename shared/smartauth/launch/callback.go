@@ -121,6 +121,9 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 		code, description := server.explain(refusal, kept.Upstream)
 		return "", nil, kept.refuse(code, description, refusal)
 	}
+	if single(query, "code") == "" { // Entra does not send that, but whoever has the cookie can
+		return "", nil, kept.refuse(oauth.ServerError, "The answer of the sign-in has neither a code nor an error. Begin again with authorize.", nil)
+	}
 	as, ok := server.clientOf(app)
 	if !ok {
 		return "", nil, kept.notRegistered()
@@ -181,9 +184,6 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 
 // redeem exchanges Entra's code for tokens, and reads who has signed in.
 func (s *Service) redeem(ctx context.Context, server server, client link.Link, kept request, entraCode string) (t entra.UserTokens, who entra.SignedIn, err error) {
-	if entraCode == "" {
-		return t, who, errors.New("the answer of Entra has neither a code nor an error")
-	}
 	callback := s.Servers.Issuer(string(server.Link.Slug)) + smartauth.CallbackPath
 	err = s.Clients.As(ctx, client, func(ctx context.Context, as entra.Credentials) (err error) {
 		if t, err = s.SignIns.Redeem(ctx, as, secret.New(entraCode), secret.New(kept.EntraVerifier), callback); err != nil {
