@@ -1312,6 +1312,104 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
+// TestRevokedMeanwhile: a grant that is revoked while it is refreshed, or refreshed while it is revoked, is dead: at every
+// operation in between, by a refresh token or an access token, whatever the refresh was answered.
+func TestRevokedMeanwhile(t *testing.T) {
+	for _, by := range []string{"the refresh token", "the one before it", "the access token"} {
+		for _, slower := range []string{"the refresh", "the revocation"} {
+			point := 0
+			for reached := true; reached; point++ {
+				r, request := patientApp(t)
+				before := r.tokens(t, r.signIn(t, request, pat))
+				answer := r.tokens(t, refreshForm(before))
+				token := map[string]string{"the refresh token": answer.RefreshToken, "the one before it": before.RefreshToken, "the access token": answer.AccessToken}[by]
+				var (
+					refreshed TokenAnswer
+					err       error
+				)
+				refresh := func() { refreshed, err = r.Token(t.Context(), slug, nil, refreshForm(answer)) }
+				revoke := func() {
+					if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {token}, "client_id": {"one"}}); err != nil {
+						t.Errorf("by %s, slower is %s, at %d: the revocation: %v", by, slower, point, err)
+					}
+				}
+				slow, fast := refresh, revoke
+				if slower == "the revocation" {
+					slow, fast = revoke, refresh
+				}
+				left := point
+				reached = false
+				r.rows.Fault = func(string, store.Key, bool) error {
+					if left--; left == -1 {
+						reached = true
+						fast()
+					}
+					return nil
+				}
+				slow()
+				r.rows.Fault = nil
+				if !reached {
+					fast()
+				}
+				if err != nil && codeOf(err) != oauth.InvalidGrant {
+					t.Errorf("by %s, slower is %s, at %d: the refresh: %v", by, slower, point, err)
+				}
+				if r.alive(t) != 0 {
+					t.Errorf("by %s, slower is %s, at %d: the grant is alive", by, slower, point)
+				}
+				for _, g := range r.grants(t) {
+					if written := g.Generation == 2; written != (err == nil) {
+						t.Errorf("by %s, slower is %s, at %d: the refresh is written: %v; it is answered: %v", by, slower, point, written, err)
+					}
+				}
+				for _, held := range []TokenAnswer{before, answer, refreshed} {
+					if _, err := r.Token(t.Context(), slug, nil, refreshForm(held)); codeOf(err) == "ok" {
+						t.Errorf("by %s, slower is %s, at %d: a refresh token is good", by, slower, point)
+					}
+				}
+			}
+			if point < 4 {
+				t.Errorf("%s: only %d operations", slower, point)
+			}
+		}
+	}
+}
+
+// TestRevokedAtOnce: of refreshes and a revocation at once, the revocation wins in the end.
+func TestRevokedAtOnce(t *testing.T) {
+	r, request := patientApp(t)
+	for range 5 {
+		answer := r.tokens(t, r.signIn(t, request, pat))
+		var (
+			wg   sync.WaitGroup
+			held = make([]TokenAnswer, 5)
+		)
+		for i := range held {
+			wg.Go(func() {
+				again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
+				if err != nil && codeOf(err) != oauth.InvalidGrant {
+					t.Error(err)
+				}
+				held[i] = again
+			})
+		}
+		wg.Go(func() {
+			if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {answer.RefreshToken}, "client_id": {"one"}}); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		if r.alive(t) != 0 {
+			t.Errorf("%d grants are alive", r.alive(t))
+		}
+		for _, one := range append(held, answer) {
+			if _, err := r.Token(t.Context(), slug, nil, refreshForm(one)); codeOf(err) == "ok" {
+				t.Error("a refresh token is good after the revocation")
+			}
+		}
+	}
+}
+
 // TestWhatIsTakenAway: what an organization takes away from an app counts at once, wherever a launch is.
 func TestWhatIsTakenAway(t *testing.T) {
 	const less = `{"scopes":["openid","fhirUser","launch/patient","offline_access","patient/Patient.rs"]}`
