@@ -430,52 +430,6 @@ func TestGrantsTell(t *testing.T) {
 	tells("repeated", used)
 }
 
-// TestOfAnotherLink: no code, handle, token or state of one link counts at another, however alike they are.
-func TestOfAnotherLink(t *testing.T) {
-	r, request := patientApp(t)
-	other := r.links[slug]
-	other.Slug, other.ID = "other", "id-2"
-	r.links["other"] = other
-	r.putAt(t, "other", `{"tokens":"fhirlink"}`)
-	r.createAt(t, "other", `{"clientId":"one","name":"One","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid","offline_access","patient/*.rs"]}`)
-	r.create(t, `{"clientId":"three","name":"Three","type":"public","redirectUris":["https://app.example/cb"],"scopes":["openid","offline_access","patient/*.rs"]}`)
-
-	begun, err := r.Authorize(t.Context(), slug, request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	query := r.entraAnswers(t, begun, pat)
-	cookie := func(string) string { return begun.Cookie.Value }
-	if _, err := r.Callback(t.Context(), "other", query, cookie); codeOf(err) != "page browser_mismatch" {
-		t.Errorf("a state: %v", err)
-	}
-	answered, err := r.callback(t.Context(), begun, query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	form := r.formOf(t, request, answered)
-	if _, err := r.Token(t.Context(), "other", nil, form); codeOf(err) != oauth.InvalidGrant {
-		t.Errorf("a code: %v", err)
-	}
-	if _, err := r.Token(t.Context(), slug, nil, with(form, "client_id=three")); codeOf(err) != oauth.InvalidGrant {
-		t.Errorf("a code of another app: %v", err)
-	}
-	answer := r.tokens(t, form)
-	for _, refused := range []struct{ slug, client string }{{"other", "one"}, {"other", ""}, {slug, "three"}} {
-		form := refreshForm(answer)
-		form.Set("client_id", refused.client)
-		if _, err := r.Token(t.Context(), refused.slug, nil, form); codeOf(err) != oauth.InvalidGrant {
-			t.Errorf("a refresh token at %s as %q: %v", refused.slug, refused.client, err)
-		}
-		for _, token := range []string{answer.RefreshToken, answer.AccessToken} {
-			if err := r.Revoke(t.Context(), refused.slug, nil, url.Values{"token": {token}, "client_id": {refused.client}}); err != nil {
-				t.Errorf("a revocation at %s as %q: %v", refused.slug, refused.client, err)
-			}
-		}
-	}
-	r.tokens(t, refreshForm(answer)) // it is alive after all that
-}
-
 // TestRefresh: a refresh token is exchanged once; repeated within a minute it leads to the same next one, and
 // later it kills the grant.
 func TestRefresh(t *testing.T) {
