@@ -23,10 +23,10 @@ import (
 // canary is in everything that these tests send and that may be secret: a text with it is a leak.
 const canary = "canary"
 
-// The client ids of these tests, besides those of launching. strangeID is none: no app can have it.
+// The client ids of these tests, besides those of launching. No app has strangeID, though one could.
 const (
 	backendID = "backend"
-	strangeID = "canary client/secret"
+	strangeID = "canary-client"
 )
 
 // launchRig is a rig with links of both kinds of tokens, each with apps, and a person with a browser.
