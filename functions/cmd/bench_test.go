@@ -186,11 +186,13 @@ func requestFor(ctx context.Context, url, caller, slug string) *http.Request {
 // run over loopback, from one client, in turns, so that other load on the machine slows both
 // equally.
 //
-// Where the time of the token function's own code went in a CPU profile of this benchmark (1.5 s, of
-// 5.5 s that net/http spent on the server's side): a third on the two lines of the log, a fifth on
-// writing the answer, an eighth on reading the form, a ninth on row, trail and cached token, a
-// fourteenth on the caller's token. The rest is spread over the layers around the route. Nothing is
-// asked of another service.
+// Where the time goes, by CPU profiles of 250,000 requests of either kind on two cores (client and server
+// share them): a request to the bare handler takes 91 µs of CPU, one to the token function 42 µs more. 31 µs
+// of those are in its own code: 10 on the two lines of the log, 6 on the answer's JSON and headers, 4 on row,
+// trail and cached token, 3 on the caller's token, 3 on reading the form, 5 on the layers around the route.
+// The rest is net/http, which is slower with more work beside it. Nothing is asked of another service.
+// 0.75 × (31 µs for everything) was tried for and not reached: without any log it is 0.73 ×; one line of the
+// log instead of two, another encoder for the lines, or JSON and log lines written by hand gain 0.01 to 0.03 each.
 func BenchmarkToken(b *testing.B) {
 	s := newService(b, cloudtest.Secret)
 	ours := httptest.NewServer(s.handler)
@@ -211,7 +213,7 @@ func BenchmarkToken(b *testing.B) {
 	}
 	rate, tail := median(rates), median(tails)
 	table.report(rate >= 0.6, "token, warm: requests per second against a bare handler", "≥ 0.6 ×", "%.2f × (median of 40 turns)", rate)
-	table.report(tail <= 2, "token, warm: p99 against a bare handler", "≤ 2 ×", "%.2f × (median of 40 turns)", tail)
+	table.report(tail <= 1.5, "token, warm: p99 against a bare handler", "≤ 1.5 ×", "%.2f × (median of 40 turns)", tail)
 	table.report(s.entra.Tokens.Load() == 1 && s.reads.Load() == 1, "token, warm: requests upstream for all of them", "1 to Entra, 1 to the vault",
 		"%d and %d for %d", s.entra.Tokens.Load(), s.reads.Load(), total)
 }
