@@ -1200,6 +1200,32 @@ func TestKeysRotate(t *testing.T) {
 	r.tokens(t, r.signIn(t, request, pat))
 }
 
+// TestSealingKeyIsWithdrawn: every grant that began with a key that is disabled has ended, refreshed since or not, and
+// apps are told to begin again.
+func TestSealingKeyIsWithdrawn(t *testing.T) {
+	r, request := patientApp(t)
+	answer, refreshed := r.tokens(t, r.signIn(t, request, pat)), r.tokens(t, r.signIn(t, request, pat))
+	versions, err := r.sealing.Versions(t.Context(), "fhirlink-seal")
+	if err != nil || len(versions) != 1 {
+		t.Fatal(versions, err)
+	}
+	if _, err := r.sealing.Put(t.Context(), "fhirlink-seal", secret.New(base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))), secret.Attributes{}); err != nil {
+		t.Fatal(err)
+	}
+	r.pass(2 * time.Hour)
+	refreshed = r.tokens(t, refreshForm(refreshed))
+	if err := r.sealing.Update(t.Context(), "fhirlink-seal", versions[0].ID, false, secret.Attributes{}); err != nil {
+		t.Fatal(err)
+	}
+	r.pass(2 * time.Hour)
+	for _, held := range []TokenAnswer{answer, refreshed} {
+		if _, err := r.Token(t.Context(), slug, nil, refreshForm(held)); codeOf(err) != oauth.InvalidGrant {
+			t.Errorf("a refresh token of a key that is disabled: %v", err)
+		}
+	}
+	r.tokens(t, r.signIn(t, request, pat))
+}
+
 // TestAtOnce: of several that bring one state or one code, exactly one succeeds; whoever brings a code that
 // is spent ends what came of it.
 func TestAtOnce(t *testing.T) {
@@ -1557,7 +1583,7 @@ func TestKeysRotateUnderTraffic(t *testing.T) {
 	for range 3 {
 		wg.Go(func() {
 			answer := r.tokens(t, r.signIn(t, request, pat))
-			for {
+			for turn := 0; ; turn++ {
 				select {
 				case <-stop:
 					return
@@ -1571,6 +1597,9 @@ func TestKeysRotateUnderTraffic(t *testing.T) {
 					return
 				}
 				r.claimsOf(t, again.AccessToken, "at+jwt")
+				if turn%10 == 0 {
+					r.claimsOf(t, r.tokens(t, r.signIn(t, request, pat)).AccessToken, "at+jwt")
+				}
 				hour.RUnlock()
 				answer = again
 			}
