@@ -138,16 +138,24 @@ func TestWriterGathers(t *testing.T) {
 			}
 		}
 		written(9, 4)
+		_, _ = w.Write(make([]byte, eventlog.DefaultQueue+1))
+		if err := w.Flush(t.Context()); err != nil || out.writes.Load() != 5 {
+			t.Errorf("a line that was dropped is not reported at once: %v, %d writes", err, out.writes.Load())
+		}
+		reported := out.bytes.Swap(18)
+		if reported <= 18 {
+			t.Error("nothing is reported")
+		}
 		if err := w.Flush(t.Context()); err != nil { // with nothing to do it hurries nobody
 			t.Error(err)
 		}
 		write(1)
-		written(9, 4)
+		written(9, 5)
 		start := time.Now()
 		if err := w.Close(); err != nil || time.Since(start) > 0 {
 			t.Errorf("Close: %v after %v", err, time.Since(start))
 		}
-		written(10, 5)
+		written(10, 6)
 	})
 }
 

@@ -12,13 +12,14 @@ import (
 const DefaultQueue = 1 << 20
 
 // gathering is how long the first line after a pause waits for others, unless somebody waits for it.
-// A busy program so writes many lines with one system call, which spares it a fortieth of the time
-// of a warm token.
+// So a busy program writes many lines with one system call, which spares it one or two hundredths of
+// the time of a warm token.
 const gathering = time.Millisecond
 
 // Writer is an io.Writer that queues lines and writes them from a separate goroutine, up to a
 // millisecond later. If the queue is full, it drops whole lines and counts them. As soon as it can
-// write again, it reports the drops in a line of its own.
+// write again, it reports the drops in a line of its own. A process that is killed loses the lines of
+// its last millisecond.
 type Writer struct {
 	out   io.Writer
 	limit int
@@ -26,8 +27,8 @@ type Writer struct {
 	mu      sync.Mutex
 	waiting []byte
 	dropped int
-	taken   uint64 // bytes accepted since the start, including dropped ones
-	written uint64 // how many bytes of taken have been written
+	taken   uint64 // bytes taken since the start, including dropped ones
+	written uint64 // how many of these have been written, or reported as dropped
 	failed  error  // the last error of out
 	closed  bool
 	left    *sync.Cond // written has changed, or the goroutine ended
@@ -57,12 +58,12 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if len(w.waiting) == 0 {
 		signal(w.first)
 	}
+	w.taken += uint64(len(p))
 	if w.closed || len(w.waiting)+len(p) > w.limit {
 		w.dropped++
 		return len(p), nil
 	}
 	w.waiting = append(w.waiting, p...)
-	w.taken += uint64(len(p))
 	return len(p), nil
 }
 
@@ -122,14 +123,14 @@ func (w *Writer) run() {
 		}
 		w.mu.Lock()
 		batch, w.waiting = w.waiting, batch[:0]
-		size, dropped := len(batch), w.dropped
+		taken, dropped := w.taken, w.dropped
 		w.dropped = 0
 		w.mu.Unlock()
 
 		err := w.write(appendDropped(batch, dropped))
 
 		w.mu.Lock()
-		w.written += uint64(size)
+		w.written = taken
 		if err != nil {
 			w.failed = err
 		}
