@@ -59,6 +59,10 @@ func (t *IDTokens) Validate(ctx context.Context, token, nonce string) (Person, e
 	}, nil
 }
 
+// ErrOtherSignIn means that a token is not of the sign-in that began here. It is a *caller.Refused. Whoever signs in can
+// bring it about: the nonce is in the address of Entra's page.
+var ErrOtherSignIn = refuse("the token was not issued for this sign-in (nonce)")
+
 // checkID validates an ID token of a sign-in at an application. key has signed the token.
 func (v *verifier) checkID(claims *idClaims, key signingKey, clientID, nonce string) error {
 	if claims.Version != "2.0" {
@@ -69,7 +73,7 @@ func (v *verifier) checkID(claims *idClaims, key signingKey, clientID, nonce str
 	case claims.scp:
 		return refuse("the token is an access token (scp), not an ID token")
 	case claims.Nonce == "" || nonce == "" || subtle.ConstantTimeCompare([]byte(claims.Nonce), []byte(nonce)) != 1:
-		return refuse("the token was not issued for this sign-in (nonce)")
+		return ErrOtherSignIn
 	case len(claims.Audience) != 1 || claims.Audience[0] != clientID:
 		return refuse("the token is for another application (aud)")
 	case !IsGUID(claims.ObjectID):

@@ -15,14 +15,14 @@ const (
 	grantBytes = 16
 )
 
-// Grant names a grant. It begins with the day on which the grant has ended for sure, so that whole partitions
-// can be removed when their time is over. It is no secret: nobody can do anything with it.
+// Grant names a grant. It begins with the day on which the grant ends, so that whole partitions can be
+// removed when their time is over. It is no secret: nobody can do anything with it.
 type Grant struct {
 	day    uint32 // since 1970
 	random [grantBytes]byte
 }
 
-// GrantOf names the grant that a code leads to, and that ends at a time or before. A code that is exchanged once more
+// GrantOf names the grant that a code leads to, which ends at a time or before. A code that is exchanged once more
 // because the first try was cut short leads to the same grant. The name tells nothing of the code.
 func GrantOf(code Handle, ends time.Time) (g Grant) {
 	g.day = uint32(ends.Unix() / int64(day/time.Second)) //nolint:gosec // until the year 11,000,000

@@ -83,23 +83,16 @@ func (h Handle) Valid() bool {
 	return ok
 }
 
-// bucket is that of the row's end; 0: the text cannot be a handle.
-func (h Handle) bucket() int64 {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(string(h))
-	if err != nil || len(b) != handleBytes {
-		return 0
-	}
-	return int64(binary.BigEndian.Uint32(b))
-}
-
-// Latest is a time before which the row has ended, at most ten minutes after that. It is the same for whoever asks.
-func (h Handle) Latest() time.Time {
-	return time.Unix((h.bucket()+1)*int64(bucketWidth/time.Second), 0)
-}
-
 // Over reports whether the time of a row is over that has been removed since. It says nothing of a text
 // that cannot be a handle.
-func (h Handle) Over(now time.Time) bool { return h.bucket() > 0 && !now.Before(h.Latest()) }
+func (h Handle) Over(now time.Time) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(string(h))
+	if err != nil || len(b) != handleBytes {
+		return false
+	}
+	bucket := int64(binary.BigEndian.Uint32(b))
+	return bucket > 0 && bucket < now.Unix()/int64(bucketWidth/time.Second)
+}
 
 // Store is where short-lived rows are.
 type Store struct {

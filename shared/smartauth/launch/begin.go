@@ -3,7 +3,6 @@ package launch
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -158,8 +157,7 @@ func (r request) notRegistered() *Refused {
 // failed tells the app of a failure of ours, at its redirect URI.
 func (r request) failed(err error) error {
 	refused := r.refuse(oauth.ServerError, "The request could not be taken because of a fault on our side. Try again later.", err)
-	var p *problem.Error
-	if errors.As(err, &p) && p.Code == problem.UpstreamUnavailable {
+	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.UpstreamUnavailable {
 		refused.Code, refused.Description = oauth.Unavailable, "A service that is needed does not answer. Try again in a few seconds."
 	}
 	return refused
@@ -168,7 +166,6 @@ func (r request) failed(err error) error {
 // entraQuery is what Entra is asked for: to sign the user in, and with its own tokens for scopes of the FHIR
 // server.
 func entraQuery(ask ask, kept request, state handle.Handle, issuer string) url.Values {
-	challenge := sha256.Sum256([]byte(kept.EntraVerifier))
 	scope := "openid profile"
 	if ask.offline() {
 		scope += " offline_access" // Entra is asked at every refresh whether the user may still sign in
@@ -176,7 +173,7 @@ func entraQuery(ask ask, kept request, state handle.Handle, issuer string) url.V
 	scope = strings.Join(append([]string{scope}, kept.Upstream...), " ")
 	query := url.Values{
 		"client_id": {kept.EntraClientID}, "response_type": {"code"}, "response_mode": {"query"}, "redirect_uri": {issuer + smartauth.CallbackPath}, "scope": {scope}, "state": {string(state)}, "nonce": {kept.EntraNonce},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
+		"code_challenge": {oauth.S256(kept.EntraVerifier)}, "code_challenge_method": {"S256"},
 	}
 	for name, value := range map[string]string{"prompt": ask.Prompt, "login_hint": ask.LoginHint} {
 		if value != "" {

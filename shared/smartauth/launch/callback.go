@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"fhirlink/shared/date"
 	"fhirlink/shared/entra"
 	"fhirlink/shared/eventlog"
 	"fhirlink/shared/link"
@@ -39,7 +40,8 @@ type code struct {
 	Challenge   string `json:",omitzero"`
 	Nonce       []byte `json:",omitzero"`
 	Grant       Grant
-	Refresh     string `json:",omitzero"` // Entra's refresh token, if the app gets one of ours
+	Refresh     string    `json:",omitzero"` // Entra's refresh token, if the app gets one of ours
+	GrantEnds   time.Time // the latest; fixed here, so that every exchange of the code leads to the same grant
 
 	EntraClientID string        // of the application by which the user signed in
 	Upstream      upstreamToken `json:",omitzero"` // with Entra's tokens
@@ -173,6 +175,7 @@ func (s *Service) signedIn(ctx context.Context, server server, app smartauth.App
 	if value.Grant.refreshes() {
 		value.Refresh = t.Refresh.Reveal()
 	}
+	value.GrantEnds = date.Stored(server.ends(value, ends))
 	if err := s.spendLaunch(ctx, kept, launchRow); err != nil {
 		return "", nil, err
 	}
@@ -210,7 +213,9 @@ func (s server) refused(r request, err error) error {
 	)
 	switch {
 	case errors.Is(err, errForOthers):
-		return r.refuse(oauth.ServerError, forOthers, err)
+		return r.refuse(oauth.ServerError, forOthers, nil)
+	case errors.Is(err, entra.ErrOtherSignIn): // whoever signs in can bring that about, in the address of Entra's page
+		return r.refuse(oauth.ServerError, "Entra's answer is of another sign-in than the one that began here. Begin again with authorize.", nil)
 	case errors.As(err, &refusal):
 		code, description := s.explain(refusal, r.Upstream)
 		return r.refuse(code, description, err)

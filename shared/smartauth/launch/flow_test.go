@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -995,18 +997,42 @@ func (r *rig) failAtSpend(t *testing.T, form url.Values) {
 		t.Fatal(err)
 	}
 	r.rows.Fault = nil
+	if n := r.alive(t); n != 0 {
+		t.Errorf("%d grants are alive after an exchange that failed", n)
+	}
 }
 
-// TestTriedAgain: a code that is exchanged once more, because the process ended before the code was spent, leads to the
-// same grant, also if meanwhile a day has begun.
+// TestTriedAgain: a code that is exchanged once more, because it could not be spent, leads to the same grant, also if
+// meanwhile a day has begun, or the settings or the app were changed.
 func TestTriedAgain(t *testing.T) {
-	for scope, listed := range map[string]int{"patient/*.rs offline_access": 1, "patient/*.rs online_access": 1, "patient/*.rs": 0} {
+	const offline = "patient/*.rs offline_access"
+	days := func(n int) func(*testing.T, *rig) {
+		return func(t *testing.T, r *rig) { r.put(t, fmt.Sprintf(`{"tokens":"fhirlink","refreshDays":%d}`, n)) }
+	}
+	for name, tt := range map[string]struct {
+		scope     string
+		meanwhile func(*testing.T, *rig)
+		refreshes bool
+		listed    int
+	}{
+		"offline":                              {offline, nil, true, 1},
+		"online":                               {"patient/*.rs online_access", nil, true, 1},
+		"without a refresh token":              {"patient/*.rs", nil, false, 0},
+		"fewer days":                           {offline, days(3), true, 1},
+		"more days":                            {offline, days(90), true, 1},
+		"fewer days, and more":                 {offline, func(t *testing.T, r *rig) { days(3)(t, r); days(90)(t, r) }, true, 1},
+		"offline_access is taken from the app": {offline, func(t *testing.T, r *rig) { r.change(t, `{"scopes":["patient/*.rs"]}`) }, false, 1},
+	} {
 		r, request := patientApp(t)
+		days(89)(t, r)
 		r.pass(r.clock().Truncate(24 * time.Hour).Add(24*time.Hour - time.Minute).Sub(r.clock())) // a minute before midnight
-		form := r.signIn(t, with(request, "scope="+scope), pat)
+		form := r.signIn(t, with(request, "scope="+tt.scope), pat)
 		r.failAtSpend(t, form)
 		r.failAtSpend(t, form)
-		r.pass(90 * time.Second)
+		r.pass(time.Minute)
+		if tt.meanwhile != nil {
+			tt.meanwhile(t, r)
+		}
 		answer := r.tokens(t, form)
 		indexed := 0
 		for _, row := range r.rows.All() {
@@ -1014,21 +1040,31 @@ func TestTriedAgain(t *testing.T) {
 				indexed++
 			}
 		}
-		if n := len(r.grants(t)); n != 1 || indexed != listed {
-			t.Errorf("%s: there are %d grants, and %d in the list", scope, n, indexed)
+		if n := len(r.grants(t)); n != 1 || r.alive(t) != 1 || indexed != tt.listed {
+			t.Errorf("%s: there are %d grants, %d of them alive, and %d in the list", name, n, r.alive(t), indexed)
 		}
-		if listed > 0 {
+		for k, g := range r.grants(t) {
+			if day := fmt.Sprintf("g%08x", g.End.Unix()/(24*60*60)); !strings.HasPrefix(k.Partition, day) && tt.meanwhile == nil || k.Partition < day {
+				t.Errorf("%s: a grant that ends at %v is removed with %s", name, g.End, k.Partition)
+			}
+		}
+		if tt.refreshes {
 			answer = r.tokens(t, refreshForm(answer))
+		} else if answer.RefreshToken != "" {
+			t.Errorf("%s: there is a refresh token", name)
 		}
 		if err := r.Revoke(t.Context(), slug, nil, url.Values{"token": {answer.AccessToken}, "client_id": {"one"}}); err != nil || r.alive(t) != 0 {
-			t.Errorf("%s: %v, %d grants are alive", scope, err, r.alive(t))
+			t.Errorf("%s: %v, %d grants are alive", name, err, r.alive(t))
+		}
+		if _, err := r.Token(t.Context(), slug, nil, form); codeOf(err) != oauth.InvalidGrant || r.alive(t) != 0 {
+			t.Errorf("%s: the code counts again: %v", name, err)
 		}
 	}
 }
 
 // TestExchangedMeanwhile: while a code is being exchanged, somebody else exchanges it: at every operation in between, also
-// after a try that was cut short, and also if the slower one ends there. One of them is granted, and the grant ends; a
-// grant that was revoked meanwhile stays so, and one that was refreshed meanwhile is not taken from its holder.
+// after a try that was cut short, and also if the slower one ends or fails there. One of them is granted, and either
+// the grant ends, or its holder can use it; a grant that was revoked meanwhile stays so.
 func TestExchangedMeanwhile(t *testing.T) {
 	for name, and := range map[string]func(t *testing.T, r *rig, a TokenAnswer) TokenAnswer{
 		"exchanged": func(_ *testing.T, _ *rig, a TokenAnswer) TokenAnswer { return a },
@@ -1041,9 +1077,18 @@ func TestExchangedMeanwhile(t *testing.T) {
 		},
 	} {
 		for _, cutShort := range []bool{false, true} {
-			for diesAt, prefix := range map[string]string{"never": "", "at once": "", "when it would list the grant": "u", "when it would spend the code": "t"} {
-				dies := diesAt != "never"
-				what := fmt.Sprintf("%s, cut short before: %v, the slower one dies %s", name, cutShort, diesAt)
+			for _, end := range []struct {
+				what, prefix string
+				dies, fails  bool
+			}{
+				{"goes on", "", false, false},
+				{"dies at once", "", true, false},
+				{"dies when it would list the grant", "u", true, false},
+				{"dies when it would spend the code", "t", true, false},
+				{"fails to list the grant", "u", false, true},
+				{"fails to spend the code", "t", false, true},
+			} {
+				what := fmt.Sprintf("%s, cut short before: %v, the slower one %s", name, cutShort, end.what)
 				point := 0
 				for reached := true; reached; point++ {
 					r, request := patientApp(t)
@@ -1058,10 +1103,15 @@ func TestExchangedMeanwhile(t *testing.T) {
 						err    error
 					)
 					reached = false
-					r.rows.Fault = func(_ string, k store.Key, _ bool) error {
+					r.rows.Fault = func(op string, k store.Key, _ bool) error {
 						if left--; left != -1 {
-							if dead = dead || reached && dies && strings.HasPrefix(k.Partition, prefix); dead {
+							switch now := reached && strings.HasPrefix(k.Partition, end.prefix); {
+							case end.dies && (dead || now):
+								dead = true
 								return errKilled
+							case end.fails && !dead && now && op == "Swap":
+								dead = true // but only this operation fails
+								return fmt.Errorf("%w: canary", store.ErrUnavailable)
 							}
 							return nil
 						}
@@ -1080,16 +1130,20 @@ func TestExchangedMeanwhile(t *testing.T) {
 						if slower != nil {
 							t.Errorf("%s: %v", what, slower)
 						}
-					case dies && alive > 0 && err == nil && name == "refreshed": // the slower one has left the grant alone
-						r.tokens(t, refreshForm(faster))
-					case dies && alive > 0 && name != "revoked":
-						if alive > 1 {
-							t.Errorf("%s, at %d: %d grants are alive", what, point, alive)
-						}
-					case alive != 0:
+					case alive > 1, alive > 0 && !end.dies && !end.fails:
 						t.Errorf("%s, at %d: %d grants are alive: %v, %v", what, point, alive, err, slower)
-					case !dies && (err == nil) == (slower == nil):
-						t.Errorf("%s, at %d: %v, %v", what, point, err, slower)
+					case alive == 0:
+						if !end.dies && !end.fails && (err == nil) == (slower == nil) {
+							t.Errorf("%s, at %d: %v, %v", what, point, err, slower)
+						}
+					case name == "revoked":
+						if err == nil {
+							t.Errorf("%s, at %d: what was revoked is alive", what, point)
+						}
+					case err == nil:
+						if _, lost := r.Token(t.Context(), slug, nil, refreshForm(faster)); lost != nil {
+							t.Errorf("%s, at %d: the grant is alive, and its holder cannot use it: %v", what, point, lost)
+						}
 					}
 				}
 				if point < 9 {
@@ -1576,32 +1630,31 @@ func TestClientKeys(t *testing.T) {
 func TestKeysRotateUnderTraffic(t *testing.T) {
 	r, request := patientApp(t)
 	var (
-		wg   sync.WaitGroup
-		stop = make(chan struct{})
-		hour sync.RWMutex // time stands still while a token is got and checked
+		wg    sync.WaitGroup
+		stop  = make(chan struct{})
+		hour  sync.RWMutex // time stands still while a token is got and checked
+		turns atomic.Int64
 	)
 	for range 3 {
 		wg.Go(func() {
 			answer := r.tokens(t, r.signIn(t, request, pat))
-			for turn := 0; ; turn++ {
+			turn := func(signIn bool) {
+				hour.RLock()
+				defer hour.RUnlock()
+				answer = r.tokens(t, refreshForm(answer))
+				r.claimsOf(t, answer.AccessToken, "at+jwt")
+				if signIn {
+					r.claimsOf(t, r.tokens(t, r.signIn(t, request, pat)).AccessToken, "at+jwt")
+				}
+			}
+			for n := range math.MaxInt {
 				select {
 				case <-stop:
 					return
 				default:
+					turn(n%10 == 0)
+					turns.Add(1)
 				}
-				hour.RLock()
-				again, err := r.Token(t.Context(), slug, nil, refreshForm(answer))
-				if err != nil {
-					hour.RUnlock()
-					t.Error(err)
-					return
-				}
-				r.claimsOf(t, again.AccessToken, "at+jwt")
-				if turn%10 == 0 {
-					r.claimsOf(t, r.tokens(t, r.signIn(t, request, pat)).AccessToken, "at+jwt")
-				}
-				hour.RUnlock()
-				answer = again
 			}
 		})
 	}
@@ -1616,6 +1669,9 @@ func TestKeysRotateUnderTraffic(t *testing.T) {
 			r.pass(time.Hour)
 			hour.Unlock()
 			time.Sleep(2 * time.Millisecond)
+		}
+		for before := turns.Load(); turns.Load() < before+30 && !t.Failed(); { // of which some sign in
+			time.Sleep(time.Millisecond)
 		}
 		if i > 0 {
 			r.key.Remove(fmt.Sprint("new-", i-1))

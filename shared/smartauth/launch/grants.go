@@ -24,6 +24,7 @@ type grantState string
 
 const (
 	alive   grantState = ""
+	givenUp grantState = "given up" // its code could not be spent, and may be exchanged again
 	revoked grantState = "revoked"
 )
 
@@ -77,13 +78,12 @@ func (g grantRow) good(server server, a smartauth.App, now time.Time) bool {
 }
 
 // swapGrant writes a grant if its row is still as it was read.
-func (s *Service) swapGrant(ctx context.Context, old store.Row, g grantRow) (swapped bool, err error) {
+func (s *Service) swapGrant(ctx context.Context, old store.Row, g grantRow) (next store.Row, swapped bool, err error) {
 	value, err := json.Marshal(g)
 	if err != nil {
-		return false, err
+		return store.Row{}, false, err
 	}
-	_, swapped, err = s.Rows.Swap(ctx, old, string(value))
-	return swapped, err
+	return s.Rows.Swap(ctx, old, string(value))
 }
 
 // boxUse is what the box of a grant is sealed for.
@@ -95,6 +95,9 @@ func boxUse(linkID string, refreshToken secret.Value) string {
 func (s *Service) newGrant(ctx context.Context, server server, c code, g handle.Grant) (grant grantRow, token secret.Value, err error) {
 	now := date.Stored(s.Now())
 	ends := date.Stored(server.ends(c, now))
+	if ends.After(c.GrantEnds) { // the settings have changed since the code was made
+		ends = c.GrantEnds
+	}
 	grant = grantRow{
 		Link:      server.Link.ID,
 		Settings:  server.Settings.ID,
@@ -156,7 +159,7 @@ func (s *Service) kill(ctx context.Context, server server, g handle.Grant) error
 			return err
 		}
 		grant.State, grant.Box = revoked, "" // nobody can open it any more
-		swapped, err := s.swapGrant(ctx, row, grant)
+		_, swapped, err := s.swapGrant(ctx, row, grant)
 		if err != nil || swapped {
 			return err
 		}

@@ -159,7 +159,7 @@ func (s *Service) rotateNow(ctx context.Context, r refreshing, next secret.Value
 	if changed.Box, err = seal.Seal(ctx, s.Sealer, boxUse(r.server.Link.ID, next), r.grant.End, box); err != nil {
 		return TokenAnswer{}, smartauth.Unavailable(err)
 	}
-	switch swapped, err := s.swapGrant(ctx, r.row, changed); {
+	switch _, swapped, err := s.swapGrant(ctx, r.row, changed); {
 	case err != nil:
 		return TokenAnswer{}, smartauth.Unavailable(err)
 	case !swapped:

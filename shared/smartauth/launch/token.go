@@ -3,8 +3,6 @@ package launch
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -160,7 +158,7 @@ func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	if kept.Grant.Scopes = within(q.app.Scopes, asked); len(kept.Grant.Scopes) == 0 || asksForData(asked) && !asksForData(kept.Grant.Scopes) {
 		return TokenAnswer{}, invalidGrant("The app may no longer have what the user granted. Begin again with authorize.")
 	}
-	g := handle.GrantOf(handle.Handle(text), q.server.ends(kept, handle.Handle(text).Latest()))
+	g := handle.GrantOf(handle.Handle(text), kept.GrantEnds)
 	grant, refreshToken, err := s.newGrant(ctx, q.server, kept, g)
 	if err != nil {
 		return TokenAnswer{}, smartauth.Unavailable(err)
@@ -197,57 +195,70 @@ func (c code) check(q asked) error {
 		return invalidGrant("The parameter code_verifier is missing: the request for the code had a code_challenge.")
 	case c.Challenge == "" && verifier != "":
 		return invalidGrant("The request for the code had no code_challenge, and this one has a code_verifier: the code may be another's.")
-	case c.Challenge != "" && !verifies(verifier, c.Challenge):
+	case c.Challenge != "" && !oauth.Verifies(verifier, c.Challenge):
 		return invalidGrant("The parameter code_verifier does not belong to the code_challenge of the request for the code, which is base64url(SHA-256(code_verifier)) without =.")
 	}
 	return nil
 }
 
-// verifies reports whether a code_verifier has a challenge (S256, RFC 7636 §4.6).
-func verifies(verifier, challenge string) bool {
-	const shortest, longest = 43, 128
-	sum := sha256.Sum256([]byte(verifier))
-	return len(verifier) >= shortest && len(verifier) <= longest && same(base64.RawURLEncoding.EncodeToString(sum[:]), challenge)
-}
-
-// commit stores a grant, and spends its code. If the process ends in between, nobody has the refresh token of what is
-// stored, and it makes place for what the next try stores.
+// commit stores a grant, and spends its code. If it cannot spend the code, it gives the grant up; if the process ends
+// before that, nobody has the refresh token. Either way, the next exchange of the code may overwrite the grant.
 func (s *Service) commit(ctx context.Context, server server, spent store.Row, g handle.Grant, grant grantRow) error {
-	err := s.place(ctx, server, g, grant)
+	placed, err := s.place(ctx, spent, g, grant)
 	if err == nil && grant.Box != "" {
 		_, _, err = s.Rows.Swap(ctx, store.Row{Key: g.Index(grant.Slug, grant.ObjectID)}, grant.Link) // one that is there says the same
 	}
 	if err == nil {
 		err = s.handles().Spend(ctx, spent, g.String())
 	}
-	if errors.Is(err, handle.ErrUsed) { // somebody else has exchanged it meanwhile
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, handle.ErrUsed): // somebody else has exchanged it meanwhile
 		row, err := s.Rows.Row(ctx, spent.Key)
 		if err != nil {
 			return smartauth.Unavailable(err)
 		}
 		return s.replayed(ctx, server, row)
+	case placed.Version != "":
+		s.giveUp(ctx, placed, grant)
 	}
 	return smartauth.Unavailable(err)
 }
 
-// place stores a new grant, also in the place of one to which the same code has led while nobody can have used that.
-// Errors: [handle.ErrUsed] if somebody has, and those of the store.
-func (s *Service) place(ctx context.Context, server server, g handle.Grant, grant grantRow) error {
+// place stores a new grant, also over one to which the same code has led while that is not spent: then nobody can have
+// used the grant. Errors: [handle.ErrUsed] if the code is spent, and those of the store.
+func (s *Service) place(ctx context.Context, spent store.Row, g handle.Grant, grant grantRow) (placed store.Row, err error) {
 	row := store.Row{Key: g.Key()}
 	for range attempts {
-		swapped, err := s.swapGrant(ctx, row, grant)
-		if err != nil || swapped {
-			return err
+		next, swapped, err := s.swapGrant(ctx, row, grant)
+		if swapped {
+			return next, nil
 		}
-		var earlier grantRow
-		if earlier, row, _, err = s.readGrant(ctx, server, g); err != nil {
-			return err
+		if err == nil {
+			row, err = s.Rows.Row(ctx, row.Key)
 		}
-		if earlier.State != alive || earlier.Generation > 0 {
-			return handle.ErrUsed
+		var code store.Row // read after the grant: if both change in between, the next swap fails
+		if err == nil {
+			code, err = s.Rows.Row(ctx, spent.Key)
+		}
+		if err == nil && code.Version != spent.Version {
+			err = handle.ErrUsed
+		}
+		if err != nil {
+			return store.Row{}, err
 		}
 	}
-	return errChanged
+	return store.Row{}, errChanged
+}
+
+// giveUp marks a grant whose code could not be spent, also if the client does not wait for that. If this fails, the
+// grant stays alive until its end, and nobody can use it.
+func (s *Service) giveUp(ctx context.Context, row store.Row, grant grantRow) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	grant.State, grant.Box = givenUp, ""
+	_, _, _ = s.swapGrant(ctx, row, grant) // or the next exchange of the code has overwritten it
 }
 
 // replayed ends the grant that a code has led to, when somebody presents the code again (RFC 6749 §4.1.2).
@@ -314,8 +325,8 @@ func invalidGrant(description string) error {
 // signAnew adds to a failure that may pass what a client must do which has signed an assertion: that is spent with the
 // request, and would be refused the next time.
 func signAnew(c client.Credentials, err error) error {
-	var p *problem.Error
-	if !c.Signed() || !errors.As(err, &p) || p.Code != problem.UpstreamUnavailable {
+	p, ok := errors.AsType[*problem.Error](err)
+	if !ok || !c.Signed() || p.Code != problem.UpstreamUnavailable {
 		return err
 	}
 	told := *p
@@ -332,8 +343,7 @@ func (s *Service) logToken(ctx context.Context, server server, c client.Credenti
 
 // causeOf is why the keys of an app could not be fetched, which the app is not told; empty: that was not it.
 func causeOf(err error) string {
-	var unreachable *jwks.Unreachable
-	if errors.As(err, &unreachable) {
+	if unreachable, ok := errors.AsType[*jwks.Unreachable](err); ok {
 		return unreachable.Error()
 	}
 	return ""
@@ -341,8 +351,7 @@ func causeOf(err error) string {
 
 // numberOf is Entra's number in an error, for the log; 0: there is none.
 func numberOf(err error) int {
-	var refusal *entra.Refusal
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*entra.Refusal](err); ok {
 		return refusal.Number
 	}
 	return 0

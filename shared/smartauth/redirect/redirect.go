@@ -193,7 +193,7 @@ func Match(registered []string, asked string) bool {
 	return false
 }
 
-// loopback is a loopback address of this machine: its host, its port, and what is behind them.
+// loopback matches an address on the user's own machine: its host, its port, and what is behind them.
 var loopback = paste.MustCompile(`(?s)^http://(127\.0\.0\.1|\[::1\])(?::([1-9][0-9]{0,4}))?([/?#].*)$`)
 
 // withoutPort returns a loopback address without its scheme and its port. The port is cut out of the text as
