@@ -86,12 +86,11 @@ func isAnswer(err error) bool {
 	return errors.As(err, &answer) || errors.As(err, &refused) || errors.As(err, &shown) || errors.As(err, &sent) && !isFault(sent)
 }
 
-// isFault reports whether an app is told of a fault in fhirlink or in a service that it needs. By the other codes the
-// user or the app is at fault, whatever has shown it; and Entra's refusals are about the user or the registration.
+// isFault reports whether an app is told of a fault in fhirlink. By the other codes the user or the app is at fault,
+// whatever has shown it, or a service is out of reach; and Entra's refusals are about the user or the registration.
 func isFault(sent *launch.Refused) bool {
 	var byEntra *entra.Refusal
-	told := sent.Code == oauth.ServerError || sent.Code == oauth.Unavailable
-	return told && sent.Cause != nil && !errors.As(sent.Cause, &byEntra)
+	return sent.Code == oauth.ServerError && sent.Cause != nil && !errors.As(sent.Cause, &byEntra)
 }
 
 // logCause logs the cause of a fault in fhirlink or in a service that it needs. It logs nothing

@@ -117,7 +117,23 @@ func TestWhoseFault(t *testing.T) {
 		"a callback without a code":   {answers(), "server_error", ""},
 		"a callback with a code of x": {answers("code=x"), "server_error", ""},
 		"a callback with an error":    {answers("error=x"), "server_error", ""},
-		"a launch of nobody":          {func() string { return begin(with("fll_x")).Header.Get("Location") }, "invalid_request", ""},
+		"the nonce of another sign-in": {func() string {
+			first := begin(appRequest())
+			to, err := url.Parse(first.Header.Get("Location"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := to.Query()
+			q.Set("nonce", "of-another-sign-in")
+			to.RawQuery = q.Encode()
+			first.Header.Set("Location", to.String())
+			back, err := person.Authorize(first, "pat", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return back.Header.Get("Location")
+		}, "server_error", ""},
+		"a launch of nobody": {func() string { return begin(with("fll_x")).Header.Get("Location") }, "invalid_request", ""},
 		"a launch that is spent": {func() string {
 			launch := opens()
 			standalone(t, person, "ada", with(launch))

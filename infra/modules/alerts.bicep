@@ -97,7 +97,7 @@ resource serverErrors 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   kind: 'LogAlert'
   properties: {
     displayName: '${prefix}: requests fail for a fault of ours'
-    description: 'Answers with a 5xx status other than 503, requests that panicked, or no token for the program itself. 503 means that somebody else is out of reach: another alert counts those.'
+    description: 'Answers with a 5xx status other than 503, sign-ins to apps that failed because of us, requests that panicked, or no token for the program itself. 503 means that somebody else is out of reach: another alert counts those.'
     severity: 1
     enabled: true
     scopes: [
@@ -116,6 +116,7 @@ let traced = AppTraces
     | extend event = parse_json(Message)
     | where tostring(event.msg) in ("panic", "identity.failed")
         or (tostring(event.msg) == "request" and toint(event.status) >= 500 and toint(event.status) != 503)
+        or (tostring(event.msg) == "request.failed" and tostring(event.level) == "ERROR")
     | project TimeGenerated, Message;
 let seenByTheHost = AppRequests
     | where toint(ResultCode) >= 500 and toint(ResultCode) != 503
