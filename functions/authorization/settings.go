@@ -106,11 +106,12 @@ func settingsOf(s smartauth.Server, issuer string) settings {
 
 // inTheIDToken says how the user's FHIR resource gets into what Entra tells us of the user.
 func inTheIDToken(s smartauth.Server) string {
-	const how = "Token configuration, Add optional claim, ID, and choose the directory extension that holds the user's FHIR resource, or assign a claims-mapping policy. The value is Type/id, such as Practitioner/1 or Patient/1. Whoever can write it decides whose data a user sees: let administrators alone write it"
+	const decides = ". It decides whose data a user sees: let only administrators write it."
+	const how = "Token configuration, Add optional claim, ID, and choose the directory extension that holds the user's FHIR resource, or assign a claims-mapping policy. The value is Type/id, such as Practitioner/1 or Patient/1"
 	if s.Settings.Tokens == smartauth.OfEntra {
-		return "In the app registration of each app (its entra.clientId): " + how + "; without it an app learns of no patient."
+		return "In the app registration of each app (its entra.clientId): " + how + "; without it an app learns of no patient" + decides
 	}
-	return "In the app registration " + s.Link.ClientID + ": " + how + "; without it a user is granted no scope for data."
+	return "In the app registration " + s.Link.ClientID + ": " + how + "; without it a user is granted no scope for data" + decides
 }
 
 // inTheAccessToken says how it gets into the access token, which follows the application of the FHIR server.
