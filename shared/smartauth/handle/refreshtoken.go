@@ -49,7 +49,7 @@ func (t RefreshToken) Generation() uint32 { return t.generation }
 func (t RefreshToken) plain() []byte {
 	b := append([]byte{}, t.key[:]...)
 	b = binary.BigEndian.AppendUint32(b, t.grant.day)
-	b = append(b, t.grant.random[:]...)
+	b = append(b, t.grant.id[:]...)
 	b = binary.BigEndian.AppendUint32(b, t.generation)
 	return append(b, t.random[:]...)
 }
@@ -85,7 +85,7 @@ func ReadRefreshToken(ctx context.Context, s *seal.Sealer, text string) (t Refre
 	plain, mac := b[:refreshBytes-macBytes], b[refreshBytes-macBytes:]
 	rest := plain[copy(t.key[:], plain):]
 	t.grant.day, rest = binary.BigEndian.Uint32(rest), rest[4:]
-	rest = rest[copy(t.grant.random[:], rest):]
+	rest = rest[copy(t.grant.id[:], rest):]
 	t.generation, rest = binary.BigEndian.Uint32(rest), rest[4:]
 	copy(t.random[:], rest)
 	want, err := s.MAC(ctx, t.key, "smart refresh token", plain)

@@ -130,7 +130,7 @@ func (s *Service) exchange(ctx context.Context, server server, c client.Credenti
 
 // byCode exchanges a code. The writes: the grant, its place in the list of grants, and the code last, which
 // commits. Whatever fails before that leaves the code as it was, and a grant that nobody can use: the code names it, so
-// the next try puts its own in that place.
+// the next exchange overwrites it.
 func (s *Service) byCode(ctx context.Context, q asked) (TokenAnswer, error) {
 	text, isCode := strings.CutPrefix(q.form.Get("code"), codePrefix)
 	switch {
