@@ -45,7 +45,6 @@ func Headers(w http.ResponseWriter) {
 
 // Redirect sends the browser to an address by GET, whatever the method of the request was.
 func Redirect(w http.ResponseWriter, location string) {
-	Headers(w)
 	w.Header().Set("Location", location)
 	w.WriteHeader(http.StatusSeeOther)
 }
