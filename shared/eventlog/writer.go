@@ -12,8 +12,8 @@ import (
 const DefaultQueue = 1 << 20
 
 // gathering is how long the first line after a pause waits for others, unless somebody waits for it.
-// So a busy program writes many lines with one system call, which spares it one or two hundredths of
-// the time of a warm token.
+// So a busy program writes many lines with one system call, which spares it a few hundredths of the
+// time of a warm token.
 const gathering = time.Millisecond
 
 // Writer is an io.Writer that queues lines and writes them from a separate goroutine, up to a
